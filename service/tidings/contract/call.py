@@ -1,0 +1,76 @@
+"""Who asks, over which connection, until when."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tidings.contract.errors import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who somebody is, as admission found it."""
+
+    user: str
+    guest: bool = False
+    operator: bool = False
+    # Unix milliseconds UTC, 0 = never.
+    expires_at_ms: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """One living connection of one user. `session.refresh` replaces its identity."""
+
+    id: str
+    identity: Identity
+    transport: str
+    # Ends the connection with this error; set by the transport.
+    close: Callable[[Failure], None]
+    # What the domain hangs on the connection and cleans up when it is gone.
+    left: list[Callable[[], None]] = field(default_factory=list)
+
+
+class Call:
+    """One request's caller: the session it came over, and the identity it came with.
+
+    The identity is the session's own unless the request carried credentials of its own.
+    """
+
+    __slots__ = ("_identity", "session")
+
+    def __init__(self, session: Session, identity: Identity | None = None) -> None:
+        self.session = session
+        self._identity = identity
+
+    @property
+    def identity(self) -> Identity:
+        """Who asks."""
+        return self._identity or self.session.identity
+
+    @property
+    def user(self) -> str:
+        """The name of who asks."""
+        return self.identity.user
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a connection or a request brought to show who it is; all empty for none."""
+
+    user: str = ""
+    password: str = ""
+    token: str = ""
+
+
+class Gate(Protocol):
+    """The front door: who may come in, and who is in."""
+
+    async def admit(self, credentials: Credentials) -> Identity:
+        """Who this is; UNAUTHENTICATED when it cannot be told."""
+
+    def entered(self, session: Session) -> None:
+        """A connection was accepted; RESOURCE_EXHAUSTED when this user has too many."""
+
+    def left(self, session: Session) -> None:
+        """The connection is gone, however it ended. Called once for each session that entered."""

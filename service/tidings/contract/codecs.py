@@ -1,0 +1,127 @@
+"""The two encodings of a payload: Protobuf, and the canonical JSON mapping of the same messages."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError, Message
+
+from tidings.contract.errors import invalid_argument
+
+M = TypeVar("M", bound=Message)
+
+# Upb stops at 100 levels of nesting by itself; the JSON reader gets the same number.
+JSON_DEPTH_MAX: Final = 100
+
+
+def encode_protobuf(message: Message) -> bytes:
+    """The message in the Protobuf wire format."""
+    return message.SerializeToString()
+
+
+def decode_protobuf(message_type: type[M], data: bytes) -> M:
+    """The message that `data` says; INVALID_ARGUMENT when it says none."""
+    try:
+        return message_type.FromString(data)
+    except (DecodeError, UnicodeDecodeError, ValueError) as error:
+        name = message_type.DESCRIPTOR.name
+        raise invalid_argument(
+            f"the payload is not a Protobuf {name}; send one, or set the data MIME type to application/json"
+        ) from error
+
+
+def encode_json(message: Message) -> bytes:
+    """The message in Protobuf's JSON mapping, UTF-8, without white space, 64-bit numbers as strings."""
+    text: str = json_format.MessageToJson(message, indent=None, ensure_ascii=False)
+    return text.encode()
+
+
+def decode_json(message_type: type[M], data: bytes) -> M:
+    """The message that the JSON says; INVALID_ARGUMENT with the parser's reason. Unknown fields are skipped, as in Protobuf."""
+    message = message_type()
+    if not data:
+        return message
+    try:
+        json_format.Parse(data.decode(), message, ignore_unknown_fields=True, max_recursion_depth=JSON_DEPTH_MAX)
+    except (json_format.ParseError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        name = message_type.DESCRIPTOR.name
+        raise invalid_argument(f"the payload is not the JSON of a {name}: {reason}") from error
+    return message
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Codec:
+    """One encoding. `index` is its place in a Prepared."""
+
+    name: str
+    index: int
+    mime: str
+    mimes: tuple[str, ...]
+    encode: Callable[[Message], bytes]
+    decode: Callable[[type[Any], bytes], Any]
+
+
+PROTOBUF: Final = Codec(
+    "protobuf",
+    0,
+    "application/vnd.google.protobuf",
+    (
+        "application/vnd.google.protobuf",
+        "application/x-protobuf",
+        "application/protobuf",
+        "application/octet-stream",
+        # rsocket-java's default where nothing is said.
+        "application/binary",
+    ),
+    encode_protobuf,
+    decode_protobuf,
+)
+JSON: Final = Codec("json", 1, "application/json", ("application/json",), encode_json, decode_json)
+CODECS: Final = (PROTOBUF, JSON)
+
+_BY_MIME: Final = {mime: codec for codec in CODECS for mime in codec.mimes}
+
+
+def codec_for(mime: str) -> Codec | None:
+    """The codec of a data MIME type (parameters such as `;charset=utf-8` do not matter), or None."""
+    return _BY_MIME.get(mime) or _BY_MIME.get(mime.partition(";")[0].strip().lower())
+
+
+class Prepared(Generic[M]):
+    """A message on its way to many readers: its bytes are made at most once per codec.
+
+    Made from Protobuf bytes (as they lie in the log) or from a message; parsed only if somebody wants JSON.
+    """
+
+    __slots__ = ("_data", "message_type", "wrapped")
+
+    def __init__(self, message_type: type[M], protobuf: bytes) -> None:
+        self.message_type = message_type
+        self._data: list[bytes | None] = [protobuf, None]
+        # Room for one wrapping made of this item and shared as well (the channel's envelope).
+        self.wrapped: Prepared[Message] | None = None
+
+    @classmethod
+    def of(cls, message: M) -> "Prepared[M]":
+        """Prepare a message that is at hand."""
+        return cls(type(message), message.SerializeToString())
+
+    @property
+    def protobuf(self) -> bytes:
+        """The Protobuf bytes."""
+        data = self._data[0]
+        assert data is not None
+        return data
+
+    def message(self) -> M:
+        """A message of one's own, parsed from the bytes."""
+        return self.message_type.FromString(self.protobuf)
+
+    def data(self, codec: Codec) -> bytes:
+        """The bytes in this codec."""
+        data = self._data[codec.index]
+        if data is None:
+            data = self._data[codec.index] = codec.encode(self.message())
+        return data

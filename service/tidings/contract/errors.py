@@ -1,0 +1,168 @@
+"""One table of errors, a column per transport.
+
+Whoever refuses something raises a `Failure`; a transport looks up its own column and never invents a code. The text
+is for people and says what to do; it never carries a stack trace.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+from tidings.contract.gen.tidings.v1 import errors_pb2
+
+
+class Retry(Enum):
+    """Whether the same request may succeed later."""
+
+    NO = "no"
+    AFTER_REFRESH = "after refresh"
+    AFTER_DELAY = "after delay"
+    WITH_NEW_CURSOR = "with a new cursor"
+    WITH_CURSOR = "with the cursor"
+    YES = "yes"
+
+
+class Code(IntEnum):
+    """The codes of `errors.proto`; the number is the RSocket application error code."""
+
+    INVALID_ARGUMENT = 0x301
+    UNAUTHENTICATED = 0x302
+    PERMISSION_DENIED = 0x303
+    NOT_FOUND = 0x304
+    CONFLICT = 0x305
+    RESOURCE_EXHAUSTED = 0x306
+    CURSOR_LOST = 0x307
+    UNAVAILABLE = 0x308
+    INTERNAL = 0x309
+    TOO_SLOW = 0x30A
+    UNIMPLEMENTED = 0x30B
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """How each transport says one error."""
+
+    code: Code
+    retry: Retry
+    http: int
+    # Numbers of grpc.StatusCode.
+    grpc: int
+    # MQTT 5 reason codes.
+    mqtt: int
+
+    @property
+    def rsocket(self) -> int:
+        """The code of the ERROR frame on the stream."""
+        return int(self.code)
+
+
+ERRORS: dict[Code, ErrorRow] = {
+    row.code: row
+    for row in (
+        ErrorRow(Code.INVALID_ARGUMENT, Retry.NO, 400, 3, 0x83),
+        ErrorRow(Code.UNAUTHENTICATED, Retry.AFTER_REFRESH, 401, 16, 0x87),
+        ErrorRow(Code.PERMISSION_DENIED, Retry.NO, 403, 7, 0x87),
+        ErrorRow(Code.NOT_FOUND, Retry.NO, 404, 5, 0x90),
+        ErrorRow(Code.CONFLICT, Retry.NO, 409, 6, 0x83),
+        ErrorRow(Code.RESOURCE_EXHAUSTED, Retry.AFTER_DELAY, 429, 8, 0x97),
+        ErrorRow(Code.CURSOR_LOST, Retry.WITH_NEW_CURSOR, 410, 11, 0x83),
+        ErrorRow(Code.UNAVAILABLE, Retry.YES, 503, 14, 0x88),
+        ErrorRow(Code.INTERNAL, Retry.YES, 500, 13, 0x80),
+        ErrorRow(Code.TOO_SLOW, Retry.WITH_CURSOR, 429, 10, 0x96),
+        ErrorRow(Code.UNIMPLEMENTED, Retry.NO, 501, 12, 0x83),
+    )
+}
+
+assert {code.name: int(code) for code in Code} == {
+    name: number for name, number in errors_pb2.Code.items() if number
+}, "errors.proto and Code name different errors"
+
+
+class Failure(Exception):
+    """A request that is refused or could not be carried out.
+
+    `text` is one sentence that says what to do. `retry_after_ms` is a hint, 0 = unknown. `cursor` is an
+    (epoch, seq) to resume from, for TOO_SLOW.
+    """
+
+    def __init__(
+        self, code: Code, text: str, *, retry_after_ms: int = 0, cursor: tuple[str, int] | None = None
+    ) -> None:
+        super().__init__(f"{code.name}: {text}")
+        self.code = code
+        self.text = text
+        self.retry_after_ms = retry_after_ms
+        self.cursor = cursor
+
+    @property
+    def row(self) -> ErrorRow:
+        """Its line of the table."""
+        return ERRORS[self.code]
+
+    @property
+    def wire(self) -> str:
+        """`NAME: sentence`, the data of an RSocket ERROR frame."""
+        return f"{self.code.name}: {self.text}"
+
+
+def invalid_argument(text: str) -> Failure:
+    """The request breaks a rule; repeating it changes nothing."""
+    return Failure(Code.INVALID_ARGUMENT, text)
+
+
+def unauthenticated(text: str) -> Failure:
+    """Nobody is signed in, or the token ran out."""
+    return Failure(Code.UNAUTHENTICATED, text)
+
+
+def permission_denied(text: str) -> Failure:
+    """The caller is known and may not do this."""
+    return Failure(Code.PERMISSION_DENIED, text)
+
+
+def not_found(text: str) -> Failure:
+    """There is no such thing, or the caller may not know of it."""
+    return Failure(Code.NOT_FOUND, text)
+
+
+def conflict(text: str) -> Failure:
+    """It exists already with another content."""
+    return Failure(Code.CONFLICT, text)
+
+
+def resource_exhausted(text: str, *, retry_after_ms: int = 0) -> Failure:
+    """A limit was reached; the text names it."""
+    return Failure(Code.RESOURCE_EXHAUSTED, text, retry_after_ms=retry_after_ms)
+
+
+def cursor_lost(text: str) -> Failure:
+    """The position is not in this log."""
+    return Failure(Code.CURSOR_LOST, text)
+
+
+def unavailable(text: str, *, retry_after_ms: int = 0) -> Failure:
+    """Storage is down or the service is stopping."""
+    return Failure(Code.UNAVAILABLE, text, retry_after_ms=retry_after_ms)
+
+
+def internal(text: str) -> Failure:
+    """A fault of the service; the text carries a correlation id and nothing else of it."""
+    return Failure(Code.INTERNAL, text)
+
+
+def too_slow(text: str, *, epoch: str, seq: int) -> Failure:
+    """The reader made no progress; it may resume after (epoch, seq)."""
+    return Failure(Code.TOO_SLOW, text, cursor=(epoch, seq))
+
+
+def unimplemented(text: str) -> Failure:
+    """No such route, or another interaction than its verb."""
+    return Failure(Code.UNIMPLEMENTED, text)
+
+
+def read_failure(code: int, wire: str) -> Failure | None:
+    """The Failure that an ERROR frame says, or None when its code is not of the contract."""
+    try:
+        known = Code(code)
+    except ValueError:
+        return None
+    return Failure(known, wire.removeprefix(f"{known.name}: "))

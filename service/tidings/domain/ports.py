@@ -1,0 +1,186 @@
+"""What the domain asks of a store, in its own words.
+
+Two ports: the `Log` keeps what happened in rooms, the `Directory` keeps who may do what and how far they have come.
+One store implements both over the same transaction, since a membership is also an event. Every method may be called
+from the event loop only; it answers after the effect is durable. All raise `Failure`: UNAVAILABLE when the store
+cannot be reached or written, RESOURCE_EXHAUSTED when the disk is full, INTERNAL when it is damaged.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from tidings.contract import v1
+
+
+class Head(NamedTuple):
+    """The end of a room's log; seq 0 = empty."""
+
+    epoch: str
+    seq: int
+
+
+class StoredEvent(NamedTuple):
+    """One event as it lies in the log: `data` are the bytes of a `tidings.v1.Event`, seq and time included."""
+
+    seq: int
+    data: bytes
+
+
+class Written(NamedTuple):
+    """What became of an event that was to be appended.
+
+    `duplicate`: the same client_id was there before; seq and at_ms are the first answer's and nothing was written.
+    `event`: what was appended. `amended`: earlier events of this room whose bytes changed with it (a deleted message
+    lost its text).
+    """
+
+    epoch: str
+    seq: int
+    at_ms: int
+    duplicate: bool
+    event: StoredEvent | None
+    amended: Sequence[StoredEvent] = ()
+
+
+class Page(NamedTuple):
+    """Events in seq order; `more` in the direction asked."""
+
+    events: Sequence[StoredEvent]
+    more: bool
+    head: Head
+
+
+@dataclass(frozen=True, slots=True)
+class RoomRecord:
+    """What a room is. `head` is the head when it was read and may have moved on since."""
+
+    room: str
+    kind: int
+    title: str
+    creator: str
+    created_at_ms: int
+    head: Head
+    members: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRecord:
+    """Somebody in a room: role (a `v1.Role`), positions."""
+
+    user: str
+    role: int
+    delivered: int
+    read: int
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRecord:
+    """A room as one member sees it: `last` is the newest message, as it is now."""
+
+    room: RoomRecord
+    role: int
+    last: StoredEvent | None
+    delivered: int
+    read: int
+    # Messages of others after `read` that were not deleted, counted no further than UNREAD_MAX.
+    unread: int
+
+
+class SearchPage(NamedTuple):
+    """Messages found, newest first; `next` goes on behind them, empty at the end."""
+
+    events: Sequence[StoredEvent]
+    next: str
+
+
+UNREAD_MAX = 10_000  # beyond it a badge says "many"; counting on would cost a scan of the log per room and reader
+
+
+class Log(Protocol):
+    """What happened in each room."""
+
+    async def append(self, draft: v1.Event, *, moderates: bool = False) -> Written:
+        """Append `draft` (room, actor, client_id, at_ms and what are set; seq is not) at the head of its room.
+
+        Answers after the commit. Its effects on earlier messages happen in the same transaction (`domain.fold`), and
+        those on the directory too: `member` adds, changes or removes a membership. NOT_FOUND when the room or the
+        target does not exist, CONFLICT when the client_id was used for something else, INVALID_ARGUMENT when the
+        target is no message, or one that was deleted. Who may do it has been checked before, but for one thing:
+        an `edited` whose actor is not the message's author is PERMISSION_DENIED, as is a `deleted` of somebody
+        else's message unless `moderates`.
+        """
+
+    async def head(self, room: str) -> Head:
+        """The end of the log; NOT_FOUND."""
+
+    async def read(self, room: str, after: int, limit: int) -> Sequence[StoredEvent]:
+        """Up to `limit` events after a seq, in order; fewer only at the head or past READ_BYTES_MAX (never none)."""
+
+    async def page(self, room: str, *, before: int, after: int, limit: int) -> Page:
+        """A page before or after a seq; both 0 = the newest."""
+
+    async def search(self, words: str, *, rooms: Sequence[str], sender: str, page: str, limit: int) -> SearchPage:
+        """Messages in `rooms` with all the words, newest first. INVALID_ARGUMENT for a `page` that no answer gave."""
+
+
+class Directory(Protocol):
+    """Which rooms there are, who is in them, how far everybody has come."""
+
+    async def create_room(
+        self, room: str, *, kind: int, title: str, creator: str, members: Sequence[str], at_ms: int
+    ) -> tuple[RoomRecord, Sequence[StoredEvent]]:
+        """Make a room with its creator as OWNER (DIRECT: both as MEMBER) and the others as MEMBER.
+
+        Its log starts with a `changed` event and one `member` event each. Only an OPEN room without members (creator
+        empty: made by the service itself) starts with an empty log.
+
+        The same again by the same creator gives the same room and no events; otherwise CONFLICT.
+        """
+
+    async def room(self, room: str) -> RoomRecord | None:
+        """What the room is, or None."""
+
+    async def role(self, room: str, user: str) -> int:
+        """A `v1.Role`; 0 for who is not a member or where there is no room."""
+
+    async def members(self, room: str, *, after: str, limit: int) -> Sequence[MemberRecord]:
+        """Members by name, after a name."""
+
+    async def rooms_of(self, user: str, *, after: str, limit: int) -> Sequence[InboxRecord]:
+        """A user's rooms by name, after a name."""
+
+    async def inbox(self, user: str, rooms: Sequence[str]) -> Sequence[InboxRecord]:
+        """Named rooms as this user sees them; those the user is not in are left out."""
+
+    async def public_rooms(self, *, after: str, limit: int) -> Sequence[RoomRecord]:
+        """OPEN rooms by name, after a name."""
+
+    async def mark(self, room: str, user: str, *, delivered: int, read: int) -> tuple[int, int, bool]:
+        """Move positions forward (0 = leave), never back and never past the head; (delivered, read, changed)."""
+
+    async def last_seen(self, users: Sequence[str]) -> dict[str, int]:
+        """When each user's last connection ended, Unix ms; missing for who never was here."""
+
+    async def saw(self, user: str, at_ms: int) -> None:
+        """Remember it."""
+
+
+class Store(Log, Directory, Protocol):
+    """Both, and the life of the store itself."""
+
+    async def close(self) -> None:
+        """Finish what was begun, then release everything. Idempotent."""
+
+    def on_failure(self, report: Callable[[Exception], None]) -> None:
+        """`report` is called on the loop when the store can no longer write."""
+
+
+class Clock(Protocol):
+    """Time, as the domain sees it."""
+
+    def now_ms(self) -> int:
+        """Unix milliseconds UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
