@@ -38,7 +38,7 @@ def encode_json(message: Message) -> bytes:
 
 
 def decode_json(message_type: type[M], data: bytes) -> M:
-    """The message that the JSON says; INVALID_ARGUMENT with the parser's reason. Unknown fields are skipped, as in Protobuf."""
+    """The message that the JSON says; INVALID_ARGUMENT if none. Unknown fields are skipped, as in Protobuf."""
     message = message_type()
     if not data:
         return message

@@ -1,1 +1,1 @@
-"""What the product means: rooms, chat, history, presence, receipts, session. Never sees a frame, a transport or JSON."""
+"""What the product means: rooms, chat, history, presence, receipts, session. It never sees a frame or a transport."""
