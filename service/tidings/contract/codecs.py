@@ -43,6 +43,8 @@ def decode_json(message_type: type[M], data: bytes) -> M:
     if not data:
         return message
     try:
+        if not data.lstrip().startswith(b"{"):
+            raise ValueError("it is not an object")
         json_format.Parse(data.decode(), message, ignore_unknown_fields=True, max_recursion_depth=JSON_DEPTH_MAX)
     except (json_format.ParseError, UnicodeDecodeError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]

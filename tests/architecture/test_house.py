@@ -1,0 +1,72 @@
+"""The house rules that no other tool watches, each named."""
+
+import ast
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICE = ROOT / "service" / "tidings"
+CLIENT = ROOT / "clients" / "python" / "tidings_client"
+STANDARD_ONLY = ("rsocket", "hub")
+FORBIDDEN_IN_ENGINE = {"asyncio", "socket", "time", "datetime", "logging", "threading", "selectors", "random"}
+
+
+def sources(folder: Path) -> Iterator[Path]:
+    """Python files written by hand."""
+    return (path for path in sorted(folder.rglob("*.py")) if "gen" not in path.parts)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The modules that a file imports, at any depth."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+
+
+@pytest.mark.parametrize("package", STANDARD_ONLY)
+def test_the_engine_and_the_hub_use_the_standard_library_only(package: str) -> None:
+    import sys
+
+    for path in sources(SERVICE / package):
+        for module in imports(path):
+            root = module.split(".")[0]
+            assert module.startswith(f"tidings.{package}") or root in sys.stdlib_module_names, f"{path}: {module}"
+
+
+@pytest.mark.parametrize("package", STANDARD_ONLY)
+def test_there_is_no_socket_clock_or_logger_in_the_engine_and_the_hub(package: str) -> None:
+    for path in sources(SERVICE / package):
+        assert not FORBIDDEN_IN_ENGINE & {module.split(".")[0] for module in imports(path)}, path
+
+
+def test_no_file_is_named_after_nothing() -> None:
+    vague = {"utils.py", "util.py", "helpers.py", "manager.py", "common.py", "misc.py"}
+    assert not [path for folder in (SERVICE, CLIENT) for path in sources(folder) if path.name in vague]
+
+
+def test_every_module_and_public_class_says_what_it_promises() -> None:
+    for folder in (SERVICE, CLIENT):
+        for path in sources(folder):
+            tree = ast.parse(path.read_text())
+            if tree.body:
+                assert ast.get_docstring(tree), f"{path} opens without a docstring"
+            for node in tree.body:
+                if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.name[0] != "_":
+                    assert ast.get_docstring(node), f"{path}: {node.name} promises nothing"
+
+
+def test_nothing_tracked_names_a_machine_path_or_a_package_index() -> None:
+    # Written in halves, so that this file does not name what it forbids.
+    words = ["files.python" + "hosted.org", "registry." + "npmjs.org", "/ro" + "ot/", "/wo" + "rk/"]
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in files.splitlines():
+        path = ROOT / name
+        if path.suffix in {".png", ".svg", ".binpb"} or not path.is_file():
+            continue
+        text = path.read_text(errors="replace")
+        assert not [word for word in words if word in text], name
