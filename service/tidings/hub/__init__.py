@@ -1,6 +1,11 @@
-"""In-memory truth about who is listening. Standard library only; time, the loop and the log are handed in."""
+"""In-memory truth about who is listening. Standard library only; time, the loop and the log are handed in.
+
+`Hub`: events of rooms, from a cursor on, without a gap. `Board`: latest values, conflated. See their modules for the
+theory: `feed`, `subscription`, `board`.
+"""
 
 from tidings.hub.batch import Batch
+from tidings.hub.board import Board, BoardSubscription
 from tidings.hub.errors import (
     CursorBeyondHead,
     CursorLost,
@@ -9,18 +14,32 @@ from tidings.hub.errors import (
     TooManySubscriptions,
     TooSlow,
 )
+from tidings.hub.hub import Hub
+from tidings.hub.limits import BoardLimits, HubLimits
 from tidings.hub.ports import Head, Lag, Marks, Sink, Source
+from tidings.hub.pulled import PulledSubscription
+from tidings.hub.stats import BoardStats, HubStats
+from tidings.hub.subscription import Subscription
 
 __all__ = [
     "Batch",
+    "Board",
+    "BoardLimits",
+    "BoardStats",
+    "BoardSubscription",
     "CursorBeyondHead",
     "CursorLost",
     "Head",
+    "Hub",
     "HubError",
+    "HubLimits",
+    "HubStats",
     "Lag",
     "Marks",
+    "PulledSubscription",
     "Sink",
     "Source",
+    "Subscription",
     "TooManyKeys",
     "TooManySubscriptions",
     "TooSlow",

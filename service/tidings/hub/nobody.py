@@ -1,0 +1,27 @@
+"""The sink of an ended subscription: takes nothing, keeps nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidings.hub.batch import Batch
+from tidings.hub.ports import Sink
+
+
+class Nobody:
+    """In the place of the reader that left, so that no reference to it is kept and nothing needs to ask first."""
+
+    def demand(self) -> int:
+        return 0
+
+    def deliver(self, batch: Batch[Any], /) -> None:
+        """Nobody listens."""
+
+    def complete(self) -> None:
+        """Nobody listens."""
+
+    def fail(self, error: Exception, /) -> None:
+        """Nobody listens."""
+
+
+NOBODY: Sink[Any] = Nobody()

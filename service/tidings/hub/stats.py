@@ -1,0 +1,56 @@
+"""Plain counts of what the hub did; whoever wants a metric reads them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Counts:
+    """The running counts, written to by every part of the hub."""
+
+    __slots__ = (
+        "batches_made",
+        "deliveries",
+        "events_notified",
+        "gaps_sent",
+        "reads",
+        "reads_shared",
+        "stalls_ended",
+        "subscriptions",
+    )
+
+    def __init__(self) -> None:
+        self.subscriptions = 0
+        self.events_notified = 0
+        self.deliveries = 0
+        self.batches_made = 0
+        self.reads = 0
+        self.reads_shared = 0
+        self.stalls_ended = 0
+        self.gaps_sent = 0
+
+
+class HubStats(NamedTuple):
+    """The counts at one moment. All but the first three and the last only grow."""
+
+    subscriptions: int
+    feeds: int
+    reads_in_flight: int
+    events_notified: int
+    deliveries: int  # items, one for each reader that got it
+    batches_made: int
+    reads: int  # pages read from the log to catch readers up
+    reads_shared: int  # times a reader found the page it wanted already on its way or held by another
+    stalls_ended: int  # readers ended with TooSlow
+    gaps_sent: int
+    lag_events_max: int  # how far the reader that is furthest behind is behind, now
+
+
+class BoardStats(NamedTuple):
+    """The counts of a board at one moment."""
+
+    subscriptions: int
+    keys: int
+    published: int
+    deliveries: int  # items, one for each reader that got it
+    fetches: int
