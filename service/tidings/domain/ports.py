@@ -153,6 +153,9 @@ class Directory(Protocol):
     async def inbox(self, user: str, rooms: Sequence[str]) -> Sequence[InboxRecord]:
         """Named rooms as this user sees them; those the user is not in are left out."""
 
+    async def names_of(self, user: str) -> Sequence[str]:
+        """The names of all of a user's rooms, in order. Costs a walk over an index and no look into any log."""
+
     async def public_rooms(self, *, after: str, limit: int) -> Sequence[RoomRecord]:
         """OPEN rooms by name, after a name."""
 
