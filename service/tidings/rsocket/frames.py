@@ -1,0 +1,165 @@
+"""The law as a table: every frame type with its number, layout, flags, sender, and place.
+
+A frame is a 6-byte header (31-bit stream id; 6-bit type and 10-bit flags), the fixed fields of its type, and a
+payload. All integers are big-endian. The codec, the validation and the tests take what they know from `LAW`;
+a new frame is a new row here. The hot paths in `inbound.py` read the same layouts by offset.
+"""
+
+from enum import Enum, IntEnum
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+
+class FrameType(IntEnum):
+    SETUP = 0x01
+    LEASE = 0x02
+    KEEPALIVE = 0x03
+    REQUEST_RESPONSE = 0x04
+    REQUEST_FNF = 0x05
+    REQUEST_STREAM = 0x06
+    REQUEST_CHANNEL = 0x07
+    REQUEST_N = 0x08
+    CANCEL = 0x09
+    PAYLOAD = 0x0A
+    ERROR = 0x0B
+    METADATA_PUSH = 0x0C
+    RESUME = 0x0D
+    RESUME_OK = 0x0E
+    EXT = 0x3F
+
+
+class Interaction(IntEnum):
+    """The four conversations; the numbers are those of the frames that begin them."""
+
+    REQUEST_RESPONSE = 0x04
+    FIRE_AND_FORGET = 0x05
+    REQUEST_STREAM = 0x06
+    REQUEST_CHANNEL = 0x07
+
+
+# Flags. Three bits have one meaning per frame type.
+IGNORE: Final = 0x200  # a receiver that does not understand the frame may skip it
+METADATA: Final = 0x100
+FOLLOWS: Final = 0x080  # more fragments of this payload follow
+RESUMABLE: Final = 0x080  # SETUP: a resume token is present
+RESPOND: Final = 0x080  # KEEPALIVE: answer me
+COMPLETE: Final = 0x040  # the sender's half ends with this frame
+LEASED: Final = 0x040  # SETUP: the client honours leases
+NEXT: Final = 0x020  # PAYLOAD: an item is present, even if it is empty
+
+FLAG_BITS: Final = 10
+FLAGS_MASK: Final = 0x3FF
+STREAM_ID_MAX: Final = 0x7FFFFFFF
+U31: Final = 0x7FFFFFFF
+UNBOUNDED: Final = 0x7FFFFFFF  # credit that rsocket-java never tops up again, so it must never run out
+HEADER_BYTES: Final = 6
+FRAME_LIMIT: Final = 0xFFFFFF  # 24 bits of length on TCP; WebSocket is held to it as well
+VERSION: Final = (1, 0)
+
+
+class Kind(Enum):
+    """How one fixed field is written."""
+
+    U16 = 2
+    U31 = 4  # four bytes; the top bit is sent 0 and masked on receipt
+    U32 = 5  # four bytes, all of them meant
+    U63 = 8
+    MIME = 0  # 8-bit length, ASCII
+    TOKEN = 1  # 16-bit length, opaque bytes
+
+
+class Field(NamedTuple):
+    name: str
+    kind: Kind
+    flag: int = 0  # present only when this flag is set; 0 means always
+
+
+class Rest(Enum):
+    """What follows the fixed fields."""
+
+    NOTHING = "nothing"
+    DATA = "data"
+    METADATA = "metadata"  # M set, and no length: it is all the rest
+    BOTH = "both"  # M set: 24-bit length, metadata, data; M clear: data
+
+
+class Place(Enum):
+    ZERO = "stream 0"
+    STREAM = "a stream"
+    ANY = "either"
+
+
+class Sender(Enum):
+    CLIENT = "client"
+    SERVER = "server"
+    BOTH = "both"
+
+
+class Row(NamedTuple):
+    fields: tuple[Field, ...]
+    rest: Rest
+    flags: int  # the flags this type defines; I is allowed everywhere, other bits are sent 0 and ignored
+    place: Place
+    sender: Sender
+    counted: bool  # counts in the positions of resumption
+
+
+def _row(*fields: Field, rest: Rest, flags: int, place: Place, sender: Sender = Sender.BOTH) -> Row:
+    return Row(fields, rest, flags | IGNORE, place, sender, counted=place is Place.STREAM)
+
+
+_INITIAL_N = Field("initial_n", Kind.U31)
+
+LAW: Final = MappingProxyType({
+    FrameType.SETUP: _row(
+        Field("major", Kind.U16), Field("minor", Kind.U16),
+        Field("keepalive_ms", Kind.U31), Field("lifetime_ms", Kind.U31),
+        Field("resume_token", Kind.TOKEN, RESUMABLE),
+        Field("metadata_mime", Kind.MIME), Field("data_mime", Kind.MIME),
+        rest=Rest.BOTH, flags=METADATA | RESUMABLE | LEASED, place=Place.ZERO, sender=Sender.CLIENT),
+    FrameType.LEASE: _row(
+        Field("ttl_ms", Kind.U31), Field("requests", Kind.U31),
+        rest=Rest.METADATA, flags=METADATA, place=Place.ZERO),
+    FrameType.KEEPALIVE: _row(
+        Field("position", Kind.U63),
+        rest=Rest.DATA, flags=RESPOND, place=Place.ZERO),
+    FrameType.REQUEST_RESPONSE: _row(
+        rest=Rest.BOTH, flags=METADATA | FOLLOWS, place=Place.STREAM),
+    FrameType.REQUEST_FNF: _row(
+        rest=Rest.BOTH, flags=METADATA | FOLLOWS, place=Place.STREAM),
+    FrameType.REQUEST_STREAM: _row(
+        _INITIAL_N, rest=Rest.BOTH, flags=METADATA | FOLLOWS, place=Place.STREAM),
+    FrameType.REQUEST_CHANNEL: _row(
+        _INITIAL_N, rest=Rest.BOTH, flags=METADATA | FOLLOWS | COMPLETE, place=Place.STREAM),
+    FrameType.REQUEST_N: _row(
+        Field("n", Kind.U31), rest=Rest.NOTHING, flags=0, place=Place.STREAM),
+    FrameType.CANCEL: _row(
+        rest=Rest.NOTHING, flags=0, place=Place.STREAM),
+    FrameType.PAYLOAD: _row(
+        rest=Rest.BOTH, flags=METADATA | FOLLOWS | COMPLETE | NEXT, place=Place.STREAM),
+    FrameType.ERROR: Row(
+        # On stream 0 it ends the connection and is not counted; on a stream it is.
+        (Field("code", Kind.U32),), Rest.DATA, IGNORE, Place.ANY, Sender.BOTH, counted=True),
+    FrameType.METADATA_PUSH: _row(
+        rest=Rest.METADATA, flags=METADATA, place=Place.ZERO),
+    FrameType.RESUME: _row(
+        Field("major", Kind.U16), Field("minor", Kind.U16), Field("resume_token", Kind.TOKEN),
+        Field("last_server_position", Kind.U63), Field("first_client_position", Kind.U63),
+        rest=Rest.NOTHING, flags=0, place=Place.ZERO, sender=Sender.CLIENT),
+    FrameType.RESUME_OK: _row(
+        Field("last_client_position", Kind.U63),
+        rest=Rest.NOTHING, flags=0, place=Place.ZERO, sender=Sender.SERVER),
+    FrameType.EXT: Row(
+        (Field("extended_type", Kind.U31),), Rest.BOTH, IGNORE | METADATA, Place.ANY, Sender.BOTH, counted=False),
+})  # fmt: skip
+
+
+class Frame(NamedTuple):
+    """One frame in readable form, for tests, inspectors and cold paths. `fields` are named as in `LAW`."""
+
+    type: FrameType
+    stream_id: int
+    flags: int = 0
+    fields: dict[str, int | str | bytes] = {}  # noqa: RUF012 - never changed in place
+    metadata: bytes | None = None
+    data: bytes = b""
