@@ -17,7 +17,7 @@ from struct import Struct
 from struct import error as OutOfBytes
 from typing import Final, TypeAlias
 
-from tidings.rsocket.errors import ProtocolError
+from tidings.rsocket.errors import Unreadable
 from tidings.rsocket.frames import (
     COMPLETE,
     FLAG_BITS,
@@ -61,19 +61,19 @@ def tcp_envelope(frame_bytes: int) -> bytes:
 
 
 def decode(frame: bytes) -> Frame:
-    """Read one whole frame by the table. Raises ProtocolError for an unknown type and for a wrong layout.
+    """Read one whole frame by the table. Raises Unreadable for an unknown type and for a wrong layout.
 
     Flag bits that the type does not define are dropped. METADATA_PUSH without M is read as if it were set
     (rsocket-js 0.0.x sends it so).
     """
     if len(frame) < HEADER_BYTES:
-        raise ProtocolError(f"a frame has {HEADER_BYTES} bytes at least, this one has {len(frame)}")
+        raise Unreadable(f"a frame has {HEADER_BYTES} bytes at least, this one has {len(frame)}")
     stream_id, type_and_flags = HEADER.unpack_from(frame)
     number = type_and_flags >> FLAG_BITS
     try:
         frame_type = FrameType(number)
     except ValueError:
-        raise ProtocolError(f"unknown frame type 0x{number:02x}") from None
+        raise Unreadable(f"unknown frame type 0x{number:02x}") from None
     row = LAW[frame_type]
     flags = type_and_flags & FLAGS_MASK & row.flags
     fields: dict[str, int | str | bytes] = {}
@@ -83,7 +83,7 @@ def decode(frame: bytes) -> Frame:
             if not flag or flags & flag:
                 fields[name], at = _read_field(frame, at, kind)
     except (OutOfBytes, UnicodeDecodeError):
-        raise ProtocolError(f"{frame_type.name} is cut short or has letters that are not ASCII") from None
+        raise Unreadable(f"{frame_type.name} is cut short or has letters that are not ASCII") from None
     metadata: bytes | None = None
     if row.rest is Rest.METADATA:
         if flags & METADATA or frame_type is FrameType.METADATA_PUSH:
@@ -146,7 +146,7 @@ def _read_metadata(frame: bytes, at: int) -> tuple[bytes, int]:
     begin = at + 3
     end = begin + int.from_bytes(frame[at:begin], "big")
     if end > len(frame):
-        raise ProtocolError("metadata length points beyond the frame")
+        raise Unreadable("metadata length points beyond the frame")
     return frame[begin:end], end
 
 
@@ -201,7 +201,7 @@ def payload_frames(
 
 
 def request_frames(
-    frame_type: FrameType,
+    frame_type: int,
     stream_id: int,
     initial_n: int | None,
     data: bytes,
@@ -212,11 +212,23 @@ def request_frames(
     complete: bool = False,
 ) -> list[bytes]:
     """One request as enveloped frames. `initial_n` for REQUEST_STREAM and REQUEST_CHANNEL, None for the others."""
-    return cut(frame_type, stream_id, initial_n, data, metadata, envelope, fragment_bytes, complete)
+    size = HEADER_BYTES + len(data)
+    if initial_n is not None:
+        size += 4
+    if metadata is not None:
+        size += 3 + len(metadata)
+    if size > fragment_bytes:
+        return cut(frame_type, stream_id, initial_n, data, metadata, envelope, fragment_bytes, complete)
+    type_and_flags = frame_type << FLAG_BITS | COMPLETE if complete else frame_type << FLAG_BITS
+    fixed = b"" if initial_n is None else U32.pack(initial_n)
+    if metadata is None:
+        return [envelope(size) + HEADER.pack(stream_id, type_and_flags) + fixed + data]
+    head = HEADER.pack(stream_id, type_and_flags | METADATA) + fixed
+    return [envelope(size) + head + len(metadata).to_bytes(3, "big") + metadata + data]
 
 
 def cut(
-    frame_type: FrameType,
+    frame_type: int,
     stream_id: int,
     initial_n: int | None,
     data: bytes,
@@ -231,7 +243,7 @@ def cut(
     metadata_bytes = 0 if metadata is None else len(metadata)
     metadata_open = metadata is not None
     while True:
-        flags = NEXT if frame_type is FrameType.PAYLOAD else 0
+        flags = NEXT if frame_type == FrameType.PAYLOAD else 0
         fixed = b"" if initial_n is None else U32.pack(initial_n)
         room = fragment_bytes - HEADER_BYTES - len(fixed)
         head = b""

@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 from tidings.rsocket import inbound, stream_zero
 from tidings.rsocket.codec import HEADER, encode, no_envelope, request_frames
 from tidings.rsocket.endpoint import NOTHING, Endpoint, Handler
-from tidings.rsocket.errors import ErrorCode, LocalProtocolError, ProtocolError
+from tidings.rsocket.errors import ErrorCode, LocalProtocolError, ProtocolError, Unreadable
 from tidings.rsocket.facts import Fact
 from tidings.rsocket.frames import (
     METADATA,
@@ -64,6 +64,12 @@ _FUNCTIONS: Mapping[Verb, Handler] = MappingProxyType({
     Verb.MISPLACED: stream_zero.on_misplaced,
     Verb.UNKNOWN: stream_zero.on_unknown,
 })  # fmt: skip
+
+_BEGIN_RESPONSE = BEGIN[Side.REQUESTER, Interaction.REQUEST_RESPONSE]
+_BEGIN_FORGET = BEGIN[Side.REQUESTER, Interaction.FIRE_AND_FORGET]
+_BEGIN_STREAM = BEGIN[Side.REQUESTER, Interaction.REQUEST_STREAM]
+_BEGIN_CHANNEL = BEGIN[Side.REQUESTER, Interaction.REQUEST_CHANNEL]
+_AFTER_COMPLETE = KEEP[Side.REQUESTER, Event.COMPLETE_SENT] | ~HALVES
 
 
 def _handlers(state: State) -> tuple[Handler, ...]:
@@ -116,13 +122,16 @@ class Connection(Endpoint):
             header: tuple[int, int] = HEADER.unpack_from(frame)
             stream_id, type_and_flags = header
             return self.handlers[type_and_flags >> 10](self, frame, stream_id & STREAM_ID_MAX, type_and_flags & 0x3FF)
-        except ProtocolError as broken:
-            code, text = broken.code, str(broken)
+        except Unreadable as unreadable:
+            broken: ProtocolError = unreadable
         except OutOfBytes:
-            code, text = ErrorCode.CONNECTION_ERROR, f"a frame of {len(frame)} bytes is too short for its type"
+            broken = Unreadable(f"a frame of {len(frame)} bytes is too short for its type")
+        except ProtocolError as error:
+            broken = error
+        code, text = broken.code, str(broken)
         if self.state is State.FIRST:
             code = code if code != ErrorCode.CONNECTION_ERROR else ErrorCode.INVALID_SETUP
-        elif code == ErrorCode.CONNECTION_ERROR and stream_zero.may_be_skipped(frame):
+        elif isinstance(broken, Unreadable) and stream_zero.may_be_skipped(frame):
             return NOTHING
         return self.break_off(code, text, remote=True)
 
@@ -146,8 +155,11 @@ class Connection(Endpoint):
             if state is State.ADMITTING:
                 if now >= self.opened_at + self.limits.admission_seconds:
                     return self.break_off(ErrorCode.REJECTED_SETUP, "authentication took too long", remote=False)
-            elif self.keepalives.is_due(now):
-                self.keepalive()
+            else:
+                if self.lease_got is not None:
+                    self.lease_got.expire(now)
+                if self.keepalives.is_due(now):
+                    self.keepalive()
         return NOTHING
 
     def deadline(self) -> float | None:
@@ -161,7 +173,8 @@ class Connection(Endpoint):
         if self.state is State.ADMITTING:
             dead_at = self.heard_at + self.keepalives.lifetime_seconds
             return min(dead_at, self.opened_at + self.limits.admission_seconds)
-        return self.keepalives.deadline(self.heard_at)
+        lease_until = self.lease_got.deadline() if self.lease_got is not None else float("inf")
+        return min(self.keepalives.deadline(self.heard_at), lease_until)
 
     def transport_lost(self, now: float) -> Sequence[Fact]:
         """The transport is gone. Returns what nobody has been told yet; the last of it is ConnectionEnded."""
@@ -192,7 +205,6 @@ class Connection(Endpoint):
         facts: list[Fact] = []
         for frame in held:
             facts += self._read(frame)
-        stream_zero.send_waiting(self)
         return facts
 
     def reject(self, code: ErrorCode, text: str) -> None:
@@ -205,29 +217,24 @@ class Connection(Endpoint):
         """Take out what is to be written: stream 0 first; with `bytes_max`, at least one chunk and about so much."""
         if self.unanswered:
             # REQUEST_CHANNEL must be answered with REQUEST_N. If the application has not come to it, one goes ahead.
-            for stream in self.unanswered:
+            for stream in self.unanswered.values():
                 stream.advance()
             self.unanswered.clear()
         return self.take(bytes_max)
-
-    @property
-    def congested(self) -> bool:
-        """Whether producers should pause, and requests should not be read."""
-        return not self.writable or self.outbound_bytes >= self.outbound_bytes_pause
 
     # --- requester ----------------------------------------------------------------------------------------------
 
     def request_response(self, data: bytes, metadata: bytes | None = None, *, context: Any = None) -> Stream:
         """Ask for one payload. Raises LocalProtocolError when the connection takes no requests (here and below)."""
-        return self._request(Interaction.REQUEST_RESPONSE, None, 1, data, metadata, context)
+        return self._request(Interaction.REQUEST_RESPONSE, _BEGIN_RESPONSE, None, 1, data, metadata, context)
 
     def fire_and_forget(self, data: bytes, metadata: bytes | None = None) -> None:
-        self._request(Interaction.FIRE_AND_FORGET, None, 0, data, metadata, None)
+        self._request(Interaction.FIRE_AND_FORGET, _BEGIN_FORGET, None, 0, data, metadata, None)
 
     def request_stream(self, n: int, data: bytes, metadata: bytes | None = None, *, context: Any = None) -> Stream:
         """Ask for a stream of payloads, `n` for a beginning (2**31 - 1 means all)."""
         n = _initial(n)
-        return self._request(Interaction.REQUEST_STREAM, n, n, data, metadata, context)
+        return self._request(Interaction.REQUEST_STREAM, _BEGIN_STREAM, n, n, data, metadata, context)
 
     def request_channel(
         self, n: int, data: bytes, metadata: bytes | None = None, *, complete: bool = False, context: Any = None
@@ -238,7 +245,8 @@ class Connection(Endpoint):
         payload, and stay silent when the application asked for one), so do not wait for it to read.
         """
         n = _initial(n)
-        return self._request(Interaction.REQUEST_CHANNEL, n, n, data, metadata, context, complete=complete)
+        state = _BEGIN_CHANNEL & _AFTER_COMPLETE | ENDED if complete else _BEGIN_CHANNEL
+        return self._request(Interaction.REQUEST_CHANNEL, state, n, n, data, metadata, context, complete=complete)
 
     def metadata_push(self, metadata: bytes) -> None:
         """Push metadata. Never to a browser: rsocket-js 1.0-alpha closes the connection, or drops it."""
@@ -295,6 +303,7 @@ class Connection(Endpoint):
     def _request(
         self,
         interaction: Interaction,
+        state: int,
         initial_n: int | None,
         granted: int,
         data: bytes,
@@ -306,12 +315,9 @@ class Connection(Endpoint):
         self._must_be_open()
         stream_id = self._free_stream_id()
         frames = request_frames(
-            FrameType(interaction), stream_id, initial_n, data, metadata, self.envelope,
+            interaction, stream_id, initial_n, data, metadata, self.envelope,
             self.limits.fragment_bytes, complete=complete,
         )  # fmt: skip
-        state = BEGIN[Side.REQUESTER, interaction]
-        if complete:
-            state = state & (KEEP[Side.REQUESTER, Event.COMPLETE_SENT] | ~HALVES) | ENDED
         lease = self.lease_got
         if lease is not None and (self.waiting or not lease.take(self.now)):
             self.waiting.add(stream_id, frames)

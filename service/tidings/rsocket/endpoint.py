@@ -28,7 +28,7 @@ from tidings.rsocket.keepalive import Keepalive
 from tidings.rsocket.lease import Lease, Waiting
 from tidings.rsocket.limits import Limits, PerSecond
 from tidings.rsocket.setup import Setup
-from tidings.rsocket.states import OVER, State
+from tidings.rsocket.states import OVER, WAITING, State
 
 if TYPE_CHECKING:
     from tidings.rsocket.stream import Stream
@@ -98,7 +98,7 @@ class Endpoint:
         self.streams_max = limits.streams_max
         self.reassembly = Reassembly(limits)
         self.runs: dict[int, Run] = self.reassembly.runs
-        self.unanswered: list[Stream] = []  # channels whose requester has not been given any credit yet
+        self.unanswered: dict[int, Stream] = {}  # channels whose requester has not been given any credit yet
         # Behind SETUP.
         self.held: list[bytes] = []
         self.held_bytes = 0
@@ -178,8 +178,15 @@ class Endpoint:
             del queue[:count]
             if not whole:
                 break
+        else:
+            self._farewell = b""
         self.outbound_bytes -= size
         return taken
+
+    @property
+    def congested(self) -> bool:
+        """Whether producers should pause, and requests should not be read."""
+        return not self.writable or self.outbound_bytes >= self.outbound_bytes_pause
 
     def overflow(self) -> None:
         text = f"{self.outbound_bytes} bytes are waiting for this connection, {self.outbound_bytes_max} is the most"
@@ -189,9 +196,14 @@ class Endpoint:
 
     def forget(self, stream: Stream) -> None:
         """A stream is over. While draining, the last one takes the connection with it."""
-        self.streams.pop(stream.id, None)
+        stream_id = stream.id
+        self.streams.pop(stream_id, None)
         if self.runs:
-            self.reassembly.discard(stream.id)
+            self.reassembly.discard(stream_id)
+        if self.unanswered:
+            self.unanswered.pop(stream_id, None)
+        if stream.state & WAITING:
+            self.waiting.pop(stream_id)
         if self.state is State.DRAINING and not self.streams:
             self.unreported = [*self.unreported, *self.finish_drain()]
 

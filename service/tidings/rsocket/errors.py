@@ -42,5 +42,9 @@ class ProtocolError(Exception):
         self.code = code
 
 
+class Unreadable(ProtocolError):
+    """The peer sent a frame that cannot be understood: unknown, cut short. If it has the I flag it is skipped."""
+
+
 class LocalProtocolError(Exception):
     """This side asked for something the protocol forbids; nothing was sent and nothing has changed."""

@@ -19,7 +19,7 @@ from typing import Final
 
 from tidings.rsocket.codec import cancel_frame
 from tidings.rsocket.endpoint import NOTHING, Endpoint
-from tidings.rsocket.errors import ErrorCode, ProtocolError
+from tidings.rsocket.errors import ErrorCode, ProtocolError, Unreadable
 from tidings.rsocket.facts import Cancelled, Completed, CreditGranted, Fact, Failed, PayloadReceived, RequestReceived
 from tidings.rsocket.fragments import Refusal, Run
 from tidings.rsocket.frames import (
@@ -33,7 +33,7 @@ from tidings.rsocket.frames import (
     FrameType,
     Interaction,
 )
-from tidings.rsocket.states import BEGIN, HALVES, KEEP, OVER, RECEIVING, SENDING, Event, Side, State
+from tidings.rsocket.states import BEGIN, HALVES, KEEP, RECEIVING, SENDING, Event, Side, State
 from tidings.rsocket.stream import Stream
 
 _RESPONSE: Final = Interaction.REQUEST_RESPONSE
@@ -59,7 +59,7 @@ def _read_payload(frame: bytes, at: int, flags: int) -> tuple[bytes | None, byte
     begin = at + 3
     end = begin + int.from_bytes(frame[at:begin], "big")
     if end > len(frame):
-        raise ProtocolError("metadata length points beyond the frame")
+        raise Unreadable("metadata length points beyond the frame")
     return frame[begin:end], frame[end:]
 
 
@@ -70,7 +70,7 @@ def on_request_response(end: Endpoint, frame: bytes, stream_id: int, flags: int)
     if flags & METADATA:
         at = 9 + int.from_bytes(frame[6:9], "big")
         if at > len(frame):
-            raise ProtocolError("metadata length points beyond the frame")
+            raise Unreadable("metadata length points beyond the frame")
         metadata: bytes | None = frame[9:at]
         data = frame[at:]
     else:
@@ -178,7 +178,7 @@ def _begin(
     elif complete:
         stream.state &= _AFTER_COMPLETE
     else:
-        end.unanswered.append(stream)
+        end.unanswered[stream_id] = stream
     return (RequestReceived(stream, metadata, data, complete),)
 
 
@@ -286,7 +286,7 @@ def _too_many(end: Endpoint, stream: Stream) -> Sequence[Fact]:
 
 def _end_stream(end: Endpoint, stream: Stream, code: ErrorCode, text: str) -> Sequence[Fact]:
     """The peer broke a rule of this stream: over in both directions."""
-    stream.state = OVER
+    stream.state &= ~HALVES
     stream.credit = stream.granted = 0
     if stream.requester:
         end.send(cancel_frame(stream.id, end.envelope))
@@ -302,7 +302,12 @@ def _end_stream(end: Endpoint, stream: Stream, code: ErrorCode, text: str) -> Se
 def on_request_n(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
     n = _FIELD.unpack_from(frame)[0] & U31
     stream = end.streams.get(stream_id)
-    if stream is None or not stream.state & SENDING or stream.interaction is _RESPONSE or not n:
+    if stream is None:
+        run = end.runs.get(stream_id)
+        if run is not None:  # it has no business inside a run, but credit is never taken back
+            run.credit = min(run.credit + n, UNBOUNDED)
+        return NOTHING
+    if not stream.state & SENDING or stream.interaction is _RESPONSE or not n:
         return NOTHING
     credit = stream.credit + n
     stream.credit = credit if credit < UNBOUNDED else UNBOUNDED

@@ -34,6 +34,14 @@ class Lease:
         self.requests = requests
         self.expires_at = now + ttl_ms / 1000
 
+    def deadline(self) -> float:
+        """When what is left expires."""
+        return self.expires_at if self.requests else float("inf")
+
+    def expire(self, now: float) -> None:
+        if now >= self.expires_at:
+            self.requests = 0
+
     def take(self, now: float) -> bool:
         """Use one. A fragmented request takes one, with its first fragment."""
         if self.requests <= 0 or now >= self.expires_at:

@@ -11,7 +11,7 @@ from struct import Struct
 from typing import Final
 
 from tidings.rsocket.endpoint import NOTHING, Endpoint
-from tidings.rsocket.errors import SETUP_CODES, ErrorCode, ProtocolError
+from tidings.rsocket.errors import SETUP_CODES, ErrorCode, ProtocolError, Unreadable
 from tidings.rsocket.facts import Fact, Failed, KeepaliveReceived, LeaseReceived, MetadataPushed, SetupReceived
 from tidings.rsocket.frames import FLAG_BITS, FLAGS_MASK, HEADER_BYTES, IGNORE, RESPOND, U31, FrameType
 from tidings.rsocket.inbound import on_stream_error, read_error
@@ -96,15 +96,12 @@ def on_lease(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequenc
         return NOTHING
     ttl_ms, requests = ttl_ms & U31, requests & U31
     lease.replace(ttl_ms, requests, end.now)
-    send_waiting(end)
+    send_waiting(end, lease)
     return (LeaseReceived(ttl_ms, requests),)
 
 
-def send_waiting(end: Endpoint) -> None:
+def send_waiting(end: Endpoint, lease: Lease) -> None:
     """Send the requests that the lease has room for, oldest first."""
-    lease = end.lease_got
-    if lease is None or end.state is State.ADMITTING:
-        return
     for stream_id in list(end.waiting):
         if not lease.take(end.now):
             break
@@ -173,7 +170,7 @@ def on_misplaced(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Seq
 def on_unknown(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
     """Includes EXT: no extension is known. With I set it is skipped (see `Connection.receive`)."""
     number = frame[4] >> FLAG_BITS - 8
-    raise ProtocolError(f"unknown frame type 0x{number:02x}")
+    raise Unreadable(f"unknown frame type 0x{number:02x}")
 
 
 def may_be_skipped(frame: bytes) -> bool:
