@@ -94,7 +94,12 @@ class SearchPage(NamedTuple):
     next: str
 
 
+# Told on the loop of what was committed: room, epoch, new events, earlier events whose bytes changed with them.
+Committed = Callable[[str, str, Sequence[StoredEvent], Sequence[StoredEvent]], None]
+
 UNREAD_MAX = 10_000  # beyond it a badge says "many"; counting on would cost a scan of the log per room and reader
+READ_BYTES_MAX = 1_048_576  # one `read`: what a reader holds in memory beside the next one that is on its way
+PAGE_BYTES_MAX = 8_388_608  # one `page`: half of what a frame may carry, so that its answer always fits
 
 
 class Log(Protocol):
@@ -109,6 +114,10 @@ class Log(Protocol):
         target is no message, or one that was deleted. Who may do it has been checked before, but for one thing:
         an `edited` whose actor is not the message's author is PERMISSION_DENIED, as is a `deleted` of somebody
         else's message unless `moderates`.
+
+        The draft is given away: the store sets its seq, and its at_ms to no less than that of the event before it. A
+        `member` that changes nothing writes nothing (`duplicate`, the seq is the head's). RESOURCE_EXHAUSTED for one
+        more kind of reaction than a message may have, or when too much waits to be written.
         """
 
     async def head(self, room: str) -> Head:
@@ -118,7 +127,11 @@ class Log(Protocol):
         """Up to `limit` events after a seq, in order; fewer only at the head or past READ_BYTES_MAX (never none)."""
 
     async def page(self, room: str, *, before: int, after: int, limit: int) -> Page:
-        """A page before or after a seq; both 0 = the newest."""
+        """A page before or after a seq; both 0 = the newest.
+
+        Shorter than `limit` with `more` when PAGE_BYTES_MAX is passed (never empty then); the events nearest to the
+        seq asked for are kept.
+        """
 
     async def search(self, words: str, *, rooms: Sequence[str], sender: str, page: str, limit: int) -> SearchPage:
         """Messages in `rooms` with all the words, newest first. INVALID_ARGUMENT for a `page` that no answer gave."""
@@ -135,7 +148,8 @@ class Directory(Protocol):
         Its log starts with a `changed` event and one `member` event each. Only an OPEN room without members (creator
         empty: made by the service itself) starts with an empty log.
 
-        The same again by the same creator gives the same room and no events; otherwise CONFLICT.
+        The same again by the same creator (DIRECT: by either of the two) gives the room as it is now and no events;
+        otherwise CONFLICT.
         """
 
     async def room(self, room: str) -> RoomRecord | None:
@@ -175,8 +189,16 @@ class Store(Log, Directory, Protocol):
     async def close(self) -> None:
         """Finish what was begun, then release everything. Idempotent."""
 
+    def on_committed(self, listener: Committed) -> None:
+        """`listener` is called on the loop for every room of every commit, in the order of seqs.
+
+        It is the one place that hears of all events, those of `create_room` included, and it is called before the
+        calls that wrote them return: whoever publishes from it publishes in order. The events have the bytes that the
+        commit left them with; `amended` are older ones. It must not wait, and should not raise.
+        """
+
     def on_failure(self, report: Callable[[Exception], None]) -> None:
-        """`report` is called on the loop when the store can no longer write."""
+        """`report` is called on the loop when the store can no longer write. Reading goes on."""
 
 
 class Clock(Protocol):

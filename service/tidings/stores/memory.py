@@ -1,0 +1,301 @@
+"""A store that forgets everything at its end: for tests and demonstrations, and the model that others are held against."""
+
+import asyncio
+import secrets
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from tidings.contract import v1
+from tidings.contract.errors import not_found, unavailable
+from tidings.domain.ports import (
+    PAGE_BYTES_MAX,
+    READ_BYTES_MAX,
+    UNREAD_MAX,
+    Committed,
+    Head,
+    InboxRecord,
+    MemberRecord,
+    Page,
+    RoomRecord,
+    SearchPage,
+    StoredEvent,
+    Written,
+)
+from tidings.stores import rules
+from tidings.stores.listening import tell
+from tidings.stores.rows import EDITED, MESSAGES, POSTED, SEQ_BITS, Room, Row
+from tidings.stores.tokens import SECRET_BYTES, Place, seal, unseal
+from tidings.stores.words import Phrase, matches, phrases, tokens
+
+T = TypeVar("T")
+
+
+class MemoryTables:
+    """`rows.Tables` in dictionaries."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[str, Room] = {}
+        # Each room's rows; the row of seq n is at n - 1.
+        self.logs: dict[str, list[Row]] = {}
+        self.keys: dict[tuple[str, str, str], int] = {}
+        self.roles: dict[str, dict[str, int]] = {}
+        self.rooms_of: dict[str, set[str]] = {}
+        self.marks: dict[tuple[str, str], tuple[int, int]] = {}
+        # (room, message) → emoji → users in order of arrival.
+        self.reactions: dict[tuple[str, int], dict[str, dict[str, None]]] = {}
+        self.last_seen: dict[str, int] = {}
+
+    def room(self, name: str) -> Room | None:
+        return self.rooms.get(name)
+
+    def add_room(self, name: str, kind: int, title: str, creator: str, epoch: str, at_ms: int, asked: bytes) -> Room:
+        room = self.rooms[name] = Room(len(self.rooms) + 1, name, kind, title, creator, epoch, at_ms, asked)
+        self.logs[name] = []
+        self.roles[name] = {}
+        return room
+
+    def describe(self, room: Room) -> None:
+        assert self.rooms[room.name] is room  # it is the record itself
+
+    def insert(self, room: Room, row: Row) -> bool:
+        if row.client_id:
+            key = (room.name, row.actor, row.client_id)
+            if key in self.keys:
+                return False
+            self.keys[key] = row.seq
+        self.logs[room.name].append(row)
+        return True
+
+    def first(self, room: Room, actor: str, client_id: str) -> Row | None:
+        seq = self.keys.get((room.name, actor, client_id))
+        return None if seq is None else self.logs[room.name][seq - 1]
+
+    def event(self, room: Room, seq: int) -> Row | None:
+        log = self.logs[room.name]
+        return log[seq - 1] if 0 < seq <= len(log) else None
+
+    def rewrite(self, room: Room, row: Row) -> None:
+        self.logs[room.name][row.seq - 1] = row
+
+    def edits(self, room: Room, target: int) -> Sequence[Row]:
+        return [row for row in self.logs[room.name][target:] if row.kind == EDITED and row.target == target]
+
+    def reactors(self, room: Room, target: int, emoji: str, users_max: int) -> Sequence[str]:
+        return list(self.reactions.get((room.name, target), {}).get(emoji, ()))[:users_max]
+
+    def has_reacted(self, room: Room, target: int, emoji: str, user: str) -> bool:
+        return user in self.reactions.get((room.name, target), {}).get(emoji, ())
+
+    def add_reaction(self, room: Room, target: int, emoji: str, user: str, seq: int) -> None:
+        self.reactions.setdefault((room.name, target), {}).setdefault(emoji, {})[user] = None
+
+    def drop_reaction(self, room: Room, target: int, emoji: str, user: str) -> None:
+        del self.reactions[room.name, target][emoji][user]
+
+    def drop_reactions(self, room: Room, target: int) -> None:
+        self.reactions.pop((room.name, target), None)
+
+    def role(self, room: Room, user: str) -> int:
+        return self.roles[room.name].get(user, 0)
+
+    def set_role(self, room: Room, user: str, role: int) -> None:
+        if role:
+            self.roles[room.name][user] = role
+            self.rooms_of.setdefault(user, set()).add(room.name)
+        else:
+            self.roles[room.name].pop(user, None)
+            self.rooms_of[user].discard(room.name)
+
+    def positions(self, room: Room, user: str) -> tuple[int, int]:
+        return self.marks.get((room.name, user), (0, 0))
+
+    def set_positions(self, room: Room, user: str, delivered: int, read: int) -> None:
+        self.marks[room.name, user] = (delivered, read)
+
+    def set_last_seen(self, user: str, at_ms: int) -> None:
+        self.last_seen[user] = at_ms
+
+
+class MemoryStore:
+    """A `domain.ports.Store`. Every call is done before it first waits, so calls take effect in the order made."""
+
+    def __init__(self, *, read_bytes_max: int = READ_BYTES_MAX, page_bytes_max: int = PAGE_BYTES_MAX) -> None:
+        self._tables = MemoryTables()
+        self._secret = secrets.token_bytes(SECRET_BYTES)
+        self._listener: Committed | None = None
+        self._closed = False
+        self._read_bytes_max = read_bytes_max
+        self._page_bytes_max = page_bytes_max
+
+    # the life of the store
+
+    async def close(self) -> None:
+        """From now on nothing can be written."""
+        self._closed = True
+
+    def on_committed(self, listener: Committed) -> None:
+        """Called before the call that wrote returns."""
+        self._listener = listener
+
+    def on_failure(self, report: Callable[[Exception], None]) -> None:
+        """Memory does not fail."""
+
+    def _write(self, change: Callable[[rules.Journal], T]) -> T:
+        if self._closed:
+            raise unavailable("the service is stopping; connect again")
+        journal = rules.Journal()
+        answer = change(journal)
+        tell(asyncio.get_running_loop(), self._listener, journal)
+        return answer
+
+    # Log
+
+    async def append(self, draft: v1.Event, *, moderates: bool = False) -> Written:
+        """See `ports.Log`."""
+        return self._write(lambda journal: rules.append(self._tables, journal, draft, moderates))
+
+    async def head(self, room: str) -> Head:
+        """See `ports.Log`."""
+        return self._room(room).record().head
+
+    async def read(self, room: str, after: int, limit: int) -> Sequence[StoredEvent]:
+        """See `ports.Log`."""
+        log = self._log(room)
+        return _bounded(log[after : after + limit], self._read_bytes_max)
+
+    async def page(self, room: str, *, before: int, after: int, limit: int) -> Page:
+        """See `ports.Log`."""
+        log = self._log(room)
+        head = self._room(room).record().head
+        if after:
+            asked = log[after:]
+            events = _bounded(asked[:limit], self._page_bytes_max)
+        else:
+            asked = log[: before - 1] if before else log[:]
+            events = _bounded(asked[::-1][:limit], self._page_bytes_max)[::-1]
+        return Page(events, len(events) < len(asked), head)
+
+    async def search(self, words: str, *, rooms: Sequence[str], sender: str, page: str, limit: int) -> SearchPage:
+        """See `ports.Log`."""
+        behind = unseal(self._secret, page, words, sender) if page else None
+        wanted = phrases(words)
+        found = sorted(self._found(wanted, rooms, sender), reverse=True) if wanted else []
+        found = [(place, event) for place, event in found if behind is None or place < behind]
+        more = len(found) > limit
+        following = seal(self._secret, found[limit - 1][0], words, sender) if more else ""
+        return SearchPage([event for _, event in found[:limit]], following)
+
+    def _found(
+        self, wanted: Sequence[Phrase], rooms: Iterable[str], sender: str
+    ) -> Iterator[tuple[Place, StoredEvent]]:
+        for name in dict.fromkeys(rooms):
+            room = self._tables.room(name)
+            for row in self._tables.logs.get(name, ()):
+                if room is None or row.kind != POSTED or sender not in ("", row.actor):
+                    continue
+                if matches(wanted, tokens(v1.Event.FromString(row.data).posted.text)):
+                    yield Place(row.at_ms, room.number << SEQ_BITS | row.seq), StoredEvent(row.seq, row.data)
+
+    # Directory
+
+    async def create_room(
+        self, room: str, *, kind: int, title: str, creator: str, members: Sequence[str], at_ms: int
+    ) -> tuple[RoomRecord, Sequence[StoredEvent]]:
+        """See `ports.Directory`."""
+        return self._write(
+            lambda journal: rules.create_room(self._tables, journal, room, kind, title, creator, members, at_ms)
+        )
+
+    async def room(self, room: str) -> RoomRecord | None:
+        """See `ports.Directory`."""
+        found = self._tables.room(room)
+        return None if found is None else found.record()
+
+    async def role(self, room: str, user: str) -> int:
+        """See `ports.Directory`."""
+        return self._tables.roles.get(room, {}).get(user, 0)
+
+    async def members(self, room: str, *, after: str, limit: int) -> Sequence[MemberRecord]:
+        """See `ports.Directory`."""
+        roles = self._tables.roles.get(room, {})
+        return [
+            MemberRecord(user, roles[user], *self._tables.marks.get((room, user), (0, 0)))
+            for user in _after(roles, after, limit)
+        ]
+
+    async def rooms_of(self, user: str, *, after: str, limit: int) -> Sequence[InboxRecord]:
+        """See `ports.Directory`."""
+        return [self._seen_by(user, name) for name in _after(self._tables.rooms_of.get(user, ()), after, limit)]
+
+    async def inbox(self, user: str, rooms: Sequence[str]) -> Sequence[InboxRecord]:
+        """See `ports.Directory`."""
+        mine = self._tables.rooms_of.get(user, set())
+        return [self._seen_by(user, name) for name in dict.fromkeys(rooms) if name in mine]
+
+    async def names_of(self, user: str) -> Sequence[str]:
+        """See `ports.Directory`."""
+        return sorted(self._tables.rooms_of.get(user, ()), key=str.encode)
+
+    async def public_rooms(self, *, after: str, limit: int) -> Sequence[RoomRecord]:
+        """See `ports.Directory`."""
+        public = [name for name, room in self._tables.rooms.items() if room.kind == v1.OPEN]
+        return [self._tables.rooms[name].record() for name in _after(public, after, limit)]
+
+    async def mark(self, room: str, user: str, *, delivered: int, read: int) -> tuple[int, int, bool]:
+        """See `ports.Directory`."""
+        return self._write(lambda _: rules.mark(self._tables, room, user, delivered, read))
+
+    async def last_seen(self, users: Sequence[str]) -> dict[str, int]:
+        """See `ports.Directory`."""
+        seen = self._tables.last_seen
+        return {user: seen[user] for user in users if user in seen}
+
+    async def saw(self, user: str, at_ms: int) -> None:
+        """See `ports.Directory`."""
+        self._write(lambda _: self._tables.set_last_seen(user, at_ms))
+
+    def _room(self, name: str) -> Room:
+        room = self._tables.room(name)
+        if room is None:
+            raise not_found(f"there is no room {name}; create it first")
+        return room
+
+    def _log(self, name: str) -> list[Row]:
+        self._room(name)
+        return self._tables.logs[name]
+
+    def _seen_by(self, user: str, name: str) -> InboxRecord:
+        room = self._tables.rooms[name]
+        log = self._tables.logs[name]
+        delivered, read = self._tables.positions(room, user)
+        unread = sum(row.kind == POSTED and row.actor != user for row in log[read:])
+        last = log[room.latest - 1] if room.latest else None
+        assert last is None or last.kind in MESSAGES
+        return InboxRecord(
+            room=room.record(),
+            role=self._tables.role(room, user),
+            last=StoredEvent(last.seq, last.data) if last else None,
+            delivered=delivered,
+            read=read,
+            unread=min(unread, UNREAD_MAX),
+        )
+
+
+def _bounded(rows: Sequence[Row], bytes_max: int) -> list[StoredEvent]:
+    """As many of the rows as fit, at least one."""
+    events: list[StoredEvent] = []
+    size = 0
+    for row in rows:
+        size += len(row.data)
+        if events and size > bytes_max:
+            break
+        events.append(StoredEvent(row.seq, row.data))
+    return events
+
+
+def _after(names: Iterable[str], after: str, limit: int) -> list[str]:
+    """The next names, in the order of their UTF-8 bytes, as a database has them."""
+    ordered = sorted(names, key=str.encode)
+    start = bisect_right(ordered, after.encode(), key=str.encode)
+    return ordered[start : start + limit]

@@ -1,0 +1,292 @@
+"""What writing does, whatever it is written to.
+
+Every function here looks before it writes: when it raises a `Failure` it has written nothing. That is what lets a
+store carry out many requests in one transaction without a savepoint around each of them.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tidings.contract import v1
+from tidings.contract.errors import conflict, invalid_argument, not_found, permission_denied, resource_exhausted
+from tidings.domain.fold import REACTION_KINDS_MAX, REACTION_USERS_MAX, Reactors, fold, redact
+from tidings.domain.ports import RoomRecord, StoredEvent, Written
+from tidings.stores.rows import EDITED, GONE, KINDS, MESSAGES, POSTED, SEQ_MAX, Room, Row, Tables
+
+EPOCH_BYTES = 5  # ten characters; it only has to differ from the one the same room had before
+
+# What a caller asked for, without what the service added: the same again is a repetition, anything else a conflict.
+ASKED: Mapping[str, Callable[[Any], tuple[object, ...]]] = {
+    "posted": lambda what: (what.reply_to, what.text),
+    "edited": lambda what: (what.target, what.text),
+    "deleted": lambda what: (what.target,),
+    "reacted": lambda what: (what.target, what.emoji, what.removed),
+    "member": lambda what: (what.user, what.role, what.left),
+    "changed": lambda what: (what.title, what.kind, what.created),
+}
+# The text is gone for good, and with it what could tell a repetition from another text: every repetition is one.
+FORGOTTEN = b""
+
+
+class Journal:
+    """What one commit did to each room's log, for those who listen."""
+
+    __slots__ = ("rooms",)
+
+    def __init__(self) -> None:
+        # Room name → its epoch, the events appended, the older events rewritten (seq → event).
+        self.rooms: dict[str, tuple[str, list[StoredEvent], dict[int, StoredEvent]]] = {}
+
+    def add(self, room: Room, event: StoredEvent, amended: Sequence[StoredEvent] = ()) -> None:
+        """Note an event; one of the same commit that is rewritten is told with its last bytes only."""
+        entry = self.rooms.get(room.name)
+        if entry is None:
+            entry = self.rooms[room.name] = (room.epoch, [], {})
+        _, events, rewritten = entry
+        events.append(event)
+        for changed in amended:
+            place = changed.seq - events[0].seq
+            if place >= 0:
+                events[place] = changed
+            else:
+                rewritten[changed.seq] = changed
+
+
+def append(tables: Tables, journal: Journal, draft: v1.Event, moderates: bool = False) -> Written:
+    """`Log.append` without its commit."""
+    room = tables.room(draft.room)
+    if room is None:
+        raise _no_room(draft.room)
+    if room.head >= SEQ_MAX:
+        raise resource_exhausted(f"the log of {room.name} is full; go on in another room")
+    kind = draft.WhichOneof("what")
+    if kind == "posted":
+        return _post(tables, journal, room, draft)
+    change = CHANGES.get(kind or "")
+    if change is None:
+        raise invalid_argument(f"an event must say what happened; this one says {kind or 'nothing'}")
+    if draft.client_id:
+        first = tables.first(room, draft.actor, draft.client_id)
+        if first is not None:
+            return _repeated(room, first, draft)
+    return change(tables, journal, room, draft, moderates)
+
+
+def _post(tables: Tables, journal: Journal, room: Room, draft: v1.Event) -> Written:
+    """The path that nearly everything takes: one insert, which finds a repetition by itself."""
+    reply_to = draft.posted.reply_to
+    if reply_to:
+        answered = tables.event(room, reply_to) if reply_to <= room.head else None
+        if answered is None:
+            raise not_found(f"there is no event {reply_to} in {room.name}; reply_to must name a message")
+        if answered.kind not in MESSAGES:
+            raise invalid_argument(f"event {reply_to} of {room.name} is no message; reply_to must name one")
+    event = _appended(tables, room, draft, POSTED, room.head + 1)
+    if event is None:
+        first = tables.first(room, draft.actor, draft.client_id)
+        assert first is not None, "an insert was refused for a key that is not there"
+        return _repeated(room, first, draft)
+    room.latest = event.seq
+    journal.add(room, event)
+    return Written(room.epoch, event.seq, room.at_ms, False, event)
+
+
+def _appended(
+    tables: Tables, room: Room, draft: v1.Event, kind: int, latest: int, target: int = 0
+) -> StoredEvent | None:
+    """Append the draft at the room's head; None when its key was used before."""
+    seq = room.head + 1
+    at_ms = max(draft.at_ms, room.at_ms)  # a clock that is set back never turns a log's times around
+    draft.seq = seq
+    draft.at_ms = at_ms
+    data = draft.SerializeToString()
+    if not tables.insert(room, Row(seq, kind, draft.actor, draft.client_id, at_ms, latest, target, None, data)):
+        return None
+    room.head = seq
+    room.at_ms = at_ms
+    return StoredEvent(seq, data)
+
+
+def _append_change(
+    tables: Tables, journal: Journal, room: Room, draft: v1.Event, rewritten: Sequence[Row] = (), target: int = 0
+) -> Written:
+    """Append a change that was found right, and write down what it made of earlier events."""
+    event = _appended(tables, room, draft, KINDS[draft.WhichOneof("what") or ""], room.latest, target)
+    assert event is not None, "a key appeared between looking and writing"
+    for row in rewritten:
+        tables.rewrite(room, row)
+    amended = [StoredEvent(row.seq, row.data) for row in rewritten]
+    journal.add(room, event, amended)
+    return Written(room.epoch, event.seq, room.at_ms, False, event, amended)
+
+
+def _edit(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderates: bool) -> Written:
+    row = _message(tables, room, draft.edited.target)
+    if row.actor != draft.actor:
+        raise permission_denied(f"message {row.seq} of {room.name} is not yours; only its author can edit it")
+    draft.at_ms = max(draft.at_ms, room.at_ms)
+    return _append_change(tables, journal, room, draft, [_folded(row, draft)], row.seq)
+
+
+def _delete(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderates: bool) -> Written:
+    row = _message(tables, room, draft.deleted.target)
+    if row.actor != draft.actor and not moderates:
+        raise permission_denied(
+            f"message {row.seq} of {room.name} is not yours; its author or a moderator can delete it"
+        )
+    gone = fold(v1.Event.FromString(row.data), draft)
+    rewritten = [row._replace(kind=GONE, asked=FORGOTTEN, data=gone.SerializeToString())]
+    for edit in tables.edits(room, row.seq):
+        bare = redact(v1.Event.FromString(edit.data))
+        rewritten.append(edit._replace(asked=FORGOTTEN, data=bare.SerializeToString()))
+    tables.drop_reactions(room, row.seq)
+    return _append_change(tables, journal, room, draft, rewritten, row.seq)
+
+
+def _react(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderates: bool) -> Written:
+    emoji, removed, user = draft.reacted.emoji, draft.reacted.removed, draft.actor
+    row = _message(tables, room, draft.reacted.target)
+    if tables.has_reacted(room, row.seq, emoji, user) is not removed:
+        return _append_change(tables, journal, room, draft, (), row.seq)
+    message = v1.Event.FromString(row.data)
+    counts = {reaction.emoji: reaction.count for reaction in message.posted.reactions}
+    if emoji not in counts and len(counts) >= REACTION_KINDS_MAX:
+        raise resource_exhausted(
+            f"message {row.seq} has {len(counts)} kinds of reactions already; react with one of those"
+        )
+    if removed:
+        tables.drop_reaction(room, row.seq, emoji, user)
+    else:
+        tables.add_reaction(room, row.seq, emoji, user, room.head + 1)
+    count = counts.get(emoji, 0) + (-1 if removed else 1)
+    reactors = Reactors(tables.reactors(room, row.seq, emoji, REACTION_USERS_MAX), count)
+    return _append_change(tables, journal, room, draft, [_folded(row, draft, reactors)], row.seq)
+
+
+def _member(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderates: bool) -> Written:
+    member = draft.member
+    if not member.user or (not member.left and member.role not in v1.Role.values()[1:]):
+        raise invalid_argument(f"role {member.role} of {member.user!r} is not one that somebody can have")
+    before = tables.role(room, member.user)
+    after = 0 if member.left else int(member.role)
+    if before == after:
+        return Written(room.epoch, room.head, room.at_ms, True, None)
+    tables.set_role(room, member.user, after)
+    if not before or not after:
+        room.members += 1 if after else -1
+        tables.describe(room)
+    return _append_change(tables, journal, room, draft)
+
+
+def _change_room(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderates: bool) -> Written:
+    room.title = draft.changed.title
+    room.kind = draft.changed.kind or room.kind
+    tables.describe(room)
+    return _append_change(tables, journal, room, draft)
+
+
+CHANGES: Mapping[str, Callable[[Tables, Journal, Room, v1.Event, bool], Written]] = {
+    "edited": _edit,
+    "deleted": _delete,
+    "reacted": _react,
+    "member": _member,
+    "changed": _change_room,
+}
+
+
+def create_room(
+    tables: Tables, journal: Journal, name: str, kind: int, title: str, creator: str, members: Sequence[str], at_ms: int
+) -> tuple[RoomRecord, Sequence[StoredEvent]]:
+    """`Directory.create_room` without its commit."""
+    others = [user for user in dict.fromkeys(members) if user != creator]
+    if kind == v1.DIRECT and (not creator or len(others) != 1):
+        raise invalid_argument("a DIRECT room has its creator and exactly one other member")
+    if not creator and (kind != v1.OPEN or others):
+        raise invalid_argument("only an OPEN room without members can be made by nobody")
+    # Either of two people may be the one who makes the room of both.
+    same = (kind, *sorted([creator, *others])) if kind == v1.DIRECT else (kind, title, creator, *sorted(others))
+    asked = _digest(same)
+    room = tables.room(name)
+    if room is not None:
+        if room.asked != asked:
+            raise conflict(f"{name} exists already and is another room; choose another name")
+        return room.record(), ()
+    room = tables.add_room(name, kind, title, creator, secrets.token_hex(EPOCH_BYTES), at_ms, asked)
+    if not creator:
+        return room.record(), ()
+    whats: list[dict[str, Any]] = [
+        {"changed": v1.RoomChanged(title=title, kind=v1.RoomKind.ValueType(kind), created=True)}
+    ]
+    for user in (creator, *others):
+        role = v1.OWNER if user == creator and kind != v1.DIRECT else v1.MEMBER
+        tables.set_role(room, user, role)
+        room.members += 1
+        whats.append({"member": v1.Member(user=user, role=role)})
+    tables.describe(room)
+    events: list[StoredEvent] = []
+    for what in whats:
+        draft = v1.Event(room=name, actor=creator, at_ms=at_ms, **what)
+        written = _append_change(tables, journal, room, draft)
+        assert written.event is not None
+        events.append(written.event)
+    return room.record(), events
+
+
+def mark(tables: Tables, name: str, user: str, delivered: int, read: int) -> tuple[int, int, bool]:
+    """`Directory.mark` without its commit."""
+    room = tables.room(name)
+    if room is None:
+        raise _no_room(name)
+    before = tables.positions(room, user)
+    read = max(before[1], min(read, room.head))
+    delivered = max(before[0], min(delivered, room.head), read)  # what was read was delivered
+    if (delivered, read) == before:
+        return delivered, read, False
+    tables.set_positions(room, user, delivered, read)
+    return delivered, read, True
+
+
+def fingerprint(event: v1.Event) -> bytes:
+    """What was asked for, in few bytes."""
+    kind = event.WhichOneof("what") or ""
+    return _digest((kind, *ASKED[kind](getattr(event, kind))))
+
+
+def _digest(asked: tuple[object, ...]) -> bytes:
+    return hashlib.blake2b(repr(asked).encode(), digest_size=12).digest()
+
+
+def _repeated(room: Room, first: Row, draft: v1.Event) -> Written:
+    """The first answer again, or CONFLICT."""
+    asked = fingerprint(v1.Event.FromString(first.data)) if first.asked is None else first.asked
+    if asked not in (FORGOTTEN, fingerprint(draft)):
+        raise conflict(f"client_id {draft.client_id} was used in {room.name} for something else; use a new one")
+    return Written(room.epoch, first.seq, first.at_ms, True, None)
+
+
+def _message(tables: Tables, room: Room, seq: int) -> Row:
+    """The message that an event is about."""
+    row = tables.event(room, seq) if 0 < seq <= room.head else None
+    if row is None:
+        raise not_found(f"there is no message {seq} in {room.name}")
+    if row.kind == GONE:
+        raise invalid_argument(f"message {seq} of {room.name} was deleted; nothing more can happen to it")
+    if row.kind != POSTED:
+        raise invalid_argument(f"event {seq} of {room.name} is no message; name the seq of a message")
+    return row
+
+
+def _folded(row: Row, change: v1.Event, reactors: Reactors = Reactors((), 0)) -> Row:
+    message = v1.Event.FromString(row.data)
+    asked = fingerprint(message) if row.asked is None else row.asked
+    return row._replace(asked=asked, data=fold(message, change, reactors).SerializeToString())
+
+
+def _no_room(name: str) -> Exception:
+    return not_found(f"there is no room {name}; create it first")
+
+
+assert set(CHANGES) | {"posted"} == set(ASKED), "every kind of event that can be repeated can be told apart"
+assert EDITED == KINDS["edited"]
