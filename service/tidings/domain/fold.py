@@ -15,7 +15,7 @@ REACTION_KINDS_MAX = 32  # different emoji on one message: with 50 names each it
 
 
 class Reactors(NamedTuple):
-    """Who stands behind one emoji after a change: the first REACTION_USERS_MAX in order of arrival, and how many in all."""
+    """Who stands behind one emoji after a change: the first REACTION_USERS_MAX by arrival, and how many in all."""
 
     users: Sequence[str]
     total: int

@@ -1,4 +1,4 @@
-"""A store that forgets everything at its end: for tests and demonstrations, and the model that others are held against."""
+"""A store that forgets everything at its end: for tests, demonstrations, and as the model of the others."""
 
 import asyncio
 import secrets

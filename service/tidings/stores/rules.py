@@ -11,9 +11,9 @@ from typing import Any
 
 from tidings.contract import v1
 from tidings.contract.errors import conflict, invalid_argument, not_found, permission_denied, resource_exhausted
-from tidings.domain.fold import REACTION_KINDS_MAX, REACTION_USERS_MAX, Reactors, fold, redact
+from tidings.domain.fold import NOBODY, REACTION_KINDS_MAX, REACTION_USERS_MAX, Reactors, fold, redact
 from tidings.domain.ports import RoomRecord, StoredEvent, Written
-from tidings.stores.rows import EDITED, GONE, KINDS, MESSAGES, POSTED, SEQ_MAX, Room, Row, Tables
+from tidings.stores.rows import GONE, KINDS, MESSAGES, POSTED, SEQ_MAX, Room, Row, Tables
 
 EPOCH_BYTES = 5  # ten characters; it only has to differ from the one the same room had before
 
@@ -278,7 +278,7 @@ def _message(tables: Tables, room: Room, seq: int) -> Row:
     return row
 
 
-def _folded(row: Row, change: v1.Event, reactors: Reactors = Reactors((), 0)) -> Row:
+def _folded(row: Row, change: v1.Event, reactors: Reactors = NOBODY) -> Row:
     message = v1.Event.FromString(row.data)
     asked = fingerprint(message) if row.asked is None else row.asked
     return row._replace(asked=asked, data=fold(message, change, reactors).SerializeToString())
@@ -289,4 +289,3 @@ def _no_room(name: str) -> Exception:
 
 
 assert set(CHANGES) | {"posted"} == set(ASKED), "every kind of event that can be repeated can be told apart"
-assert EDITED == KINDS["edited"]

@@ -1,8 +1,8 @@
 """What a word is: how a text is cut up for the index, and what a query asks for.
 
 An index knows tokens and their order. Scripts that put spaces between words give words. Scripts that do not (Chinese,
-Japanese, Thai, Lao, Khmer, Burmese; Korean too, whose words grow endings) give *runs*, and a run becomes its overlapping
-pairs of characters and, once more, its last character alone:
+Japanese, Thai, Lao, Khmer, Burmese; Korean too, whose words grow endings) give *runs*, and a run becomes its
+overlapping pairs of characters and, once more, its last character alone:
 
     天気予報 → 天気 気予 予報 報
 
