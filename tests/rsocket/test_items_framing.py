@@ -1,6 +1,7 @@
 """Items 1 to 10: what a frame is."""
 
 import pytest
+
 from rsocket_kit import (
     assert_ended,
     begin,
@@ -52,7 +53,7 @@ def test_item_01_flag_bits_are_where_the_specification_has_them() -> None:
 
 
 def test_item_01_top_bit_of_the_stream_id_is_masked_on_receipt() -> None:
-    raw = bytes.fromhex("80000001" "1000" "3f")  # stream 1 with the reserved bit, REQUEST_RESPONSE, "?"
+    raw = bytes.fromhex("8000000110003f")  # stream 1 with the reserved bit, REQUEST_RESPONSE, "?"
     assert begin(open_server(), raw).id == 1
 
 
@@ -124,7 +125,7 @@ def test_item_04_encoder_refuses_flags_the_type_does_not_define() -> None:
 
 
 def test_item_05_metadata_length_is_there_exactly_when_m_is_set_and_data_may_follow() -> None:
-    assert request_response(1, b"dd", b"mm")[6:] == b"\x00\x00\x02" b"mm" b"dd"
+    assert request_response(1, b"dd", b"mm")[6:] == b"\x00\x00\x02mmdd"
     assert request_response(1, b"dd")[6:] == b"dd"
     assert frame(FrameType.METADATA_PUSH, metadata=b"mm")[6:] == b"mm"
     assert frame(FrameType.LEASE, metadata=b"mm", ttl_ms=1, requests=2)[14:] == b"mm"
@@ -141,12 +142,12 @@ def test_item_05_only_types_with_metadata_and_data_have_the_length() -> None:
 @pytest.mark.parametrize(
     "raw",
     [
-        bytes.fromhex("00000001" "1100" "ffffff" "41"),  # RR, M, length 16,777,215, one byte there
-        bytes.fromhex("00000001" "1500" "000002" "41"),  # FNF, one byte short
-        bytes.fromhex("00000001" "1900" "00000001" "000009" "4141"),  # STREAM
-        bytes.fromhex("00000001" "1d00" "00000001" "000001"),  # CHANNEL, nothing there
-        bytes.fromhex("00000003" "2920" "000003" "4141"),  # PAYLOAD
-        bytes.fromhex("00000001" "1100" "0000"),  # the length itself is cut short
+        bytes.fromhex("000000011100ffffff41"),  # RR, M, length 16,777,215, one byte there
+        bytes.fromhex("00000001150000000241"),  # FNF, one byte short
+        bytes.fromhex("000000011900000000010000094141"),  # STREAM
+        bytes.fromhex("000000011d0000000001000001"),  # CHANNEL, nothing there
+        bytes.fromhex("0000000329200000034141"),  # PAYLOAD
+        bytes.fromhex("0000000111000000"),  # the length itself is cut short
     ],
 )
 def test_item_06_inconsistent_metadata_length_is_a_connection_error(raw: bytes) -> None:
@@ -156,7 +157,7 @@ def test_item_06_inconsistent_metadata_length_is_a_connection_error(raw: bytes) 
 
 def test_item_06_inconsistent_metadata_length_is_skipped_when_the_ignore_flag_is_set() -> None:
     server = open_server()
-    assert server.receive(bytes.fromhex("00000001" "1300" "ffffff" "41"), 0.0) == ()  # RR, I and M
+    assert server.receive(bytes.fromhex("000000011300ffffff41"), 0.0) == ()  # RR, I and M
     assert not server.closing
     begin(server, request_response(1))
 
@@ -206,11 +207,11 @@ def test_item_08_frame_shorter_than_a_header_is_a_connection_error(size: int) ->
 @pytest.mark.parametrize(
     "raw",
     [
-        bytes.fromhex("00000001" "1800" "0000"),  # REQUEST_STREAM without its n
-        bytes.fromhex("00000001" "2000" "000000"),  # REQUEST_N, three of four bytes
-        bytes.fromhex("00000000" "0c80" "00000000"),  # KEEPALIVE, half a position
-        bytes.fromhex("00000001" "2c00" "0000"),  # ERROR, half a code
-        bytes.fromhex("00000000" "0800" "00000001"),  # LEASE without a number
+        bytes.fromhex("0000000118000000"),  # REQUEST_STREAM without its n
+        bytes.fromhex("000000012000000000"),  # REQUEST_N, three of four bytes
+        bytes.fromhex("000000000c8000000000"),  # KEEPALIVE, half a position
+        bytes.fromhex("000000012c000000"),  # ERROR, half a code
+        bytes.fromhex("00000000080000000001"),  # LEASE without a number
     ],
 )
 def test_item_08_frame_too_short_for_its_type_is_a_connection_error(raw: bytes) -> None:
@@ -233,7 +234,7 @@ def test_item_09_every_type_has_a_row_in_the_law() -> None:
 
 def test_item_09_unknown_type_is_not_decoded() -> None:
     with pytest.raises(ProtocolError, match="0x0f"):
-        decode(bytes.fromhex("00000000" "3c00"))
+        decode(bytes.fromhex("000000003c00"))
 
 
 def test_item_10_frames_of_one_stream_keep_their_order() -> None:

@@ -1,6 +1,7 @@
 """Items 25 to 31: who is still there."""
 
 import pytest
+
 from rsocket_kit import (
     SETUP,
     assert_ended,

@@ -1,6 +1,7 @@
 """Items 32 to 35: leases, given and got."""
 
 import pytest
+
 from rsocket_kit import (
     SETUP,
     begin,
@@ -78,7 +79,7 @@ def test_item_33_lease_is_on_stream_zero_with_ttl_and_number() -> None:
     server = leasing_server()
     server.grant_lease(0x01020304, 0x7FFFFFFF, 0.0)
     (raw,) = server.outgoing()
-    assert raw == bytes.fromhex("00000000" "0800" "01020304" "7fffffff")
+    assert raw == bytes.fromhex("000000000800010203047fffffff")
 
 
 @pytest.mark.parametrize(("ttl_ms", "requests"), [(0, 1), (1, 0), (-1, 1), (1, 0x80000000)])

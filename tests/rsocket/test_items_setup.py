@@ -1,6 +1,7 @@
 """Items 11 to 24: SETUP, versions, MIME types, rejection, what waits behind it."""
 
 import pytest
+
 from rsocket_kit import (
     COMPOSITE,
     SETUP,
@@ -43,8 +44,8 @@ RESUME = frame(
         error(0, ErrorCode.CONNECTION_ERROR),
         lease(1000, 1),
         b"",
-        bytes.fromhex("00000000" "f800"),  # unknown type 0x3E
-        bytes.fromhex("00000000" "fa00"),  # the same with the ignore flag
+        bytes.fromhex("00000000f800"),  # unknown type 0x3E
+        bytes.fromhex("00000000fa00"),  # the same with the ignore flag
     ],
 )
 def test_item_11_anything_but_setup_first_is_invalid_setup_and_the_end(first: bytes) -> None:
@@ -120,7 +121,7 @@ def test_item_15_mime_types_have_8_bit_lengths_up_to_255() -> None:
 
 def test_item_15_metadata_mime_comes_first() -> None:
     raw = setup(metadata_mime="m/m", data_mime="dd/d")
-    assert raw[18:] == b"\x03m/m" b"\x04dd/d"
+    assert raw[18:] == b"\x03m/m\x04dd/d"
 
 
 @pytest.mark.parametrize("raw", [setup()[:-1], setup()[:20], setup()[:18], setup()[:12]])
@@ -238,12 +239,20 @@ def test_item_21_client_ignores_a_setup_frame() -> None:
 def test_item_22_requests_behind_setup_are_held_and_come_in_order_when_accepted() -> None:
     server = fresh_server()
     server.receive(setup(), 0.0)
-    pipelined = [request_response(1, b"one"), request_stream(3, 5, b"two"), request_n(3, 7), fire_and_forget(5, b"three")]
+    pipelined = [
+        request_response(1, b"one"),
+        request_stream(3, 5, b"two"),
+        request_n(3, 7),
+        fire_and_forget(5, b"three"),
+    ]
     assert receive_all(server, pipelined) == []
     assert server.outgoing() == []
     told = server.accept(1.0)
     assert [(type(fact).__name__, getattr(fact, "data", None)) for fact in told] == [
-        ("RequestReceived", b"one"), ("RequestReceived", b"two"), ("CreditGranted", None), ("RequestReceived", b"three"),
+        ("RequestReceived", b"one"),
+        ("RequestReceived", b"two"),
+        ("CreditGranted", None),
+        ("RequestReceived", b"three"),
     ]  # fmt: skip
     assert server.streams[3].credit == 12
     assert server.held == []

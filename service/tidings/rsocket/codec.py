@@ -185,7 +185,10 @@ def payload_frames(
     *,
     complete: bool = False,
 ) -> bytes:
-    """One item as enveloped PAYLOAD frames, fragmented where it must be; `complete` puts C on the last of them."""
+    """One item as enveloped PAYLOAD frames, fragmented where it must be; `complete` puts C on the last of them.
+
+    Joined, so where frames have no envelope it is for items that fit in one; `cut` gives them one by one.
+    """
     type_and_flags = _PAYLOAD_LAST if complete else _PAYLOAD_NEXT
     if metadata is None:
         size = 6 + len(data)

@@ -214,7 +214,10 @@ class Connection(Endpoint):
     # --- out ----------------------------------------------------------------------------------------------------
 
     def outgoing(self, bytes_max: int | None = None) -> list[bytes]:
-        """Take out what is to be written: stream 0 first; with `bytes_max`, at least one chunk and about so much."""
+        """Take out what is to be written: stream 0 first; with `bytes_max`, one chunk at least, then up to so much.
+
+        A chunk is one frame, unless `Stream.send_frames` was given more.
+        """
         if self.unanswered:
             # REQUEST_CHANNEL must be answered with REQUEST_N. If the application has not come to it, one goes ahead.
             for stream in self.unanswered.values():
@@ -316,7 +319,7 @@ class Connection(Endpoint):
         stream_id = self._free_stream_id()
         frames = request_frames(
             interaction, stream_id, initial_n, data, metadata, self.envelope,
-            self.limits.fragment_bytes, complete=complete,
+            self.fragment_bytes, complete=complete,
         )  # fmt: skip
         lease = self.lease_got
         if lease is not None and (self.waiting or not lease.take(self.now)):

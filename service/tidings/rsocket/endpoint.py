@@ -53,6 +53,7 @@ class Endpoint:
         "drain_text",
         "drained_by_peer",
         "envelope",
+        "fragment_bytes",
         "handlers",
         "heard_at",
         "held",
@@ -95,6 +96,7 @@ class Endpoint:
         self.streams: dict[int, Stream] = {}
         self.peer_parity = 1 if server else 0
         self.next_stream_id = 2 if server else 1
+        self.fragment_bytes = limits.fragment_bytes
         self.streams_max = limits.streams_max
         self.reassembly = Reassembly(limits)
         self.runs: dict[int, Run] = self.reassembly.runs
@@ -130,7 +132,10 @@ class Endpoint:
     # --- out ----------------------------------------------------------------------------------------------------
 
     def send(self, chunk: bytes) -> None:
-        """Queue whole frames of streams. More than `outbound_bytes_max` in the queue ends the connection."""
+        """Queue a frame of a stream, or several with their envelopes.
+
+        Here and below: more than `outbound_bytes_max` in the queue ends the connection.
+        """
         self._lane.append(chunk)
         self.outbound_bytes += len(chunk)
         if self.outbound_bytes > self.outbound_bytes_max:
