@@ -1,0 +1,43 @@
+"""Where a service is: ws://, wss://, tcp:// or tls:// (TCP under TLS)."""
+
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from tidings.contract.errors import invalid_argument
+
+WEBSOCKET_SCHEMES: Final = frozenset({"ws", "wss"})
+SECURE_SCHEMES: Final = frozenset({"wss", "tls"})
+SCHEMES: Final = frozenset({"ws", "wss", "tcp", "tls"})
+PATH_DEFAULT: Final = "/rsocket"
+
+
+class Address(NamedTuple):
+    """A service's address. `url` is as it was given, with the path `/rsocket` where a WebSocket had none."""
+
+    url: str
+    host: str
+    port: int
+    websocket: bool
+    secure: bool
+
+
+def read_address(url: str) -> Address:
+    """The address that `url` says; INVALID_ARGUMENT with the reason when it says none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise invalid_argument(f"{url!r} is not a URL: {error}") from None
+    if parts.scheme not in SCHEMES or not parts.hostname:
+        raise invalid_argument(
+            f"{url!r} is not an address; write ws://host:port/rsocket, wss://…, tcp://host:port or tls://…"
+        )
+    websocket = parts.scheme in WEBSOCKET_SCHEMES
+    secure = parts.scheme in SECURE_SCHEMES
+    if port is None:
+        if not websocket:
+            raise invalid_argument(f"{url!r} says no port; write {parts.scheme}://{parts.hostname}:PORT")
+        port = 443 if secure else 80
+    if websocket and parts.path in ("", "/"):
+        url = parts._replace(path=PATH_DEFAULT).geturl()
+    return Address(url, parts.hostname, port, websocket, secure)

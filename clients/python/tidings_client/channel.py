@@ -1,0 +1,153 @@
+"""The channel: one stream for a whole client. Commands go in, their answers and everything that happens come out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Final
+
+from tidings.contract import v1
+from tidings_client.calls import with_client_id
+from tidings_client.conversation import Conversation
+from tidings_client.errors import CALL_AGAIN, Failure, again, retry_seconds, unavailable
+from tidings_client.reconnect import Attempts
+from tidings_client.watch import LogSeam, cursor_from
+
+if TYPE_CHECKING:
+    from tidings_client.client import Client
+    from tidings_client.rooms import After
+
+COMMANDS_MAX: Final = 256  # commands without an answer; further ones wait their turn
+
+
+class Channel(AsyncIterator[v1.ChannelItem]):
+    """A conversation about many rooms over one stream. Made by `client.channel()`.
+
+        async with client.channel() as channel:
+            await channel.open("general", after=0)
+            await channel.send("general", "hi")
+            async for item in channel:
+                if item.HasField("event"):
+                    print(item.room, item.event.event.posted.text)
+
+    Iterating gives what happens: `event` (a WatchItem) and `presence` items of the opened rooms, and `closed` when the
+    service closed a room for good. Answers to commands are the commands' results. Lost connections heal as they do for
+    watches and calls: rooms go on from where they were, commands are sent again and cannot double.
+
+    Read it: items and answers share one stream, so a program that stops iterating soon gets no answers either.
+    Everything a channel does can also be done with calls and watches, each of them at a pace of its own.
+    """
+
+    def __init__(self, client: "Client") -> None:
+        self._call_seconds = client.call_seconds
+        self._jitter = client.keeper.settings.jitter
+        self._talk = Conversation(client.keeper, client.window())
+        self._slots = asyncio.Semaphore(COMMANDS_MAX)
+
+    async def __aenter__(self) -> "Channel":
+        self._talk.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End it here and on the service. Commands without an answer raise UNAVAILABLE. Idempotent."""
+        self._talk.end(None)
+
+    # --- rooms ------------------------------------------------------------------------------------------------------
+
+    async def open(self, room: str, *, after: "After" = None, lag: "v1.Lag.ValueType" = v1.CATCH_UP) -> None:
+        """Events, presence, typing and receipts of the room come on this channel; `after` as in `Room.watch`."""
+        seam = LogSeam(cursor_from(after), lambda position: v1.WatchRequest(room=room, after=position, lag=lag))
+        opened = self._talk.enter(room, seam)
+        try:
+            await self._ask(v1.ChannelCommand(open=seam.request()))
+        except BaseException:
+            if self._talk.rooms.get(room) is opened:
+                self._talk.leave(room)
+                # Given up before the answer: the service may have opened it, or be about to.
+                self._talk.demand(v1.ChannelCommand(close=v1.CloseRoom(room=room)))
+            raise
+
+    async def close(self, room: str) -> None:
+        """Nothing of the room comes any more."""
+        self._talk.leave(room)
+        await self._ask(v1.ChannelCommand(close=v1.CloseRoom(room=room)))
+
+    def cursor(self, room: str) -> v1.Cursor | None:
+        """Behind the last event of an open room that has arrived here (it may not have been iterated over yet)."""
+        opened = self._talk.rooms.get(room)
+        return opened.seam.position if opened is not None else None
+
+    # --- commands ---------------------------------------------------------------------------------------------------
+
+    async def send(self, room: str, text: str, *, reply_to: int = 0, client_id: str | None = None) -> v1.SendReply:
+        """Append a message; see `Room.send`."""
+        request = v1.SendRequest(room=room, client_id=client_id or "", text=text, reply_to=reply_to)
+        return (await self._ask(v1.ChannelCommand(send=with_client_id(request)))).sent
+
+    async def edit(self, room: str, seq: int, text: str, *, client_id: str | None = None) -> v1.SendReply:
+        """Give your message another text."""
+        request = v1.EditRequest(room=room, client_id=client_id or "", target=seq, text=text)
+        return (await self._ask(v1.ChannelCommand(edit=with_client_id(request)))).sent
+
+    async def delete(self, room: str, seq: int, *, client_id: str | None = None) -> v1.SendReply:
+        """Remove a message's text and reactions."""
+        request = v1.DeleteRequest(room=room, client_id=client_id or "", target=seq)
+        return (await self._ask(v1.ChannelCommand(delete=with_client_id(request)))).sent
+
+    async def react(
+        self, room: str, seq: int, emoji: str, *, remove: bool = False, client_id: str | None = None
+    ) -> v1.SendReply:
+        """React to a message, or take the reaction back."""
+        request = v1.ReactRequest(room=room, client_id=client_id or "", target=seq, emoji=emoji, remove=remove)
+        return (await self._ask(v1.ChannelCommand(react=with_client_id(request)))).sent
+
+    async def typing(self, room: str, *, stopped: bool = False) -> None:
+        """I am typing; dies by itself after a few seconds."""
+        await self._ask(v1.ChannelCommand(typing=v1.TypingRequest(room=room, stopped=stopped)))
+
+    async def mark(self, room: str, *, read: int = 0, delivered: int = 0) -> v1.MarkReply:
+        """My positions in a room; see `Room.mark`."""
+        request = v1.MarkRequest(room=room, delivered=delivered, read=read)
+        return (await self._ask(v1.ChannelCommand(mark=request))).marked
+
+    async def set_presence(self, status: "v1.Status.ValueType", text: str = "") -> None:
+        """My status on all my devices; see `Presence.set`."""
+        await self._ask(v1.ChannelCommand(presence=v1.SetPresenceRequest(status=status, text=text)))
+
+    async def _ask(self, message: v1.ChannelCommand) -> v1.ChannelItem:
+        """The answer. Raises Failure: the service's, or UNAVAILABLE when there is none in time."""
+        attempts = Attempts(self._jitter)
+        try:
+            async with asyncio.timeout(self._call_seconds), self._slots:
+                while True:
+                    try:
+                        return await self._talk.ask(message)
+                    except Failure as failure:
+                        if self._talk.over or not again(failure, CALL_AGAIN):
+                            raise
+                        pause_seconds = attempts.next_seconds(retry_seconds(failure) or 0.0)
+                    await asyncio.sleep(pause_seconds)
+        except TimeoutError:
+            command = message.WhichOneof("command")
+            text = f"no answer to {command} on the channel within {self._call_seconds:g} s; is the channel being read?"
+            raise unavailable(text) from None
+
+    # --- what happens -----------------------------------------------------------------------------------------------
+
+    def __aiter__(self) -> "Channel":
+        return self
+
+    async def __anext__(self) -> v1.ChannelItem:
+        talk = self._talk
+        talk.start()
+        while (item := talk.take()) is None:
+            if talk.over:
+                if talk.failure is not None:
+                    raise Failure(talk.failure.code, talk.failure.text)
+                raise StopAsyncIteration
+            await talk.arrival()
+        return item

@@ -1,0 +1,187 @@
+"""The client: one connection to a service, kept alive, and everything that can be asked over it."""
+
+import ssl as tls
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Final, TypeVar
+
+from google.protobuf.message import Message
+
+from tidings.contract import v1
+from tidings.contract.codecs import JSON, PROTOBUF
+from tidings_client import window as windows
+from tidings_client.address import read_address
+from tidings_client.calls import CALL_SECONDS, CALLS_MAX, Calls, with_client_id
+from tidings_client.channel import Channel
+from tidings_client.errors import Lost, Refused
+from tidings_client.identity import Identity, Token
+from tidings_client.keeper import Keeper, Settings, State
+from tidings_client.presence import Presence
+from tidings_client.reconnect import Jitter
+from tidings_client.rooms import Rooms
+from tidings_client.rx import Rx
+from tidings_client.session import Session
+from tidings_client.window import Window
+
+M = TypeVar("M", bound=Message)
+
+_UNSET: Final = -1.0
+
+
+def connect(
+    url: str,
+    token: Token | None = None,
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    json: bool = False,
+    ssl: tls.SSLContext | None = None,
+    wait: bool = False,
+    connect_seconds: float = 10.0,
+    call_seconds: float | None = CALL_SECONDS,
+    calls_max: int = CALLS_MAX,
+    keepalive_seconds: float = 20.0,
+    lifetime_seconds: float = 90.0,
+    window_items: int = windows.ITEMS_MAX,
+    window_bytes: int = windows.BYTES_MAX,
+    jitter: Jitter = Jitter(),
+) -> "Client":
+    """A client of the service at `url`, to be used with `async with`.
+
+    url                ws://host:port/rsocket, wss://…, tcp://host:port, or tls://host:port (TCP under TLS)
+    token              who you are, signed; or a function (plain or async) that gives a fresh token each time it is
+                       called: then tokens are renewed before they run out, on the living connection
+    user, password     who you are, where the service takes that (`tidings serve --dev` takes any password)
+    json               JSON payloads instead of Protobuf, to read along on the wire
+    ssl                your own TLS context, for wss:// and tls://
+    wait               keep trying if the service is not there yet; otherwise entering raises UNAVAILABLE at once
+    connect_seconds    for one attempt: socket, handshake and first answer
+    call_seconds       how long a call is tried in all; None: for ever
+    calls_max          calls under way at once; further ones wait their turn
+    keepalive_seconds  how often a sign of life is sent
+    lifetime_seconds   the service counts as dead when it was silent for so long
+    window_items       how far ahead of its consumer a watch asks, in items
+    window_bytes       and in bytes that lie here untaken
+    jitter             the pauses between attempts
+
+    Raises Failure: INVALID_ARGUMENT for a URL that is none. Entering raises UNAVAILABLE if nobody is there, and
+    UNAUTHENTICATED if the service does not take the token.
+    """
+    settings = Settings(
+        read_address(url),
+        ssl=ssl,
+        codec=JSON if json else PROTOBUF,
+        connect_seconds=connect_seconds,
+        wait=wait,
+        keepalive_seconds=keepalive_seconds,
+        lifetime_seconds=lifetime_seconds,
+        jitter=jitter,
+    )
+    return Client(
+        settings,
+        Identity(token, user, password),
+        call_seconds=call_seconds,
+        calls_max=calls_max,
+        window_items=window_items,
+        window_bytes=window_bytes,
+    )
+
+
+class Client:
+    """Made by `connect`. Belongs to the event loop it was entered on; no method may be called from another thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        identity: Identity,
+        *,
+        call_seconds: float | None,
+        calls_max: int,
+        window_items: int,
+        window_bytes: int,
+    ) -> None:
+        self.keeper = Keeper(settings, identity)
+        self.call_seconds = call_seconds
+        self._calls = Calls(self.keeper, calls_max=calls_max)
+        self._window_items = window_items
+        self._window_bytes = window_bytes
+        self.rooms = Rooms(self)
+        self.presence = Presence(self)
+        self.session = Session(self)
+        self.rx = Rx(self)
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> "Client":
+        try:
+            await self.keeper.start()
+        except BaseException:
+            await self.keeper.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Leave. Watches end, calls that wait raise UNAVAILABLE. Idempotent."""
+        await self.keeper.close()
+
+    @property
+    def state(self) -> State:
+        """What the client is doing: CONNECTING, CONNECTED, RECONNECTING, REFUSED or CLOSED."""
+        return self.keeper.state
+
+    def states(self) -> AsyncIterator[State]:
+        """The state now, then every change of it; ends with REFUSED or CLOSED."""
+        return self.keeper.states()
+
+    @property
+    def user(self) -> str:
+        """Who the service says I am."""
+        return self.keeper.info.user
+
+    # --- everything -------------------------------------------------------------------------------------------------
+
+    async def call(self, route: str, request: Message, reply_type: type[M], *, seconds: float | None = _UNSET) -> M:
+        """Any call by its route: `await client.call("chat.send", v1.SendRequest(…), v1.SendReply)`.
+
+        `seconds` replaces `call_seconds` for this one. A request with an empty `client_id` gets one. Raises Failure.
+        """
+        limit = self.call_seconds if seconds == _UNSET else seconds
+        return await self._calls.call(route, request, reply_type, limit)
+
+    def tell(self, route: str, request: Message) -> bool:
+        """Any call without its answer (fire and forget). False: there is no connection now, nothing was sent."""
+        link = self.keeper.link
+        if link is None:
+            return False
+        try:
+            link.tell(route, self.keeper.settings.codec.encode(with_client_id(request)))
+        except (Lost, Refused):
+            return False
+        return True
+
+    async def search(
+        self, query: str, *, room: str = "", sender: str = "", page: str = "", limit: int = 0
+    ) -> v1.SearchReply:
+        """Messages with all the words of `query`, newest first, in `room` or in all rooms I am in.
+
+        The last word may be unfinished, "quoted words" must follow one another, Chinese, Japanese and Korean are found
+        inside longer text. `sender`: only of this user. `page`: `next` of the reply before. `limit`: 1 to 100,
+        0 means 20.
+        """
+        request = v1.SearchRequest(query=query, room=room, page=page, limit=limit)
+        # `from` is a word of Python and cannot be named in a call.
+        setattr(request, "from", sender)
+        return await self.call("history.search", request, v1.SearchReply)
+
+    def channel(self) -> Channel:
+        """One stream for everything: commands in, events out; see `Channel`."""
+        return Channel(self)
+
+    def window(self) -> Window:
+        """A fresh window for a watch."""
+        return Window(self._window_items, self._window_bytes)

@@ -1,0 +1,41 @@
+"""Presence: who is there."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from tidings.contract import v1
+from tidings_client.errors import Code, Failure
+from tidings_client.feed import Feed
+from tidings_client.watch import BoardSeam, Watch
+
+if TYPE_CHECKING:
+    from tidings_client.client import Client
+
+
+class Presence:
+    """`client.presence`. Being online needs no call: a connected client is online."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    async def set(self, status: "v1.Status.ValueType", text: str = "") -> None:
+        """My status on all my devices until I change it: ONLINE, AWAY, BUSY or INVISIBLE; up to 256 bytes of text."""
+        request = v1.SetPresenceRequest(status=status, text=text)
+        await self._client.call("presence.set", request, v1.SetPresenceReply)
+
+    def watch(
+        self, users: Iterable[str] = (), *, room: str = "", after: v1.Cursor | None = None
+    ) -> Watch[v1.PresenceItem]:
+        """The state of `users`, or of a room's members: everybody, then `live`, then what changes.
+
+        With a room also its `typing` and `receipt` items, and above a size only `count`. A slow reader gets the newest
+        state of each user, never a backlog. After a reconnect the changes since come, or, if the service cannot tell
+        them, everybody and `live` anew: take each item as the state of its user.
+        """
+        names = list(users)
+        if bool(names) == bool(room):
+            raise Failure(Code.INVALID_ARGUMENT, "say users or a room, and not both")
+        seam = BoardSeam(after, lambda position: v1.PresenceWatchRequest(users=names, room=room, after=position))
+        feed = Feed(self._client.keeper, "presence.watch", seam, v1.PresenceItem, self._client.window(), endless=True)
+        return Watch(feed, lambda item: item, asyncio.get_running_loop())

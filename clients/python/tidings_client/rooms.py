@@ -1,0 +1,205 @@
+"""Rooms: sending, watching, reading, and who is in them."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal, TypeAlias, overload
+
+from tidings.contract import v1
+from tidings_client.calls import new_client_id
+from tidings_client.feed import Feed
+from tidings_client.watch import BoardSeam, LogSeam, Watch, cursor_from
+
+if TYPE_CHECKING:
+    from tidings_client.client import Client
+
+After: TypeAlias = v1.Cursor | int | None
+"""Where to begin: behind a cursor, behind a seq (0: from the beginning), or None."""
+
+TYPING_SECONDS = 5.0  # typing is over by then; later it would be a lie
+
+
+class Rooms:
+    """`client.rooms`: one room by its name, and what concerns all of them."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def __getitem__(self, name: str) -> "Room":
+        """The room of this name. Nothing is asked for yet, so it need not exist."""
+        return Room(self._client, name)
+
+    async def create(
+        self,
+        name: str = "",
+        *,
+        kind: "v1.RoomKind.ValueType" = v1.GROUP,
+        title: str = "",
+        members: Iterable[str] = (),
+    ) -> v1.RoomReply:
+        """Make a room; you become its owner. The same again gives the same answer.
+
+        Without a name it gets one that nobody can guess; a DIRECT room (with exactly one member, the other person)
+        always has the name that its two users give it. Raises CONFLICT for a name that is taken by another room.
+        """
+        # A name made here is the same one when the request has to be repeated.
+        room = name or ("" if kind == v1.DIRECT else new_client_id())
+        request = v1.CreateRequest(room=room, kind=kind, title=title, members=members)
+        return await self._client.call("rooms.create", request, v1.RoomReply)
+
+    async def list(self, *, public: bool = False, after: str = "", limit: int = 0) -> v1.ListReply:
+        """A page of my rooms by name, or of all open ones; the next page begins `after` the last name.
+
+        `limit` is 1 to 1000, 0 means 100.
+        """
+        scope = v1.PUBLIC if public else v1.MINE
+        return await self._client.call(
+            "rooms.list", v1.ListRequest(scope=scope, after=after, limit=limit), v1.ListReply
+        )
+
+    def watch(self, *, after: v1.Cursor | None = None) -> Watch[v1.RoomsItem]:
+        """My rooms with their heads, last messages and unread counts: all of them, then `live`, then what changes.
+
+        A slow reader gets the newest state of each room, never a backlog. After a reconnect the changes since come, or,
+        if the service cannot tell them, all rooms and `live` anew: take each item as the state of its room.
+        """
+        seam = BoardSeam(after, lambda position: v1.RoomsWatchRequest(after=position))
+        feed = Feed(self._client.keeper, "rooms.watch", seam, v1.RoomsItem, self._client.window(), endless=True)
+        return Watch(feed, lambda item: item, asyncio.get_running_loop())
+
+
+class Room:
+    """One room, by name: `client.rooms["general"]`. Holds nothing; make as many as you like."""
+
+    def __init__(self, client: "Client", name: str) -> None:
+        self._client = client
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<Room {self.name!r}>"
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    async def send(self, text: str, *, reply_to: int = 0, client_id: str | None = None) -> v1.SendReply:
+        """Append a message; answered when it is durable. Tried again until then, and never doubled.
+
+        `reply_to` is the seq of the message answered. `client_id` (1 to 64 characters) is for programs that want to
+        send the same message again after they themselves were restarted; without it the client makes one.
+        """
+        request = v1.SendRequest(room=self.name, client_id=client_id or "", text=text, reply_to=reply_to)
+        return await self._client.call("chat.send", request, v1.SendReply)
+
+    async def edit(self, seq: int, text: str, *, client_id: str | None = None) -> v1.SendReply:
+        """Give your message `seq` another text."""
+        request = v1.EditRequest(room=self.name, client_id=client_id or "", target=seq, text=text)
+        return await self._client.call("chat.edit", request, v1.SendReply)
+
+    async def delete(self, seq: int, *, client_id: str | None = None) -> v1.SendReply:
+        """Remove the text and reactions of message `seq` for everybody. Its author may, and moderators."""
+        request = v1.DeleteRequest(room=self.name, client_id=client_id or "", target=seq)
+        return await self._client.call("chat.delete", request, v1.SendReply)
+
+    async def react(self, seq: int, emoji: str, *, remove: bool = False, client_id: str | None = None) -> v1.SendReply:
+        """React to message `seq`, or take the reaction back."""
+        request = v1.ReactRequest(room=self.name, client_id=client_id or "", target=seq, emoji=emoji, remove=remove)
+        return await self._client.call("chat.react", request, v1.SendReply)
+
+    async def typing(self, *, stopped: bool = False) -> None:
+        """I am typing; dies by itself after a few seconds. Not worth long attempts: given up after 5 s."""
+        request = v1.TypingRequest(room=self.name, stopped=stopped)
+        await self._client.call("presence.typing", request, v1.TypingReply, seconds=TYPING_SECONDS)
+
+    async def mark(self, *, read: int = 0, delivered: int = 0) -> v1.MarkReply:
+        """My positions, as seqs; 0 leaves one as it is. They never go back, and what was read was delivered."""
+        request = v1.MarkRequest(room=self.name, delivered=delivered, read=read)
+        return await self._client.call("receipts.mark", request, v1.MarkReply)
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    @overload
+    def watch(
+        self, *, after: After = None, lag: "v1.Lag.ValueType" = ..., items: Literal[False] = False
+    ) -> Watch[v1.Event]: ...
+
+    @overload
+    def watch(
+        self, *, after: After = None, lag: "v1.Lag.ValueType" = ..., items: Literal[True]
+    ) -> Watch[v1.WatchItem]: ...
+
+    def watch(
+        self, *, after: After = None, lag: "v1.Lag.ValueType" = v1.CATCH_UP, items: bool = False
+    ) -> Watch[v1.Event] | Watch[v1.WatchItem]:
+        """The room's events behind `after`: those of the past first, then each as it happens.
+
+        None: only what happens from now on. 0: from the beginning. A cursor (of an earlier watch, or `head` of a page):
+        from there on. With `items` the marks come too: Live once everything old was sent (again after a reconnect), Gap
+        for what was skipped by `lag=LATEST` or removed by retention.
+
+        Raises CURSOR_LOST when `after` is not in this log any more, NOT_FOUND, PERMISSION_DENIED.
+        """
+        name = self.name
+        seam = LogSeam(cursor_from(after), lambda position: v1.WatchRequest(room=name, after=position, lag=lag))
+        feed = Feed(self._client.keeper, "chat.watch", seam, v1.WatchItem, self._client.window(), endless=True)
+        return _watch_log(feed, items)
+
+    @overload
+    def read(self, *, after: After = 0, to: int = 0, items: Literal[False] = False) -> Watch[v1.Event]: ...
+
+    @overload
+    def read(self, *, after: After = 0, to: int = 0, items: Literal[True]) -> Watch[v1.WatchItem]: ...
+
+    def read(self, *, after: After = 0, to: int = 0, items: bool = False) -> Watch[v1.Event] | Watch[v1.WatchItem]:
+        """The events behind `after` up to `to` (0: what is the newest now), at your pace; then the loop ends."""
+        name = self.name
+        seam = LogSeam(cursor_from(after), lambda position: v1.ReadRequest(room=name, after=position, to=to))
+        feed = Feed(self._client.keeper, "history.read", seam, v1.WatchItem, self._client.window(), endless=False)
+        return _watch_log(feed, items)
+
+    async def history(self, *, before: int = 0, after: int = 0, limit: int = 0) -> v1.PageReply:
+        """A page of events in seq order: before or after a seq, or (neither) the newest ones.
+
+        `limit` is 1 to 1000, 0 means 50. `more`: there are further ones in that direction. `head` is a cursor to begin
+        a watch with that misses nothing.
+        """
+        request = v1.PageRequest(room=self.name, before=before, after=after, limit=limit)
+        return await self._client.call("history.page", request, v1.PageReply)
+
+    async def search(self, query: str, *, sender: str = "", page: str = "", limit: int = 0) -> v1.SearchReply:
+        """Messages of this room with all the words of `query`, newest first; see `Client.search`."""
+        return await self._client.search(query, room=self.name, sender=sender, page=page, limit=limit)
+
+    # --- people -----------------------------------------------------------------------------------------------------
+
+    async def get(self) -> v1.RoomReply:
+        """The room and my role in it."""
+        return await self._client.call("rooms.get", v1.GetRequest(room=self.name), v1.RoomReply)
+
+    async def join(self, user: str = "", *, role: "v1.Role.ValueType" = v1.ROLE_UNSPECIFIED) -> v1.RoomReply:
+        """Join an open room; or, as owner or moderator, bring `user` in or give them another role."""
+        request = v1.JoinRequest(room=self.name, user=user, role=role)
+        return await self._client.call("rooms.join", request, v1.RoomReply)
+
+    async def leave(self, user: str = "") -> None:
+        """Leave; or, as owner or moderator, remove `user`."""
+        await self._client.call("rooms.leave", v1.LeaveRequest(room=self.name, user=user), v1.LeaveReply)
+
+    async def members(self, *, after: str = "", limit: int = 0) -> v1.MembersReply:
+        """A page of members by name, with how far each has read. `limit` is 1 to 1000, 0 means 100."""
+        request = v1.MembersRequest(room=self.name, after=after, limit=limit)
+        return await self._client.call("rooms.members", request, v1.MembersReply)
+
+    def presence(self) -> Watch[v1.PresenceItem]:
+        """Who of the room is there, who is typing, who has read what; see `Presence.watch`."""
+        return self._client.presence.watch(room=self.name)
+
+
+def _watch_log(feed: Feed[v1.WatchItem], items: bool) -> Watch[v1.Event] | Watch[v1.WatchItem]:
+    loop = asyncio.get_running_loop()
+    return Watch(feed, _whole, loop) if items else Watch(feed, _event, loop)
+
+
+def _whole(item: v1.WatchItem) -> v1.WatchItem:
+    return item
+
+
+def _event(item: v1.WatchItem) -> v1.Event | None:
+    return item.event if item.HasField("event") else None

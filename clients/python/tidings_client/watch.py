@@ -1,0 +1,151 @@
+"""What `async for` runs over: a watch, and how each kind of it goes on after a break."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from tidings.contract import v1
+from tidings_client.errors import Failure
+from tidings_client.feed import Feed
+
+Out = TypeVar("Out")
+Asked = TypeVar("Asked", bound=Message)
+
+
+class Watch(AsyncIterator[Out], Generic[Out]):
+    """Something that goes on happening, as an async iterator. Made by `room.watch()` and its kin.
+
+        async for event in client.rooms["general"].watch(after=cursor):
+            print(event.actor, event.posted.text)
+
+    It begins with the first item asked for, or at once with `async with`. It survives lost connections and restarts of
+    the service, and goes on with the next item: nothing is missing, nothing comes twice. Items are asked for as they
+    are taken, 64 ahead at most: a loop that is slow slows the service, a loop that stops stops it.
+
+    Leaving the loop ends the watch on the service as soon as nobody holds the object any more; with
+    `async with` (or `aclose()`) it ends there and then. A watch that is kept may be iterated further.
+    """
+
+    def __init__(self, feed: Feed[Any], pick: Callable[[Any], Out | None], loop: asyncio.AbstractEventLoop) -> None:
+        self._feed = feed
+        self._pick = pick
+        self._loop = loop
+        self._cursor: v1.Cursor | None = None
+        self._live = False
+
+    @property
+    def cursor(self) -> v1.Cursor | None:
+        """Behind the last item taken: hand it in as `after` another day, and the watch goes on there."""
+        return self._cursor
+
+    @property
+    def live(self) -> bool:
+        """Everything there was has been taken; what follows is happening now."""
+        return self._live
+
+    def __aiter__(self) -> "Watch[Out]":
+        return self
+
+    async def __anext__(self) -> Out:
+        """The next item. Raises Failure for what a new connection does not heal."""
+        feed = self._feed
+        feed.start()
+        while True:
+            item = feed.take()
+            if item is not None:
+                if item.HasField("cursor"):
+                    self._cursor = item.cursor
+                self._live = self._live or item.HasField("live")
+                picked = self._pick(item)
+                if picked is not None:
+                    return picked
+            elif feed.over:
+                if feed.failure is not None:
+                    raise Failure(feed.failure.code, feed.failure.text, cursor=feed.failure.cursor)
+                raise StopAsyncIteration
+            else:
+                await feed.arrival()
+
+    async def started(self) -> None:
+        """Wait until the service has begun to answer: what happens from then on will be seen.
+
+        Worth it without `after`, where the watch begins with what happens from now on. Raises Failure.
+        """
+        self._feed.start()
+        await self._feed.answer()
+        if self._feed.failure is not None:
+            raise Failure(self._feed.failure.code, self._feed.failure.text)
+
+    async def aclose(self) -> None:
+        """End it here and on the service. Idempotent."""
+        self._feed.close()
+
+    async def __aenter__(self) -> "Watch[Out]":
+        self._feed.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._feed.close()
+
+    def __del__(self) -> None:
+        # `async for … break` leaves nothing but this. The collector may run anywhere, the feed only on its loop.
+        if self._feed.started and not self._feed.over and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._feed.close)
+
+
+class LogSeam(Generic[Asked]):
+    """A room's log. Each event has a number and comes once: what is not beyond the position was here before."""
+
+    def __init__(self, after: v1.Cursor | None, request: Callable[[v1.Cursor | None], Asked]) -> None:
+        self.position = after
+        self._request = request
+
+    def request(self) -> Asked:
+        return self._request(self.position)
+
+    def opened(self) -> None:
+        """The position says it all."""
+
+    def accept(self, item: v1.WatchItem) -> bool:
+        position, cursor = self.position, item.cursor
+        seq = item.event.seq if item.HasField("event") else cursor.seq
+        if position is not None and (not position.epoch or position.epoch == cursor.epoch):
+            if item.HasField("event") and seq <= position.seq:
+                return False
+            seq = max(seq, position.seq)
+        self.position = v1.Cursor(epoch=cursor.epoch, seq=seq)
+        return True
+
+
+class BoardSeam:
+    """Latest values: presence, the list of rooms. A repeated value does no harm, so all are new.
+
+    A cursor counts only once the snapshot is complete: whatever breaks off before is asked for as a whole again.
+    """
+
+    def __init__(self, after: v1.Cursor | None, request: Callable[[v1.Cursor | None], Message]) -> None:
+        self.position = after
+        self._request = request
+        self._complete = False
+
+    def request(self) -> Message:
+        return self._request(self.position)
+
+    def opened(self) -> None:
+        self._complete = False
+
+    def accept(self, item: v1.PresenceItem | v1.RoomsItem) -> bool:
+        self._complete = self._complete or item.HasField("live")
+        if self._complete and item.HasField("cursor"):
+            self.position = item.cursor
+        return True
+
+
+def cursor_from(after: v1.Cursor | int | None) -> v1.Cursor | None:
+    """A cursor from what callers write: a number is a seq, whatever the epoch."""
+    return v1.Cursor(seq=after) if isinstance(after, int) else after
