@@ -1,0 +1,117 @@
+"""Who may do what in which room.
+
+Every call is checked here, so what the answer depends on is kept in memory: what each room is, and each user's role in
+it. It stays true because every change of a membership is an event of the room's log, and `committed` hears of all of
+them, in their order, before anybody else does.
+
+A role that is read while it changes: the change is noted when it is committed, and what was read gives way to it.
+"""
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from tidings.contract import v1
+from tidings.contract.errors import Failure, not_found, permission_denied
+from tidings.domain.limits import DomainLimits
+from tidings.domain.lru import Lru
+from tidings.domain.ports import RoomRecord, Store
+
+STRANGER: Final = v1.ROLE_UNSPECIFIED
+MODERATING: Final = frozenset({v1.OWNER, v1.MODERATOR})
+
+
+@dataclass(slots=True)
+class Place:
+    """What is known of a room. `head` is the newest seq heard of."""
+
+    room: str
+    kind: int
+    epoch: str
+    head: int
+
+
+class Standing(NamedTuple):
+    """Where a user stands in a room that this user may read."""
+
+    place: Place
+    role: int
+
+    @property
+    def moderates(self) -> bool:
+        """May remove people and other people's messages."""
+        return self.role in MODERATING
+
+
+class Access:
+    """Answers from memory, from the store where memory does not reach."""
+
+    def __init__(self, store: Store, limits: DomainLimits) -> None:
+        self._store = store
+        self._places: Lru[str, Place] = Lru(limits.known_rooms_max)
+        self._roles: Lru[tuple[str, str], int] = Lru(limits.known_roles_max)
+
+    async def may_read(self, room: str, user: str) -> Standing:
+        """The user's standing; NOT_FOUND for no such room, and for one whose name the user may not even know."""
+        place = self._places.get(room) or await self.place(room)
+        role = await self.role(room, user)
+        if role == STRANGER and place.kind != v1.OPEN:
+            raise no_such_room(room)
+        return Standing(place, role)
+
+    async def may_write(self, room: str, user: str) -> Standing:
+        """The same, for who wants to say something; PERMISSION_DENIED for a READER."""
+        standing = await self.may_read(room, user)
+        if standing.role == v1.READER:
+            raise permission_denied(f"you may only read in {room}; ask an owner or a moderator for the role MEMBER")
+        return standing
+
+    async def place(self, room: str) -> Place:
+        """What is known of the room, whoever asks; NOT_FOUND."""
+        place = self._places.get(room)
+        if place is None:
+            record = await self._store.room(room)
+            if record is None:
+                raise no_such_room(room)
+            place = self._places.get(room) or self.learn(record)
+        return place
+
+    async def role(self, room: str, user: str) -> int:
+        """A `v1.Role`, STRANGER for who is not a member."""
+        role = self._roles.get((room, user))
+        if role is None:
+            read = await self._store.role(room, user)
+            role = self._roles.get((room, user))
+            if role is None:
+                role = read
+                self._roles.put((room, user), role)
+        return role
+
+    def learn(self, record: RoomRecord) -> Place:
+        """A room was read or made."""
+        place = Place(record.room, record.kind, record.head.epoch, record.head.seq)
+        self._places.put(record.room, place)
+        return place
+
+    def kind(self, room: str) -> int | None:
+        """What kind of room it is, if that is known without asking."""
+        place = self._places.peek(room)
+        return None if place is None else place.kind
+
+    def reached(self, room: str, epoch: str, head: int) -> None:
+        """The log has come to `head`."""
+        place = self._places.peek(room)
+        if place is None:
+            return
+        if place.epoch != epoch:
+            self._places.drop(room)
+        elif head > place.head:
+            place.head = head
+
+    def changed(self, room: str, member: v1.Member) -> None:
+        """Somebody came, left, or got another role: a `member` event was committed."""
+        self._roles.put((room, member.user), STRANGER if member.left else member.role)
+
+
+def no_such_room(room: str) -> Failure:
+    """The same words for a room that is not there and for one that the caller may not know of."""
+    return not_found(f"there is no room {room} that you may enter; create it, or ask somebody inside to bring you in")

@@ -1,0 +1,197 @@
+"""What passes by in one room: who is there, who types, how far everybody has read.
+
+A gathering is followed while somebody watches it, and a little longer. It is loaded once, then kept up to date by what
+it hears: people come and go, their states change, positions move. What it hears while it loads is put aside and applied
+afterwards; each of these says what is and not what to add, so that hearing it twice does no harm.
+
+Above `presence_room_members_max` members it counts: two numbers, looked at every `presence_count_seconds`. A room that
+grows beyond it while it is watched counts from then on.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from reactivex import interval
+from reactivex import operators as ops
+from reactivex.abc import DisposableBase, SchedulerBase
+
+from tidings.contract import v1
+from tidings.domain.errands import Errands
+from tidings.domain.items import field
+from tidings.domain.limits import DomainLimits
+from tidings.domain.ports import MemberRecord, Store
+from tidings.domain.roster import Roster, offline
+from tidings.domain.slate import Slate
+
+MEMBERS_PAGE: Final = 1_000
+COUNT: Final = "count"
+TYPING: Final = "typing"
+
+
+class Gathering:
+    """The people in one room. `follow` and `unfollow` say whose states it wants to hear of."""
+
+    def __init__(
+        self,
+        room: str,
+        slate: Slate,
+        *,
+        store: Store,
+        roster: Roster,
+        errands: Errands,
+        scheduler: SchedulerBase,
+        limits: DomainLimits,
+        follow: Callable[[str], None],
+        unfollow: Callable[[str], None],
+    ) -> None:
+        self.room = room
+        self.slate = slate
+        self._store = store
+        self._roster = roster
+        self._errands = errands
+        self._scheduler = scheduler
+        self._limits = limits
+        self._follow = follow
+        self._unfollow = unfollow
+        self._members: set[str] = set()
+        # Who left while somebody watched: they stay on the slate as OFFLINE, for readers who did not hear it yet.
+        self._gone: dict[str, None] = {}
+        # What was heard while loading; None once that is done.
+        self._heard: list[Callable[[], None]] | None = []
+        self._counting: DisposableBase | None = None
+
+    # its life
+
+    async def load(self) -> None:
+        """Read who the members are, their positions and their states."""
+        people: list[MemberRecord] = []
+        after = ""
+        while page := await self._store.members(self.room, after=after, limit=MEMBERS_PAGE):
+            self._members.update(member.user for member in page)
+            if len(self._members) <= self._limits.presence_room_members_max:
+                people += page
+            if len(self._members) >= self._limits.presence_count_members_max:
+                break
+            after = page[-1].user
+        if len(self._members) > self._limits.presence_room_members_max:
+            self._count()
+        else:
+            await self._load_people(people)
+        heard, self._heard = self._heard or [], None
+        for hear in heard:
+            hear()
+
+    async def _load_people(self, people: Sequence[MemberRecord]) -> None:
+        states = await self._roster.states([person.user for person in people])
+        for person in people:
+            self._follow(person.user)
+            # What is known now is newer than what was read.
+            self._put_user(person.user, self._roster.known(person.user) or states[person.user])
+            if person.delivered:
+                self._put_receipt(person.user, person.delivered, person.read)
+
+    def close(self) -> None:
+        """Nobody watches any more."""
+        if self._counting is None:
+            for user in self._members:
+                self._unfollow(user)
+        else:
+            self._counting.dispose()
+
+    # what it hears
+
+    def state(self, user: str) -> None:
+        """What others see of a member changed."""
+        state = self._roster.known(user)
+        if state is not None and self._names(user):
+            self._put_user(user, state)
+
+    def typing(self, users: Sequence[str]) -> None:
+        """Who types now."""
+        if users or TYPING in self.slate:
+            body = v1.Typing(room=self.room, users=users).SerializeToString()
+            self.slate.put(TYPING, field(v1.PresenceItem.TYPING_FIELD_NUMBER, body))
+
+    def receipt(self, user: str, delivered: int, read: int) -> None:
+        """A member's positions moved."""
+        if self._heard is not None:
+            self._heard.append(lambda: self.receipt(user, delivered, read))
+        elif self._names(user):
+            self._put_receipt(user, delivered, read)
+
+    def member(self, user: str, left: bool) -> None:
+        """Somebody came or left."""
+        if self._heard is not None:
+            self._heard.append(lambda: self.member(user, left))
+        elif left and user in self._members:
+            self._leave(user)
+        elif not left and user not in self._members:
+            self._come(user)
+
+    # what follows from it
+
+    def _names(self, user: str) -> bool:
+        return self._counting is None and user in self._members
+
+    def _come(self, user: str) -> None:
+        self._members.add(user)
+        self._gone.pop(user, None)
+        if self._counting is not None:
+            return
+        self._follow(user)
+        if len(self._members) > self._limits.presence_room_members_max:
+            self._count()
+            return
+        state = self._roster.known(user)
+        if state is not None:
+            self._put_user(user, state)
+        else:
+            self._errands.run(self._roster.states([user]), self._introduce)
+
+    def _introduce(self, states: dict[str, bytes] | Exception) -> None:
+        # If the store could not say when somebody was last seen, the next change will come all the same.
+        if isinstance(states, dict):
+            for user, state in states.items():
+                if self._names(user):
+                    self._put_user(user, self._roster.known(user) or state)
+
+    def _leave(self, user: str) -> None:
+        self._members.discard(user)
+        if self._counting is not None:
+            return
+        self._unfollow(user)
+        self.slate.drop(f"receipt {user}")
+        self._put_user(user, offline(user, 0))
+        self._gone[user] = None
+        if len(self._gone) > self._limits.presence_room_members_max:
+            forgotten = next(iter(self._gone))
+            del self._gone[forgotten]
+            self.slate.drop(f"user {forgotten}")
+
+    def _count(self) -> None:
+        """Two numbers instead of people, from now on."""
+        for user in (*self._members, *self._gone):
+            self._unfollow(user)
+            self.slate.drop(f"user {user}")
+            self.slate.drop(f"receipt {user}")
+        self._gone.clear()
+        looks = interval(self._limits.presence_count_seconds, scheduler=self._scheduler)
+        counts = looks.pipe(ops.map(lambda _: self._counts()), ops.start_with(self._counts()))
+        self._counting = counts.pipe(ops.distinct_until_changed()).subscribe(self._put_counts)
+
+    def _counts(self) -> tuple[int, int]:
+        return len(self._roster.shown.keys() & self._members), len(self._members)
+
+    # what is put on the slate
+
+    def _put_counts(self, counts: tuple[int, int]) -> None:
+        online, members = counts
+        body = v1.PresenceCount(online=online, members=members).SerializeToString()
+        self.slate.put(COUNT, field(v1.PresenceItem.COUNT_FIELD_NUMBER, body))
+
+    def _put_user(self, user: str, state: bytes) -> None:
+        self.slate.put(f"user {user}", field(v1.PresenceItem.USER_FIELD_NUMBER, state))
+
+    def _put_receipt(self, user: str, delivered: int, read: int) -> None:
+        body = v1.Receipt(room=self.room, user=user, delivered=delivered, read=read).SerializeToString()
+        self.slate.put(f"receipt {user}", field(v1.PresenceItem.RECEIPT_FIELD_NUMBER, body))

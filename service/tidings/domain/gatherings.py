@@ -1,0 +1,165 @@
+"""The rooms whose passing life somebody watches."""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import count
+from typing import Any, Final
+
+from reactivex.abc import SchedulerBase
+
+from tidings.contract import v1
+from tidings.contract.errors import Failure
+from tidings.domain.deadlines import Deadlines
+from tidings.domain.errands import Errands
+from tidings.domain.gathering import Gathering
+from tidings.domain.limits import DomainLimits
+from tidings.domain.ports import Clock, Store
+from tidings.domain.roster import Roster
+from tidings.domain.slate import Slate, SlateReader
+from tidings.domain.typists import Typists
+from tidings.hub import Sink
+from tidings.hub.ports import Schedule, ScheduleLater
+from tidings.hub.turns import Turns
+
+IDLE_SECONDS: Final = 60.0  # who reconnects within a minute finds the room loaded
+VISITS_MAX: Final = 128  # readers visited between two looks at the sockets
+
+
+class Gatherings:
+    """Room → gathering, and user → the gatherings that show this user. A `Follower` and a `Cut` of the publication."""
+
+    def __init__(
+        self,
+        *,
+        epoch: str,
+        store: Store,
+        roster: Roster,
+        errands: Errands,
+        clock: Clock,
+        schedule: Schedule,
+        schedule_later: ScheduleLater,
+        scheduler: SchedulerBase,
+        limits: DomainLimits,
+    ) -> None:
+        self._epoch = epoch
+        self._store = store
+        self._roster = roster
+        self._errands = errands
+        self._scheduler = scheduler
+        self._limits = limits
+        self._versions = count(1)
+        self._turns = Turns(schedule, VISITS_MAX)
+        self._gatherings: dict[str, Gathering] = {}
+        self._loading: dict[str, asyncio.Future[None]] = {}
+        self._showing: dict[str, set[Gathering]] = {}
+        self._idle = Deadlines(IDLE_SECONDS, self._close, clock=clock.monotonic, schedule_later=schedule_later)
+        self._typists = Typists(self._typing, clock=clock, schedule_later=schedule_later, limits=limits)
+        roster.changed.append(self._state)
+
+    # readers
+
+    async def open(self, room: str) -> None:
+        """Have the room followed, so that `read` may be called now."""
+        loading = self._loading.get(room)
+        if loading is None and room not in self._gatherings:
+            loading = self._load(room)
+        if loading is not None:
+            # One reader that gives up must not take the others' answer with it.
+            await asyncio.shield(loading)
+
+    def read(self, room: str, sink: Sink[Any], *, owner: str, after: v1.Cursor) -> SlateReader:
+        """A reader of the room's life, which `open` had followed; whoever it is may read there."""
+        self._idle.cancel(room)
+        return self._gatherings[room].slate.read(sink, owner=owner, after=after)
+
+    # what it hears
+
+    def type(self, room: str, user: str, *, stopped: bool) -> None:
+        """Somebody types in a room, or stopped."""
+        if stopped:
+            self._typists.stop(room, user)
+        else:
+            self._typists.begin(room, user)
+
+    def marked(self, room: str, user: str, delivered: int, read: int) -> None:
+        """Somebody's positions moved."""
+        gathering = self._gatherings.get(room)
+        if gathering is not None:
+            gathering.receipt(user, delivered, read)
+
+    def member(self, room: str, member: v1.Member, /) -> None:
+        """Somebody came, left, or got another role."""
+        if member.left:
+            self._typists.stop(room, member.user)
+        gathering = self._gatherings.get(room)
+        if gathering is not None:
+            gathering.member(member.user, member.left)
+
+    def changed(self, room: str, /) -> None:
+        """New events are no concern of a gathering."""
+
+    def end(self, room: str, owner: str, error: Failure, /) -> None:
+        """This user may no longer read this room."""
+        gathering = self._gatherings.get(room)
+        if gathering is not None:
+            gathering.slate.end(owner, error)
+
+    def _state(self, user: str) -> None:
+        for gathering in self._showing.get(user, ()):
+            gathering.state(user)
+
+    def _typing(self, room: str, users: Sequence[str]) -> None:
+        gathering = self._gatherings.get(room)
+        if gathering is not None:
+            gathering.typing(users)
+
+    # gatherings come and go
+
+    def _load(self, room: str) -> asyncio.Future[None]:
+        loading = self._loading[room] = asyncio.get_running_loop().create_future()
+        gathering = self._gatherings[room] = self._new(room)
+
+        def loaded(answer: Exception | None) -> None:
+            del self._loading[room]
+            self._idle.begin(room)
+            if answer is None:
+                gathering.typing(self._typists.now(room))
+                loading.set_result(None)
+            else:
+                self._close(room)
+                loading.set_exception(answer)
+                loading.exception()  # whoever waited has it; if nobody did, it is no news
+
+        self._errands.run(gathering.load(), loaded)
+        return loading
+
+    def _new(self, room: str) -> Gathering:
+        slate = Slate(
+            epoch=self._epoch,
+            next_version=lambda: next(self._versions),
+            turns=self._turns,
+            emptied=lambda: self._idle.begin(room),
+        )
+        gathering = Gathering(
+            room,
+            slate,
+            store=self._store,
+            roster=self._roster,
+            errands=self._errands,
+            scheduler=self._scheduler,
+            limits=self._limits,
+            follow=lambda user: self._showing.setdefault(user, set()).add(gathering),
+            unfollow=lambda user: self._unfollow(user, gathering),
+        )
+        return gathering
+
+    def _close(self, room: str) -> None:
+        self._idle.cancel(room)
+        self._gatherings.pop(room).close()
+
+    def _unfollow(self, user: str, gathering: Gathering) -> None:
+        showing = self._showing.get(user)
+        if showing is not None:
+            showing.discard(gathering)
+            if not showing:
+                del self._showing[user]

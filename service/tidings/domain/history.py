@@ -1,0 +1,103 @@
+"""Reading a room's log: a page, a range as a stream, words."""
+
+from typing import Any
+
+from tidings.contract import v1
+from tidings.contract.call import Call
+from tidings.contract.errors import Failure, cursor_lost, invalid_argument
+from tidings.domain.access import Access
+from tidings.domain.errands import Errands
+from tidings.domain.items import page_reply, search_reply
+from tidings.domain.ports import Head, Store
+from tidings.domain.reading import Reading
+from tidings.domain.rules import SEQ_MAX, Rules
+from tidings.hub import Sink, Source
+from tidings.hub.ports import Schedule
+
+
+class History:
+    """The service `History`. Ends the readings of whoever loses the right to read (a `Cut`)."""
+
+    def __init__(self, *, store: Store, access: Access, rules: Rules, errands: Errands, schedule: Schedule) -> None:
+        self._store = store
+        self._access = access
+        self._rules = rules
+        self._limits = rules.limits
+        self._errands = errands
+        self._schedule = schedule
+        # (room, user) → the readings that are open.
+        self._readings: dict[tuple[str, str], set[Reading]] = {}
+
+    async def page(self, request: v1.PageRequest, call: Call) -> v1.PageReply:
+        """A page before or after a seq."""
+        limit = self._rules.limit(request.limit, self._limits.page_events_default, self._limits.page_events_max)
+        if request.before and request.after:
+            raise invalid_argument("before and after are both given; give one, or none for the newest page")
+        room = self._rules.room(request.room)
+        await self._access.may_read(room, call.user)
+        page = await self._store.page(
+            room, before=min(request.before, SEQ_MAX), after=min(request.after, SEQ_MAX), limit=limit
+        )
+        return page_reply(
+            (event.data for event in page.events), more=page.more, epoch=page.head.epoch, head=page.head.seq
+        )
+
+    async def read(self, request: v1.ReadRequest, call: Call, sink: Sink[Any]) -> Source:
+        """A range from the log; what comes after the head of now is not part of it."""
+        room = self._rules.room(request.room)
+        await self._access.may_read(room, call.user)
+        head = await self._store.head(room)
+        # The right may have been lost while the head was read.
+        await self._access.may_read(room, call.user)
+        check_cursor(request.after, room, head)
+        key = (room, call.user)
+        reading = Reading(
+            sink,
+            epoch=head.epoch,
+            after=request.after.seq,
+            last=min(request.to or head.seq, head.seq),
+            fetch=lambda after, limit, done: self._errands.run(self._store.read(room, after, limit), done),
+            schedule=self._schedule,
+            left=lambda: self._forget(key, reading),
+            limits=self._limits,
+        )
+        self._readings.setdefault(key, set()).add(reading)
+        return reading
+
+    async def search(self, request: v1.SearchRequest, call: Call) -> v1.SearchReply:
+        """Words in one room, or in all that the caller is in."""
+        limit = self._rules.limit(request.limit, self._limits.search_results_default, self._limits.search_results_max)
+        words = self._rules.query(request.query)
+        sender = getattr(request, "from")
+        if sender:
+            sender = self._rules.user(sender)
+        if request.room:
+            room = self._rules.room(request.room)
+            await self._access.may_read(room, call.user)
+            rooms = [room]
+        else:
+            rooms = list(await self._store.names_of(call.user))
+        if not rooms:
+            return v1.SearchReply()
+        found = await self._store.search(words, rooms=rooms, sender=sender, page=request.page, limit=limit)
+        return search_reply((event.data for event in found.events), found.next)
+
+    def end(self, room: str, owner: str, error: Failure, /) -> None:
+        """This user may no longer read this room."""
+        for reading in self._readings.pop((room, owner), ()):
+            reading.fail(error)
+
+    def _forget(self, key: tuple[str, str], reading: Reading) -> None:
+        readings = self._readings.get(key)
+        if readings is not None:
+            readings.discard(reading)
+            if not readings:
+                del self._readings[key]
+
+
+def check_cursor(after: v1.Cursor, room: str, head: Head) -> None:
+    """CURSOR_LOST for a cursor that was made from another log than this one."""
+    if after.epoch and after.epoch != head.epoch:
+        raise cursor_lost(f"the log of {room} was replaced since then; take a page and go on from its head")
+    if after.seq > head.seq:
+        raise cursor_lost(f"the cursor names seq {after.seq} of {room}, which ends at {head.seq}; take a page to go on")

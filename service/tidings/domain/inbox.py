@@ -1,0 +1,175 @@
+"""The list of my rooms as a stream: head, last message, my positions, unread.
+
+A board knows which rooms changed; the row that one reader gets is read from the store when it is sent, so it is true at
+that moment and a busy room costs a slow reader one row and not a hundred. The reader's interest are its rooms. What
+concerns one user alone (a position moved, somebody came or left) touches that user's readers only.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tidings.contract import v1
+from tidings.contract.codecs import Prepared
+from tidings.domain.endings import failure_of
+from tidings.domain.errands import Errands
+from tidings.domain.items import cursor, field, live_item
+from tidings.domain.limits import DomainLimits
+from tidings.domain.lru import Lru
+from tidings.domain.ports import InboxRecord, Store
+from tidings.domain.rows import room_state
+from tidings.hub import Batch, Board, HubError, PulledSubscription, Sink, Source
+
+Row = InboxRecord | None
+Answer = Callable[[Sequence[Row] | Exception], None]
+
+
+class Inbox:
+    """One reader: the sink of its subscription, and the `Source` of its transport."""
+
+    __slots__ = (
+        "_errands",
+        "_left",
+        "_sink",
+        "_store",
+        "complete",
+        "deliver",
+        "demand",
+        "subscription",
+        "touched",
+        "user",
+    )
+
+    def __init__(
+        self, user: str, sink: Sink[Any], store: Store, errands: Errands, left: Callable[["Inbox"], None]
+    ) -> None:
+        self.user = user
+        self.subscription: PulledSubscription[Row, Prepared[v1.RoomsItem]] | None = None
+        # Rooms that the user came into or left while the names of the others were read.
+        self.touched: set[str] = set()
+        self.demand: Callable[[], int] = sink.demand
+        self.deliver: Callable[[Batch[Any]], None] = sink.deliver
+        self.complete: Callable[[], None] = sink.complete
+        self._sink = sink
+        self._store = store
+        self._errands = errands
+        self._left = left
+
+    def wake(self) -> None:
+        """Demand may have grown."""
+        if self.subscription is not None:
+            self.subscription.wake()
+
+    def close(self) -> None:
+        """The reader is gone."""
+        self._left(self)
+        if self.subscription is not None:
+            self.subscription.close()
+
+    def fail(self, error: Exception, /) -> None:
+        """Nothing more comes."""
+        self._left(self)
+        self._sink.fail(failure_of(error))
+
+    def touch(self, room: str) -> None:
+        """The row of this room is to be sent anew; that the reader left it is a row too."""
+        if self.subscription is None:
+            self.touched.add(room)
+            return
+        self.subscription.discard([room])
+        try:
+            self.subscription.add([room])
+        except HubError as error:
+            self.subscription.fail(error)
+
+    def fetch(self, rooms: Sequence[str], done: Answer) -> None:
+        """The rows as they are now, None for a room that the user is not in."""
+
+        def arrived(answer: Sequence[InboxRecord] | Exception) -> None:
+            if isinstance(answer, Exception):
+                done(answer)
+                return
+            rows = {record.room.room: record for record in answer}
+            done([rows.get(room) for room in rooms])
+
+        self._errands.run(self._store.inbox(self.user, rooms), arrived)
+
+    def render(self, room: str, row: Row, version: int) -> Prepared[v1.RoomsItem]:
+        """A row as an item. A room that is gone is no longer of interest."""
+        assert self.subscription is not None
+        at = cursor(self.subscription.board.epoch, version)
+        if row is None:
+            self.subscription.discard([room])
+            return Prepared(v1.RoomsItem, at + field(v1.RoomsItem.GONE_FIELD_NUMBER, room.encode()))
+        state = room_state(row).SerializeToString()
+        return Prepared(v1.RoomsItem, at + field(v1.RoomsItem.ROOM_FIELD_NUMBER, state))
+
+
+class Inboxes:
+    """All readers. Follows what happens in rooms (a `Follower`)."""
+
+    def __init__(self, *, board: Board[None], store: Store, errands: Errands, limits: DomainLimits) -> None:
+        self._board = board
+        self._store = store
+        self._errands = errands
+        self._limits = limits
+        self._inboxes: dict[str, set[Inbox]] = {}
+        self._recent: Lru[str, bool] = Lru(limits.inbox_remembered_max)
+        # user → room → the version at which the user left it, so that a reader who comes back hears of it.
+        self._gone: Lru[str, dict[str, int]] = Lru(limits.inbox_remembered_max)
+
+    async def open(self, request: v1.RoomsWatchRequest, user: str, sink: Sink[Any]) -> Source:
+        """A reader of this user's rooms."""
+        inbox = Inbox(user, sink, self._store, self._errands, self._left)
+        self._inboxes.setdefault(user, set()).add(inbox)
+        try:
+            rooms = await self._store.names_of(user)
+        except BaseException:
+            self._left(inbox)
+            raise
+        after = request.after.seq if request.HasField("after") else None
+        gone = self._gone.get(user) or {}
+        missed = [room for room, version in gone.items() if after is not None and version > after]
+        inbox.subscription = PulledSubscription(
+            self._board,
+            {*rooms, *inbox.touched, *missed},
+            inbox,
+            fetch=inbox.fetch,
+            render=inbox.render,
+            live=_live,
+            after=after,
+            epoch=request.after.epoch,
+            beat_seconds=self._limits.inbox_beat_seconds,
+        )
+        return inbox
+
+    def changed(self, room: str, /) -> None:
+        """There are new events in the room: everybody's row of it is another one."""
+        self._board.publish(room, None)
+        forgotten = self._recent.put(room, True)
+        if forgotten is not None:
+            self._board.forget(forgotten)
+
+    def member(self, room: str, member: v1.Member, /) -> None:
+        """Somebody came, left, or got another role."""
+        gone = self._gone.get(member.user) or {}
+        gone.pop(room, None)
+        if member.left:
+            gone[room] = self._board.version + 1
+            self._gone.put(member.user, gone)
+        self.touch(room, member.user)
+
+    def touch(self, room: str, user: str) -> None:
+        """This user's row of the room is another one."""
+        for inbox in list(self._inboxes.get(user, ())):
+            inbox.touch(room)
+
+    def _left(self, inbox: Inbox) -> None:
+        inboxes = self._inboxes.get(inbox.user)
+        if inboxes is not None:
+            inboxes.discard(inbox)
+            if not inboxes:
+                del self._inboxes[inbox.user]
+
+
+def _live(epoch: str, version: int) -> Prepared[Any]:
+    return live_item(v1.RoomsItem, epoch, version)

@@ -1,0 +1,99 @@
+"""The items of streams, put together from bytes that exist already.
+
+A Protobuf message is the concatenation of its fields, and a field that is itself a message is a tag, a length and that
+message's bytes. So an event as it lies in the log becomes an item of a watch, and that an item of a channel, by putting
+a few bytes in front: nothing is parsed and nothing is encoded twice, however many readers there are.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from google.protobuf.message import Message
+
+from tidings.contract import v1
+from tidings.contract.codecs import Prepared
+
+LIVE: Final = v1.WatchItem.LIVE_FIELD_NUMBER
+assert v1.PresenceItem.LIVE_FIELD_NUMBER == v1.RoomsItem.LIVE_FIELD_NUMBER == LIVE
+
+
+def varint(number: int) -> bytes:
+    """A number as Protobuf writes it: seven bits a byte, lowest first."""
+    if number < 0x80:
+        return bytes((number,))
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def field(number: int, content: bytes) -> bytes:
+    """A field that holds bytes, a string or a message."""
+    return b"".join((varint(number << 3 | 2), varint(len(content)), content))
+
+
+def cursor(epoch: str, seq: int) -> bytes:
+    """Field 1 of every item of a watch: a `Cursor`."""
+    name = epoch.encode()
+    position = b"\x10" + varint(seq) if seq else b""
+    return field(1, (field(1, name) if name else b"") + position)
+
+
+def event_item(epoch: str, seq: int, event: bytes) -> Prepared[v1.WatchItem]:
+    """An event of a room's log, at its position."""
+    return Prepared(v1.WatchItem, cursor(epoch, seq) + field(v1.WatchItem.EVENT_FIELD_NUMBER, event))
+
+
+def gap_item(epoch: str, first: int, last: int) -> Prepared[v1.WatchItem]:
+    """The mark of events left out; who has it stands at `last`."""
+    gap = v1.Gap(to=last)
+    # `from` is a word of Python.
+    setattr(gap, "from", first)
+    return Prepared.of(v1.WatchItem(cursor=v1.Cursor(epoch=epoch, seq=last), gap=gap))
+
+
+def live_item(item_type: type[Message], epoch: str, seq: int) -> Prepared[Message]:
+    """The mark that all there was has been sent, for a watch whose items are of `item_type`."""
+    return Prepared(item_type, cursor(epoch, seq) + field(LIVE, b""))
+
+
+class WatchMarks:
+    """The items of `chat.watch` that are not events (the hub's `Marks`)."""
+
+    def live(self, _room: str, epoch: str, seq: int, /) -> Prepared[v1.WatchItem]:
+        """Everything up to `seq` has been sent."""
+        return Prepared(v1.WatchItem, cursor(epoch, seq) + field(LIVE, b""))
+
+    def gap(self, epoch: str, first: int, last: int, /) -> Prepared[v1.WatchItem]:
+        """These are left out."""
+        return gap_item(epoch, first, last)
+
+
+def weigh(item: Prepared[v1.WatchItem]) -> int:
+    """Bytes that an item holds in memory, roughly: its own, its objects', and its JSON if somebody wants it."""
+    return 2 * len(item.protobuf) + 200
+
+
+def in_channel(room: str, number: int, item: bytes) -> Prepared[v1.ChannelItem]:
+    """Something that happened in a room, as an item of a channel; `number` is the field it goes in."""
+    name = field(v1.ChannelItem.ROOM_FIELD_NUMBER, room.encode())
+    return Prepared(v1.ChannelItem, name + field(number, item))
+
+
+def page_reply(events: Iterable[bytes], *, more: bool, epoch: str, head: int) -> v1.PageReply:
+    """A page of events as they lie in the log."""
+    fields = [field(v1.PageReply.EVENTS_FIELD_NUMBER, event) for event in events]
+    reply = v1.PageReply.FromString(b"".join(fields))
+    reply.more = more
+    reply.head.epoch, reply.head.seq = epoch, head
+    return reply
+
+
+def search_reply(events: Iterable[bytes], following: str) -> v1.SearchReply:
+    """Messages found."""
+    fields = [field(v1.SearchReply.EVENTS_FIELD_NUMBER, event) for event in events]
+    reply = v1.SearchReply.FromString(b"".join(fields))
+    reply.next = following
+    return reply

@@ -1,0 +1,79 @@
+"""What the domain takes and keeps: every limit with its unit last, and its reason."""
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class DomainLimits:
+    """Limits of what people may ask. The sizes are the contract's; the counts protect the process."""
+
+    # Sizes of what people write.
+    id_bytes_max: int = 64  # fits a UUID with a prefix, and a name in three-byte letters of 21 characters
+    client_id_chars_max: int = 64
+    text_bytes_max: int = 65_536  # a long letter; larger things are files
+    emoji_bytes_max: int = 32  # a family of four with skin tones has 41 in theory, 25 in every keyboard
+    title_bytes_max: int = 256
+    status_text_bytes_max: int = 256
+    query_bytes_max: int = 256
+
+    # Sizes of pages.
+    page_events_max: int = 1_000
+    page_events_default: int = 50  # two screens of a phone
+    list_items_max: int = 1_000
+    list_items_default: int = 100
+    search_results_max: int = 100
+    search_results_default: int = 20
+
+    # history.read: one page of these is held for each reader.
+    read_events_min: int = 32  # who asks for one event at a time does not cost a read each
+    read_events_max: int = 512
+
+    # Rooms.
+    create_members_max: int = 500  # one transaction with an event for each
+
+    # Connections and their pace.
+    user_connections_max: int = 64  # a person with every device and many tabs; a broken loop of reconnects stops here
+    sends_per_second_max: float = 20.0  # 0 = no limit. Faster than anyone types, slow enough to stop a broken bot
+    sends_burst_max: int = 60  # a phone that empties its outbox after a tunnel
+    paced_users_max: int = 100_000  # how many buckets are remembered
+
+    # chat.channel
+    channel_commands_max: int = 64  # commands waiting, running, or answered and not yet taken, of one channel
+    channel_rooms_max: int = 1_000  # rooms one channel has open
+
+    # Presence.
+    presence_users_max: int = 1_000  # users named by one presence.watch
+    presence_room_members_max: int = 500  # above it a room's presence is two numbers
+    presence_count_seconds: float = 5.0  # how often those two numbers may change
+    presence_count_members_max: int = 1_000_000  # names kept of one watched room, about 100 bytes each
+    presence_remembered_max: int = 100_000  # users gone offline whose last state is kept in memory
+    grace_seconds: float = 10.0  # a reload or a change of network is no goodbye
+    typing_seconds: float = 6.0  # clients repeat it every 3 s; one repetition may be lost
+    typing_users_shown_max: int = 20  # "and others" is all a screen has room for
+    typing_max: int = 100_000  # people typing at once, over all rooms
+
+    # rooms.watch
+    inbox_beat_seconds: float = 0.2  # faster than the eye, slow enough to fold a burst into one row
+    inbox_remembered_max: int = 100_000  # rooms whose last change is kept, so that a reconnect costs only the changes
+
+    # What is kept in memory to answer quickly.
+    known_rooms_max: int = 50_000  # about 0.5 KiB each
+    known_roles_max: int = 500_000  # about 0.2 KiB each: 20,000 connections with 25 rooms
+
+    def shown(self) -> dict[str, int]:
+        """What session.info tells: whole numbers by name, seconds in milliseconds."""
+        numbers: dict[str, int] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name.endswith("_seconds"):
+                numbers[field.name.removesuffix("_seconds") + "_ms"] = round(value * 1000)
+            elif field.name not in INTERNAL:
+                numbers[field.name] = round(value)
+        return numbers
+
+
+# Nobody outside can run into these.
+INTERNAL = frozenset(
+    {"paced_users_max", "presence_remembered_max", "inbox_remembered_max", "known_rooms_max", "known_roles_max"}
+    | {"presence_count_members_max", "read_events_min", "read_events_max", "typing_max"}
+)

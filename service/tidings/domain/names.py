@@ -1,0 +1,26 @@
+"""Names of rooms that the service makes."""
+
+import secrets
+from hashlib import sha256
+
+DIRECT_PREFIX = "direct:"
+_HASH_CHARS = 40  # 160 bits: two pairs with one name will not be found
+
+
+def direct_name(one: str, other: str, bytes_max: int) -> str:
+    """The name of the DIRECT room of two users, the same from either side.
+
+    `direct:alice:bob` where that can be read in one way only and is short enough, else a hash of both; the first has a
+    second colon, the second has none.
+    """
+    first, second = sorted((one, other))
+    name = f"{DIRECT_PREFIX}{first}:{second}"
+    if len(name.encode()) <= bytes_max and ":" not in first + second:
+        return name
+    digest = sha256(f"{len(first.encode())}:{first}{second}".encode()).hexdigest()
+    return DIRECT_PREFIX + digest[:_HASH_CHARS]
+
+
+def new_name() -> str:
+    """A room's name that nobody else has."""
+    return secrets.token_hex(12)

@@ -1,0 +1,137 @@
+"""Who is there: set it, say that one types, watch people or a room."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from tidings.contract import v1
+from tidings.contract.call import Call
+from tidings.contract.codecs import Prepared
+from tidings.contract.errors import invalid_argument
+from tidings.domain.access import Access
+from tidings.domain.endings import Reader
+from tidings.domain.errands import Errands
+from tidings.domain.gatherings import Gatherings
+from tidings.domain.items import cursor, field, live_item
+from tidings.domain.lru import Lru
+from tidings.domain.roster import Chosen, Roster
+from tidings.domain.rules import Rules
+from tidings.hub import Board, PulledSubscription, Sink, Source
+
+# What a user's own devices see is another key than what others see. No user's name has a space in it.
+_OWN: Final = "own "
+
+CHOICES: Final = frozenset({v1.ONLINE, v1.AWAY, v1.BUSY, v1.INVISIBLE})
+
+
+class Presence:
+    """The service `Presence`.
+
+    Anybody who is signed in may watch anybody: who wants not to be seen is INVISIBLE. People are watched through a
+    board, each reader with an interest of its own; a room through its gathering, where all see the same, oneself
+    included.
+    """
+
+    def __init__(
+        self,
+        *,
+        board: Board[None],
+        roster: Roster,
+        gatherings: Gatherings,
+        access: Access,
+        rules: Rules,
+        errands: Errands,
+    ) -> None:
+        self._board = board
+        self._roster = roster
+        self._gatherings = gatherings
+        self._access = access
+        self._rules = rules
+        self._limits = rules.limits
+        self._errands = errands
+        self._recent: Lru[str, bool] = Lru(2 * self._limits.presence_remembered_max)
+        roster.changed.append(self._publish)
+        roster.changed_for_self.append(lambda user: self._publish(_OWN + user))
+
+    def set(self, request: v1.SetPresenceRequest, call: Call) -> v1.SetPresenceReply:
+        """My status on all my devices."""
+        if request.status not in CHOICES:
+            raise invalid_argument(
+                "status must be ONLINE, AWAY, BUSY or INVISIBLE; who has no connection is OFFLINE without saying so"
+            )
+        self._roster.choose(call.user, Chosen(request.status, self._rules.status_text(request.text)))
+        return v1.SetPresenceReply()
+
+    async def typing(self, request: v1.TypingRequest, call: Call) -> v1.TypingReply:
+        """I type in a room."""
+        room = self._rules.room(request.room)
+        await self._access.may_write(room, call.user)
+        self._gatherings.type(room, call.user, stopped=request.stopped)
+        return v1.TypingReply()
+
+    async def watch(self, request: v1.PresenceWatchRequest, call: Call, sink: Sink[Any]) -> Source:
+        """People or a room, as they are and as they change."""
+        if bool(request.users) == bool(request.room):
+            raise invalid_argument("name either users or a room to watch")
+        if request.room:
+            return await self.around(request.room, call, Reader(sink), request.after)
+        return self._people(request, call, sink)
+
+    async def around(self, room: str, call: Call, sink: Sink[Any], after: v1.Cursor) -> Source:
+        """What passes by in a room."""
+        room = self._rules.room(room)
+        await self._access.may_read(room, call.user)
+        await self._gatherings.open(room)
+        # The right may have been lost while the room was loaded.
+        await self._access.may_read(room, call.user)
+        return self._gatherings.read(room, sink, owner=call.user, after=after)
+
+    def _people(self, request: v1.PresenceWatchRequest, call: Call, sink: Sink[Any]) -> Source:
+        most = self._limits.presence_users_max
+        if len(request.users) > most:
+            raise invalid_argument(f"one watch names at most {most} users; use another watch for the rest, or a room")
+        users = dict.fromkeys(self._rules.user(user) for user in request.users)
+        return PulledSubscription(
+            self._board,
+            [_OWN + user if user == call.user else user for user in users],
+            Reader(sink),
+            fetch=self._fetch,
+            render=self._render,
+            live=_live,
+            after=request.after.seq if request.HasField("after") else None,
+            epoch=request.after.epoch,
+        )
+
+    def _publish(self, key: str) -> None:
+        self._board.publish(key, None)
+        forgotten = self._recent.put(key, True)
+        if forgotten is not None:
+            self._board.forget(forgotten)
+
+    def _fetch(self, keys: Sequence[str], done: Callable[[Sequence[bytes] | Exception], None]) -> None:
+        """The states as they are now, from memory where it knows them."""
+        known = [self._known(key) for key in keys]
+        states = [state for state in known if state is not None]
+        if len(states) == len(keys):
+            done(states)
+            return
+
+        def read(answer: dict[str, bytes] | Exception) -> None:
+            if isinstance(answer, Exception):
+                done(answer)
+            else:
+                done([self._known(key) or answer[key.removeprefix(_OWN)] for key in keys])
+
+        self._errands.run(self._roster.states([key.removeprefix(_OWN) for key in keys]), read)
+
+    def _known(self, key: str) -> bytes | None:
+        user = key.removeprefix(_OWN)
+        own = self._roster.own(user) if user != key else None
+        return own or self._roster.known(user)
+
+    def _render(self, _key: str, state: bytes, version: int) -> Prepared[v1.PresenceItem]:
+        at = cursor(self._board.epoch, version)
+        return Prepared(v1.PresenceItem, at + field(v1.PresenceItem.USER_FIELD_NUMBER, state))
+
+
+def _live(epoch: str, version: int) -> Prepared[Any]:
+    return live_item(v1.PresenceItem, epoch, version)

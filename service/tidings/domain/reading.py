@@ -1,0 +1,129 @@
+"""A range of a room's log as a stream, at the reader's pace.
+
+The theory. A reading has a position, and at most one page: being read, or read and not taken yet. A page is asked for
+only while there is demand, and no larger than the demand asks for (within a minimum that saves reads), so a reader that
+stops holds next to nothing, and no task. Every step is taken in a callback of its own, so that a sink may wake or close
+from inside `deliver`.
+
+    position   everything up to here was delivered
+    last       the stream completes when the position reaches it
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tidings.contract import v1
+from tidings.contract.codecs import Prepared
+from tidings.domain.items import event_item, gap_item
+from tidings.domain.limits import DomainLimits
+from tidings.domain.ports import StoredEvent
+from tidings.hub import Batch, Sink
+
+Fetch = Callable[[int, int, Callable[[Sequence[StoredEvent] | Exception], None]], None]
+"""fetch(after, limit, done): a page of the log; `done` is called later, on the loop."""
+
+Item = tuple[int, Prepared[v1.WatchItem]]
+
+
+class Reading:
+    """One `history.read`: a `Source`."""
+
+    def __init__(
+        self,
+        sink: Sink[Any],
+        *,
+        epoch: str,
+        after: int,
+        last: int,
+        fetch: Fetch,
+        schedule: Callable[[Callable[[], Any]], Any],
+        left: Callable[[], None],
+        limits: DomainLimits,
+    ) -> None:
+        self._sink: Sink[Any] | None = sink
+        self._epoch = epoch
+        self._position = after
+        self._last = last
+        self._fetch = fetch
+        self._schedule = schedule
+        self._left = left
+        self._limits = limits
+        self._items: list[Item] = []
+        self._reading = False
+        self._scheduled = False
+        self.wake()
+
+    def wake(self) -> None:
+        """Demand may have grown."""
+        if self._sink is not None and not self._scheduled:
+            self._scheduled = True
+            self._schedule(self._step)
+
+    def close(self) -> None:
+        """The reader is gone."""
+        self._end()
+
+    def fail(self, error: Exception) -> None:
+        """Nothing more comes."""
+        sink = self._end()
+        if sink is not None:
+            sink.fail(error)
+
+    def _step(self) -> None:
+        self._scheduled = False
+        sink = self._sink
+        if sink is None or self._reading:
+            return
+        if self._position >= self._last:
+            self._end()
+            sink.complete()
+            return
+        demand = sink.demand()
+        if demand <= 0:
+            return
+        if self._items:
+            self._deliver(sink, demand)
+        else:
+            self._read(demand)
+
+    def _deliver(self, sink: Sink[Any], demand: int) -> None:
+        taken, self._items = self._items[:demand], self._items[demand:]
+        first, self._position = self._position + 1, taken[-1][0]
+        self.wake()
+        sink.deliver(Batch([item for _, item in taken], first, self._position))
+
+    def _read(self, demand: int) -> None:
+        limits = self._limits
+        limit = min(max(demand, limits.read_events_min), limits.read_events_max, self._last - self._position)
+        self._reading = True
+        self._fetch(self._position, limit, self._arrived)
+
+    def _arrived(self, answer: Sequence[StoredEvent] | Exception) -> None:
+        self._reading = False
+        if self._sink is None:
+            return
+        if isinstance(answer, Exception):
+            self.fail(answer)
+            return
+        self._items = self._prepared(answer)
+        self.wake()
+
+    def _prepared(self, events: Sequence[StoredEvent]) -> list[Item]:
+        """The events as items, with marks where retention left holes. Never empty, so that every read is progress."""
+        items: list[Item] = []
+        position = self._position
+        for seq, data in events:
+            if seq > self._last:
+                break
+            if seq > position + 1:
+                items.append((seq - 1, gap_item(self._epoch, position + 1, seq - 1)))
+            items.append((seq, event_item(self._epoch, seq, data)))
+            position = seq
+        return items or [(self._last, gap_item(self._epoch, position + 1, self._last))]
+
+    def _end(self) -> Sink[Any] | None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            self._items = []
+            self._left()
+        return sink

@@ -1,0 +1,187 @@
+"""Rooms, who is in them, and the list of mine."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakValueDictionary
+
+from tidings.contract import v1
+from tidings.contract.call import Call
+from tidings.contract.errors import invalid_argument, permission_denied
+from tidings.domain import roles
+from tidings.domain.access import STRANGER, Access, Standing, no_such_room
+from tidings.domain.inbox import Inboxes
+from tidings.domain.names import DIRECT_PREFIX, direct_name, new_name
+from tidings.domain.pace import Pace
+from tidings.domain.ports import Clock, Store
+from tidings.domain.rows import member_state, room_message, room_reply, room_state
+from tidings.domain.rules import Rules
+from tidings.hub import Sink, Source
+
+OWNERS_PAGE = 1_000  # members looked through at a time for another owner
+
+
+class Rooms:
+    """The service `Rooms`.
+
+    Changes of one room's members wait for one another, so that two owners who leave at the same moment do not leave the
+    room to nobody.
+    """
+
+    def __init__(
+        self, *, store: Store, access: Access, inboxes: Inboxes, rules: Rules, pace: Pace, clock: Clock
+    ) -> None:
+        self._store = store
+        self._access = access
+        self._inboxes = inboxes
+        self._rules = rules
+        self._limits = rules.limits
+        self._pace = pace
+        self._clock = clock
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def create(self, request: v1.CreateRequest, call: Call) -> v1.RoomReply:
+        """Make a room; for the same two people a DIRECT room is made once, whoever asks."""
+        title = self._rules.title(request.title)
+        members = self._members(request, call.user)
+        if request.kind == v1.DIRECT:
+            return await self._create_direct(request.room, title, members, call)
+        if request.kind not in (v1.GROUP, v1.OPEN):
+            raise invalid_argument("kind is missing; use DIRECT for two people, GROUP for members, OPEN for everybody")
+        room = self._rules.room(request.room) if request.room else new_name()
+        if room.startswith(DIRECT_PREFIX):
+            raise invalid_argument(f"names beginning with {DIRECT_PREFIX} are kept for DIRECT rooms; choose another")
+        return await self._create(room, request.kind, title, members, call)
+
+    async def get(self, request: v1.GetRequest, call: Call) -> v1.RoomReply:
+        """What a room is."""
+        room = self._rules.room(request.room)
+        standing = await self._access.may_read(room, call.user)
+        return await self._reply(room, standing.role)
+
+    async def join(self, request: v1.JoinRequest, call: Call) -> v1.RoomReply:
+        """Join an open room, bring somebody in, or give somebody another role."""
+        room = self._rules.room(request.room)
+        user = self._rules.user(request.user) if request.user else call.user
+        async with self._turn(room):
+            standing, before = await self._standings(room, user, call.user)
+            after = roles.joining(request.role, before)
+            roles.check_join(standing, user, call.user, before, after)
+            if before != after:
+                if before == v1.OWNER:
+                    await self._refuse_ownerless(room, user)
+                await self._change(room, v1.Member(user=user, role=v1.Role.ValueType(after)), call)
+        return await self._reply(room, after if user == call.user else standing.role)
+
+    async def leave(self, request: v1.LeaveRequest, call: Call) -> v1.LeaveReply:
+        """Leave a room, or remove somebody."""
+        room = self._rules.room(request.room)
+        user = self._rules.user(request.user) if request.user else call.user
+        async with self._turn(room):
+            standing, before = await self._standings(room, user, call.user)
+            roles.check_leave(standing, user, call.user, before)
+            if before != STRANGER:
+                if before == v1.OWNER:
+                    await self._refuse_ownerless(room, user)
+                await self._change(room, v1.Member(user=user, role=v1.Role.ValueType(before), left=True), call)
+        return v1.LeaveReply()
+
+    async def members(self, request: v1.MembersRequest, call: Call) -> v1.MembersReply:
+        """Who is in a room, by name."""
+        limit = self._limit(request.limit)
+        room = self._rules.room(request.room)
+        await self._access.may_read(room, call.user)
+        records = await self._store.members(room, after=request.after, limit=limit + 1)
+        return v1.MembersReply(members=map(member_state, records[:limit]), more=len(records) > limit)
+
+    async def list(self, request: v1.ListRequest, call: Call) -> v1.ListReply:
+        """My rooms, or all open ones, by name."""
+        limit = self._limit(request.limit)
+        if request.scope == v1.MINE:
+            mine = await self._store.rooms_of(call.user, after=request.after, limit=limit + 1)
+            return v1.ListReply(rooms=map(room_state, mine[:limit]), more=len(mine) > limit)
+        if request.scope != v1.PUBLIC:
+            raise invalid_argument(f"scope is {request.scope}; use MINE or PUBLIC")
+        rooms = await self._store.public_rooms(after=request.after, limit=limit + 1)
+        inbox = await self._store.inbox(call.user, [record.room for record in rooms[:limit]])
+        states = {record.room.room: room_state(record) for record in inbox}
+        return v1.ListReply(
+            rooms=[states.get(record.room) or v1.RoomState(room=room_message(record)) for record in rooms[:limit]],
+            more=len(rooms) > limit,
+        )
+
+    async def watch(self, request: v1.RoomsWatchRequest, call: Call, sink: Sink[Any]) -> Source:
+        """My rooms as they are, then as they change."""
+        return await self._inboxes.open(request, call.user, sink)
+
+    # making rooms
+
+    async def _create_direct(self, room: str, title: str, members: Sequence[str], call: Call) -> v1.RoomReply:
+        if len(members) != 1:
+            raise invalid_argument("a DIRECT room is for two; name exactly one other person in members")
+        name = direct_name(call.user, members[0], self._limits.id_bytes_max)
+        if room not in ("", name):
+            raise invalid_argument("a DIRECT room's name is made from its two users; leave room empty")
+        return await self._create(name, v1.DIRECT, title, members, call)
+
+    async def _create(self, room: str, kind: int, title: str, members: Sequence[str], call: Call) -> v1.RoomReply:
+        self._pace.take(call.user)
+        record, events = await self._store.create_room(
+            room, kind=kind, title=title, creator=call.user, members=members, at_ms=self._clock.now_ms()
+        )
+        if not events:
+            # It was there already: the creator may have another role by now, or none.
+            standing = await self._access.may_read(room, call.user)
+            return room_reply(record, standing.role)
+        return room_reply(record, v1.MEMBER if kind == v1.DIRECT else v1.OWNER)
+
+    def _members(self, request: v1.CreateRequest, caller: str) -> Sequence[str]:
+        most = self._limits.create_members_max
+        if len(request.members) > most:
+            raise invalid_argument(f"at most {most} members can be brought in at once; let the others join afterwards")
+        members = dict.fromkeys(self._rules.user(user) for user in request.members)
+        members.pop(caller, None)
+        return tuple(members)
+
+    # people come and go
+
+    def _turn(self, room: str) -> asyncio.Lock:
+        return self._turns.setdefault(room, asyncio.Lock())
+
+    async def _standings(self, room: str, user: str, caller: str) -> tuple[Standing, int]:
+        """The caller's standing, and the role of whom it is about."""
+        standing = await self._access.may_read(room, caller)
+        if user == caller:
+            return standing, standing.role
+        if standing.role not in (v1.OWNER, v1.MODERATOR):
+            raise permission_denied(f"in {room} only owners and moderators bring in, change or remove others; ask one")
+        return standing, await self._access.role(room, user)
+
+    async def _refuse_ownerless(self, room: str, leaving: str) -> None:
+        """An owner may go if another one stays, or nobody."""
+        others = False
+        after = ""
+        while page := await self._store.members(room, after=after, limit=OWNERS_PAGE):
+            if any(member.role == v1.OWNER and member.user != leaving for member in page):
+                return
+            others = others or any(member.user != leaving for member in page)
+            after = page[-1].user
+        if others:
+            raise permission_denied(f"{leaving} is the only owner of {room}; make another owner first")
+
+    async def _change(self, room: str, member: v1.Member, call: Call) -> None:
+        self._pace.take(call.user)
+        await self._store.append(
+            v1.Event(room=room, actor=call.user, at_ms=self._clock.now_ms(), member=member), moderates=True
+        )
+
+    # answers
+
+    async def _reply(self, room: str, role: int) -> v1.RoomReply:
+        record = await self._store.room(room)
+        if record is None:
+            raise no_such_room(room)
+        return room_reply(record, role)
+
+    def _limit(self, asked: int) -> int:
+        return self._rules.limit(asked, self._limits.list_items_default, self._limits.list_items_max)

@@ -1,0 +1,44 @@
+"""Records of the directory as messages of the contract."""
+
+from tidings.contract import v1
+from tidings.domain.ports import InboxRecord, MemberRecord, RoomRecord
+
+
+def room_message(record: RoomRecord) -> v1.Room:
+    """What a room is."""
+    return v1.Room(
+        room=record.room,
+        kind=v1.RoomKind.ValueType(record.kind),
+        title=record.title,
+        creator=record.creator,
+        created_at_ms=record.created_at_ms,
+        head=v1.Cursor(epoch=record.head.epoch, seq=record.head.seq),
+        members=record.members,
+    )
+
+
+def room_reply(record: RoomRecord, role: int) -> v1.RoomReply:
+    """A room and the caller's role in it."""
+    return v1.RoomReply(room=room_message(record), role=v1.Role.ValueType(role))
+
+
+def room_state(record: InboxRecord) -> v1.RoomState:
+    """A row of somebody's list of rooms."""
+    return v1.RoomState(
+        room=room_message(record.room),
+        role=v1.Role.ValueType(record.role),
+        last=v1.Event.FromString(record.last.data) if record.last else None,
+        delivered=record.delivered,
+        read=record.read,
+        unread=record.unread,
+    )
+
+
+def member_state(record: MemberRecord) -> v1.MemberState:
+    """Somebody in a room."""
+    return v1.MemberState(
+        user=record.user,
+        role=v1.Role.ValueType(record.role),
+        delivered=record.delivered,
+        read=record.read,
+    )

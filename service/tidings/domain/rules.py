@@ -1,0 +1,145 @@
+"""What a name, a text, a reaction may look like: every rule about a single value, in one place.
+
+A method returns the value as it is kept (in Unicode's composed form, NFC) or raises INVALID_ARGUMENT with one sentence
+that names the limit and says what to do.
+"""
+
+import re
+import unicodedata
+
+from tidings.contract.errors import invalid_argument
+from tidings.domain.limits import DomainLimits
+
+# A name in ASCII, which most are, is decided by one look; length is checked apart from it.
+_PLAIN_ID = re.compile(r"[A-Za-z0-9._\-@:]+")
+_ID_SIGNS = frozenset("._-@:")
+# Letters, the marks that some alphabets cannot be written without, decimal digits.
+_ID_CATEGORIES = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Nd"})
+_CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+# Stores count in signed 64 bits; no log comes near.
+SEQ_MAX = 2**63 - 1
+
+
+class Rules:
+    """The rules, with the limits that hold."""
+
+    __slots__ = ("limits",)
+
+    def __init__(self, limits: DomainLimits) -> None:
+        self.limits = limits
+
+    def room(self, name: str) -> str:
+        """A room's name."""
+        return self._id("room name", name)
+
+    def user(self, name: str) -> str:
+        """A user's name."""
+        return self._id("user name", name)
+
+    def client_id(self, key: str) -> str:
+        """A caller's idempotency key. It is compared as it is, so it is not normalised."""
+        chars_max = self.limits.client_id_chars_max
+        if not 1 <= len(key) <= chars_max:
+            raise invalid_argument(
+                f"client_id has {len(key)} characters, 1 to {chars_max} are needed; make a new one for each message, "
+                "a UUID for example"
+            )
+        if not key.isprintable():
+            raise invalid_argument("client_id has characters that cannot be printed; use letters, digits and signs")
+        return key
+
+    def text(self, text: str) -> str:
+        """A message's text, with line ends as \\n."""
+        if "\r" in text:
+            text = text.replace("\r\n", "\n")
+        text = self._composed("text", text, self.limits.text_bytes_max)
+        if not text:
+            raise invalid_argument(f"text is empty; write 1 to {self.limits.text_bytes_max} bytes")
+        self._refuse(_CONTROL_IN_TEXT, "text", text, "only tab and line feed may be in it")
+        return text
+
+    def emoji(self, emoji: str) -> str:
+        """What somebody reacts with."""
+        emoji = self._composed("emoji", emoji, self.limits.emoji_bytes_max)
+        if not emoji.strip():
+            raise invalid_argument(f"emoji is blank; send 1 to {self.limits.emoji_bytes_max} bytes")
+        self._refuse(_CONTROL, "emoji", emoji, "send the emoji alone")
+        return emoji
+
+    def title(self, title: str) -> str:
+        """A room's title; may be empty."""
+        return self._line("title", title, self.limits.title_bytes_max)
+
+    def status_text(self, text: str) -> str:
+        """What somebody says beside a status; may be empty."""
+        return self._line("status text", text, self.limits.status_text_bytes_max)
+
+    def query(self, query: str) -> str:
+        """The words of a search."""
+        query = self._line("query", query, self.limits.query_bytes_max)
+        if not query.strip():
+            raise invalid_argument(f"query is empty; send 1 to {self.limits.query_bytes_max} bytes of words")
+        return query
+
+    def target(self, seq: int) -> int:
+        """The seq of an event that something is about."""
+        if not 1 <= seq <= SEQ_MAX:
+            raise invalid_argument(f"target is {seq}; name the seq of a message, from 1 on")
+        return seq
+
+    def limit(self, asked: int, default: int, most: int) -> int:
+        """How many items a page shall have; 0 asks for the default."""
+        if asked > most:
+            raise invalid_argument(f"limit is {asked}, at most {most} are given at once; ask for further pages")
+        return asked or default
+
+    def _id(self, what: str, name: str) -> str:
+        bytes_max = self.limits.id_bytes_max
+        if _PLAIN_ID.fullmatch(name):
+            size = len(name)
+        else:
+            name = self._composed(what, name, bytes_max)
+            size = len(name.encode())
+            if name and (unicodedata.category(name[0])[0] == "M" or not all(map(_may_be_in_id, name))):
+                raise invalid_argument(
+                    f"the {what} {printable(name)} has a character that no name may have; "
+                    "use letters, digits and . _ - @ :"
+                )
+        if not 1 <= size <= bytes_max:
+            raise invalid_argument(f"the {what} has {size} bytes, 1 to {bytes_max} are needed; choose another one")
+        return name
+
+    def _line(self, what: str, text: str, bytes_max: int) -> str:
+        text = self._composed(what, text, bytes_max)
+        self._refuse(_CONTROL, what, text, "write it in one line")
+        return text
+
+    def _composed(self, what: str, text: str, bytes_max: int) -> str:
+        """The text in NFC, at most so many bytes of UTF-8."""
+        size = len(text)
+        # What is four times too long stays too long, so that its composition need not be paid for.
+        if not text.isascii() and size <= 4 * bytes_max:
+            text = unicodedata.normalize("NFC", text)
+            try:
+                size = len(text.encode())
+            except UnicodeEncodeError as error:
+                raise invalid_argument(f"{what} has half a surrogate pair in it; send whole characters") from error
+        if size > bytes_max:
+            raise invalid_argument(f"{what} is longer than {bytes_max} bytes of UTF-8; make it shorter")
+        return text
+
+    def _refuse(self, control: re.Pattern[str], what: str, text: str, advice: str) -> None:
+        found = control.search(text)
+        if found is not None:
+            raise invalid_argument(f"{what} has the control character U+{ord(found[0]):04X} in it; {advice}")
+
+
+def printable(name: str) -> str:
+    """A name that breaks the rules, fit to be quoted in an error."""
+    return ascii(name[:80])
+
+
+def _may_be_in_id(character: str) -> bool:
+    return character in _ID_SIGNS or unicodedata.category(character) in _ID_CATEGORIES

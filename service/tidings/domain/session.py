@@ -1,0 +1,53 @@
+"""The connection itself: who am I, a new token, nothing."""
+
+from collections.abc import Mapping
+
+from tidings.contract import v1
+from tidings.contract.call import Call, Credentials, Gate
+from tidings.contract.errors import invalid_argument, unauthenticated
+from tidings.domain.connections import Connections
+from tidings.domain.ports import Clock
+
+
+class Sessions:
+    """The service `Session`."""
+
+    def __init__(
+        self, *, gate: Gate, connections: Connections, clock: Clock, version: str, limits: Mapping[str, int]
+    ) -> None:
+        self._gate = gate
+        self._connections = connections
+        self._clock = clock
+        self._version = version
+        self._limits = dict(limits)
+
+    def info(self, request: v1.InfoRequest, call: Call) -> v1.InfoReply:
+        """Who asks, and which limits hold."""
+        identity = call.identity
+        return v1.InfoReply(
+            user=identity.user,
+            guest=identity.guest,
+            operator=identity.operator,
+            expires_at_ms=identity.expires_at_ms,
+            version=self._version,
+            limits=self._limits,
+            now_ms=self._clock.now_ms(),
+        )
+
+    async def refresh(self, request: v1.RefreshRequest, call: Call) -> v1.RefreshReply:
+        """The session goes on with the new token's identity, which must be the same user's."""
+        if not request.token:
+            raise invalid_argument("token is empty; send a new token of the same user")
+        identity = await self._gate.admit(Credentials(token=request.token))
+        session = call.session
+        if identity.user != session.identity.user:
+            raise unauthenticated(
+                f"the token is {identity.user}'s and this connection {session.identity.user}'s; open another connection"
+            )
+        session.identity = identity
+        self._connections.refreshed(session)
+        return v1.RefreshReply(expires_at_ms=identity.expires_at_ms)
+
+    def ping(self, request: v1.PingRequest, call: Call) -> v1.PingReply:
+        """There and back."""
+        return v1.PingReply()

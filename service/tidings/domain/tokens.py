@@ -1,0 +1,124 @@
+"""Bearer tokens: JSON Web Tokens signed with a shared secret (HS256), and nothing else.
+
+A token is a promise that somebody else made, so all of it is checked and everything unexpected refused: another
+algorithm, no end, a subject that is no user name.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+
+from tidings.contract.call import Identity
+from tidings.contract.errors import Failure, unauthenticated
+from tidings.domain.rules import Rules
+
+ALGORITHM: Final = "HS256"
+SECRET_BYTES_MIN: Final = 32  # RFC 7518, 3.2: a key of the hash's size or larger must be used
+TOKEN_CHARS_MAX: Final = 8_192  # a claim set that needs more belongs into a database
+LEEWAY_SECONDS: Final = 5  # clocks of two machines that keep time
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSettings:
+    """Which tokens are taken; `issuer` and `audience` are checked where they are not empty."""
+
+    secret: bytes = field(repr=False)
+    issuer: str = ""
+    audience: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.secret) < SECRET_BYTES_MIN:
+            raise ValueError(
+                f"the token secret has {len(self.secret)} bytes, at least {SECRET_BYTES_MIN} are needed; "
+                "make one with: openssl rand -hex 32"
+            )
+
+
+class Tokens:
+    """Reads tokens."""
+
+    def __init__(self, settings: TokenSettings, rules: Rules) -> None:
+        self._settings = settings
+        self._rules = rules
+        self._key = OctKey.import_key(settings.secret)
+
+    def identity(self, token: str, now_ms: int) -> Identity:
+        """Who the token says it is; UNAUTHENTICATED with the reason."""
+        claims = self._claims(token)
+        expires = _seconds(claims, "exp")
+        if expires is None:
+            raise unauthenticated("the token has no exp; use tokens that end")
+        now = now_ms / 1000
+        if now >= expires + LEEWAY_SECONDS:
+            raise unauthenticated(f"the token ended {math.ceil(now - expires)} s ago; get a new one")
+        begins = _seconds(claims, "nbf")
+        if begins is not None and now < begins - LEEWAY_SECONDS:
+            raise unauthenticated(f"the token begins in {math.ceil(begins - now)} s; wait, or set the clocks right")
+        self._check_parties(claims)
+        return Identity(self._user(claims), operator=claims.get("operator") is True, expires_at_ms=int(expires * 1000))
+
+    def _claims(self, token: str) -> Mapping[str, Any]:
+        if len(token) > TOKEN_CHARS_MAX:
+            raise unauthenticated(f"the token has more than {TOKEN_CHARS_MAX} characters; put fewer claims into it")
+        try:
+            return jwt.decode(token, self._key, algorithms=[ALGORITHM]).claims
+        except (JoseError, ValueError, TypeError, RecursionError) as error:
+            raise unauthenticated(
+                f"the token is not a JWT that the service's secret signed with {ALGORITHM}; get a new one"
+            ) from error
+
+    def _check_parties(self, claims: Mapping[str, Any]) -> None:
+        issuer, audience = self._settings.issuer, self._settings.audience
+        if issuer and claims.get("iss") != issuer:
+            raise unauthenticated(f"the token's iss is not {issuer}; get one from there")
+        if audience:
+            meant = claims.get("aud")
+            if audience not in (meant if isinstance(meant, list) else [meant]):
+                raise unauthenticated(f"the token's aud is not {audience}; get one that is meant for this service")
+
+    def _user(self, claims: Mapping[str, Any]) -> str:
+        subject = claims.get("sub")
+        if not isinstance(subject, str):
+            raise unauthenticated("the token has no sub; put the user's name there")
+        try:
+            return self._rules.user(subject)
+        except Failure as failure:
+            raise unauthenticated(f"the token's sub is no user name: {failure.text}") from failure
+
+
+def issue_token(
+    user: str,
+    *,
+    secret: bytes,
+    ttl_seconds: int,
+    now_ms: int,
+    operator: bool = False,
+    issuer: str = "",
+    audience: str = "",
+) -> str:
+    """A token for `user` that a service with this secret takes. ValueError when the secret is too short."""
+    settings = TokenSettings(secret, issuer, audience)
+    now = now_ms // 1000
+    claims: dict[str, Any] = {"sub": user, "iat": now, "exp": now + ttl_seconds}
+    if operator:
+        claims["operator"] = True
+    if issuer:
+        claims["iss"] = issuer
+    if audience:
+        claims["aud"] = audience
+    return jwt.encode({"alg": ALGORITHM}, claims, OctKey.import_key(settings.secret), algorithms=[ALGORITHM])
+
+
+def _seconds(claims: Mapping[str, Any], name: str) -> float | None:
+    """A NumericDate (RFC 7519, 2), or None when the claim is absent."""
+    value = claims.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
+        raise unauthenticated(f"the token's {name} is not a time in seconds; get a token with one")
+    return value

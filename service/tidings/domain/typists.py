@@ -1,0 +1,55 @@
+"""Who types where; it dies by itself."""
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+
+from tidings.domain.deadlines import Deadlines
+from tidings.domain.limits import DomainLimits
+from tidings.domain.ports import Clock
+from tidings.hub.ports import ScheduleLater
+
+
+class Typists:
+    """`changed(room, users)` is told who types in a room now, in order of arrival, the first few of them."""
+
+    def __init__(
+        self,
+        changed: Callable[[str, Sequence[str]], None],
+        *,
+        clock: Clock,
+        schedule_later: ScheduleLater,
+        limits: DomainLimits,
+    ) -> None:
+        self._changed = changed
+        self._limits = limits
+        self._rooms: dict[str, dict[str, None]] = {}
+        self._deadlines: Deadlines[tuple[str, str]] = Deadlines(
+            limits.typing_seconds, self._ended, clock=clock.monotonic, schedule_later=schedule_later
+        )
+
+    def begin(self, room: str, user: str) -> None:
+        """The user types, or still does."""
+        new = (room, user) not in self._deadlines
+        if new and len(self._deadlines) >= self._limits.typing_max:
+            return  # nobody misses one who types while a hundred thousand do
+        self._deadlines.begin((room, user))
+        if new:
+            self._rooms.setdefault(room, {})[user] = None
+            self._changed(room, self.now(room))
+
+    def stop(self, room: str, user: str) -> None:
+        """The user types no longer."""
+        if self._deadlines.cancel((room, user)):
+            self._ended((room, user))
+
+    def now(self, room: str) -> Sequence[str]:
+        """Who types, the first few."""
+        return list(islice(self._rooms.get(room, ()), self._limits.typing_users_shown_max))
+
+    def _ended(self, key: tuple[str, str]) -> None:
+        room, user = key
+        users = self._rooms[room]
+        del users[user]
+        if not users:
+            del self._rooms[room]
+        self._changed(room, self.now(room))
