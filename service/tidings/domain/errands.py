@@ -17,38 +17,30 @@ class Errands:
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def run(self, work: Coroutine[Any, Any, T], done: Callable[[T | Exception], None]) -> None:
-        """Do the work; `done` gets its answer or its exception on the loop, or nothing if all is closed before."""
+        """Do the work; `done` gets its answer or its exception on the loop, or nothing if the loop ends before."""
 
-        async def errand() -> None:
-            answer: T | Exception
-            try:
-                answer = await work
-            except Exception as error:
-                answer = error
-            done(answer)
+        def finished(task: asyncio.Task[T]) -> None:
+            self._tasks.discard(task)
+            if task.cancelled():
+                return
+            error = task.exception()
+            if error is None:
+                done(task.result())
+            elif isinstance(error, Exception):
+                done(error)
 
-        self._start(errand())
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(finished)
 
     def spawn(self, work: Coroutine[Any, Any, None], where: str) -> None:
         """Do the work; a failure is reported, since nobody waits for it."""
-
-        async def errand() -> None:
-            try:
-                await work
-            except Exception as error:
-                self._report(error, where)
-
-        self._start(errand())
-
-    def _start(self, errand: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(errand)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.run(work, lambda answer: self._report(answer, where) if answer is not None else None)
 
     async def finish(self) -> None:
         """Wait until everything begun is done, and what that began."""
         while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.wait(self._tasks)
