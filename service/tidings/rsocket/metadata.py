@@ -354,6 +354,11 @@ class RequestMetadataMemo:
         self._plain: dict[bytes, RequestMetadata] = {}
         self._secret: dict[bytes, RequestMetadata] = {}
 
+    @property
+    def remembered(self) -> tuple[int, int]:
+        """How many without and with credentials."""
+        return len(self._plain), len(self._secret)
+
     def read(self, metadata: bytes | None) -> RequestMetadata:
         """Like `read_request` with this memo's MIME type."""
         if metadata is None:
