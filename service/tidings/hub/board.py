@@ -43,8 +43,10 @@ LiveMark: TypeAlias = Callable[[str, int], T]
 
 
 class State(Enum):
-    SNAPSHOT = "snapshot"  # what there was when it came is being sent, then the live mark
-    LIVE = "live"
+    """How far a reader of a board has come."""
+
+    SNAPSHOT = "snapshot"  # what there was when it came is being sent
+    LIVE = "live"  # the live mark was sent
     ENDED = "ended"
 
 

@@ -75,6 +75,7 @@ class Feed(Generic[T]):
     __slots__ = (
         "_live",
         "_pages",
+        "_told",
         "asking",
         "doubters",
         "epoch",
@@ -92,6 +93,7 @@ class Feed(Generic[T]):
         self.house = house
         self.epoch = ""
         self.head = UNKNOWN
+        self._told = UNKNOWN  # the newest event by a speaker's word; `reach` may be old news
         self.start = UNKNOWN  # where "from now on" begins for those who came before the head was known
         self.ready = False
         self.error: Exception | None = None  # set once the feed is lost; every subscription ends with it
@@ -127,18 +129,19 @@ class Feed(Generic[T]):
                 if seq != self.head + 1:
                     self._restart(seq - 1)
                 self.tail.append(item)
-                self.head = seq
+                self.head = self._told = seq
                 new += 1
         self.house.counts.events_notified += new
         self.tail.trim(self.house.limits.tail_events_max, self.house.limits.tail_bytes_max)
         return new
 
     def reach(self, seq: int) -> bool:
-        """The log is known to have come to `seq`, without its events; whether that is news."""
+        """The log is known to have come to `seq`, without its events; whether that is news.
+
+        It says nothing about when: where "from now on" begins is left to the answer of the log.
+        """
         if seq <= self.head:
             return False
-        if self.start == UNKNOWN:
-            self.start = seq - 1
         self._restart(seq)
         return True
 
@@ -149,6 +152,11 @@ class Feed(Generic[T]):
             page.amend(seq, item)
 
     # what subscriptions ask
+
+    @property
+    def now(self) -> int:
+        """Where "from now on" begins for a reader that comes at this moment; UNKNOWN: where the log will say."""
+        return self.head if self.ready else self._told
 
     def objection(self, after: int, epoch: str) -> HubError | None:
         """Why a cursor cannot be followed in this log, if so."""

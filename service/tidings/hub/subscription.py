@@ -40,6 +40,8 @@ NOWHERE = -2
 
 
 class State(Enum):
+    """How far a subscription has come, see the table above."""
+
     CHECKING = "checking"
     DOUBTED = "doubted"
     RECHECKING = "rechecking"
@@ -50,6 +52,8 @@ class State(Enum):
 
 
 class Step(Enum):
+    """What moves it on."""
+
     CURSOR_FOUND = "cursor found"
     CURSOR_BEYOND = "cursor beyond the head"
     HEAD_READ = "head read"
@@ -103,7 +107,7 @@ class Subscription(Generic[T]):
         self.sink = sink
         self.owner = owner
         self.lag = lag
-        self.cursor = feed.head if after is None else after
+        self.cursor = feed.now if after is None else after
         self.state = STARTING if after is None else CHECKING
         self.page: Page[T] | None = None
         self.parked_at = NOWHERE  # while it stands here without demand, a visit has nothing to do

@@ -1,0 +1,257 @@
+"""A hub on a stage: the log, the loop and the clock are in the hands of the test."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from tidings.hub import Batch, Head, Hub, HubLimits, Lag, Subscription
+
+T = TypeVar("T")
+
+UNBOUNDED = 0x7FFFFFFF
+ROOM = "lobby"
+
+
+class Event(NamedTuple):
+    seq: int
+    text: str = ""
+
+
+class Live(NamedTuple):
+    seq: int
+
+
+class Gap(NamedTuple):
+    first: int
+    last: int
+
+
+Item = Event | Live | Gap
+
+
+class EventMarks:
+    """Makes the items that are not events."""
+
+    def live(self, room: str, epoch: str, seq: int, /) -> Item:
+        return Live(seq)
+
+    def gap(self, epoch: str, first: int, last: int, /) -> Item:
+        return Gap(first, last)
+
+
+@dataclass(eq=False)
+class Reader(Generic[T]):
+    """A sink that remembers what it got and holds the hub to its demand."""
+
+    credit: int = UNBOUNDED
+    batches: list[Batch[T]] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+    on_deliver: Callable[[Batch[T]], None] | None = None
+    on_fail: Callable[[], None] | None = None
+
+    @property
+    def items(self) -> list[T]:
+        return [item for batch in self.batches for item in batch.items]
+
+    @property
+    def error(self) -> Exception | None:
+        return self.errors[0] if self.errors else None
+
+    def demand(self) -> int:
+        return self.credit
+
+    def deliver(self, batch: Batch[T], /) -> None:
+        assert not self.errors, "delivered after the end"
+        assert batch.items, "an empty batch"
+        assert len(batch.items) <= self.credit, "more than was asked for"
+        if self.credit != UNBOUNDED:
+            self.credit -= len(batch.items)
+        self.batches.append(batch)
+        if self.on_deliver:
+            self.on_deliver(batch)
+
+    def complete(self) -> None:
+        raise AssertionError("nobody completes a room")
+
+    def fail(self, error: Exception, /) -> None:
+        assert not self.errors, "failed twice"
+        self.errors.append(error)
+        if self.on_fail:
+            self.on_fail()
+
+
+@dataclass(eq=False)
+class LogRead:
+    """A read that waits for its answer; `seen` is the log as it was when the read began."""
+
+    room: str
+    after: int
+    limit: int
+    done: Callable[[Sequence[tuple[int, Item]] | Exception], None]
+    seen: dict[int, Item]
+
+    def page(self) -> list[tuple[int, Item]]:
+        return [(seq, item) for seq, item in sorted(self.seen.items()) if seq > self.after][: self.limit]
+
+
+@dataclass(eq=False)
+class HeadRead:
+    """A reading of the head that waits for its answer; `seen` is the head as it was when the reading began."""
+
+    room: str
+    done: Callable[[Head | Exception], None]
+    seen: int
+
+
+class Loop:
+    """Callbacks run when the test says so, one round at a time."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.callbacks: deque[Callable[[], Any]] = deque()
+        self.timers: list[tuple[float, Callable[[], Any]]] = []
+
+    def call_soon(self, callback: Callable[[], Any]) -> None:
+        self.callbacks.append(callback)
+
+    def call_later(self, seconds: float, callback: Callable[[], Any]) -> None:
+        self.timers.append((self.now + seconds, callback))
+
+    def clock(self) -> float:
+        return self.now
+
+    def turn(self) -> None:
+        """One round: what is scheduled meanwhile waits for the next."""
+        for _ in range(len(self.callbacks)):
+            self.callbacks.popleft()()
+
+    def run(self) -> int:
+        """Rounds until nothing is scheduled; how many."""
+        rounds = 0
+        while self.callbacks:
+            self.turn()
+            rounds += 1
+            assert rounds < 100_000, "the loop spins"
+        return rounds
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, with the timers that fall due."""
+        end = self.now + seconds
+        while due := sorted((at for at, _ in self.timers if at <= end)):
+            self.now = max(self.now, due[0])
+            ready = [timer for timer in self.timers if timer[0] <= self.now]
+            self.timers = [timer for timer in self.timers if timer[0] > self.now]
+            for _, callback in ready:
+                callback()
+            self.run()
+        self.now = end
+
+
+class Stage:
+    """A hub, its loop, and a log that answers when it is told to."""
+
+    def __init__(self, limits: HubLimits | None = None, *, weigh: Callable[[Item], int] = lambda _: 100) -> None:
+        self.loop = Loop()
+        self.epoch = "e1"
+        self.log: dict[str, dict[int, Item]] = {}
+        self.heads: dict[str, int] = {}
+        self.at_once = False  # the log answers before the call returns
+        self.broken: Exception | None = None  # the log raises
+        self.reads: list[LogRead] = []
+        self.head_reads: list[HeadRead] = []
+        self.hub: Hub[Item] = Hub(
+            read=self._read,
+            head=self._head,
+            marks=EventMarks(),
+            schedule=self.loop.call_soon,
+            clock=self.loop.clock,
+            limits=limits,
+            weigh=weigh,
+        )
+
+    def _read(
+        self, room: str, after: int, limit: int, done: Callable[[Sequence[tuple[int, Item]] | Exception], None]
+    ) -> None:
+        if self.broken:
+            raise self.broken
+        self.reads.append(LogRead(room, after, limit, done, dict(self.log.get(room, {}))))
+        if self.at_once:
+            self.answer_read()
+
+    def _head(self, room: str, done: Callable[[Head | Exception], None]) -> None:
+        if self.broken:
+            raise self.broken
+        self.head_reads.append(HeadRead(room, done, self.heads.get(room, 0)))
+        if self.at_once:
+            self.answer_head()
+
+    # the log
+
+    def commit(self, count: int = 1, room: str = ROOM, text: str = "") -> list[tuple[int, Item]]:
+        """Events into the log; nobody is told."""
+        head = self.heads.get(room, 0)
+        events: list[tuple[int, Item]] = [(seq, Event(seq, text)) for seq in range(head + 1, head + count + 1)]
+        self.log.setdefault(room, {}).update(events)
+        self.heads[room] = head + count
+        return events
+
+    def send(self, count: int = 1, room: str = ROOM, text: str = "") -> list[tuple[int, Item]]:
+        """Events into the log, and the hub is told."""
+        events = self.commit(count, room, text)
+        self.hub.notify(room, self.epoch, events)
+        return events
+
+    def remove_up_to(self, seq: int, room: str = ROOM) -> None:
+        """Retention."""
+        self.log[room] = {at: item for at, item in self.log[room].items() if at > seq}
+
+    def answer_head(self, seq: int | None = None) -> None:
+        """With the head as it is now, or as it was."""
+        read = self.head_reads.pop(0)
+        read.done(Head(self.epoch, self.heads.get(read.room, 0) if seq is None else seq))
+
+    def answer_read(self, index: int = 0) -> None:
+        read = self.reads.pop(index)
+        read.done(read.page())
+
+    def settle(self) -> None:
+        """Until nothing is scheduled and nothing is asked of the log."""
+        self.loop.run()
+        while self.reads or self.head_reads:
+            while self.head_reads:
+                self.answer_head()
+            while self.reads:
+                self.answer_read()
+            self.loop.run()
+
+    # readers
+
+    def watch(
+        self,
+        reader: Reader[Item],
+        after: int | None = None,
+        *,
+        room: str = ROOM,
+        owner: str = "ann",
+        epoch: str = "",
+        lag: Lag = Lag.CATCH_UP,
+    ) -> Subscription[Item]:
+        return self.hub.subscribe(room, reader, owner=owner, after=after, epoch=epoch, lag=lag)
+
+    def reader(self, after: int | None = None, *, credit: int = UNBOUNDED, **options: Any) -> Reader[Item]:
+        """A reader that is up to date with what is there."""
+        reader: Reader[Item] = Reader(credit)
+        self.watch(reader, after, **options)
+        self.settle()
+        return reader
+
+
+def events(first: int, last: int) -> list[Item]:
+    return [Event(seq) for seq in range(first, last + 1)]
+
+
+def seqs(items: Iterable[Item]) -> list[int]:
+    return [item.seq for item in items if isinstance(item, Event)]
