@@ -1,0 +1,40 @@
+"""The command line: `tidings serve`, `send`, `tail`, `history`, `search`, `rooms`, `import` and the rest.
+
+Nothing heavy is imported here or by the modules of commands themselves: a command imports what it needs when it
+runs, so that `tidings send` does not wait for a web server and `tidings --help` waits for nobody.
+
+Exit codes: 0 done, 1 could not be done, 2 wrongly called, 130 ended with Ctrl-C, 141 the reader of the pipe left.
+"""
+
+import os
+import sys
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+
+def main() -> int:
+    """Run the command that `sys.argv` names; the exit code. What fails is one line on stderr, never a traceback."""
+    try:
+        try:
+            return _run()
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more on its way out; there must be somebody to take it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+
+
+def _run() -> int:
+    from tidings.cli.commands import command
+
+    try:
+        code = command().main(prog_name="tidings", standalone_mode=False)
+    except Exception as error:
+        from tidings.cli.complaints import complain
+
+        return complain(error)
+    return int(code or 0)

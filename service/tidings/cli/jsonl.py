@@ -1,0 +1,122 @@
+"""Lines of JSON → messages to import.
+
+A line is an object with `text`, or an event as `tidings export` writes it, of which only messages are taken:
+
+    {"text": "Hello"}                                        a message
+    {"text": "Hello", "reply_to": 41}                        answering #41 of the room it goes into
+    {"text": "Hello", "id": "slack-1699.02"}                 with a key of its own, see below
+    {"room": "a", "seq": "7", "posted": {"text": "Hello"}}   an exported event
+
+**Why running it twice doubles nothing.** Every line has a key that the service remembers: its `id`, or else its
+number in the file together with its content. Lines may be corrected in place or added at the end between two runs;
+whoever wants to insert or remove lines gives them an `id`.
+"""
+
+import json
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Any, BinaryIO, Final, NamedTuple
+
+# A text of 65,536 bytes is six times as long where every character is written as an escape; the rest is for its keys.
+LINE_BYTES_MAX: Final = 524_288
+EVENT_KINDS: Final = frozenset({"posted", "edited", "deleted", "reacted", "member", "changed", "appended"})
+
+
+class Draft(NamedTuple):
+    """A message to send. `bytes` is how long its line is."""
+
+    line: int
+    bytes: int
+    text: str
+    reply_to: int
+    client_id: str
+
+
+class NoMessage(NamedTuple):
+    """A line that says nothing to send: it is empty, or an event of another kind, or a deleted message."""
+
+    line: int
+    bytes: int
+
+
+class BadLine(NamedTuple):
+    """A line that is not understood, and why."""
+
+    line: int
+    bytes: int
+    reason: str
+
+
+Line = Draft | NoMessage | BadLine
+
+
+def read_lines(file: BinaryIO) -> Iterator[Line]:
+    """What each line says, in order; never more than one line is held."""
+    number = 0
+    while raw := file.readline(LINE_BYTES_MAX + 1):
+        number += 1
+        if len(raw) <= LINE_BYTES_MAX or raw.endswith(b"\n"):
+            yield read_line(number, raw)
+            continue
+        length = len(raw)
+        while raw and not raw.endswith(b"\n"):
+            raw = file.readline(LINE_BYTES_MAX)
+            length += len(raw)
+        yield BadLine(number, length, f"longer than {LINE_BYTES_MAX:,} bytes")
+
+
+def read_line(number: int, raw: bytes) -> Line:
+    """What one line says; `raw` is the line with its end."""
+    content = raw.removesuffix(b"\n").removesuffix(b"\r")
+    if number == 1:
+        content = content.removeprefix(b"\xef\xbb\xbf")
+    if not content.strip():
+        return NoMessage(number, len(raw))
+    try:
+        said = json.loads(content)
+        return _message(number, len(raw), content, said)
+    except UnicodeDecodeError as error:
+        return BadLine(number, len(raw), f"not UTF-8 (byte {error.start})")
+    except json.JSONDecodeError as error:
+        return BadLine(number, len(raw), f"not JSON: {error.msg} (character {error.pos})")
+    except RecursionError:
+        return BadLine(number, len(raw), "nested too deeply")
+    except ValueError as error:
+        return BadLine(number, len(raw), str(error))
+
+
+def _message(number: int, length: int, content: bytes, said: Any) -> Draft | NoMessage:
+    if not isinstance(said, dict):
+        raise ValueError('not an object; write {"text": "…"}')
+    # An exported event is told by its kind.
+    if said.keys() & EVENT_KINDS:
+        posted = said.get("posted")
+        if not isinstance(posted, dict) or posted.get("deleted"):
+            return NoMessage(number, length)
+        return Draft(number, length, _text(posted), 0, _key(f"{number}\n".encode() + content))
+    identity = said.get("id")
+    if identity is not None and not (isinstance(identity, str | int) and identity != ""):
+        raise ValueError("id must be a text or a number")
+    source = f"{number}\n".encode() + content if identity is None else f"id\n{identity}".encode(errors="surrogatepass")
+    return Draft(number, length, _text(said), _reply_to(said), _key(source))
+
+
+def _text(said: dict[str, Any]) -> str:
+    text = said.get("text")
+    if not isinstance(text, str):
+        raise ValueError("no text" if text is None else "text must be a text")
+    if any("\ud800" <= c <= "\udfff" for c in text):
+        raise ValueError("text holds half a character (a lone surrogate)")
+    return text
+
+
+def _reply_to(said: dict[str, Any]) -> int:
+    number = said.get("reply_to", 0)
+    # JSON's true is a number to Python.
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**64:
+        raise ValueError("reply_to must be the number of a message")
+    return number
+
+
+def _key(source: bytes) -> str:
+    return f"import-{blake2b(source, digest_size=16).hexdigest()}"

@@ -1,0 +1,61 @@
+"""The connection of a command: there at once or a complaint that says what to change; kept alive from then on."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from tidings.cli.complaints import Complaint
+from tidings.cli.options import Link
+from tidings.cli.screen import note
+from tidings_client import Code, Failure, State, connect
+
+if TYPE_CHECKING:
+    from tidings_client import Client
+
+T = TypeVar("T")
+
+
+def with_client(link: Link, work: "Callable[[Client], Awaitable[T]]") -> T:
+    """What `work` gives, done over a connection to the service in an event loop of its own.
+
+    Raises Complaint where nobody is reached, Failure for what the service refuses.
+    """
+    return asyncio.run(_with_client(link, work))
+
+
+async def _with_client(link: Link, work: "Callable[[Client], Awaitable[T]]") -> T:
+    client = await _connected(link)
+    try:
+        return await work(client)
+    finally:
+        await client.aclose()
+
+
+async def _connected(link: Link) -> "Client":
+    try:
+        client = connect(link.url, link.token) if link.token else connect(link.url, user=link.name)
+        return await client.__aenter__()
+    except Failure as failure:
+        if failure.code is Code.INVALID_ARGUMENT:
+            raise Complaint(f"{failure.text} (--url)") from failure
+        if failure.code is Code.UNAVAILABLE:
+            raise Complaint(_unreachable(link.url, failure.text)) from failure
+        raise
+
+
+def _unreachable(url: str, said: str) -> str:
+    if "connection refused" in said:
+        said = f"cannot reach {url}"
+    return f"{said.rstrip('.')}; is the service running? start it with: tidings serve --dev, or name another with --url"
+
+
+async def tell_states(client: "Client") -> None:
+    """Say on stderr when the connection is lost and when it is there again."""
+    lost = False
+    async for state in client.states():
+        if state is State.RECONNECTING:
+            lost = True
+            note("connection lost; connecting again")
+        elif state is State.CONNECTED and lost:
+            lost = False
+            note("connected again")

@@ -1,0 +1,113 @@
+"""`tidings history`, `search` and `export`: what was said before."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tidings.cli.complaints import MISUSED, Complaint
+from tidings.cli.options import URL_DEFAULT, Json, Link, Room, Token, Url, User
+
+if TYPE_CHECKING:
+    from tidings.contract import v1
+    from tidings_client import Client
+
+
+def history(
+    room: Room,
+    before: Annotated[int, typer.Option(help="Only what came before this number.", min=0, metavar="SEQ")] = 0,
+    after: Annotated[int, typer.Option(help="Only what came after this number.", min=0, metavar="SEQ")] = 0,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="How many at most.", min=1, max=1000)] = 50,
+    json: Json = False,
+    url: Url = URL_DEFAULT,
+    token: Token = "",
+    user: User = "",
+) -> int:
+    """Show a page of a room's history, the newest if neither --before nor --after is said."""
+    from tidings.cli.events import event_block, json_line
+    from tidings.cli.link import with_client
+    from tidings.cli.screen import note, say
+
+    if before and after:
+        raise Complaint("say --before or --after, not both", MISUSED)
+
+    async def work(client: "Client") -> "v1.PageReply":
+        return await client.rooms[room].history(before=before, after=after, limit=limit)
+
+    page = with_client(Link(url, token, user), work)
+    for event in page.events:
+        say(json_line(event) if json else event_block(event))
+    if page.more and page.events and not json:
+        further = f"--after {page.events[-1].seq}" if after else f"--before {page.events[0].seq}"
+        note(f"there is more: add {further}")
+    return 0
+
+
+def search(
+    words: Annotated[list[str], typer.Argument(help="All must occur.", metavar="WORDS…", show_default=False)],
+    room: Annotated[str, typer.Option(help="Only in this room; else in all of yours.", metavar="ROOM")] = "",
+    sender: Annotated[str, typer.Option("--from", help="Only what this user wrote.", metavar="NAME")] = "",
+    limit: Annotated[int, typer.Option("--limit", "-n", help="How many at most.", min=1, max=100)] = 20,
+    json: Json = False,
+    url: Url = URL_DEFAULT,
+    token: Token = "",
+    user: User = "",
+) -> int:
+    """Find messages, newest first. Chinese, Japanese and Korean words are found inside longer text too."""
+    from tidings.cli.events import event_block, json_line
+    from tidings.cli.link import with_client
+    from tidings.cli.screen import isolated, note, say, styled
+
+    async def work(client: "Client") -> "v1.SearchReply":
+        return await client.search(" ".join(words), room=room, sender=sender, limit=limit)
+
+    reply = with_client(Link(url, token, user), work)
+    for event in reply.events:
+        say(json_line(event) if json else f"{styled(isolated(event.room), 'cyan')} {event_block(event)}")
+    if not json and reply.next:
+        note("there is more: add --limit, or more words")
+    elif not json and not reply.events:
+        note("nothing found")
+    return 0
+
+
+def export(
+    room: Room,
+    file: Annotated[
+        Path,
+        typer.Argument(help="Where to write it, one event a line; - is stdout.", metavar="FILE", show_default=False),
+    ],
+    after: Annotated[int, typer.Option(help="Only what came after this number.", min=0, metavar="SEQ")] = 0,
+    url: Url = URL_DEFAULT,
+    token: Token = "",
+    user: User = "",
+) -> int:
+    """Write a room's log as JSON, one event a line. The file appears when it is complete."""
+    from tidings.cli.events import json_line
+    from tidings.cli.link import with_client
+    from tidings.cli.screen import note, say
+
+    async def to_stdout(client: "Client") -> int:
+        count = 0
+        async for event in client.rooms[room].read(after=after):
+            say(json_line(event))
+            count += 1
+        return count
+
+    async def to_file(client: "Client") -> int:
+        part = file.with_name(f"{file.name}.part")
+        count = 0
+        try:
+            with part.open("w", encoding="utf-8") as lines:
+                async for event in client.rooms[room].read(after=after):
+                    lines.write(f"{json_line(event)}\n")
+                    count += 1
+            os.replace(part, file)
+        finally:
+            part.unlink(missing_ok=True)
+        return count
+
+    count = with_client(Link(url, token, user), to_stdout if str(file) == "-" else to_file)
+    note(f"{count:,} events")
+    return 0

@@ -1,0 +1,101 @@
+"""What reaches the terminal. Other people's text goes through `clean` or `block` first, always.
+
+A message may hold anything that its sender could type: escape sequences that repaint the screen or set the
+clipboard, overrides of the writing direction that make a name look like another, line breaks that would look like
+the next message. None of it may act. Text that only looks unusual (any alphabet, emoji, combining marks) is left
+exactly as it is.
+
+Colours and isolates are for eyes: a pipe gets neither, and `NO_COLOR` is obeyed.
+"""
+
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
+from typing import Final, TextIO
+
+# Embeddings, overrides and isolates: they reach beyond their own text if nobody ends them.
+DIRECTION_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# They break a line without being "\n".
+LINE_BREAKS: Final = frozenset("\u0085\u2028\u2029")
+RIGHT_TO_LEFT: Final = frozenset({"R", "AL"})
+FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
+# What stands before every line of a message but its first.
+CONTINUATION: Final = "    "
+TAB: Final = "    "
+
+STYLES: Final = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+def clean(text: str) -> str:
+    """The text on one line; what could act on a terminal is written out as an escape (`\\x1b`)."""
+    return "".join(map(_visible, text))
+
+
+def block(text: str, *, indent: str = CONTINUATION) -> str:
+    """The text on as many lines as it has, all but the first indented, each clean and isolated from what it follows."""
+    return f"\n{indent}".join(isolated(line) for line in text.split("\n"))
+
+
+def isolated(text: str) -> str:
+    """The text on one line, clean; where a person looks, it does not change the order of what stands beside it."""
+    visible = clean(text)
+    if is_terminal(sys.stdout) and any(unicodedata.bidirectional(c) in RIGHT_TO_LEFT for c in visible):
+        return f"{FIRST_STRONG_ISOLATE}{visible}{POP_ISOLATE}"
+    return visible
+
+
+def styled(text: str, style: str, *, stream: TextIO | None = None) -> str:
+    """The text in a style of `STYLES`, if the stream shows colours."""
+    return f"\x1b[{STYLES[style]}m{text}\x1b[0m" if _coloured(stream or sys.stdout) else text
+
+
+def say(line: str) -> None:
+    """One line (or block) to stdout, at once: a pipe's reader waits for it."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def note(line: str) -> None:
+    """One line to stderr: what is said about the work, not its result."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a person looks at it."""
+    return stream.isatty()
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, right: Iterable[str] = ()) -> None:
+    """A table on a terminal; in a pipe one row a line, the cells between tabs, without a heading."""
+    if not is_terminal(sys.stdout):
+        for row in rows:
+            say("\t".join(map(clean, row)))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, pad_edge=False, header_style="dim")
+    numbers = set(right)
+    for column in columns:
+        drawn.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        # Text, not str: rich reads markup in strings, and a room's title may hold some.
+        drawn.add_row(*(Text(clean(cell)) for cell in row))
+    Console().print(drawn)
+
+
+def _visible(character: str) -> str:
+    if character == "\t":
+        return TAB
+    if character in DIRECTION_CONTROLS or character in LINE_BREAKS or unicodedata.category(character) in {"Cc", "Cs"}:
+        return character.encode("unicode_escape").decode()
+    return character
+
+
+@cache
+def _coloured(stream: TextIO) -> bool:
+    return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

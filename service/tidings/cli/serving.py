@@ -1,0 +1,111 @@
+"""`tidings serve`: the service, until it is told to stop."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Protocol
+
+import typer
+
+from tidings.cli.options import URL_DEFAULT, ConfigFile
+
+Dev = Annotated[
+    bool, typer.Option("--dev", help="For development: anybody is let in under any name, from this machine only.")
+]
+DataFolder = Annotated[
+    Path | None, typer.Option("--data", help="Where the database is kept.", metavar="DIR", show_default=False)
+]
+Host = Annotated[
+    str | None, typer.Option("--host", help="The address to listen on.", metavar="ADDRESS", show_default=False)
+]
+Port = Annotated[
+    int | None,
+    typer.Option("--port", help="For HTTP and WebSocket; 0 takes a free one.", min=0, max=65_535, show_default=False),
+]
+TcpPort = Annotated[
+    int | None,
+    typer.Option("--tcp-port", help="For RSocket over TCP; 0 takes a free one.", min=0, max=65_535, show_default=False),
+]
+Loop = Annotated[str | None, typer.Option("--loop", help="uvloop or asyncio.", metavar="LOOP", show_default=False)]
+
+
+class Listening(Protocol):
+    """Where a service listens and keeps its data."""
+
+    @property
+    def http_url(self) -> str:
+        """Of the page."""
+
+    @property
+    def ws_url(self) -> str:
+        """Of RSocket over WebSocket."""
+
+    @property
+    def tcp_url(self) -> str:
+        """Of RSocket over TCP."""
+
+    @property
+    def data(self) -> Path:
+        """The folder of the database."""
+
+    @property
+    def dev(self) -> bool:
+        """Whether it is for development."""
+
+
+def serve(
+    host: Host = None,
+    port: Port = None,
+    tcp_port: TcpPort = None,
+    data: DataFolder = None,
+    dev: Dev = False,
+    config: ConfigFile = None,
+    loop: Loop = None,
+) -> int:
+    """Run the service until Ctrl-C or SIGTERM."""
+    import os
+
+    from tidings.app import serve as serve_until_told
+    from tidings.config import load
+
+    said = {"http.host": host, "http.port": port, "tcp.port": tcp_port, "data": data, "dev": dev or None, "loop": loop}
+    settings = load(config, os.environ, {name: value for name, value in said.items() if value is not None})
+
+    def announce(listening: Listening) -> None:
+        for line in announcement(listening, dev=settings.dev, program=program_name()):
+            print(line, flush=True)
+
+    return serve_until_told(settings, announce=announce)
+
+
+def announcement(listening: Listening, *, dev: bool, program: str) -> list[str]:
+    """Where it listens, and three commands to try next."""
+    from tidings.cli.screen import styled
+
+    where = "" if listening.ws_url == URL_DEFAULT else f" --url {listening.ws_url}"
+    kind = styled("for development: anybody is let in, from this machine only", "yellow") if dev else "tokens needed"
+    return [
+        f"{styled('Tidings', 'bold')} is running, {kind}",
+        f"  RSocket   {listening.ws_url}",
+        f"  RSocket   {listening.tcp_url}",
+        f"  HTTP      {listening.http_url}",
+        f"  data      {listening.data}",
+        "Try in another terminal:",
+        f"  {program} tail general{where}",
+        f"  {program} send general hello{where}",
+        f"  {program} history general{where}",
+    ]
+
+
+def program_name() -> str:
+    """How the caller can start this program again: as it was started now, or `tidings` if that finds the same."""
+    import shutil
+
+    started = sys.argv[0]
+    found = shutil.which("tidings")
+    if found and Path(found).resolve() == Path(started).resolve():
+        return "tidings"
+    path = Path(started)
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    return shlex.quote(str(path))
