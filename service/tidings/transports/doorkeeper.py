@@ -1,0 +1,85 @@
+"""How many may be here at once, and how many of one address that have not said who they are."""
+
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+
+from tidings.metrics import Metrics
+from tidings.transports.settings import ConnectionLimits
+
+
+class Visit:
+    """One connection, from accept to its end. Both methods are idempotent."""
+
+    __slots__ = ("_doorkeeper", "address", "known", "over")
+
+    def __init__(self, doorkeeper: "Doorkeeper", address: str) -> None:
+        self._doorkeeper = doorkeeper
+        self.address = address
+        self.known = False
+        self.over = False
+
+    def admitted(self) -> None:
+        """It is known who this is."""
+        if not self.known and not self.over:
+            self.known = True
+            self._doorkeeper.release(self.address)
+
+    def ended(self) -> None:
+        """The connection is gone."""
+        if not self.over:
+            self.admitted()
+            self.over = True
+            self._doorkeeper.present -= 1
+
+
+class Doorkeeper:
+    """Counts. A connection that is one too many is closed before anything is read from it."""
+
+    def __init__(self, limits: ConnectionLimits, metrics: Metrics, draining: Callable[[], bool]) -> None:
+        self._limits = limits
+        self._metrics = metrics
+        self._draining = draining
+        self._strangers: dict[str, int] = {}
+        self.present = 0
+
+    def enter(self, peer: object) -> Visit | None:
+        """A place for a new connection from a socket's peer name, or None: close it."""
+        address = shared_address(peer)
+        strangers = self._strangers.get(address, 0)
+        reason = ""
+        if self._draining():
+            reason = "draining"
+        elif self.present >= self._limits.connections_max:
+            reason = "connections_max"
+        elif strangers >= self._limits.strangers_per_address_max:
+            reason = "strangers_per_address_max"
+        if reason:
+            self._metrics.refused[reason] += 1
+            return None
+        self.present += 1
+        self._strangers[address] = strangers + 1
+        return Visit(self, address)
+
+    def release(self, address: str) -> None:
+        """One stranger fewer."""
+        left = self._strangers[address] - 1
+        if left:
+            self._strangers[address] = left
+        else:
+            del self._strangers[address]
+
+
+def shared_address(peer: object) -> str:
+    """What one customer of a network has for himself: an IPv4 address, or the first 64 bits of an IPv6 one."""
+    host = str(peer[0]) if isinstance(peer, tuple) and peer else ""
+    if ":" not in host:
+        return host
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return address.exploded[:19]
+    return host

@@ -1,0 +1,124 @@
+"""What a request's metadata asks for: the method, the encodings, and whose request it is.
+
+Clients send the same few metadata again and again, so what was found for some bytes is remembered for all connections
+of the same kind. Nothing that carries a secret is remembered.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from tidings.contract.call import Credentials
+from tidings.contract.codecs import CODECS, Codec, codec_for
+from tidings.contract.errors import Failure, invalid_argument, unimplemented
+from tidings.contract.table import Row, Table
+from tidings.metrics import Metrics, Outcomes
+from tidings.rsocket import metadata as wire
+
+MEMO_ROUTES_MAX: Final = 1_024  # methods × the encodings that clients ask for
+MEMO_KEY_BYTES_MAX: Final = 512  # with the line above, half a megabyte
+ROUTE_SHOWN_MAX: Final = 100
+
+# Entries whose bytes say nothing but which method and which encoding. What else there may be (traces, tokens) is
+# different in each request, or secret.
+_PLAIN_ENTRIES: Final = frozenset((wire.ROUTING, wire.MIME_TYPE, wire.ACCEPT_MIME_TYPES))
+UNDERSTOOD: Final = ", ".join(mime for codec in CODECS for mime in codec.mimes)
+
+
+class Route:
+    """One method in one pair of encodings. `said` is response metadata, for an answer in another type than asked."""
+
+    __slots__ = ("outcomes", "reads", "row", "said", "writes")
+
+    def __init__(self, row: Row, reads: Codec, writes: Codec, said: bytes | None, outcomes: Outcomes) -> None:
+        self.row = row
+        self.reads = reads
+        self.writes = writes
+        self.said = said
+        self.outcomes = outcomes
+
+
+class Routes:
+    """Metadata bytes → Route, for connections with one metadata MIME type and one codec.
+
+    `known` is for reading only: look there first, then ask `find`.
+    """
+
+    __slots__ = ("_codec", "_mime", "_outcomes", "_table", "known")
+
+    def __init__(self, table: Table, metrics: Metrics, metadata_mime: str, codec: Codec) -> None:
+        self._table = table
+        self._outcomes: Callable[[str], Outcomes] = metrics.outcomes
+        self._mime = metadata_mime
+        self._codec = codec
+        self.known: dict[bytes | None, Route] = {}
+
+    def find(self, metadata: bytes | None) -> tuple[Route, Credentials | None]:
+        """What is asked, and the credentials this one request brings. Raises Failure."""
+        request = read_metadata(metadata, self._mime)
+        if request.route is None:
+            raise unimplemented(f"the request names no method; send its route as {wire.ROUTING}")
+        row = self._table.rows.get(request.route)
+        if row is None:
+            raise unimplemented(f"no such route: {request.route[:ROUTE_SHOWN_MAX]}")
+        reads = self._codec if request.data_mime is None else _codec_of(request.data_mime)
+        writes, said = self._answer_in(request, reads)
+        route = Route(row, reads, writes, said, self._outcomes(row.route))
+        if self._may_be_remembered(metadata, request):
+            if len(self.known) >= MEMO_ROUTES_MAX:
+                del self.known[next(iter(self.known))]
+            self.known[metadata] = route
+        return route, credentials_of(request)
+
+    def _answer_in(self, request: wire.RequestMetadata, reads: Codec) -> tuple[Codec, bytes | None]:
+        """The codec of the answer: the first that the client accepts, else the connection's own."""
+        accepted = request.accept_mimes
+        if not accepted:
+            return self._codec, self._saying(self._codec.mime) if reads is not self._codec else None
+        for mime in accepted:
+            codec = codec_for(mime)
+            if codec is not None:
+                return codec, self._saying(mime) if mime != accepted[0] else None
+        raise invalid_argument(f"none of the accepted MIME types is spoken here; spoken are {UNDERSTOOD}")
+
+    def _saying(self, mime: str) -> bytes | None:
+        """Response metadata that names the type of the answer. Only composite metadata has room for it."""
+        if self._mime != wire.COMPOSITE:
+            return None
+        return wire.write_composite([(wire.MIME_TYPE, wire.write_mime_type(mime))])
+
+    def _may_be_remembered(self, metadata: bytes | None, request: wire.RequestMetadata) -> bool:
+        return (
+            metadata is not None
+            and len(metadata) <= MEMO_KEY_BYTES_MAX
+            and request.credentials is None
+            and all(mime in _PLAIN_ENTRIES for mime, _ in request.entries)
+        )
+
+
+def read_metadata(metadata: bytes | None, metadata_mime: str) -> wire.RequestMetadata:
+    """What it says; INVALID_ARGUMENT where it is malformed."""
+    try:
+        return wire.read_request(metadata, metadata_mime)
+    except wire.MetadataError as error:
+        raise invalid_argument(f"the metadata cannot be read: {error}") from error
+
+
+def credentials_of(request: wire.RequestMetadata) -> Credentials | None:
+    """The credentials in the words of the contract."""
+    brought = request.credentials
+    return None if brought is None else Credentials(brought.user, brought.password, brought.token)
+
+
+def _codec_of(mime: str) -> Codec:
+    codec = codec_for(mime)
+    if codec is None:
+        raise invalid_argument(f"data in {mime[:ROUTE_SHOWN_MAX]} is not understood; understood are {UNDERSTOOD}")
+    return codec
+
+
+def setup_codec(mime: str) -> Codec | Failure:
+    """The codec of a connection, or why it has none."""
+    try:
+        return _codec_of(mime)
+    except Failure as failure:
+        return failure

@@ -1,0 +1,154 @@
+"""What all RSocket sessions share: the table, the gate, the clock, one timer, one flush a round of the loop."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from tidings.contract.call import Gate
+from tidings.contract.codecs import Codec
+from tidings.contract.table import Table
+from tidings.metrics import Metrics
+from tidings.rsocket import UNBOUNDED, Limits
+from tidings.rsocket import metadata as wire
+from tidings.transports.deadlines import Deadlines
+from tidings.transports.routes import Routes
+from tidings.transports.settings import ConnectionLimits
+
+if TYPE_CHECKING:
+    from tidings.transports.rsocket_session import RSocketSession
+
+log = structlog.get_logger()
+
+# Metadata of any other type says nothing here, so all of those connections share one empty memory.
+_METADATA_MIMES: Final = frozenset(
+    (wire.COMPOSITE, wire.ROUTING, wire.TEXT_PLAIN, wire.AUTHENTICATION, wire.BEARER_LEGACY)
+)
+
+
+class RSocketService:
+    """The common ground of sessions. Made in the event loop that it serves in."""
+
+    def __init__(
+        self,
+        table: Table,
+        gate: Gate,
+        metrics: Metrics,
+        limits: Limits,
+        connections: ConnectionLimits,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.table = table
+        self.gate = gate
+        self.metrics = metrics
+        self.limits = limits
+        self.connections = connections
+        self.clock = clock
+        self.wall_ms = wall_ms
+        self.deadlines = Deadlines(self.loop, clock, connections.deadline_tick_seconds)
+        self.sessions: dict[RSocketSession, None] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.draining = False
+        self._routes: dict[tuple[str, str], Routes] = {}
+        self._dirty: list[RSocketSession] = []
+        self._emptied: asyncio.Future[None] | None = None
+        self._add_probes()
+
+    def routes(self, metadata_mime: str, codec: Codec) -> Routes:
+        """Where connections that speak so look their requests up."""
+        mime = metadata_mime if metadata_mime in _METADATA_MIMES else ""
+        key = (mime, codec.name)
+        found = self._routes.get(key)
+        if found is None:
+            found = self._routes[key] = Routes(self.table, self.metrics, mime, codec)
+        return found
+
+    def flush_soon(self, session: "RSocketSession") -> None:
+        """Write what the session has queued, later in this round of the loop or early in the next; once."""
+        if not self._dirty:
+            self.loop.call_soon(self._flush)
+        self._dirty.append(session)
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for session in dirty:
+            try:
+                session.flush()
+            except Exception:
+                log.exception("a session could not be flushed", session=session.id)
+                session.abort()
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    def forget(self, session: "RSocketSession") -> None:
+        """Its transport is gone."""
+        self.sessions.pop(session, None)
+        if not self.sessions and self._emptied is not None and not self._emptied.done():
+            self._emptied.set_result(None)
+
+    async def drain(self, seconds: float) -> bool:
+        """Refuse what is new, end what would go on for ever, finish the rest; whether all were gone in time."""
+        self.draining = True
+        for session in list(self.sessions):
+            session.drain()
+        return await self._wait_until_empty(seconds)
+
+    async def close(self) -> None:
+        """End every session now and wait for what is left of them."""
+        self.draining = True
+        for session in list(self.sessions):
+            session.drain()
+            session.abort()
+        await self._wait_until_empty(self.connections.close_seconds)
+        tasks = list(self.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _wait_until_empty(self, seconds: float) -> bool:
+        if self.sessions:
+            self._emptied = self.loop.create_future()
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._emptied
+            except TimeoutError:
+                return False
+        return True
+
+    # --- what it counts -----------------------------------------------------------------------------------------
+
+    def _add_probes(self) -> None:
+        probe = self.metrics.probe
+        probe("tidings_connections", "RSocket connections now, by transport.", self._by_transport, label="transport")
+        probe("tidings_streams_open", "Streams open now, over all connections.", self._streams)
+        probe(
+            "tidings_credit_outstanding",
+            "Items that readers asked for and were not sent yet, over all streams; without those who asked for all.",
+            self._credit,
+        )
+        probe("tidings_outbound_bytes", "Bytes queued for sockets that are full.", self._outbound_bytes)
+
+    def _by_transport(self) -> dict[str, float]:
+        counts = {"websocket": 0.0, "tcp": 0.0}
+        for session in self.sessions:
+            counts[session.transport_name] += 1
+        return counts
+
+    def _streams(self) -> float:
+        return sum(len(session.connection.streams) for session in self.sessions)
+
+    def _credit(self) -> float:
+        return sum(
+            stream.credit
+            for session in self.sessions
+            for stream in session.connection.streams.values()
+            if stream.credit != UNBOUNDED and not stream.sending_closed
+        )
+
+    def _outbound_bytes(self) -> float:
+        return sum(session.connection.outbound_bytes for session in self.sessions)

@@ -1,0 +1,544 @@
+"""One RSocket connection of a client, whatever carries it: facts → table → handlers and sinks.
+
+    transport ──frames──▶ Connection ──facts──▶ RSocketSession ──▶ handler
+    transport ◀──bytes─── Connection ◀──frames─ sinks, answers ◀──┘
+
+Nothing here waits. Frames of one read are served one after the other, in place: a handler that does not wait is
+called and its answer queued, and only one that does gets a task. What all of them queued is one write.
+
+*A full socket.* When the transport calls it full, nothing is written, no producer has demand, and nothing more is
+read: a peer that does not take answers may not ask. Frames that were read already wait in `_held`. Queued bytes
+therefore stay below the engine's pause mark and one batch. When it is empty again, what was held is served, producers
+are woken, reading goes on. A socket that takes nothing for `stall_seconds` is closed.
+
+*The end* comes once, in `_leave`, whoever caused it: all work is ended, the domain's `left` callbacks run,
+the gate is told. It comes when the connection is over for the protocol; the transport may live a little longer
+to bring the last words out.
+"""
+
+import secrets
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, ClassVar, Final, Protocol
+
+import structlog
+
+from tidings.contract.call import Call, Credentials, Session
+from tidings.contract.codecs import Codec
+from tidings.contract.errors import (
+    Failure,
+    permission_denied,
+    resource_exhausted,
+    unauthenticated,
+    unavailable,
+    unimplemented,
+)
+from tidings.contract.table import Permission, Verb
+from tidings.rsocket import Connection, Envelope, ErrorCode, Interaction, Setup, State, Stream, facts
+from tidings.rsocket.facts import Fact, RequestReceived
+from tidings.transports.endings import failure_of
+from tidings.transports.routes import Route, Routes, credentials_of, read_metadata, setup_codec
+from tidings.transports.rsocket_service import RSocketService
+from tidings.transports.rsocket_work import AdmissionWork, CallWork, ChannelWork, ForgetWork, WatchWork, Work
+
+log = structlog.get_logger()
+
+STOPPING: Final = unavailable("the service is stopping; connect again in a moment")
+WRITE_BYTES: Final = 262_144  # handed to the transport at once; between two of them stream 0 gets its turn
+INTERACTIONS: Final = {
+    Verb.CALL: "REQUEST_RESPONSE or FIRE_AND_FORGET",
+    Verb.WATCH: "REQUEST_STREAM",
+    Verb.CHANNEL: "REQUEST_CHANNEL",
+}
+
+
+class Wire(Protocol):
+    """What a session asks of the transport that carries it."""
+
+    def write(self, data: bytes, /) -> None:
+        """Take bytes; may call `socket_full` before it returns."""
+
+    def buffered_bytes(self) -> int:
+        """Bytes written and not yet taken by the socket."""
+
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+    def admitted(self) -> None:
+        """The peer is somebody known now."""
+
+    def farewell(self, reason: tuple[ErrorCode, str] | None, /) -> None:
+        """Everything is written: close so that it arrives."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+class RSocketSession:
+    """One connection. The transport calls `received`, `socket_full`, `socket_free` and `lost`."""
+
+    __slots__ = (
+        "_admission",
+        "_call",
+        "_finishing",
+        "_held",
+        "_in_flight",
+        "_left",
+        "_lent",
+        "_routes",
+        "_stalled",
+        "connection",
+        "dirty",
+        "id",
+        "live",
+        "service",
+        "session",
+        "slot",
+        "transport_name",
+        "wire",
+    )
+
+    def __init__(self, service: RSocketService, wire: Wire, transport_name: str, envelope: Envelope) -> None:
+        now = service.clock()
+        self.service = service
+        self.wire = wire
+        self.transport_name = transport_name
+        self.id = secrets.token_hex(8)
+        self.connection = Connection(server=True, now=now, limits=service.limits, envelope=envelope)
+        self.session: Session | None = None
+        self.live: dict[Stream, Work] = {}
+        self.dirty = False
+        self.slot = 0
+        self._call: Call | None = None
+        self._routes: Routes | None = None
+        self._lent: dict[Work, int] = {}  # work on credentials of its own that run out, Unix ms
+        self._admission: Any = None
+        self._in_flight = 0
+        self._held: list[bytes] = []
+        self._stalled: tuple[float, int] | None = None  # since when the socket is full, and with how many bytes
+        self._finishing = False
+        self._left = False
+        service.sessions[self] = None
+        self._rearm(now)
+
+    # --- in -----------------------------------------------------------------------------------------------------
+
+    def received(self, frames: list[bytes]) -> None:
+        """Whole frames, in order."""
+        if self._held or not self.connection.writable:
+            self._held += frames
+            return
+        self._serve(frames)
+        self.flush()
+
+    def _serve(self, frames: list[bytes]) -> None:
+        connection = self.connection
+        now = self.service.clock()
+        receive, on_fact, pause = connection.receive, self.ON_FACT, connection.outbound_bytes_pause
+        for index, frame in enumerate(frames):
+            for fact in receive(frame, now):
+                on_fact[fact.__class__](self, fact)
+            if connection.outbound_bytes >= pause:
+                self._push()
+                if not connection.writable:
+                    self._held = frames[index + 1 :]
+                    return
+
+    def _told(self, told: Sequence[Fact]) -> None:
+        for fact in told:
+            self.ON_FACT[fact.__class__](self, fact)
+
+    # --- SETUP --------------------------------------------------------------------------------------------------
+
+    def _on_setup(self, fact: facts.SetupReceived) -> None:
+        setup = fact.setup
+        codec = setup_codec(setup.data_mime)
+        if isinstance(codec, Failure):
+            self._refuse(codec)
+        elif self.service.draining:
+            self._refuse(STOPPING)
+        else:
+            # Until it is known who this is, nothing more is taken from them.
+            self.wire.pause_reading()
+            self._admission = self.start(self._admit(setup, codec))
+            self._rearm(self.service.clock())
+
+    async def _admit(self, setup: Setup, codec: Codec) -> None:
+        gate = self.service.gate
+        try:
+            brought = credentials_of(read_metadata(setup.metadata, setup.metadata_mime))
+            identity = await gate.admit(brought or Credentials())
+            if self._left or self.connection.state is not State.ADMITTING:
+                return
+            session = Session(self.id, identity, self.transport_name, self.close)
+            gate.entered(session)
+        except Exception as error:
+            self._admission = None
+            self._refuse(failure_of(error, "SETUP"))
+            self.flush()
+            return
+        self._admission = None
+        self.session, self._call = session, Call(session)
+        self._routes = self.service.routes(setup.metadata_mime, codec)
+        self.service.metrics.connections_opened[self.transport_name] += 1
+        self.wire.admitted()
+        now = self.service.clock()
+        self._told(self.connection.accept(now))
+        self._rearm(now)
+        if self.connection.writable:
+            self.wire.resume_reading()
+        self.flush()
+
+    def _refuse(self, failure: Failure) -> None:
+        self.service.metrics.refused[failure.code.name.lower()] += 1
+        log.info("connection refused", session=self.id, transport=self.transport_name, reason=failure.wire)
+        self.connection.reject(ErrorCode.REJECTED_SETUP, failure.wire)
+
+    # --- requests -----------------------------------------------------------------------------------------------
+
+    def _on_request(self, fact: RequestReceived) -> None:
+        stream, metadata, data, complete = fact
+        routes, call = self._routes, self._call
+        if routes is None or call is None:
+            return  # the connection has ended while facts of the same read were waiting
+        route = routes.known.get(metadata)
+        if route is not None:
+            self.serve(route, stream, data, complete, call)
+            return
+        try:
+            route, credentials = routes.find(metadata)
+            if credentials is not None:
+                admission = AdmissionWork(self, route, stream, call)
+                self._register(admission)
+                admission.begin(credentials, data, complete)
+                return
+        except Failure as failure:
+            self._fail(stream, failure)
+        else:
+            self.serve(route, stream, data, complete, call)
+
+    def serve(self, route: Route, stream: Stream, data: bytes, complete: bool, call: Call) -> None:
+        """Do what the route says, as that caller."""
+        row = route.row
+        try:
+            if row.permission is Permission.OPERATOR and not call.identity.operator:
+                raise permission_denied(f"{row.route} is for operators; sign in as one")
+            if row.verb is Verb.CALL and not row.waits and stream.interaction is Interaction.REQUEST_RESPONSE:
+                # The shortest way: no task, nothing to remember.
+                answer = route.writes.encode(row.handler(route.reads.decode(row.request, data), call))
+                route.outcomes.ok += 1
+                stream.next(answer, route.said, complete=True)
+                return
+            begin = self.BEGIN.get((row.verb, stream.interaction))
+            if begin is None:
+                raise unimplemented(
+                    f"{row.route} is a {row.verb.value}: ask with {INTERACTIONS[row.verb]}, "
+                    f"not {stream.interaction.name}"
+                )
+            begin(self, route, stream, data, complete, call)
+        except Exception as error:
+            work: Work | None = stream.context
+            if work is not None:
+                work.fail(error)
+            elif stream.interaction is Interaction.FIRE_AND_FORGET:
+                self.forgotten(route, error)
+            else:
+                failure = failure_of(error, row.route)
+                route.outcomes.failed[failure.code.name] += 1
+                self._fail(stream, failure)
+
+    def _begin_call(self, route: Route, stream: Stream, data: bytes, complete: bool, call: Call) -> None:
+        work = CallWork(self, route, stream, call)
+        self._register(work)
+        work.begin(data)
+
+    def _begin_forget(self, route: Route, stream: Stream, data: bytes, complete: bool, call: Call) -> None:
+        if not route.row.waits:
+            route.row.handler(route.reads.decode(route.row.request, data), call)
+            route.outcomes.ok += 1
+            return
+        work = ForgetWork(self, route, stream, call)
+        self._register(work)
+        work.begin(data)
+
+    def _begin_watch(self, route: Route, stream: Stream, data: bytes, complete: bool, call: Call) -> None:
+        work = WatchWork(self, route, stream, call)
+        self._register(work)
+        work.begin(data)
+
+    def _begin_channel(self, route: Route, stream: Stream, data: bytes, complete: bool, call: Call) -> None:
+        work = ChannelWork(self, route, stream, call)
+        self._register(work)
+        work.begin(data, complete)
+
+    BEGIN: ClassVar = {
+        (Verb.CALL, Interaction.REQUEST_RESPONSE): _begin_call,
+        (Verb.CALL, Interaction.FIRE_AND_FORGET): _begin_forget,
+        (Verb.WATCH, Interaction.REQUEST_STREAM): _begin_watch,
+        (Verb.CHANNEL, Interaction.REQUEST_CHANNEL): _begin_channel,
+    }
+
+    def _register(self, work: Work) -> None:
+        """Take work on; RESOURCE_EXHAUSTED when there is no room for it."""
+        if self._in_flight >= self.service.connections.requests_in_flight_max:
+            most = self.service.connections.requests_in_flight_max
+            raise resource_exhausted(f"{most} requests of this connection are being served; wait for answers")
+        stream = work.stream
+        if stream.interaction is not Interaction.FIRE_AND_FORGET:
+            self.live[stream] = work
+            stream.context = work
+            ends_ms = work.call.identity.expires_at_ms
+            if ends_ms and work.call is not self._call:
+                self._lent[work] = ends_ms
+                self._rearm(self.service.clock())
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> Any:
+        """A task that counts against the connection's limit until it has ended."""
+        task = self.service.loop.create_task(coroutine)
+        self._in_flight += 1
+        self.service.tasks.add(task)
+        task.add_done_callback(self._ended_task)
+        return task
+
+    def _ended_task(self, task: Any) -> None:
+        self._in_flight -= 1
+        self.service.tasks.discard(task)
+
+    def forgotten(self, route: Route, error: BaseException) -> None:
+        """A FIRE_AND_FORGET failed. Nobody is told, so it is written down."""
+        failure = failure_of(error, route.row.route)
+        route.outcomes.failed[failure.code.name] += 1
+        log.info("a request without answer failed", session=self.id, route=route.row.route, code=failure.code.name)
+
+    def _fail(self, stream: Stream, failure: Failure) -> None:
+        if not stream.closed:
+            stream.fail(failure.row.rsocket, failure.wire)
+
+    # --- what happens on streams --------------------------------------------------------------------------------
+
+    def _on_payload(self, fact: facts.PayloadReceived) -> None:
+        work: Work | None = fact.stream.context
+        if work is not None:
+            work.payload(fact.data, fact.complete)
+
+    def _on_completed(self, fact: facts.Completed) -> None:
+        work: Work | None = fact.stream.context
+        if work is not None:
+            work.completed()
+
+    def _on_credit(self, fact: facts.CreditGranted) -> None:
+        work: Work | None = fact.stream.context
+        if work is not None:
+            work.credit()
+
+    def _on_over(self, fact: facts.Cancelled | facts.Failed) -> None:
+        work: Work | None = fact.stream.context
+        if work is not None:
+            work.cancelled()
+
+    def _on_nothing(self, fact: Fact) -> None:
+        """Pushed metadata, leases and answered keepalives ask for nothing."""
+
+    def _on_ended(self, fact: facts.ConnectionEnded) -> None:
+        log.debug("connection ended", session=self.id, code=fact.code, reason=fact.text, remote=fact.remote)
+        self._leave()
+
+    ON_FACT: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
+        facts.SetupReceived: _on_setup,
+        facts.RequestReceived: _on_request,
+        facts.PayloadReceived: _on_payload,
+        facts.Completed: _on_completed,
+        facts.Failed: _on_over,
+        facts.Cancelled: _on_over,
+        facts.CreditGranted: _on_credit,
+        facts.MetadataPushed: _on_nothing,
+        facts.LeaseReceived: _on_nothing,
+        facts.KeepaliveReceived: _on_nothing,
+        facts.ConnectionEnded: _on_ended,
+    }
+
+    # --- out ----------------------------------------------------------------------------------------------------
+
+    def flush_soon(self) -> None:
+        """Write what is queued in this round of the loop; with what others queue until then."""
+        if not self.dirty:
+            self.dirty = True
+            self.service.flush_soon(self)
+
+    def flush(self) -> None:
+        """Write what is queued, as far as the socket takes it; then end, if it was the last."""
+        self.dirty = False
+        connection = self.connection
+        if connection.writable:
+            was_full = connection.outbound_bytes >= connection.outbound_bytes_pause
+            self._push()
+            if was_full and connection.writable:
+                self._wake()
+        if connection.closing and not self._finishing:
+            self._finish()
+
+    def _push(self) -> None:
+        connection, metrics = self.connection, self.service.metrics
+        while connection.writable and (connection.outbound_bytes or connection.unanswered):
+            chunks = connection.outgoing(WRITE_BYTES)
+            data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            metrics.bytes_out += len(data)
+            self.wire.write(data)
+
+    def _wake(self) -> None:
+        for work in list(self.live.values()):
+            work.credit()
+
+    def socket_full(self) -> None:
+        """The transport holds as much as it should."""
+        self.connection.writable = False
+        now = self.service.clock()
+        self._stalled = (now, self.wire.buffered_bytes())
+        if not self._finishing:
+            self.wire.pause_reading()
+            self._rearm(now)
+
+    def socket_free(self) -> None:
+        """The transport takes bytes again."""
+        connection = self.connection
+        connection.writable = True
+        self._stalled = None
+        if self._finishing:
+            return
+        self._push()
+        held, self._held = self._held, []
+        if connection.writable and not connection.closing:
+            self._serve(held)
+        if connection.writable:
+            self._wake()
+            if not self._held and connection.state is not State.ADMITTING:
+                self.wire.resume_reading()
+        self.flush()
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def due(self, now: float) -> None:
+        """A deadline has come: the protocol's, a token's, a stalled socket's, or that of the last words."""
+        if self._finishing or (self.connection.closing and not self.connection.writable):
+            self.wire.abort()
+            return
+        self._told(self.connection.tick(now))
+        self._end_expired()
+        self._end_stalled(now)
+        self.flush()
+        if not self._finishing:
+            self._rearm(now)
+
+    def _rearm(self, now: float) -> None:
+        if self._finishing:
+            return
+        limits = self.service.connections
+        moments = [self.connection.deadline()]
+        if self.connection.closing:
+            moments = [now + limits.close_seconds]
+        if self._stalled is not None:
+            moments.append(self._stalled[0] + limits.stall_seconds)
+        ends_ms = list(self._lent.values())
+        if self.session is not None and self.session.identity.expires_at_ms:
+            ends_ms.append(self.session.identity.expires_at_ms)
+        if ends_ms:
+            moments.append(now + max(0.0, (min(ends_ms) - self.service.wall_ms()) / 1000 + limits.expiry_skew_seconds))
+        self.service.deadlines.put(self, min((moment for moment in moments if moment is not None), default=None))
+
+    def _end_expired(self) -> None:
+        """Whose token has run out is sent nothing more."""
+        latest_ms = self.service.wall_ms() - self.service.connections.expiry_skew_seconds * 1000
+        for work, ends_ms in list(self._lent.items()):
+            if work.over:
+                del self._lent[work]
+            elif ends_ms <= latest_ms:
+                del self._lent[work]
+                work.fail(unauthenticated("the token of this request ran out; ask again with a new one"))
+        if self.session is not None and 0 < self.session.identity.expires_at_ms <= latest_ms:
+            self.close(unauthenticated("your token ran out; connect with a new one, and refresh it in time"))
+
+    def _end_stalled(self, now: float) -> None:
+        """Judge progress, not size: a slow socket lives, one that takes nothing does not."""
+        if self._stalled is None or now < self._stalled[0] + self.service.connections.stall_seconds:
+            return
+        buffered = self.wire.buffered_bytes()
+        if buffered < self._stalled[1]:
+            self._stalled = (now, buffered)
+            return
+        log.info("connection stalled", session=self.id, bytes=buffered)
+        self.service.metrics.refused["stalled"] += 1
+        self.wire.abort()
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    def close(self, failure: Failure) -> None:
+        """End the connection with this error."""
+        if self.connection.state is not State.CLOSED:
+            log.info("connection closed", session=self.id, reason=failure.wire)
+            self.connection.close(ErrorCode.CONNECTION_ERROR, failure.wire)
+            self._leave()
+            self.flush_soon()
+
+    def broken(self, text: str) -> None:
+        """What the peer sends cannot be read any further."""
+        first = self.connection.state is State.FIRST
+        self.connection.close(ErrorCode.INVALID_SETUP if first else ErrorCode.CONNECTION_ERROR, text)
+        self.flush()
+
+    def drain(self) -> None:
+        """The service is stopping: answer what was asked, end what never would, then close."""
+        connection = self.connection
+        if connection.state in (State.FIRST, State.ADMITTING):
+            connection.close(ErrorCode.REJECTED_SETUP, STOPPING.wire)
+        else:
+            for work in list(self.live.values()):
+                work.stop()
+            connection.drain(self.service.clock(), STOPPING.wire)
+        self.flush()
+
+    def _finish(self) -> None:
+        """The connection is over for the protocol: bring the last words out."""
+        connection = self.connection
+        self._told(connection.tick(self.service.clock()))
+        self._leave()
+        if not connection.writable:
+            self._rearm(self.service.clock())
+            return
+        self._finishing = True
+        self.service.deadlines.put(self, self.service.clock() + self.service.connections.close_seconds)
+        self.wire.farewell(connection.close_reason)
+
+    def lost(self) -> None:
+        """The transport is gone, for whatever reason."""
+        self._finishing = True
+        self._told(self.connection.transport_lost(self.service.clock()))
+        self._leave()
+        self.service.deadlines.put(self, None)
+        self.service.forget(self)
+
+    def abort(self) -> None:
+        """Close the transport at once."""
+        self.wire.abort()
+
+    def _leave(self) -> None:
+        if self._left:
+            return
+        self._left = True
+        self._held.clear()
+        self._routes = None
+        if self._admission is not None:
+            self._admission.cancel()
+        for work in list(self.live.values()):
+            work.cancelled()
+        self._lent.clear()
+        session = self.session
+        if session is None:
+            return
+        callbacks = list(session.left)
+        session.left.clear()
+        callbacks.append(partial(self.service.gate.left, session))
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception:
+                log.exception("cleaning up after a session failed", session=self.id)

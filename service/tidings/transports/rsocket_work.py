@@ -1,0 +1,355 @@
+"""What is being done for the streams of a session: a call that waits, a watch, a channel.
+
+One rule holds them together: a piece of work is over exactly once. `over` is set first, all at once; then the
+task is cancelled, the source closed, the stream told. Whatever comes afterwards (a handler that was faster than
+its cancellation, an item of the hub, a payload that crossed) finds `over` and does nothing.
+
+A watch and a channel are also the sinks of what they asked for. A sink has no task and no queue: it says how many
+items its stream takes now, and turns a batch into frames. Frames of one item differ only in the stream id, and most
+clients use the same few ids; so the bytes are left in the batch for the next reader with the same id and codec.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from tidings.contract.call import Call, Credentials
+from tidings.contract.codecs import Prepared
+from tidings.contract.errors import unavailable
+from tidings.hub import Batch, Source
+from tidings.rsocket import Stream, payload_frames
+from tidings.transports.endings import failure_of
+from tidings.transports.routes import Route
+
+if TYPE_CHECKING:
+    from tidings.transports.rsocket_session import RSocketSession
+
+# Readers of one batch with different stream ids, beyond which the bytes are made anew instead of kept.
+SHARED_CHUNKS_MAX: Final = 64
+
+
+class Conversation(Protocol):
+    """What the handler of a channel gives to its peer."""
+
+    def receive(self, message: Any, /) -> None: ...
+    def complete(self) -> None: ...
+    def room(self) -> int: ...
+    def wake(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Work:
+    """One stream that is served and not over yet."""
+
+    __slots__ = ("call", "over", "route", "session", "stream", "task")
+
+    def __init__(self, session: "RSocketSession", route: Route, stream: Stream, call: Call) -> None:
+        self.session = session
+        self.route = route
+        self.stream = stream
+        self.call = call
+        self.over = False
+        self.task: asyncio.Task[None] | None = None
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Give it a task; the session counts it until it has ended."""
+        self.task = self.session.start(coroutine)
+
+    def end(self) -> None:
+        """Stop, and tell nobody: the stream is over already, or somebody else tells. Idempotent."""
+        if self.over:
+            return
+        self.over = True
+        self.session.live.pop(self.stream, None)
+        self.stream.context = None
+        if self.task is not None:
+            self.task.cancel()
+        self.release()
+
+    def release(self) -> None:
+        """Let go of what was asked on behalf of the stream."""
+
+    def fail(self, error: BaseException, /) -> None:
+        """End it with an error that the peer is told."""
+        if self.over:
+            return
+        failure = failure_of(error, self.route.row.route)
+        self.route.outcomes.failed[failure.code.name] += 1
+        stream = self.stream
+        if not stream.closed:
+            stream.fail(failure.row.rsocket, failure.wire)
+        self.end()
+        self.session.flush_soon()
+
+    def cancelled(self) -> None:
+        """The peer does not want it any more, or is gone."""
+        if not self.over:
+            self.route.outcomes.failed["cancelled"] += 1
+            self.end()
+
+    # What a peer may send on a stream; most work takes none of it.
+
+    def credit(self) -> None:
+        """The peer takes more items."""
+
+    def payload(self, data: bytes, complete: bool) -> None:
+        """The peer sent an item."""
+
+    def completed(self) -> None:
+        """The peer sends no more items."""
+
+    def stop(self) -> None:
+        """The service is stopping: what would never end by itself ends now."""
+
+
+class CallWork(Work):
+    """A call whose handler waits."""
+
+    __slots__ = ()
+
+    def begin(self, data: bytes) -> None:
+        """Decode, and ask the handler."""
+        request = self.route.reads.decode(self.route.row.request, data)
+        self.start(self._run(request))
+
+    async def _run(self, request: Any) -> None:
+        try:
+            reply = await self.route.row.handler(request, self.call)
+            if self.over:
+                return
+            answer = self.route.writes.encode(reply)
+        except asyncio.CancelledError:
+            self.task = None
+            self.fail(unavailable("the service is stopping; ask again"))
+            raise
+        except Exception as error:
+            self.task = None
+            self.fail(error)
+            return
+        self.task = None
+        self.route.outcomes.ok += 1
+        self.stream.next(answer, self.route.said, complete=True)
+        self.end()
+        self.session.flush_soon()
+
+
+class ForgetWork(Work):
+    """A call whose caller does not want the answer. It is carried out even when the caller has left."""
+
+    __slots__ = ()
+
+    def begin(self, data: bytes) -> None:
+        """Decode, and ask the handler."""
+        request = self.route.reads.decode(self.route.row.request, data)
+        self.start(self._run(request))
+
+    async def _run(self, request: Any) -> None:
+        try:
+            await self.route.row.handler(request, self.call)
+        except Exception as error:
+            self.session.forgotten(self.route, error)
+        else:
+            self.route.outcomes.ok += 1
+
+
+class SinkWork(Work):
+    """What sends items: the sink of a watch or a channel."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, session: "RSocketSession", route: Route, stream: Stream, call: Call) -> None:
+        super().__init__(session, route, stream, call)
+        # Same key, same bytes: the stream id, the codec, the envelope.
+        self._key = (stream.id, route.writes.index, session.connection.envelope)
+
+    def demand(self) -> int:
+        """Items that are taken right now: the reader's credit, 0 while its socket is full."""
+        return self.stream.sendable()
+
+    def deliver(self, batch: Batch[Prepared[Any]], /) -> None:
+        """Send a run of items."""
+        if self.over:
+            return
+        chunk = batch.shared.get(self._key)
+        if chunk is None:
+            chunk = self._frames(batch)
+        self.stream.send_frames(chunk, len(batch.items))
+        session = self.session
+        if not session.dirty:
+            session.flush_soon()
+
+    def _frames(self, batch: Batch[Prepared[Any]]) -> bytes:
+        stream_id, said, codec = self.stream.id, self.route.said, self.route.writes
+        connection = self.session.connection
+        envelope, fragment_bytes = connection.envelope, connection.limits.fragment_bytes
+        chunk = b"".join(
+            [payload_frames(stream_id, item.data(codec), said, envelope, fragment_bytes) for item in batch.items]
+        )
+        if said is None and len(batch.shared) < SHARED_CHUNKS_MAX:
+            batch.shared[self._key] = chunk
+        return chunk
+
+    def complete(self) -> None:
+        """Nothing more comes, and nothing went wrong."""
+        if self.over:
+            return
+        self.route.outcomes.ok += 1
+        stream = self.stream
+        if not stream.sending_closed:
+            stream.complete()
+        if not stream.receiving_closed:
+            stream.cancel()
+        self.end()
+        self.session.flush_soon()
+
+    def stop(self) -> None:
+        self.fail(unavailable("the service is stopping; connect again and go on from your cursor"))
+
+
+class WatchWork(SinkWork):
+    """A watch. It has a task only while it starts."""
+
+    __slots__ = ("_source",)
+
+    def __init__(self, session: "RSocketSession", route: Route, stream: Stream, call: Call) -> None:
+        super().__init__(session, route, stream, call)
+        self._source: Source | None = None
+
+    def begin(self, data: bytes) -> None:
+        """Decode, and ask the handler for a source."""
+        request = self.route.reads.decode(self.route.row.request, data)
+        self.start(self._run(request))
+
+    async def _run(self, request: Any) -> None:
+        try:
+            source: Source = await self.route.row.handler(request, self.call, self)
+        except asyncio.CancelledError:
+            self.task = None
+            self.stop()
+            raise
+        except Exception as error:
+            self.task = None
+            self.fail(error)
+            return
+        self.task = None
+        if self.over:
+            source.close()
+            return
+        self._source = source
+        # Credit may have come, and the socket gone empty, before there was anybody to tell.
+        source.wake()
+
+    def credit(self) -> None:
+        if self._source is not None:
+            self._source.wake()
+
+    def release(self) -> None:
+        source, self._source = self._source, None
+        if source is not None:
+            source.close()
+
+
+class ChannelWork(SinkWork):
+    """A channel: items out like a watch, and commands in, as many as the conversation has room for."""
+
+    __slots__ = ("_conversation",)
+
+    def __init__(self, session: "RSocketSession", route: Route, stream: Stream, call: Call) -> None:
+        super().__init__(session, route, stream, call)
+        self._conversation: Conversation | None = None
+
+    def begin(self, data: bytes, complete: bool) -> None:
+        """Open the conversation; the first payload is a command already."""
+        self._conversation = self.route.row.handler(self.call, self)
+        self.payload(data, complete)
+
+    def payload(self, data: bytes, complete: bool) -> None:
+        self._tell(lambda conversation: conversation.receive(self.route.reads.decode(self.route.row.request, data)))
+        if complete:
+            self.completed()
+
+    def completed(self) -> None:
+        self._tell(lambda conversation: conversation.complete())
+
+    def _tell(self, what: Callable[[Conversation], None]) -> None:
+        if self._conversation is None:
+            return
+        try:
+            what(self._conversation)
+        except Exception as error:
+            self.fail(error)
+        else:
+            self._grant()
+
+    def deliver(self, batch: Batch[Prepared[Any]], /) -> None:
+        super().deliver(batch)
+        # An answer that was taken makes room for a command.
+        self._grant()
+
+    def _grant(self) -> None:
+        """Let the peer send what there is room for; in portions, so that not every command costs a REQUEST_N."""
+        stream = self.stream
+        if self._conversation is None or stream.receiving_closed:
+            return
+        room = self._conversation.room()
+        if room > 0 and stream.granted * 2 <= room:
+            stream.request(room - stream.granted)
+            self.session.flush_soon()
+
+    def credit(self) -> None:
+        if self._conversation is not None:
+            self._conversation.wake()
+            self._grant()
+
+    def release(self) -> None:
+        conversation, self._conversation = self._conversation, None
+        if conversation is not None:
+            conversation.close()
+
+
+class AdmissionWork(Work):
+    """A request with credentials of its own, until they have been looked at."""
+
+    __slots__ = ("_early",)
+
+    def __init__(self, session: "RSocketSession", route: Route, stream: Stream, call: Call) -> None:
+        super().__init__(session, route, stream, call)
+        # What a channel's peer sends meanwhile; at most the credit that goes out by itself.
+        self._early: list[tuple[bytes | None, bool]] = []
+
+    def begin(self, credentials: Credentials, data: bytes, complete: bool) -> None:
+        """Ask the gate, then go on as that user."""
+        self.start(self._run(credentials, data, complete))
+
+    async def _run(self, credentials: Credentials, data: bytes, complete: bool) -> None:
+        session, stream = self.session, self.stream
+        try:
+            identity = await session.service.gate.admit(credentials)
+        except asyncio.CancelledError:
+            self.task = None
+            self.fail(unavailable("the service is stopping; ask again"))
+            raise
+        except Exception as error:
+            self.task = None
+            self.fail(error)
+            return
+        self.task = None
+        if self.over:
+            return
+        self.end()
+        session.serve(self.route, stream, data, complete, Call(self.call.session, identity))
+        for early, last in self._early:
+            work: Work | None = stream.context
+            if work is None:
+                break
+            if early is None:
+                work.completed()
+            else:
+                work.payload(early, last)
+        session.flush_soon()
+
+    def payload(self, data: bytes, complete: bool) -> None:
+        self._early.append((data, complete))
+
+    def completed(self) -> None:
+        self._early.append((None, True))

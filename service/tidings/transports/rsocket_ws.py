@@ -1,0 +1,114 @@
+"""RSocket over WebSocket: one frame is one binary message.
+
+The listener has read the head of the request and agreed to the upgrade (`accept`); from then on the transport is this
+protocol's own. Out go bytes that have the header of WebSocket on them already: frames that many readers share are
+written as they are, and many frames are one write.
+"""
+
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
+from hashlib import sha1
+from typing import Final
+
+from tidings.rsocket import ErrorCode
+from tidings.transports import websocket
+from tidings.transports.doorkeeper import Visit
+from tidings.transports.head import Head, Refusal
+from tidings.transports.rsocket_service import RSocketService
+from tidings.transports.rsocket_wire import RSocketWire
+
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+SUBPROTOCOL: Final = "rsocket"
+
+CLOSE_CODES: Final = {
+    ErrorCode.INVALID_SETUP: websocket.PROTOCOL_ERROR,
+    ErrorCode.UNSUPPORTED_SETUP: websocket.PROTOCOL_ERROR,
+    ErrorCode.REJECTED_SETUP: websocket.POLICY_VIOLATION,
+    ErrorCode.REJECTED_RESUME: websocket.POLICY_VIOLATION,
+    ErrorCode.CONNECTION_ERROR: websocket.PROTOCOL_ERROR,
+    ErrorCode.CONNECTION_CLOSE: websocket.GOING_AWAY,
+}
+
+
+def accept(head: Head) -> bytes:
+    """The 101 response to a client's handshake. Raises Refusal where it is none (RFC 6455, section 4.2.1)."""
+    version = head.one("sec-websocket-version")
+    if version != "13":
+        raise Refusal(426, "WebSocket version 13 is spoken here", {"Sec-WebSocket-Version": "13"})
+    key = head.one("sec-websocket-key") or ""
+    try:
+        whole = len(b64decode(key, validate=True)) == 16
+    except (NotBase64, ValueError):
+        whole = False
+    if not whole:
+        raise Refusal(400, "Sec-WebSocket-Key is not 16 bytes in base64")
+    if head.has_body():
+        raise Refusal(400, "a WebSocket handshake has no body")
+    lines = [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Accept: {b64encode(sha1(key.encode() + _GUID).digest()).decode()}",
+    ]
+    # A browser that offered subprotocols fails the handshake if none of them is selected.
+    offered = head.items("sec-websocket-protocol")
+    if offered:
+        lines.append(f"Sec-WebSocket-Protocol: {SUBPROTOCOL if SUBPROTOCOL in offered else offered[0]}")
+    return "\r\n".join((*lines, "", "")).encode()
+
+
+class RSocketWebSocket(RSocketWire):
+    """One connection after its handshake."""
+
+    __slots__ = ("_close_sent", "_reader")
+
+    NAME = "websocket"
+
+    def __init__(self, service: RSocketService, visit: Visit) -> None:
+        super().__init__(service, visit, websocket.server_envelope)
+        self._reader = websocket.MessageReader(
+            service.limits.frame_bytes_max, service.connections.first_message_bytes_max
+        )
+        self._close_sent = False
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the socket."""
+        reader = self._reader
+        self.service.metrics.bytes_in += len(data)
+        messages = reader.feed(data)
+        if messages and not self.session.connection.closing:
+            self.session.received(messages)
+        if reader.pong is not None:
+            if not self._close_sent:
+                self.write(websocket.pong_frame(reader.pong))
+            reader.pong = None
+        if reader.ending is not None:
+            self._end(reader.ending)
+
+    def _end(self, ending: websocket.Ending) -> None:
+        """The peer has closed, or broken the rules; either way there is no more to read."""
+        if not ending.remote:
+            self.session.broken(ending.text)
+            return
+        if not self._close_sent:
+            self._close_sent = True
+            self.write(websocket.close_frame(ending.code))
+        self.transport.close()
+
+    def farewell(self, reason: tuple[ErrorCode, str] | None, /) -> None:
+        """CLOSE with the reason; rsocket-js shows it where it sees only the end of the connection."""
+        if self._close_sent:
+            return
+        self._close_sent = True
+        code, text = websocket.NORMAL, ""
+        if reason is not None:
+            code, text = CLOSE_CODES[reason[0]], reason[1]
+            if text.startswith("UNAUTHENTICATED"):
+                code = websocket.UNAUTHENTICATED
+        if self._reader.ending is not None:
+            # What the peer sends is not readable any more, so its CLOSE will not be seen either.
+            self.write(websocket.close_frame(self._reader.ending.code, text))
+            super().farewell(reason)
+        else:
+            self.write(websocket.close_frame(code, text))
+            self.resume_reading()

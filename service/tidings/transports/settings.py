@@ -1,0 +1,89 @@
+"""Where the transports listen, and what one of their connections may cost. `tidings.config` fills it in."""
+
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Final
+
+from tidings.rsocket import Limits
+
+LOOPBACK_NAMES: Final = frozenset({"localhost", "ip6-localhost"})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host (a name or a number, brackets or not) can be nothing but this machine."""
+    name = host.strip("[]").lower()
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name in LOOPBACK_NAMES
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """The port that HTTP and RSocket over WebSocket share."""
+
+    host: str = "127.0.0.1"  # beyond loopback only with TLS, or behind a proxy that has it (`tls.elsewhere`)
+    port: int = 7878  # 0 = any free one
+    path: str = "/rsocket"  # of the WebSocket
+    # Origins of web pages that may connect, whole: https://chat.example.org. Programs send none and are let in; they
+    # bring a token, and there are no cookies that a foreign page could use.
+    origins: tuple[str, ...] = ()
+    metrics: str = "loopback"  # who may read /metrics: loopback (not through a proxy), anyone, nobody
+
+
+@dataclass(frozen=True, slots=True)
+class TcpSettings:
+    """The port of RSocket over TCP."""
+
+    enabled: bool = True
+    host: str = ""  # empty = as for HTTP
+    port: int = 7879  # 0 = any free one
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """Encryption of both ports."""
+
+    certificate: str = ""  # PEM file with the chain; empty = no TLS
+    key: str = ""  # PEM file; empty = the key is in the certificate's file
+    elsewhere: bool = False  # a proxy in front encrypts, so plain text beyond loopback is fine
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """Limits of the connections themselves, below RSocket."""
+
+    connections_max: int = 18_000  # a process may open about 20,000 sockets; some are needed elsewhere
+    # Connections of one address (IPv6: one /64) that have not said who they are. A place is free again as soon as they
+    # have, so a whole office behind one address fits, even when it reconnects at once.
+    strangers_per_address_max: int = 1_024
+    head_bytes_max: int = 8_192  # of an HTTP request; browsers send 1 to 2 KiB
+    head_seconds: float = 10.0  # for the whole head, and for TLS before it: a slow phone needs one or two
+    first_message_bytes_max: int = 65_536  # SETUP with the largest token in use, from somebody unknown
+    requests_in_flight_max: int = 1_024  # of one connection, those that wait for something
+    write_buffer_bytes: int = 131_072  # above it the socket counts as full: about what a phone takes in a second
+    unsent_bytes: int = 131_072  # the same inside the kernel (TCP_NOTSENT_LOWAT), so that keepalives do not queue
+    # A socket that takes nothing for so long is closed. The keepalive usually finds out first; this is for peers
+    # that keep sending and do not read.
+    stall_seconds: float = 60.0
+    close_seconds: float = 3.0  # for the peer to take the last words and close its end
+    expiry_skew_seconds: float = 5.0  # clocks differ; after it nothing more is sent to who has an old token
+    deadline_tick_seconds: float = 0.1  # how exactly all these are kept
+    backlog_connections: int = 4_096  # that wait for accept when everybody comes back at once
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """All of it."""
+
+    dev: bool = False
+    http: HttpSettings = field(default_factory=HttpSettings)
+    tcp: TcpSettings = field(default_factory=TcpSettings)
+    tls: TlsSettings = field(default_factory=TlsSettings)
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
+    rsocket: Limits = field(default_factory=Limits)
+
+    @property
+    def tcp_host(self) -> str:
+        """Where RSocket over TCP listens."""
+        return self.tcp.host or self.http.host

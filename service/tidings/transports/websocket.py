@@ -1,0 +1,237 @@
+"""WebSocket frames for a server (RFC 6455), bytes in and messages out: no socket, no clock.
+
+Only what RSocket needs: binary messages, whole or in pieces; ping, pong, close. Nothing is ever sent compressed,
+since no extension is accepted, so a reserved bit is an error. What a server sends is not masked, which makes the
+header of a frame a pure function of its length: the bytes for one reader are the bytes for all.
+
+Nothing that a peer sends makes `MessageReader.feed` raise. What breaks a rule ends the reading and shows in `ending`,
+as does the peer's CLOSE; messages that came whole before it are still returned.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+
+# Close codes of section 7.4, and those of the application (4000 and up), which speak the numbers of HTTP.
+NORMAL, GOING_AWAY, PROTOCOL_ERROR, UNSUPPORTED_DATA, NO_CODE = 1000, 1001, 1002, 1003, 1005
+INVALID_TEXT, POLICY_VIOLATION, TOO_BIG, INTERNAL_ERROR = 1007, 1008, 1009, 1011
+UNAUTHENTICATED: Final = 4401
+
+_CODES_PEERS_SEND: Final = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))
+CONTROL_BYTES_MAX: Final = 125
+REASON_BYTES_MAX: Final = CONTROL_BYTES_MAX - 2
+
+_FINAL: Final = 0x80
+_MASKED: Final = 0x80
+_HEADER_BYTES_MIN: Final = 6  # two bytes and the mask, which every frame of a client has
+
+# From here on four passes over the bytes, one for each byte of the mask, are faster than one big integer.
+_BIG_BYTES: Final = 800
+_XOR: Final = tuple(bytes(value ^ mask for value in range(256)) for mask in range(256))
+
+
+class Ending(NamedTuple):
+    """Why nothing more is read: the peer's own CLOSE (`remote`), or the rule it broke, with the code to say so."""
+
+    code: int
+    text: str
+    remote: bool
+
+
+class _Broken(Exception):
+    """The peer broke a rule."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def server_envelope(frame_bytes: int) -> bytes:
+    """The header of one whole, unmasked binary message of so many bytes."""
+    if frame_bytes < 126:
+        return _SHORT_HEADERS[frame_bytes]
+    if frame_bytes < 65_536:
+        return b"\x82\x7e" + frame_bytes.to_bytes(2, "big")
+    return b"\x82\x7f" + frame_bytes.to_bytes(8, "big")
+
+
+_SHORT_HEADERS: Final = tuple(bytes((_FINAL | BINARY, size)) for size in range(126))
+
+
+def pong_frame(data: bytes) -> bytes:
+    """The answer to a ping: the same data."""
+    return bytes((_FINAL | PONG, len(data))) + data
+
+
+def close_frame(code: int, reason: str = "") -> bytes:
+    """CLOSE; the reason is cut between two characters where it is longer than a control frame."""
+    if code == NO_CODE:
+        return bytes((_FINAL | CLOSE, 0))
+    said = reason.encode("utf-8", "replace")
+    if len(said) > REASON_BYTES_MAX:
+        said = said[:REASON_BYTES_MAX].decode("utf-8", "ignore").encode()
+    return bytes((_FINAL | CLOSE, 2 + len(said))) + code.to_bytes(2, "big") + said
+
+
+def unmask(data: bytes, begin: int, end: int) -> bytes:
+    """The payload at `begin` to `end`, whose mask stands in the four bytes before it."""
+    size = end - begin
+    mask = data[begin - 4 : begin]
+    if size < _BIG_BYTES:
+        key = int.from_bytes(mask * (size >> 2) + mask[: size & 3], "little")
+        return (int.from_bytes(data[begin:end], "little") ^ key).to_bytes(size, "little")
+    plain = bytearray(data[begin:end])
+    for index in range(4):
+        plain[index::4] = plain[index::4].translate(_XOR[mask[index]])
+    return bytes(plain)
+
+
+class MessageReader:
+    """Bytes of a client → its binary messages.
+
+    Holds at most one unfinished message: the frame that is still coming, and the pieces that came before it.
+    `first_bytes_max` holds for the first message, which comes from somebody unknown; `message_bytes_max` for the
+    others. `pong` is the answer that is owed to the latest ping: the caller sends it and sets it to None.
+    """
+
+    __slots__ = ("_bytes_max", "_in_pieces", "_message_bytes_max", "_pieces", "_rest", "_wanted", "ending", "pong")
+
+    def __init__(self, message_bytes_max: int, first_bytes_max: int) -> None:
+        self._bytes_max = min(first_bytes_max, message_bytes_max)
+        self._message_bytes_max = message_bytes_max
+        self._rest = bytearray()
+        self._wanted = _HEADER_BYTES_MIN  # so many bytes must be in the rest before a look at it is worth while
+        self._pieces = bytearray()
+        self._in_pieces = False
+        self.ending: Ending | None = None
+        self.pong: bytes | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        """What is kept of an unfinished message."""
+        return len(self._rest) + len(self._pieces)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The messages that are complete now. After an `ending` there are none."""
+        if self.ending is not None:
+            return []
+        rest = self._rest
+        if rest:
+            rest += data
+            if len(rest) < self._wanted:
+                return []
+            data = bytes(rest)
+            rest.clear()
+        messages: list[bytes] = []
+        try:
+            self._read(data, messages)
+        except _Broken as broken:
+            self.ending = Ending(broken.code, str(broken), remote=False)
+            self._pieces.clear()
+        return messages
+
+    def _read(self, data: bytes, messages: list[bytes]) -> None:
+        at, size = 0, len(data)
+        wanted = _HEADER_BYTES_MIN
+        while size - at >= 2:
+            first, second = data[at], data[at + 1]
+            # A whole binary message of less than 126 bytes is nearly all of the traffic: it takes one comparison.
+            if first == _FINAL | BINARY and _MASKED <= second < _MASKED + 126 and not self._in_pieces:
+                length = second - _MASKED
+                begin = at + 6
+            else:
+                length, begin = self._look(data, at, first, second)
+                if not begin:
+                    break
+            end = begin + length
+            if end > size:
+                wanted = end - at
+                break
+            if first == _FINAL | BINARY:
+                messages.append(unmask(data, begin, end))
+                self._bytes_max = self._message_bytes_max
+            else:
+                self._take(first, unmask(data, begin, end), messages)
+                if self.ending is not None:
+                    return
+            at = end
+        self._wanted = wanted
+        if at < size:
+            self._rest += data[at:] if at else data
+
+    def _look(self, data: bytes, at: int, first: int, second: int) -> tuple[int, int]:
+        """Length and beginning of a frame's payload, which is allowed where it stands; beginning 0: not known yet."""
+        opcode, length = first & 0x0F, second & 0x7F
+        if first & 0x70:
+            raise _Broken(PROTOCOL_ERROR, "a reserved bit is set and no extension was agreed on")
+        if not second & _MASKED:
+            raise _Broken(PROTOCOL_ERROR, "a client masks its frames")
+        check = _CHECKS.get(opcode)
+        if check is None:
+            raise _Broken(PROTOCOL_ERROR, f"unknown opcode 0x{opcode:x}")
+        check(self, first, length)
+        begin = at + 6
+        if length >= 126:
+            count = 2 if length == 126 else 8
+            begin += count
+            if len(data) - at < 2 + count:
+                return 0, 0
+            length = int.from_bytes(data[at + 2 : at + 2 + count], "big")
+            if length < (126 if count == 2 else 65_536) or length >> 63:
+                raise _Broken(PROTOCOL_ERROR, "a length is written in more bytes than it needs")
+        if len(self._pieces) + length > self._bytes_max and opcode < CLOSE:
+            raise _Broken(TOO_BIG, f"a message has {self._bytes_max} bytes at most")
+        return length, begin
+
+    def _check_start(self, first: int, length: int) -> None:
+        if self._in_pieces:
+            raise _Broken(PROTOCOL_ERROR, "a new message before the last piece of the one before")
+
+    def _check_continuation(self, first: int, length: int) -> None:
+        if not self._in_pieces:
+            raise _Broken(PROTOCOL_ERROR, "a continuation of no message")
+
+    def _check_text(self, first: int, length: int) -> None:
+        raise _Broken(UNSUPPORTED_DATA, "RSocket speaks in binary messages")
+
+    def _check_control(self, first: int, length: int) -> None:
+        if not first & _FINAL or length > CONTROL_BYTES_MAX:
+            raise _Broken(PROTOCOL_ERROR, f"a control frame has one piece of {CONTROL_BYTES_MAX} bytes at most")
+
+    def _take(self, first: int, payload: bytes, messages: list[bytes]) -> None:
+        """A frame that is not a whole message."""
+        opcode = first & 0x0F
+        if opcode == PING:
+            self.pong = payload  # of many pings the last one's answer is enough (section 5.5.3)
+        elif opcode == CLOSE:
+            self.ending = _read_close(payload)
+        elif opcode != PONG:
+            self._pieces += payload
+            self._in_pieces = not first & _FINAL
+            if not self._in_pieces:
+                messages.append(bytes(self._pieces))
+                self._pieces = bytearray()
+                self._bytes_max = self._message_bytes_max
+
+
+def _read_close(payload: bytes) -> Ending:
+    if not payload:
+        return Ending(NO_CODE, "", remote=True)
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or not (code in _CODES_PEERS_SEND or 3000 <= code < 5000):
+        raise _Broken(PROTOCOL_ERROR, "CLOSE with a code that nobody may send")
+    try:
+        return Ending(code, payload[2:].decode(), remote=True)
+    except UnicodeDecodeError:
+        raise _Broken(INVALID_TEXT, "the reason of CLOSE is not UTF-8") from None
+
+
+_CHECKS: Final[dict[int, Callable[[MessageReader, int, int], None]]] = {
+    CONTINUATION: MessageReader._check_continuation,
+    TEXT: MessageReader._check_text,
+    BINARY: MessageReader._check_start,
+    CLOSE: MessageReader._check_control,
+    PING: MessageReader._check_control,
+    PONG: MessageReader._check_control,
+}
