@@ -1,6 +1,5 @@
 """How many may be here at once, and how many of one address that have not said who they are."""
 
-from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
 from tidings.metrics import Metrics
@@ -35,10 +34,9 @@ class Visit:
 class Doorkeeper:
     """Counts. A connection that is one too many is closed before anything is read from it."""
 
-    def __init__(self, limits: ConnectionLimits, metrics: Metrics, draining: Callable[[], bool]) -> None:
+    def __init__(self, limits: ConnectionLimits, metrics: Metrics) -> None:
         self._limits = limits
         self._metrics = metrics
-        self._draining = draining
         self._strangers: dict[str, int] = {}
         self.present = 0
 
@@ -47,9 +45,7 @@ class Doorkeeper:
         address = shared_address(peer)
         strangers = self._strangers.get(address, 0)
         reason = ""
-        if self._draining():
-            reason = "draining"
-        elif self.present >= self._limits.connections_max:
+        if self.present >= self._limits.connections_max:
             reason = "connections_max"
         elif strangers >= self._limits.strangers_per_address_max:
             reason = "strangers_per_address_max"

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -82,6 +82,13 @@ class RSocketService:
             except Exception:
                 log.exception("a session could not be flushed", session=session.id)
                 session.abort()
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task of a session, remembered until it has ended."""
+        task = self.loop.create_task(coroutine)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
 
     # --- the end ------------------------------------------------------------------------------------------------
 

@@ -16,40 +16,33 @@ the gate is told. It comes when the connection is over for the protocol; the tra
 to bring the last words out.
 """
 
+import asyncio
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final, Protocol
 
 import structlog
 
-from tidings.contract.call import Call, Credentials, Session
+from tidings.contract.call import Credentials, Session
 from tidings.contract.codecs import Codec
 from tidings.contract.errors import (
     Failure,
-    permission_denied,
-    resource_exhausted,
     unauthenticated,
     unavailable,
-    unimplemented,
 )
-from tidings.contract.table import Permission, Verb
-from tidings.rsocket import Connection, Envelope, ErrorCode, Interaction, Setup, State, Stream, facts
-from tidings.rsocket.facts import Fact, RequestReceived
+from tidings.rsocket import Connection, Envelope, ErrorCode, Setup, State, facts
+from tidings.rsocket.facts import Fact
 from tidings.transports.endings import failure_of
-from tidings.transports.routes import Route, Routes, credentials_of, read_metadata, setup_codec
+from tidings.transports.routes import credentials_of, read_metadata, setup_codec
+from tidings.transports.rsocket_desk import Desk
 from tidings.transports.rsocket_service import RSocketService
-from tidings.transports.rsocket_work import AdmissionWork, CallWork, ChannelWork, ForgetWork, WatchWork, Work
+from tidings.transports.rsocket_work import Work
 
 log = structlog.get_logger()
 
 STOPPING: Final = unavailable("the service is stopping; connect again in a moment")
 WRITE_BYTES: Final = 262_144  # handed to the transport at once; between two of them stream 0 gets its turn
-INTERACTIONS: Final = {
-    Verb.CALL: "REQUEST_RESPONSE or FIRE_AND_FORGET",
-    Verb.WATCH: "REQUEST_STREAM",
-    Verb.CHANNEL: "REQUEST_CHANNEL",
-}
 
 
 class Wire(Protocol):
@@ -79,18 +72,14 @@ class RSocketSession:
 
     __slots__ = (
         "_admission",
-        "_call",
         "_finishing",
         "_held",
-        "_in_flight",
         "_left",
-        "_lent",
-        "_routes",
         "_stalled",
         "connection",
+        "desk",
         "dirty",
         "id",
-        "live",
         "service",
         "session",
         "slot",
@@ -105,21 +94,17 @@ class RSocketSession:
         self.transport_name = transport_name
         self.id = secrets.token_hex(8)
         self.connection = Connection(server=True, now=now, limits=service.limits, envelope=envelope)
-        self.session: Session | None = None
-        self.live: dict[Stream, Work] = {}
+        self.session: Session | None = None  # with the desk, once SETUP is accepted
+        self.desk: Desk | None = None
         self.dirty = False
         self.slot = 0
-        self._call: Call | None = None
-        self._routes: Routes | None = None
-        self._lent: dict[Work, int] = {}  # work on credentials of its own that run out, Unix ms
-        self._admission: Any = None
-        self._in_flight = 0
+        self._admission: asyncio.Task[None] | None = None
         self._held: list[bytes] = []
         self._stalled: tuple[float, int] | None = None  # since when the socket is full, and with how many bytes
         self._finishing = False
         self._left = False
         service.sessions[self] = None
-        self._rearm(now)
+        self.rearm()
 
     # --- in -----------------------------------------------------------------------------------------------------
 
@@ -160,8 +145,8 @@ class RSocketSession:
         else:
             # Until it is known who this is, nothing more is taken from them.
             self.wire.pause_reading()
-            self._admission = self.start(self._admit(setup, codec))
-            self._rearm(self.service.clock())
+            self._admission = self.service.start(self._admit(setup, codec))
+            self.rearm()
 
     async def _admit(self, setup: Setup, codec: Codec) -> None:
         gate = self.service.gate
@@ -178,14 +163,13 @@ class RSocketSession:
             self.flush()
             return
         self._admission = None
-        self.session, self._call = session, Call(session)
-        self._routes = self.service.routes(setup.metadata_mime, codec)
+        self.session = session
+        self.desk = Desk(self, session, self.service.routes(setup.metadata_mime, codec))
         self.service.metrics.connections_opened[self.transport_name] += 1
         self.wire.admitted()
-        now = self.service.clock()
-        self._told(self.connection.accept(now))
-        self._rearm(now)
-        if self.connection.writable:
+        self._told(self.connection.accept(self.service.clock()))
+        self.rearm()
+        if self.connection.writable and not self.connection.closing:
             self.wire.resume_reading()
         self.flush()
 
@@ -194,127 +178,11 @@ class RSocketSession:
         log.info("connection refused", session=self.id, transport=self.transport_name, reason=failure.wire)
         self.connection.reject(ErrorCode.REJECTED_SETUP, failure.wire)
 
-    # --- requests -----------------------------------------------------------------------------------------------
-
-    def _on_request(self, fact: RequestReceived) -> None:
-        stream, metadata, data, complete = fact
-        routes, call = self._routes, self._call
-        if routes is None or call is None:
-            return  # the connection has ended while facts of the same read were waiting
-        route = routes.known.get(metadata)
-        if route is not None:
-            self.serve(route, stream, data, complete, call)
-            return
-        try:
-            route, credentials = routes.find(metadata)
-            if credentials is not None:
-                admission = AdmissionWork(self, route, stream, call)
-                self._register(admission)
-                admission.begin(credentials, data, complete)
-                return
-        except Failure as failure:
-            self._fail(stream, failure)
-        else:
-            self.serve(route, stream, data, complete, call)
-
-    def serve(self, route: Route, stream: Stream, data: bytes, complete: bool, call: Call) -> None:
-        """Do what the route says, as that caller."""
-        row = route.row
-        try:
-            if row.permission is Permission.OPERATOR and not call.identity.operator:
-                raise permission_denied(f"{row.route} is for operators; sign in as one")
-            if row.verb is Verb.CALL and not row.waits and stream.interaction is Interaction.REQUEST_RESPONSE:
-                # The shortest way: no task, nothing to remember.
-                answer = route.writes.encode(row.handler(route.reads.decode(row.request, data), call))
-                route.outcomes.ok += 1
-                stream.next(answer, route.said, complete=True)
-                return
-            begin = self.BEGIN.get((row.verb, stream.interaction))
-            if begin is None:
-                raise unimplemented(
-                    f"{row.route} is a {row.verb.value}: ask with {INTERACTIONS[row.verb]}, "
-                    f"not {stream.interaction.name}"
-                )
-            begin(self, route, stream, data, complete, call)
-        except Exception as error:
-            work: Work | None = stream.context
-            if work is not None:
-                work.fail(error)
-            elif stream.interaction is Interaction.FIRE_AND_FORGET:
-                self.forgotten(route, error)
-            else:
-                failure = failure_of(error, row.route)
-                route.outcomes.failed[failure.code.name] += 1
-                self._fail(stream, failure)
-
-    def _begin_call(self, route: Route, stream: Stream, data: bytes, complete: bool, call: Call) -> None:
-        work = CallWork(self, route, stream, call)
-        self._register(work)
-        work.begin(data)
-
-    def _begin_forget(self, route: Route, stream: Stream, data: bytes, complete: bool, call: Call) -> None:
-        if not route.row.waits:
-            route.row.handler(route.reads.decode(route.row.request, data), call)
-            route.outcomes.ok += 1
-            return
-        work = ForgetWork(self, route, stream, call)
-        self._register(work)
-        work.begin(data)
-
-    def _begin_watch(self, route: Route, stream: Stream, data: bytes, complete: bool, call: Call) -> None:
-        work = WatchWork(self, route, stream, call)
-        self._register(work)
-        work.begin(data)
-
-    def _begin_channel(self, route: Route, stream: Stream, data: bytes, complete: bool, call: Call) -> None:
-        work = ChannelWork(self, route, stream, call)
-        self._register(work)
-        work.begin(data, complete)
-
-    BEGIN: ClassVar = {
-        (Verb.CALL, Interaction.REQUEST_RESPONSE): _begin_call,
-        (Verb.CALL, Interaction.FIRE_AND_FORGET): _begin_forget,
-        (Verb.WATCH, Interaction.REQUEST_STREAM): _begin_watch,
-        (Verb.CHANNEL, Interaction.REQUEST_CHANNEL): _begin_channel,
-    }
-
-    def _register(self, work: Work) -> None:
-        """Take work on; RESOURCE_EXHAUSTED when there is no room for it."""
-        if self._in_flight >= self.service.connections.requests_in_flight_max:
-            most = self.service.connections.requests_in_flight_max
-            raise resource_exhausted(f"{most} requests of this connection are being served; wait for answers")
-        stream = work.stream
-        if stream.interaction is not Interaction.FIRE_AND_FORGET:
-            self.live[stream] = work
-            stream.context = work
-            ends_ms = work.call.identity.expires_at_ms
-            if ends_ms and work.call is not self._call:
-                self._lent[work] = ends_ms
-                self._rearm(self.service.clock())
-
-    def start(self, coroutine: Coroutine[Any, Any, None]) -> Any:
-        """A task that counts against the connection's limit until it has ended."""
-        task = self.service.loop.create_task(coroutine)
-        self._in_flight += 1
-        self.service.tasks.add(task)
-        task.add_done_callback(self._ended_task)
-        return task
-
-    def _ended_task(self, task: Any) -> None:
-        self._in_flight -= 1
-        self.service.tasks.discard(task)
-
-    def forgotten(self, route: Route, error: BaseException) -> None:
-        """A FIRE_AND_FORGET failed. Nobody is told, so it is written down."""
-        failure = failure_of(error, route.row.route)
-        route.outcomes.failed[failure.code.name] += 1
-        log.info("a request without answer failed", session=self.id, route=route.row.route, code=failure.code.name)
-
-    def _fail(self, stream: Stream, failure: Failure) -> None:
-        if not stream.closed:
-            stream.fail(failure.row.rsocket, failure.wire)
-
     # --- what happens on streams --------------------------------------------------------------------------------
+
+    def _on_request(self, fact: facts.RequestReceived) -> None:
+        if self.desk is not None:
+            self.desk.request(fact)
 
     def _on_payload(self, fact: facts.PayloadReceived) -> None:
         work: Work | None = fact.stream.context
@@ -372,8 +240,8 @@ class RSocketSession:
         if connection.writable:
             was_full = connection.outbound_bytes >= connection.outbound_bytes_pause
             self._push()
-            if was_full and connection.writable:
-                self._wake()
+            if was_full and connection.writable and self.desk is not None:
+                self.desk.wake()
         if connection.closing and not self._finishing:
             self._finish()
 
@@ -385,10 +253,6 @@ class RSocketSession:
             metrics.bytes_out += len(data)
             self.wire.write(data)
 
-    def _wake(self) -> None:
-        for work in list(self.live.values()):
-            work.credit()
-
     def socket_full(self) -> None:
         """The transport holds as much as it should."""
         self.connection.writable = False
@@ -396,7 +260,7 @@ class RSocketSession:
         self._stalled = (now, self.wire.buffered_bytes())
         if not self._finishing:
             self.wire.pause_reading()
-            self._rearm(now)
+            self.rearm()
 
     def socket_free(self) -> None:
         """The transport takes bytes again."""
@@ -410,7 +274,8 @@ class RSocketSession:
         if connection.writable and not connection.closing:
             self._serve(held)
         if connection.writable:
-            self._wake()
+            if self.desk is not None:
+                self.desk.wake()
             if not self._held and connection.state is not State.ADMITTING:
                 self.wire.resume_reading()
         self.flush()
@@ -426,35 +291,37 @@ class RSocketSession:
         self._end_expired()
         self._end_stalled(now)
         self.flush()
-        if not self._finishing:
-            self._rearm(now)
+        self.rearm()
 
-    def _rearm(self, now: float) -> None:
+    def rearm(self) -> None:
+        """Wait for the next deadline; it may have come nearer."""
         if self._finishing:
             return
-        limits = self.service.connections
-        moments = [self.connection.deadline()]
+        now, limits = self.service.clock(), self.service.connections
+        moments = [self.connection.deadline(), self._expiry(now)]
         if self.connection.closing:
             moments = [now + limits.close_seconds]
         if self._stalled is not None:
             moments.append(self._stalled[0] + limits.stall_seconds)
-        ends_ms = list(self._lent.values())
-        if self.session is not None and self.session.identity.expires_at_ms:
-            ends_ms.append(self.session.identity.expires_at_ms)
-        if ends_ms:
-            moments.append(now + max(0.0, (min(ends_ms) - self.service.wall_ms()) / 1000 + limits.expiry_skew_seconds))
         self.service.deadlines.put(self, min((moment for moment in moments if moment is not None), default=None))
+
+    def _expiry(self, now: float) -> float | None:
+        """When a token runs out, the connection's own or that of a single request, skew included."""
+        if self.session is None or self.desk is None:
+            return None
+        ends_ms = [self.session.identity.expires_at_ms or None, self.desk.first_ending_ms()]
+        first_ms = min((end_ms for end_ms in ends_ms if end_ms is not None), default=None)
+        if first_ms is None:
+            return None
+        return now + max(0.0, (first_ms - self.service.wall_ms()) / 1000 + self.service.connections.expiry_skew_seconds)
 
     def _end_expired(self) -> None:
         """Whose token has run out is sent nothing more."""
+        if self.session is None or self.desk is None:
+            return
         latest_ms = self.service.wall_ms() - self.service.connections.expiry_skew_seconds * 1000
-        for work, ends_ms in list(self._lent.items()):
-            if work.over:
-                del self._lent[work]
-            elif ends_ms <= latest_ms:
-                del self._lent[work]
-                work.fail(unauthenticated("the token of this request ran out; ask again with a new one"))
-        if self.session is not None and 0 < self.session.identity.expires_at_ms <= latest_ms:
+        self.desk.end_expired(latest_ms)
+        if 0 < self.session.identity.expires_at_ms <= latest_ms:
             self.close(unauthenticated("your token ran out; connect with a new one, and refresh it in time"))
 
     def _end_stalled(self, now: float) -> None:
@@ -491,8 +358,8 @@ class RSocketSession:
         if connection.state in (State.FIRST, State.ADMITTING):
             connection.close(ErrorCode.REJECTED_SETUP, STOPPING.wire)
         else:
-            for work in list(self.live.values()):
-                work.stop()
+            if self.desk is not None:
+                self.desk.stop()
             connection.drain(self.service.clock(), STOPPING.wire)
         self.flush()
 
@@ -502,7 +369,7 @@ class RSocketSession:
         self._told(connection.tick(self.service.clock()))
         self._leave()
         if not connection.writable:
-            self._rearm(self.service.clock())
+            self.rearm()
             return
         self._finishing = True
         self.service.deadlines.put(self, self.service.clock() + self.service.connections.close_seconds)
@@ -525,12 +392,11 @@ class RSocketSession:
             return
         self._left = True
         self._held.clear()
-        self._routes = None
         if self._admission is not None:
             self._admission.cancel()
-        for work in list(self.live.values()):
-            work.cancelled()
-        self._lent.clear()
+        desk, self.desk = self.desk, None
+        if desk is not None:
+            desk.leave()
         session = self.session
         if session is None:
             return

@@ -22,7 +22,7 @@ from tidings.transports.endings import failure_of
 from tidings.transports.routes import Route
 
 if TYPE_CHECKING:
-    from tidings.transports.rsocket_session import RSocketSession
+    from tidings.transports.rsocket_desk import Desk
 
 # Readers of one batch with different stream ids, beyond which the bytes are made anew instead of kept.
 SHARED_CHUNKS_MAX: Final = 64
@@ -41,10 +41,11 @@ class Conversation(Protocol):
 class Work:
     """One stream that is served and not over yet."""
 
-    __slots__ = ("call", "over", "route", "session", "stream", "task")
+    __slots__ = ("call", "desk", "over", "route", "session", "stream", "task")
 
-    def __init__(self, session: "RSocketSession", route: Route, stream: Stream, call: Call) -> None:
-        self.session = session
+    def __init__(self, desk: "Desk", route: Route, stream: Stream, call: Call) -> None:
+        self.desk = desk
+        self.session = desk.session
         self.route = route
         self.stream = stream
         self.call = call
@@ -53,14 +54,14 @@ class Work:
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Give it a task; the session counts it until it has ended."""
-        self.task = self.session.start(coroutine)
+        self.task = self.desk.start(coroutine)
 
     def end(self) -> None:
         """Stop, and tell nobody: the stream is over already, or somebody else tells. Idempotent."""
         if self.over:
             return
         self.over = True
-        self.session.live.pop(self.stream, None)
+        self.desk.live.pop(self.stream, None)
         self.stream.context = None
         if self.task is not None:
             self.task.cancel()
@@ -147,7 +148,7 @@ class ForgetWork(Work):
         try:
             await self.route.row.handler(request, self.call)
         except Exception as error:
-            self.session.forgotten(self.route, error)
+            self.desk.forgotten(self.route, error)
         else:
             self.route.outcomes.ok += 1
 
@@ -157,10 +158,10 @@ class SinkWork(Work):
 
     __slots__ = ("_key",)
 
-    def __init__(self, session: "RSocketSession", route: Route, stream: Stream, call: Call) -> None:
-        super().__init__(session, route, stream, call)
+    def __init__(self, desk: "Desk", route: Route, stream: Stream, call: Call) -> None:
+        super().__init__(desk, route, stream, call)
         # Same key, same bytes: the stream id, the codec, the envelope.
-        self._key = (stream.id, route.writes.index, session.connection.envelope)
+        self._key = (stream.id, route.writes.index, self.session.connection.envelope)
 
     def demand(self) -> int:
         """Items that are taken right now: the reader's credit, 0 while its socket is full."""
@@ -211,8 +212,8 @@ class WatchWork(SinkWork):
 
     __slots__ = ("_source",)
 
-    def __init__(self, session: "RSocketSession", route: Route, stream: Stream, call: Call) -> None:
-        super().__init__(session, route, stream, call)
+    def __init__(self, desk: "Desk", route: Route, stream: Stream, call: Call) -> None:
+        super().__init__(desk, route, stream, call)
         self._source: Source | None = None
 
     def begin(self, data: bytes) -> None:
@@ -254,8 +255,8 @@ class ChannelWork(SinkWork):
 
     __slots__ = ("_conversation",)
 
-    def __init__(self, session: "RSocketSession", route: Route, stream: Stream, call: Call) -> None:
-        super().__init__(session, route, stream, call)
+    def __init__(self, desk: "Desk", route: Route, stream: Stream, call: Call) -> None:
+        super().__init__(desk, route, stream, call)
         self._conversation: Conversation | None = None
 
     def begin(self, data: bytes, complete: bool) -> None:
@@ -312,8 +313,8 @@ class AdmissionWork(Work):
 
     __slots__ = ("_early",)
 
-    def __init__(self, session: "RSocketSession", route: Route, stream: Stream, call: Call) -> None:
-        super().__init__(session, route, stream, call)
+    def __init__(self, desk: "Desk", route: Route, stream: Stream, call: Call) -> None:
+        super().__init__(desk, route, stream, call)
         # What a channel's peer sends meanwhile; at most the credit that goes out by itself.
         self._early: list[tuple[bytes | None, bool]] = []
 
@@ -337,7 +338,7 @@ class AdmissionWork(Work):
         if self.over:
             return
         self.end()
-        session.serve(self.route, stream, data, complete, Call(self.call.session, identity))
+        self.desk.serve(self.route, stream, data, complete, Call(self.call.session, identity))
         for early, last in self._early:
             work: Work | None = stream.context
             if work is None:

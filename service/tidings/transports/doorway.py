@@ -1,0 +1,247 @@
+"""What stands behind a port: one protocol per connection, until it is known whose it is."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from aiohttp import web
+
+from tidings.transports.doorkeeper import Doorkeeper, Visit
+from tidings.transports.head import END, Head, Refusal, head_of, read_head
+from tidings.transports.http import refused
+from tidings.transports.rsocket_service import RSocketService
+from tidings.transports.rsocket_tcp import RSocketTcp
+from tidings.transports.rsocket_ws import RSocketWebSocket, accept
+from tidings.transports.settings import ListenerSettings, is_loopback
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """What a connection may be handed on to. `http` makes a protocol of aiohttp's."""
+
+    settings: ListenerSettings
+    doorkeeper: Doorkeeper
+    service: RSocketService
+    http: Callable[[], asyncio.Protocol]
+
+
+class TcpDoorway(asyncio.Protocol):
+    """A connection to the TCP port: it is RSocket's if there is room for it."""
+
+    __slots__ = ("_reception",)
+
+    def __init__(self, reception: Reception) -> None:
+        self._reception = reception
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Accepted by the kernel."""
+        transport = cast(asyncio.Transport, transport)
+        visit = self._reception.doorkeeper.enter(transport.get_extra_info("peername"))
+        if visit is None:
+            transport.abort()
+            return
+        protocol = RSocketTcp(self._reception.service, visit)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+
+
+class Doorway(asyncio.Protocol):
+    """A connection to the HTTP port.
+
+    It reads the head of the first request. If that asks for our WebSocket, the transport becomes the WebSocket's own
+    and the doorway is done. Else it stays, and passes everything on to aiohttp; so a client that asks for a WebSocket
+    later, on a connection it has used for something else (aiohttp's client does, and proxies that keep connections),
+    can still get one: then everything is passed on to that.
+    """
+
+    __slots__ = ("_data", "_next", "_reception", "_transport", "_visit", "ended", "slot")
+
+    def __init__(self, reception: Reception) -> None:
+        self._reception = reception
+        self._data = bytearray()
+        self._next: list[asyncio.Protocol] = []  # the last one hears what comes; all hear of the end
+        self._visit: Visit | None = None
+        self._transport: asyncio.Transport
+        self.ended: asyncio.Future[None] | None = None
+        self.slot = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Accepted by the kernel."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._visit = self._reception.doorkeeper.enter(transport.get_extra_info("peername"))
+        if self._visit is None:
+            self._transport.abort()
+            return
+        service = self._reception.service
+        service.deadlines.put(self, service.clock() + service.connections.head_seconds)
+
+    def due(self, now: float) -> None:
+        """The head did not come in time."""
+        self._refuse(Refusal(408, "the head of the request did not come in time"))
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the socket."""
+        if self._next:
+            self._next[-1].data_received(data)
+            return
+        begin = max(0, len(self._data) - len(END) + 1)
+        self._data += data
+        end = self._data.find(END, begin) + len(END)
+        head_bytes_max = self._reception.settings.connections.head_bytes_max
+        if end < len(END) and len(self._data) <= head_bytes_max:
+            return
+        if end < len(END) or end > head_bytes_max:
+            self._refuse(Refusal(431, f"the head of a request has {head_bytes_max} bytes at most"))
+            return
+        self._reception.service.deadlines.put(self, None)
+        head = read_head(bytes(self._data[:end]))
+        if head is not None and head.path == self._reception.settings.http.path and head.asks_for_websocket():
+            try:
+                protocol = self._websocket(head)
+            except Refusal as refusal:
+                self._refuse(refusal)
+                return
+            self._transport.set_protocol(protocol)
+            rest = bytes(self._data[end:])
+        else:
+            protocol = self._reception.http()
+            protocol.connection_made(self._transport)
+            self._next.append(protocol)
+            rest = bytes(self._data)
+        self._data.clear()
+        if rest:
+            protocol.data_received(rest)
+
+    def _websocket(self, head: Head) -> asyncio.Protocol:
+        """Agree to the upgrade. Raises Refusal."""
+        reception = self._reception
+        try:
+            if head.method != "GET":
+                raise Refusal(405, "a WebSocket handshake is a GET", {"Allow": "GET"})
+            check_origin(head.one("origin"), reception.settings)
+            response = accept(head)
+        except Refusal as refusal:
+            reception.service.metrics.refused["origin" if refusal.status == 403 else "handshake"] += 1
+            raise
+        assert self._visit is not None
+        protocol = RSocketWebSocket(reception.service, self._visit)
+        self._visit = None
+        protocol.connection_made(self._transport)
+        self._transport.write(response)
+        return protocol
+
+    def upgrade(self, head: Head) -> asyncio.Protocol:
+        """Become a WebSocket after all: everything goes to the protocol returned. Raises Refusal."""
+        protocol = self._websocket(head)
+        self._next.append(protocol)
+        self.ended = self._reception.service.loop.create_future()
+        return protocol
+
+    def _refuse(self, refusal: Refusal) -> None:
+        service = self._reception.service
+        service.metrics.http_responses[str(refusal.status)] += 1
+        self._data.clear()
+        self._next.append(_Deaf())
+        self._transport.write(refusal.response())
+        # What the peer still sends is read and dropped for a moment: a connection closed over unread bytes is reset,
+        # and the reset can overtake the answer.
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+            service.deadlines.put(_Abort(self._transport), service.clock() + service.connections.close_seconds)
+        else:
+            self._transport.close()
+
+    def pause_writing(self) -> None:
+        """The transport holds more than its mark."""
+        if self._next:
+            self._next[-1].pause_writing()
+
+    def resume_writing(self) -> None:
+        """The transport holds little again."""
+        if self._next:
+            self._next[-1].resume_writing()
+
+    def eof_received(self) -> bool | None:
+        """The peer has closed its half."""
+        return self._next[-1].eof_received() if self._next else None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone."""
+        self._reception.service.deadlines.put(self, None)
+        if self._visit is not None:
+            self._visit.ended()
+        for protocol in self._next:
+            protocol.connection_lost(exc)
+        if self.ended is not None and not self.ended.done():
+            self.ended.set_result(None)
+
+
+async def upgrade(request: web.Request) -> web.StreamResponse:
+    """aiohttp's handler of RSocket's path: gets a request that is no handshake, or comes on a used connection."""
+    head = head_of(request.method, request.rel_url.raw_path, request.raw_headers)
+    doorway = request.transport.get_protocol() if request.transport is not None else None
+    if not isinstance(doorway, Doorway) or not head.asks_for_websocket():
+        return refused(Refusal(426, "RSocket over WebSocket is here", {"Upgrade": "websocket"}))
+    try:
+        protocol = doorway.upgrade(head)
+    except Refusal as refusal:
+        return refused(refusal)
+    assert doorway.ended is not None
+    request.protocol.keep_alive(False)
+    request.protocol.set_parser(cast(Any, _Tail(protocol)))
+    await doorway.ended
+    return web.Response(status=101)
+
+
+class _Tail:
+    """Gets from aiohttp what had come behind the handshake already; nothing else comes that way."""
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        self._protocol = protocol
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        """Some more of it."""
+        self._protocol.data_received(bytes(data))
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """There is no more."""
+
+
+class _Deaf(asyncio.Protocol):
+    """Hears nothing any more."""
+
+
+class _Abort:
+    """Closes a transport when its time has come, if nobody did before."""
+
+    __slots__ = ("_transport", "slot")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.slot = 0
+
+    def due(self, now: float) -> None:
+        self._transport.abort()
+
+
+def check_origin(origin: str | None, settings: ListenerSettings) -> None:
+    """Refusal(403) for a web page that may not connect.
+
+    Programs send no Origin. A page's must be in the list, letter for letter; in development, pages of this machine are
+    let in as well. `null` (a file, a sandboxed frame) is nobody.
+    """
+    if origin is None or origin in settings.http.origins:
+        return
+    if settings.dev:
+        scheme, separator, authority = origin.partition("://")
+        if separator and scheme in {"http", "https"} and is_loopback(_host_of(authority)):
+            return
+    raise Refusal(403, f"pages of {origin[:200]} may not connect; add the origin to http.origins")
+
+
+def _host_of(authority: str) -> str:
+    if authority.startswith("["):
+        return authority.partition("]")[0] + "]"
+    return authority.partition(":")[0]

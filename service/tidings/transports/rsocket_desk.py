@@ -1,0 +1,192 @@
+"""The requests of one session: what each asks for, whether it may, and what is being done for it.
+
+A call whose handler does not wait is answered in place. Everything else becomes a piece of work (`rsocket_work.py`),
+bounded in number, kept in `live` until it is over.
+"""
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import structlog
+
+from tidings.contract.call import Call, Session
+from tidings.contract.errors import Failure, permission_denied, resource_exhausted, unauthenticated, unimplemented
+from tidings.contract.table import Permission, Verb
+from tidings.rsocket import Interaction, Stream
+from tidings.rsocket.facts import RequestReceived
+from tidings.transports.endings import failure_of
+from tidings.transports.routes import Route, Routes
+from tidings.transports.rsocket_work import AdmissionWork, CallWork, ChannelWork, ForgetWork, WatchWork, Work
+
+if TYPE_CHECKING:
+    from tidings.transports.rsocket_session import RSocketSession
+
+log = structlog.get_logger()
+
+INTERACTIONS: Final = {
+    Verb.CALL: "REQUEST_RESPONSE or FIRE_AND_FORGET",
+    Verb.WATCH: "REQUEST_STREAM",
+    Verb.CHANNEL: "REQUEST_CHANNEL",
+}
+
+
+class Desk:
+    """Where an accepted session's requests arrive."""
+
+    __slots__ = ("_call", "_in_flight", "_lent", "_routes", "live", "session")
+
+    def __init__(self, session: "RSocketSession", caller: Session, routes: Routes) -> None:
+        self.session = session
+        self.live: dict[Stream, Work] = {}
+        self._call = Call(caller)
+        self._routes = routes
+        self._in_flight = 0
+        self._lent: dict[Work, int] = {}  # work on credentials of its own that run out, Unix ms
+
+    def request(self, fact: RequestReceived) -> None:
+        """The peer asks for something."""
+        stream, metadata, data, complete = fact
+        route = self._routes.known.get(metadata)
+        if route is not None:
+            self.serve(route, stream, data, complete, self._call)
+            return
+        try:
+            route, credentials = self._routes.find(metadata)
+            if credentials is not None:
+                admission = AdmissionWork(self, route, stream, self._call)
+                self._register(admission)
+                admission.begin(credentials, data, complete)
+                return
+        except Failure as failure:
+            self._fail(stream, failure)
+        else:
+            self.serve(route, stream, data, complete, self._call)
+
+    def serve(self, route: Route, stream: Stream, data: bytes, complete: bool, call: Call) -> None:
+        """Do what the route says, as that caller."""
+        row = route.row
+        try:
+            if row.permission is Permission.OPERATOR and not call.identity.operator:
+                raise permission_denied(f"{row.route} is for operators; sign in as one")
+            if row.verb is Verb.CALL and not row.waits and stream.interaction is Interaction.REQUEST_RESPONSE:
+                # The shortest way: no task, nothing to remember.
+                answer = route.writes.encode(row.handler(route.reads.decode(row.request, data), call))
+                route.outcomes.ok += 1
+                stream.next(answer, route.said, complete=True)
+                return
+            begin = self.BEGIN.get((row.verb, stream.interaction))
+            if begin is None:
+                raise unimplemented(
+                    f"{row.route} is a {row.verb.value}: ask with {INTERACTIONS[row.verb]}, "
+                    f"not {stream.interaction.name}"
+                )
+            begin(self, route, stream, data, complete, call)
+        except Exception as error:
+            work: Work | None = stream.context
+            if work is not None:
+                work.fail(error)
+            elif stream.interaction is Interaction.FIRE_AND_FORGET:
+                self.forgotten(route, error)
+            else:
+                failure = failure_of(error, row.route)
+                route.outcomes.failed[failure.code.name] += 1
+                self._fail(stream, failure)
+
+    def _begin_call(self, route: Route, stream: Stream, data: bytes, complete: bool, call: Call) -> None:
+        work = CallWork(self, route, stream, call)
+        self._register(work)
+        work.begin(data)
+
+    def _begin_forget(self, route: Route, stream: Stream, data: bytes, complete: bool, call: Call) -> None:
+        if not route.row.waits:
+            route.row.handler(route.reads.decode(route.row.request, data), call)
+            route.outcomes.ok += 1
+            return
+        work = ForgetWork(self, route, stream, call)
+        self._register(work)
+        work.begin(data)
+
+    def _begin_watch(self, route: Route, stream: Stream, data: bytes, complete: bool, call: Call) -> None:
+        work = WatchWork(self, route, stream, call)
+        self._register(work)
+        work.begin(data)
+
+    def _begin_channel(self, route: Route, stream: Stream, data: bytes, complete: bool, call: Call) -> None:
+        work = ChannelWork(self, route, stream, call)
+        self._register(work)
+        work.begin(data, complete)
+
+    BEGIN: ClassVar = {
+        (Verb.CALL, Interaction.REQUEST_RESPONSE): _begin_call,
+        (Verb.CALL, Interaction.FIRE_AND_FORGET): _begin_forget,
+        (Verb.WATCH, Interaction.REQUEST_STREAM): _begin_watch,
+        (Verb.CHANNEL, Interaction.REQUEST_CHANNEL): _begin_channel,
+    }
+
+    def _register(self, work: Work) -> None:
+        """Take work on; RESOURCE_EXHAUSTED when there is no room for it."""
+        most = self.session.service.connections.requests_in_flight_max
+        if self._in_flight >= most:
+            raise resource_exhausted(f"{most} requests of this connection are being served; wait for answers")
+        stream = work.stream
+        if stream.interaction is Interaction.FIRE_AND_FORGET:
+            return  # nobody can cancel it, and it outlives the connection
+        self.live[stream] = work
+        stream.context = work
+        ends_ms = work.call.identity.expires_at_ms
+        if ends_ms and work.call is not self._call:
+            self._lent[work] = ends_ms
+            self.session.rearm()
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> Any:
+        """A task that counts against the connection's limit until it has ended."""
+        self._in_flight += 1
+        task = self.session.service.start(coroutine)
+        task.add_done_callback(self._task_ended)
+        return task
+
+    def _task_ended(self, _task: Any) -> None:
+        self._in_flight -= 1
+
+    def forgotten(self, route: Route, error: BaseException) -> None:
+        """A FIRE_AND_FORGET failed. Nobody is told, so it is written down."""
+        failure = failure_of(error, route.row.route)
+        route.outcomes.failed[failure.code.name] += 1
+        log.info(
+            "a request without answer failed", session=self.session.id, route=route.row.route, code=failure.code.name
+        )
+
+    def _fail(self, stream: Stream, failure: Failure) -> None:
+        if not stream.closed:
+            stream.fail(failure.row.rsocket, failure.wire)
+
+    # --- all of them at once ------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """The socket takes bytes again: whoever has something to send may."""
+        for work in list(self.live.values()):
+            work.credit()
+
+    def stop(self) -> None:
+        """The service is stopping: what would never end by itself ends now."""
+        for work in list(self.live.values()):
+            work.stop()
+
+    def leave(self) -> None:
+        """The peer is gone."""
+        for work in list(self.live.values()):
+            work.cancelled()
+        self._lent.clear()
+
+    def first_ending_ms(self) -> int | None:
+        """When the first token of a single request runs out."""
+        return min(self._lent.values(), default=None)
+
+    def end_expired(self, latest_ms: float) -> None:
+        """Whose token ran out at `latest_ms` or before is sent nothing more."""
+        for work, ends_ms in list(self._lent.items()):
+            if work.over:
+                del self._lent[work]
+            elif ends_ms <= latest_ms:
+                del self._lent[work]
+                work.fail(unauthenticated("the token of this request ran out; ask again with a new one"))
