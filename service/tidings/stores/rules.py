@@ -36,14 +36,14 @@ class Journal:
     __slots__ = ("rooms",)
 
     def __init__(self) -> None:
-        # Room name → its epoch, the events appended, the older events rewritten (seq → event).
-        self.rooms: dict[str, tuple[str, list[StoredEvent], dict[int, StoredEvent]]] = {}
+        # Room name → the room, the events appended, the older events rewritten (seq → event).
+        self.rooms: dict[str, tuple[Room, list[StoredEvent], dict[int, StoredEvent]]] = {}
 
     def add(self, room: Room, event: StoredEvent, amended: Sequence[StoredEvent] = ()) -> None:
         """Note an event; one of the same commit that is rewritten is told with its last bytes only."""
         entry = self.rooms.get(room.name)
         if entry is None:
-            entry = self.rooms[room.name] = (room.epoch, [], {})
+            entry = self.rooms[room.name] = (room, [], {})
         _, events, rewritten = entry
         events.append(event)
         for changed in amended:

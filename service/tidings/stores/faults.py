@@ -1,0 +1,60 @@
+"""What SQLite's errors mean to a caller."""
+
+import logging
+import secrets
+
+import apsw
+
+from tidings.contract.errors import Failure, internal, resource_exhausted, unavailable
+
+log = logging.getLogger("tidings.stores")
+
+FULL_RETRY_MS = 5_000  # somebody has to make room; nobody needs to ask more often
+# The shared index of the WAL could not grow. Nothing was written then, as with a full disk, which is what it means.
+_FULL_TOO = {apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_SHMOPEN}
+_FATAL = (
+    apsw.IOError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.ReadOnlyError,
+    apsw.CantOpenError,
+    apsw.PermissionsError,
+    apsw.NoMemError,
+    OSError,
+    MemoryError,
+)
+
+
+def is_full(error: BaseException) -> bool:
+    """No space: nothing was written, and the next attempt may succeed."""
+    return isinstance(error, apsw.FullError) or getattr(error, "extendedresult", 0) in _FULL_TOO
+
+
+def is_busy(error: BaseException) -> bool:
+    """Another program keeps the database locked. Nothing was written."""
+    return isinstance(error, apsw.BusyError | apsw.LockedError)
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Whether what the disk holds is unknown from now on.
+
+    After a failed fsync the kernel may drop what it could not write and report success the next time: whoever tries
+    again acknowledges what is lost. So there is no second attempt.
+    """
+    return isinstance(error, _FATAL) and not is_full(error)
+
+
+def failure_of(error: Exception) -> Failure:
+    """What a caller hears of an error that is not a `Failure` already."""
+    if isinstance(error, Failure):
+        return error
+    if is_full(error):
+        return resource_exhausted("the disk of the service is full; try again later", retry_after_ms=FULL_RETRY_MS)
+    if isinstance(error, apsw.Error | OSError):
+        log.error("the store failed: %s", error)
+        if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+            return internal("the database of the service is damaged; ask its operator to restore a backup")
+        return unavailable("the storage of the service failed; try again later")
+    correlation = secrets.token_hex(4)
+    log.error("an unexpected error in the store, correlation id %s", correlation, exc_info=error)
+    return internal(f"unexpected error in the store, correlation id {correlation}; try again")

@@ -1,0 +1,161 @@
+"""The thread that keeps the index of words up with the logs.
+
+It follows when nothing else is written, or when it has fallen far behind, or at once in the rooms that somebody
+searches: `caught_up` comes back when everything that was committed there before the call can be found. It never holds
+up the one who writes: index and logs are different files.
+"""
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import apsw
+
+from tidings.contract.errors import Failure, unavailable
+from tidings.stores.faults import failure_of, is_full, log
+from tidings.stores.index_file import Reached, index_room, unindexed
+from tidings.stores.limits import StoreLimits
+from tidings.stores.readers import settle
+from tidings.stores.rules import Journal
+
+CHUNK_EVENTS = 500  # one transaction: about 20 ms, which is what a search in another room may have to wait
+FULL_PAUSE_SECONDS = 5.0
+
+
+class Wanted(NamedTuple):
+    """Somebody waits until these rooms are indexed."""
+
+    rooms: set[int]
+    future: "asyncio.Future[None]"
+
+
+class Indexer:
+    """Follows the commits that it is told of."""
+
+    def __init__(self, connection: apsw.Connection, loop: asyncio.AbstractEventLoop, limits: StoreLimits) -> None:
+        self._connection = connection
+        self._loop = loop
+        self._limits = limits
+        self._messages: queue.SimpleQueue[Journal | Wanted | None] = queue.SimpleQueue()
+        # Of the thread: rooms that are behind with the heads to reach, how many events that is about, who waits.
+        self._behind: dict[int, Reached] = {}
+        self._missing = 0
+        self._wanted: list[Wanted] = []
+        # After the disk was full: when to try again.
+        self._resume_at = 0.0
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="tidings-indexer", daemon=True)
+        self._thread.start()
+
+    def committed(self, journal: Journal) -> None:
+        """There is more in these rooms. From any thread, before anybody hears of the commit."""
+        self._messages.put(journal)
+
+    async def caught_up(self, rooms: Iterable[int]) -> None:
+        """Comes back when all that was committed in these rooms can be found."""
+        if self._closed:
+            raise unavailable("the service is stopping; connect again")
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._messages.put(Wanted(set(rooms), future))
+        await future
+
+    def close(self) -> None:
+        """What is not indexed yet will be after the next start. To be called on the loop, once."""
+        self._closed = True
+        self._messages.put(None)
+
+    def join(self) -> None:
+        """Blocks until the thread is gone."""
+        self._thread.join()
+
+    # in the thread
+
+    def _run(self) -> None:
+        try:
+            self._behind = unindexed(self._connection)
+            self._missing = sum(head.seq for head in self._behind.values())
+            while self._listen():
+                self._work()
+            self._connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except Exception as error:
+            log.error("the search index failed: %s", error)
+            self._refuse(unavailable("search is out of order; its operator has to delete search.sqlite and restart"))
+        finally:
+            self._connection.close()
+
+    def _listen(self) -> bool:
+        """Take in what came; come back when there is work, or never: False at the end."""
+        while True:
+            try:
+                message = self._messages.get(timeout=self._pause())
+            except queue.Empty:
+                return True
+            if message is None:
+                self._refuse_waiting(unavailable("the service is stopping; connect again"))
+                return False
+            if isinstance(message, Wanted):
+                self._wanted.append(message)
+            else:
+                self._note(message)
+
+    def _pause(self) -> float | None:
+        """How long to listen before working."""
+        if self._resume_at:
+            return max(0.0, self._resume_at - time.monotonic())
+        if self._wanted or self._missing > self._limits.unindexed_events_max:
+            return 0.0
+        return self._limits.index_idle_seconds if self._behind else None
+
+    def _note(self, journal: Journal) -> None:
+        for room, events, _ in journal.rooms.values():
+            self._behind[room.number] = Reached(room.epoch, events[-1].seq)
+            self._missing += len(events)
+
+    def _work(self) -> None:
+        """One chunk, first where somebody waits for it."""
+        self._resume_at = 0.0
+        self._wanted = [wanted for wanted in self._wanted if not self._is_answered(wanted)]
+        number = next((number for wanted in self._wanted for number in wanted.rooms), None)
+        if number is None:
+            number = next(iter(self._behind), None)
+        if number is None:
+            return
+        try:
+            done = index_room(self._connection, number, self._behind[number], CHUNK_EVENTS)
+        except apsw.Error as error:
+            if not is_full(error):
+                raise
+            self._wait_for_space()
+            return
+        self._missing = max(0, self._missing - done)
+        if done < CHUNK_EVENTS:
+            del self._behind[number]
+            if not self._behind:
+                self._missing = 0
+        self._wanted = [wanted for wanted in self._wanted if not self._is_answered(wanted)]
+
+    def _is_answered(self, wanted: Wanted) -> bool:
+        wanted.rooms.intersection_update(self._behind)
+        if not wanted.rooms:
+            self._loop.call_soon_threadsafe(settle, wanted.future, None)
+        return not wanted.rooms
+
+    def _wait_for_space(self) -> None:
+        log.error("the disk is full: new messages cannot be found by their words")
+        self._resume_at = time.monotonic() + FULL_PAUSE_SECONDS
+        self._refuse_waiting(failure_of(apsw.FullError()))
+
+    def _refuse_waiting(self, failure: Failure) -> None:
+        for wanted in self._wanted:
+            self._loop.call_soon_threadsafe(settle, wanted.future, failure)
+        self._wanted = []
+
+    def _refuse(self, failure: Failure) -> None:
+        """Nothing can be indexed any more: say so until the end."""
+        self._refuse_waiting(failure)
+        while (message := self._messages.get()) is not None:
+            if isinstance(message, Wanted):
+                self._loop.call_soon_threadsafe(settle, message.future, failure)

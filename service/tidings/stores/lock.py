@@ -1,0 +1,49 @@
+"""One service per data directory."""
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+
+from tidings.stores.errors import StoreError
+
+LOCK_FILE = "lock"
+
+
+class DataLock:
+    """Held from `take` to `release`. The kernel lets it go when the process ends, however it ends."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+
+    @classmethod
+    def take(cls, directory: Path) -> "DataLock":
+        """Make the directory if need be and lock it; StoreError when it cannot be used or is used already."""
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+        except (FileExistsError, NotADirectoryError):
+            raise StoreError(f"{directory} is not a directory; name one for the data") from None
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise StoreError(
+                f"{directory} cannot be used for the data ({reason}); name a directory that this user may write to"
+            ) from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(descriptor)
+            raise StoreError(
+                f"{directory} is in use by another Tidings (process {holder}); stop it, or name another data directory"
+            ) from None
+        with contextlib.suppress(OSError):  # a full disk: the lock holds, only its note is missing
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        return cls(descriptor)
+
+    def release(self) -> None:
+        """Let others in. Idempotent."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)

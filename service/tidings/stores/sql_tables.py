@@ -1,0 +1,148 @@
+"""`rows.Tables` in SQL. Belongs to the thread that writes, inside its transaction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+
+from tidings.stores.asking import ask, ask_one
+from tidings.stores.rows import SEQ_BITS, SEQ_MAX, Room, Row
+
+ROW = f"id & {SEQ_MAX}, kind, actor, client_id, at_ms, latest, target, asked, data"
+
+INSERT = """INSERT OR IGNORE INTO events (id, kind, actor, client_id, at_ms, latest, target, data)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+# The terms are written as in the index `keys`, or it would not be used.
+FIRST = f"""SELECT {ROW} FROM events
+            WHERE actor = ? AND client_id = ? AND id >> {SEQ_BITS} = ? AND client_id <> ''"""
+EVENT = f"SELECT {ROW} FROM events WHERE id = ?"
+REWRITE = "UPDATE events SET kind = ?, asked = ?, data = ? WHERE id = ?"
+EDITS = f"SELECT {ROW} FROM events WHERE id >> {SEQ_BITS} = ? AND target = ? AND kind = 11 ORDER BY id"
+ROOM = """SELECT number, name, kind, title, creator, epoch, created_at_ms, asked, members FROM rooms WHERE name = ?"""
+END = "SELECT id, latest, at_ms FROM events WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"
+ADD_ROOM = """INSERT INTO rooms (name, kind, title, creator, epoch, created_at_ms, asked, members)
+              VALUES (?, ?, ?, ?, ?, ?, ?, 0)"""
+DESCRIBE = "UPDATE rooms SET kind = ?, title = ?, members = ? WHERE number = ?"
+REACTORS = "SELECT user FROM reactions WHERE message = ? AND emoji = ? ORDER BY seq LIMIT ?"
+HAS_REACTED = "SELECT 1 FROM reactions WHERE message = ? AND emoji = ? AND user = ?"
+ADD_REACTION = "INSERT INTO reactions (message, emoji, user, seq) VALUES (?, ?, ?, ?)"
+DROP_REACTION = "DELETE FROM reactions WHERE message = ? AND emoji = ? AND user = ?"
+DROP_REACTIONS = "DELETE FROM reactions WHERE message = ?"
+ROLE = "SELECT role FROM members WHERE room = ? AND user = ?"
+SET_ROLE = "INSERT INTO members (room, user, role) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET role = excluded.role"
+DROP_ROLE = "DELETE FROM members WHERE room = ? AND user = ?"
+POSITIONS = "SELECT delivered, read FROM positions WHERE room = ? AND user = ?"
+SET_POSITIONS = """INSERT INTO positions (room, user, delivered, read) VALUES (?, ?, ?, ?)
+                   ON CONFLICT DO UPDATE SET delivered = excluded.delivered, read = excluded.read"""
+SET_LAST_SEEN = """INSERT INTO users (name, last_seen_ms) VALUES (?, ?)
+                   ON CONFLICT DO UPDATE SET last_seen_ms = excluded.last_seen_ms"""
+
+
+def bounds(number: int) -> tuple[int, int]:
+    """The ids that a room's events can have."""
+    first = number << SEQ_BITS
+    return first, first | SEQ_MAX
+
+
+class SqlTables:
+    """Knows the heads of the rooms that were written to lately; `forget` after a transaction that was rolled back."""
+
+    def __init__(self, connection: apsw.Connection, rooms_cached_max: int) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+        self._changes = connection.changes
+        self._rooms: dict[str, Room] = {}
+        self._rooms_cached_max = rooms_cached_max
+
+    def forget(self) -> None:
+        """What is known of rooms may be wrong."""
+        self._rooms.clear()
+
+    def room(self, name: str) -> Room | None:
+        rooms = self._rooms
+        room = rooms.pop(name, None) or self._load(name)
+        if room is not None:
+            rooms[name] = room  # the one used last is the last one to go
+            if len(rooms) > self._rooms_cached_max:
+                del rooms[next(iter(rooms))]
+        return room
+
+    def _load(self, name: str) -> Room | None:
+        found = self._one(ROOM, (name,))
+        if found is None:
+            return None
+        room = Room(*found)
+        last = self._one(END, bounds(room.number))
+        if last is not None:
+            event_id, room.latest, room.at_ms = last
+            room.head = event_id & SEQ_MAX
+        return room
+
+    def add_room(self, name: str, kind: int, title: str, creator: str, epoch: str, at_ms: int, asked: bytes) -> Room:
+        self._execute(ADD_ROOM, (name, kind, title, creator, epoch, at_ms, asked))
+        number = self._connection.last_insert_rowid()
+        room = self._rooms[name] = Room(number, name, kind, title, creator, epoch, at_ms, asked)
+        return room
+
+    def describe(self, room: Room) -> None:
+        self._execute(DESCRIBE, (room.kind, room.title, room.members, room.number))
+
+    def insert(self, room: Room, row: Row) -> bool:
+        seq, kind, actor, client_id, at_ms, latest, target, _, data = row
+        self._execute(INSERT, (room.number << SEQ_BITS | seq, kind, actor, client_id, at_ms, latest, target, data))
+        return self._changes() == 1
+
+    def first(self, room: Room, actor: str, client_id: str) -> Row | None:
+        return self._row(FIRST, (actor, client_id, room.number))
+
+    def event(self, room: Room, seq: int) -> Row | None:
+        return self._row(EVENT, (room.number << SEQ_BITS | seq,))
+
+    def rewrite(self, room: Room, row: Row) -> None:
+        self._execute(REWRITE, (row.kind, row.asked, row.data, room.number << SEQ_BITS | row.seq))
+
+    def edits(self, room: Room, target: int) -> Sequence[Row]:
+        return [Row(*found) for found in ask(self._connection, EDITS, (room.number, target))]
+
+    def reactors(self, room: Room, target: int, emoji: str, users_max: int) -> Sequence[str]:
+        message = room.number << SEQ_BITS | target
+        return [user for (user,) in ask(self._connection, REACTORS, (message, emoji, users_max))]
+
+    def has_reacted(self, room: Room, target: int, emoji: str, user: str) -> bool:
+        return self._one(HAS_REACTED, (room.number << SEQ_BITS | target, emoji, user)) is not None
+
+    def add_reaction(self, room: Room, target: int, emoji: str, user: str, seq: int) -> None:
+        self._execute(ADD_REACTION, (room.number << SEQ_BITS | target, emoji, user, seq))
+
+    def drop_reaction(self, room: Room, target: int, emoji: str, user: str) -> None:
+        self._execute(DROP_REACTION, (room.number << SEQ_BITS | target, emoji, user))
+
+    def drop_reactions(self, room: Room, target: int) -> None:
+        self._execute(DROP_REACTIONS, (room.number << SEQ_BITS | target,))
+
+    def role(self, room: Room, user: str) -> int:
+        found = self._one(ROLE, (room.number, user))
+        return int(found[0]) if found else 0
+
+    def set_role(self, room: Room, user: str, role: int) -> None:
+        if role:
+            self._execute(SET_ROLE, (room.number, user, role))
+        else:
+            self._execute(DROP_ROLE, (room.number, user))
+
+    def positions(self, room: Room, user: str) -> tuple[int, int]:
+        found = self._one(POSITIONS, (room.number, user))
+        return (found[0], found[1]) if found else (0, 0)
+
+    def set_positions(self, room: Room, user: str, delivered: int, read: int) -> None:
+        self._execute(SET_POSITIONS, (room.number, user, delivered, read))
+
+    def set_last_seen(self, user: str, at_ms: int) -> None:
+        self._execute(SET_LAST_SEEN, (user, at_ms))
+
+    def _row(self, sql: str, values: tuple[Any, ...]) -> Row | None:
+        found = self._one(sql, values)
+        return None if found is None else Row(*found)
+
+    def _one(self, sql: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        return ask_one(self._connection, sql, values)

@@ -1,0 +1,275 @@
+"""The thread that writes: whatever has gathered becomes one transaction, one fsync, and one wake of the loop.
+
+    loop                                     this thread
+    submit → queue ────────────────────────→ takes all that is there (it waits for the first only)
+                                             BEGIN, each request by `rules`, COMMIT
+    listener, then futures, in order ←────── one call_soon_threadsafe
+
+Alone, a request is committed at once; under load a batch is what came while the last commit ran, so it grows by itself.
+
+What a maintainer must not break:
+
+* Nothing is answered before COMMIT has returned, and nothing is told to the listener.
+* A request that is refused has written nothing (`rules` looks before it writes), so the others go on. One that breaks
+  in the middle takes its transaction with it; then each request of the batch gets a transaction of its own.
+* A full disk fails a batch, and the next one is tried. Any other error of the disk ends writing for good
+  (`faults.is_fatal`): nothing is acknowledged that might not be there.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import apsw
+
+from tidings.contract import v1
+from tidings.contract.errors import Failure, resource_exhausted, unavailable
+from tidings.domain.ports import Committed, Written
+from tidings.stores import rules
+from tidings.stores.checkpoints import Checkpoints
+from tidings.stores.faults import failure_of, is_busy, is_fatal, is_full, log
+from tidings.stores.limits import StoreLimits
+from tidings.stores.listening import tell
+from tidings.stores.readers import settle
+from tidings.stores.rules import Journal
+from tidings.stores.sql_tables import SqlTables
+
+T = TypeVar("T")
+
+RETRY_MS = 1_000
+REQUEST_BYTES = 256  # what a request weighs beside its event
+
+
+class Request:
+    """Something to be written, and who waits for it."""
+
+    __slots__ = ("change", "future", "weight_bytes")
+
+    def __init__(self, change: Callable[[SqlTables, Journal], Any], future: "asyncio.Future[Any]") -> None:
+        self.change = change
+        self.future = future
+        self.weight_bytes = REQUEST_BYTES
+
+    def perform(self, tables: SqlTables, journal: Journal) -> Any:
+        """Write, without committing."""
+        return self.change(tables, journal)
+
+
+class Append(Request):
+    """An event to be appended: nearly all requests are, and a closure for each would cost more."""
+
+    __slots__ = ("draft", "moderates")
+
+    def __init__(self, draft: v1.Event, moderates: bool, future: "asyncio.Future[Any]") -> None:
+        self.draft = draft
+        self.moderates = moderates
+        self.future = future
+        self.weight_bytes = REQUEST_BYTES + draft.ByteSize()
+
+    def perform(self, tables: SqlTables, journal: Journal) -> Written:
+        """Write, without committing."""
+        return rules.append(tables, journal, self.draft, self.moderates)
+
+
+Answers = list[tuple[Request, Any]]
+
+
+class CommitFailed(Exception):
+    """COMMIT or ROLLBACK did not do its work: what the disk holds is unknown."""
+
+
+class Writer:
+    """Commits requests in the order in which they came."""
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        copier: apsw.Connection,
+        loop: asyncio.AbstractEventLoop,
+        limits: StoreLimits,
+        committed: Callable[[Journal], None],
+    ) -> None:
+        """`committed` is told of each commit in this thread, before anybody else hears of it: the search index."""
+        self._connection = connection
+        self._loop = loop
+        self._limits = limits
+        self._committed = committed
+        self._tables = SqlTables(connection, limits.rooms_cached_max)
+        self._checkpoints = Checkpoints(connection, copier, limits.wal_pages)
+        self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        # What waits, counted on the loop; whether writing has ended, and why.
+        self._waiting = 0
+        self._waiting_bytes = 0
+        self._closed = False
+        self._failed = False
+        self._error: Exception | None = None
+        self.listener: Committed | None = None
+        self._report: Callable[[Exception], None] | None = None
+        self._thread = threading.Thread(target=self._run, name="tidings-writer", daemon=True)
+        self._thread.start()
+
+    # on the loop
+
+    def append(self, draft: v1.Event, moderates: bool) -> "asyncio.Future[Written]":
+        """The event's place in the log, once it is durable."""
+        future: asyncio.Future[Written] = self._loop.create_future()
+        self._submit(Append(draft, moderates, future))
+        return future
+
+    def write(self, change: Callable[[SqlTables, Journal], T]) -> "asyncio.Future[T]":
+        """What `change` answers, once what it wrote is durable."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._submit(Request(change, future))
+        return future
+
+    def on_failure(self, report: Callable[[Exception], None]) -> None:
+        """Called on the loop when writing has ended; soon, if that was before."""
+        self._report = report
+        if self._error is not None:
+            self._loop.call_soon(report, self._error)
+
+    def close(self) -> None:
+        """No more requests; those that wait are still carried out."""
+        self._closed = True
+        self._requests.put(None)
+
+    def join(self) -> None:
+        """Blocks until all is written and copied, and the thread is gone. The connection is closed by its owner."""
+        self._thread.join()
+
+    def _submit(self, request: Request) -> None:
+        limits = self._limits
+        if self._closed:
+            raise unavailable("the service is stopping; connect again")
+        if self._error is not None:
+            raise _ended()
+        if self._waiting >= limits.writes_waiting_max or self._waiting_bytes >= limits.writes_waiting_bytes_max:
+            raise resource_exhausted(
+                f"{self._waiting} writes of {self._waiting_bytes} bytes wait for the disk already "
+                "(writes_waiting_max, writes_waiting_bytes_max); try again",
+                retry_after_ms=RETRY_MS,
+            )
+        self._waiting += 1
+        self._waiting_bytes += request.weight_bytes
+        self._requests.put(request)
+
+    def _answer(self, answers: Answers, journal: Journal) -> None:
+        """One commit is done: first the listener hears of it, then those who asked, both in order."""
+        tell(self._loop, self.listener, journal)
+        for request, answer in answers:
+            self._waiting -= 1
+            self._waiting_bytes -= request.weight_bytes
+            settle(request.future, answer)
+
+    def _give_up(self, error: Exception) -> None:
+        self._error = error
+        if self._report is not None:
+            self._report(error)
+
+    # in the thread
+
+    def _run(self) -> None:
+        going_on = True
+        while going_on:
+            batch, going_on = self._gather()
+            if not batch:
+                continue
+            if self._failed:
+                self._refuse(batch, _ended())
+                continue
+            self._commit(batch)
+        self._checkpoints.stop()
+        self._finish()
+
+    def _gather(self) -> tuple[list[Request], bool]:
+        """All that waits, up to the largest commit; False when the end was among it."""
+        batch: list[Request] = []
+        request = self._requests.get()
+        try:
+            while request is not None:
+                batch.append(request)
+                if len(batch) >= self._limits.commit_writes_max:
+                    return batch, True
+                request = self._requests.get_nowait()
+        except queue.Empty:
+            return batch, True
+        return batch, False
+
+    def _commit(self, batch: Sequence[Request]) -> None:
+        try:
+            answers, journal = self._transaction(batch)
+        except Exception as error:
+            self._undo(batch, error)
+            return
+        self._committed(journal)
+        self._loop.call_soon_threadsafe(self._answer, answers, journal)
+        try:
+            self._checkpoints.after_commit()
+        except Exception as error:
+            if not is_full(error):
+                self._end(error)
+
+    def _transaction(self, batch: Sequence[Request]) -> tuple[Answers, Journal]:
+        journal = Journal()
+        tables = self._tables
+        answers: Answers = []
+        self._connection.execute("BEGIN IMMEDIATE")
+        for request in batch:
+            try:
+                answers.append((request, request.perform(tables, journal)))
+            except Failure as refused:
+                answers.append((request, refused))
+        try:
+            self._connection.execute("COMMIT")
+        except Exception as error:
+            if is_full(error) or is_busy(error):
+                raise
+            raise CommitFailed(str(error)) from error
+        return answers, journal
+
+    def _undo(self, batch: Sequence[Request], error: Exception) -> None:
+        """The transaction did not happen. Nobody was answered yet."""
+        self._tables.forget()
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except apsw.Error as second:
+            error = CommitFailed(str(second))
+        if is_fatal(error) or isinstance(error, CommitFailed):
+            self._end(error)
+            self._refuse(batch, _ended())
+        elif is_full(error) or is_busy(error) or len(batch) == 1:
+            self._refuse(batch, failure_of(error))
+        else:
+            log.error("one of %d writes broke; each is tried alone", len(batch), exc_info=error)
+            for request in batch:
+                if self._failed:
+                    self._refuse([request], _ended())
+                else:
+                    self._commit([request])
+
+    def _refuse(self, batch: Sequence[Request], failure: Failure) -> None:
+        self._loop.call_soon_threadsafe(self._answer, [(request, failure) for request in batch], Journal())
+
+    def _end(self, error: Exception) -> None:
+        """Writing is over, reading goes on."""
+        self._failed = True
+        log.critical("nothing more can be written: %s", error)
+        # What may not be on the disk must not be copied into the database either, not even at the end.
+        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self._loop.call_soon_threadsafe(self._give_up, error)
+
+    def _finish(self) -> None:
+        """Leave everything in the database, unless what the WAL holds is unknown."""
+        if self._failed:
+            return
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.Error as error:
+            log.error("the WAL stays beside the database: %s", error)
+
+
+def _ended() -> Failure:
+    return unavailable("the service can no longer write to its disk; its operator has to restart it")
