@@ -45,17 +45,19 @@ ANSWER_FIELDS: Final[dict[type[Message], str]] = {v1.SendReply: "sent", v1.MarkR
 class Lane:
     """A source of one opened room: the sink that it delivers to."""
 
-    __slots__ = ("_channel", "_field", "room", "source")
+    __slots__ = ("_channel", "_closed", "_field", "room", "source")
 
     def __init__(self, channel: "Channel", room: str, number: int) -> None:
         self._channel = channel
         self._field = number
+        self._closed = False
         self.room = room
         self.source: Source | None = None
 
     def demand(self) -> int:
         """This lane's share."""
-        return self._channel.share(self)
+        # It may be closed before its source is there.
+        return 0 if self._closed else self._channel.share(self)
 
     def deliver(self, batch: Batch[Any], /) -> None:
         """Pass it on in the channel's envelope."""
@@ -75,6 +77,7 @@ class Lane:
 
     def close(self) -> None:
         """Nothing more is wanted of it."""
+        self._closed = True
         if self.source is not None:
             self.source.close()
 
@@ -265,7 +268,7 @@ class Channel:
             return
         lane.source = answer
         if lane not in self._rooms.get(lane.room, ()):
-            lane.close()
+            answer.close()
 
     def _close_room(self, room: str) -> None:
         for lane in self._rooms.pop(room, ()):

@@ -1,8 +1,6 @@
 """Who is connected: the living sessions of each user, and when their tokens run out."""
 
-import heapq
 from collections.abc import Callable
-from itertools import count
 
 from tidings.contract.call import Session
 from tidings.contract.errors import resource_exhausted, unauthenticated
@@ -20,9 +18,8 @@ class Connections:
         self._clock = clock
         self._user_connections_max = user_connections_max
         self._sessions: dict[str, dict[Session, None]] = {}
-        # (when the token ends in Unix milliseconds, a number to order equals, the session)
-        self._endings: list[tuple[int, int, Session]] = []
-        self._numbers = count()
+        # Those that were told to end, until they have.
+        self._closed: set[Session] = set()
         self.arrived: list[Callable[[str], None]] = []
         self.departed: list[Callable[[str], None]] = []
 
@@ -38,7 +35,6 @@ class Connections:
                 f"{user} has {len(sessions)} connections (user_connections_max); close one and connect again"
             )
         sessions[session] = None
-        self._watch_ending(session)
         if len(sessions) == 1:
             for hear in self.arrived:
                 hear(user)
@@ -50,6 +46,7 @@ class Connections:
         if session not in sessions:
             return
         del sessions[session]
+        self._closed.discard(session)
         for clean_up in session.left:
             clean_up()
         session.left.clear()
@@ -58,23 +55,18 @@ class Connections:
             for hear in self.departed:
                 hear(user)
 
-    def refreshed(self, session: Session) -> None:
-        """The session has another identity of the same user."""
-        self._watch_ending(session)
-
     def tick(self) -> None:
-        """Close the sessions whose token ran out and was not refreshed."""
-        now_ms = self._clock.now_ms()
-        while self._endings and self._endings[0][0] + LEEWAY_SECONDS * 1000 <= now_ms:
-            _, _, session = heapq.heappop(self._endings)
-            if session not in self._sessions.get(session.identity.user, {}):
-                continue
-            ends_ms = session.identity.expires_at_ms
-            if not ends_ms or ends_ms + LEEWAY_SECONDS * 1000 > now_ms:
-                self._watch_ending(session)
-            else:
-                session.close(unauthenticated("your token ran out; connect with a new one, and refresh it in time"))
+        """Close the sessions whose token ran out and was not refreshed.
 
-    def _watch_ending(self, session: Session) -> None:
-        if session.identity.expires_at_ms:
-            heapq.heappush(self._endings, (session.identity.expires_at_ms, next(self._numbers), session))
+        Looks at all of them, a millisecond for 20,000: a list in the order of ends would have to follow every refresh.
+        """
+        over_ms = self._clock.now_ms() - LEEWAY_SECONDS * 1000
+        over = [
+            session
+            for sessions in self._sessions.values()
+            for session in sessions
+            if 0 < session.identity.expires_at_ms <= over_ms and session not in self._closed
+        ]
+        for session in over:
+            self._closed.add(session)
+            session.close(unauthenticated("your token ran out; connect with a new one, and refresh it in time"))

@@ -127,8 +127,9 @@ class Inboxes:
             self._left(inbox)
             raise
         after = request.after.seq if request.HasField("after") else None
-        gone = self._gone.get(user) or {}
-        missed = [room for room, version in gone.items() if after is not None and version > after]
+        resumes = after is not None and request.after.epoch == self._board.epoch
+        gone = self._gone.get(user) if resumes else None
+        missed = [room for room, version in (gone or {}).items() if version > (after or 0)]
         inbox.subscription = PulledSubscription(
             self._board,
             {*rooms, *inbox.touched, *missed},

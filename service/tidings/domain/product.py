@@ -166,7 +166,6 @@ def build(
             "history": history,
             "session": Sessions(
                 gate=gate,
-                connections=connections,
                 clock=clock,
                 version=settings.version,
                 limits={**_shown(limits, settings), **settings.shown_limits},

@@ -5,18 +5,14 @@ from collections.abc import Mapping
 from tidings.contract import v1
 from tidings.contract.call import Call, Credentials, Gate
 from tidings.contract.errors import invalid_argument, unauthenticated
-from tidings.domain.connections import Connections
 from tidings.domain.ports import Clock
 
 
 class Sessions:
     """The service `Session`."""
 
-    def __init__(
-        self, *, gate: Gate, connections: Connections, clock: Clock, version: str, limits: Mapping[str, int]
-    ) -> None:
+    def __init__(self, *, gate: Gate, clock: Clock, version: str, limits: Mapping[str, int]) -> None:
         self._gate = gate
-        self._connections = connections
         self._clock = clock
         self._version = version
         self._limits = dict(limits)
@@ -45,7 +41,6 @@ class Sessions:
                 f"the token is {identity.user}'s and this connection {session.identity.user}'s; open another connection"
             )
         session.identity = identity
-        self._connections.refreshed(session)
         return v1.RefreshReply(expires_at_ms=identity.expires_at_ms)
 
     def ping(self, request: v1.PingRequest, call: Call) -> v1.PingReply:

@@ -1,0 +1,308 @@
+"""rooms.*: making rooms, who comes, who goes, who decides."""
+
+import asyncio
+
+import pytest
+
+from domain.stage import House, Person, refused, settled
+from tidings.contract import v1
+from tidings.contract.errors import Code, Failure
+
+DENIED = Code.PERMISSION_DENIED
+
+
+async def role(who: Person, user: str, room: str = "den") -> int:
+    """The role of `user`, 0 for none."""
+    reply = await who.call("rooms.members", v1.MembersRequest(room=room))
+    return {member.user: member.role for member in reply.members}.get(user, 0)
+
+
+@pytest.mark.asyncio
+async def test_who_makes_a_room_owns_it_and_those_brought_in_are_members() -> None:
+    house = House()
+    alice, bob = house.people("alice", "bob")
+    request = v1.CreateRequest(room="den", kind=v1.GROUP, title="The Den", members=["bob", "alice", "bob", "carol"])
+    reply = await alice.call("rooms.create", request)
+    room = reply.room
+    assert (room.room, room.kind, room.title, room.creator, room.members) == ("den", v1.GROUP, "The Den", "alice", 3)
+    assert (room.created_at_ms, room.head.seq, reply.role) == (house.clock.now_ms(), 4, v1.OWNER)
+    assert (await bob.call("rooms.get", v1.GetRequest(room="den"))).role == v1.MEMBER
+
+
+@pytest.mark.asyncio
+async def test_the_same_room_made_again_is_the_same_room() -> None:
+    alice, bob = House().people("alice", "bob")
+    first = await alice.create("den")
+    again = await alice.create("den")
+    assert again == first
+    assert (await alice.page()).head.seq == 2
+    with refused(Code.CONFLICT):
+        await bob.create("den")
+
+
+@pytest.mark.asyncio
+async def test_a_room_without_a_name_gets_one() -> None:
+    (alice,) = House().people("alice")
+    names = {(await alice.create("")).room.room for _ in range(3)}
+    assert len(names) == 3
+    assert all(names)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "request_",
+    [
+        v1.CreateRequest(room="den"),
+        v1.CreateRequest(room="a b", kind=v1.GROUP),
+        v1.CreateRequest(room="direct:a:b", kind=v1.GROUP),
+        v1.CreateRequest(room="den", kind=v1.GROUP, title="two\nlines"),
+        v1.CreateRequest(room="den", kind=v1.GROUP, members=["a b"]),
+        v1.CreateRequest(room="den", kind=v1.GROUP, members=[f"u{number}" for number in range(501)]),
+        v1.CreateRequest(kind=v1.DIRECT),
+        v1.CreateRequest(kind=v1.DIRECT, members=["alice"]),
+        v1.CreateRequest(kind=v1.DIRECT, members=["bob", "carol"]),
+        v1.CreateRequest(kind=v1.DIRECT, members=["bob"], room="ours"),
+    ],
+)
+async def test_a_room_that_cannot_be_is_not_made(request_: v1.CreateRequest) -> None:
+    (alice,) = House().people("alice")
+    with refused(Code.INVALID_ARGUMENT):
+        await alice.call("rooms.create", request_)
+
+
+@pytest.mark.asyncio
+async def test_two_people_have_one_direct_room_whoever_makes_it() -> None:
+    alice, bob = House().people("alice", "bob")
+    first, second = await asyncio.gather(alice.create("", v1.DIRECT, "bob"), bob.create("", v1.DIRECT, "alice"))
+    assert first.room == second.room
+    assert first.room.room == "direct:alice:bob"
+    assert first.role == second.role == v1.MEMBER
+    assert await bob.create("direct:alice:bob", v1.DIRECT, "alice") == first
+
+
+@pytest.mark.asyncio
+async def test_a_direct_room_keeps_its_two_people() -> None:
+    alice, bob = House().people("alice", "bob")
+    room = (await alice.create("", v1.DIRECT, "bob")).room.room
+    for attempt in (alice.quit(room), bob.quit(room, "alice"), alice.join(room, "carol"), alice.join(room, "bob", 1)):
+        with refused(DENIED):
+            await attempt
+    assert (await alice.join(room)).role == v1.MEMBER
+
+
+@pytest.mark.asyncio
+async def test_anybody_joins_an_open_room_and_joining_twice_is_joining_once() -> None:
+    alice, bob = House().people("alice", "bob")
+    await alice.create("square", v1.OPEN)
+    assert (await bob.call("rooms.get", v1.GetRequest(room="square"))).role == v1.ROLE_UNSPECIFIED
+    assert (await bob.join("square")).role == v1.MEMBER
+    head = (await bob.page("square")).head.seq
+    assert (await bob.join("square")).role == v1.MEMBER
+    assert (await bob.page("square")).head.seq == head
+
+
+@pytest.mark.asyncio
+async def test_nobody_gives_themselves_a_role() -> None:
+    alice, bob = House().people("alice", "bob")
+    await alice.create("square", v1.OPEN)
+    for asked in (v1.OWNER, v1.MODERATOR, v1.READER):
+        with refused(DENIED):
+            await bob.join("square", role=asked)
+    await bob.join("square", role=v1.MEMBER)
+    for asked in (v1.OWNER, v1.MODERATOR):
+        with refused(DENIED):
+            await bob.join("square", role=asked)
+    with refused(Code.INVALID_ARGUMENT, "role"):
+        await bob.join("square", role=9)
+
+
+@pytest.mark.asyncio
+async def test_a_group_does_not_let_itself_be_seen_by_who_wants_in_or_out() -> None:
+    alice, bob = House().people("alice", "bob")
+    await alice.create("den")
+    for attempt in (bob.join("den"), bob.quit("den"), bob.quit("den", "alice"), bob.join("den", "carol")):
+        with refused(Code.NOT_FOUND):
+            await attempt
+
+
+# Who may give `target`, who has the role `before`, the role `after`. Those not in the table may not.
+ROLES = (v1.OWNER, v1.MODERATOR, v1.MEMBER, v1.READER)
+GOVERNED = {
+    v1.OWNER: {0, *ROLES},
+    v1.MODERATOR: {0, v1.MEMBER, v1.READER},
+    v1.MEMBER: set(),
+    v1.READER: set(),
+    0: set(),
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", [v1.GROUP, v1.OPEN])
+@pytest.mark.parametrize("actor", list(GOVERNED))
+@pytest.mark.parametrize("before", [0, *ROLES])
+async def test_who_may_change_and_remove_whom(kind: int, actor: int, before: int) -> None:
+    house = House()
+    alice, bob = house.people("alice", "bob")
+    for after in (*ROLES, 0):
+        room = f"room{after}"
+        await alice.create(room, kind)
+        for user, given in (("bob", actor), ("carol", before)):
+            if given:
+                await alice.join(room, user, given)
+        change = bob.join(room, "carol", after) if after else bob.quit(room, "carol")
+        allowed = {before, after} <= GOVERNED[actor] or (before == after and actor in (v1.OWNER, v1.MODERATOR))
+        if allowed:
+            await change
+            assert await role(alice, "carol", room) == after
+        else:
+            with refused(Code.NOT_FOUND if not actor and kind == v1.GROUP else DENIED):
+                await change
+            assert await role(alice, "carol", room) == before
+
+
+@pytest.mark.asyncio
+async def test_who_is_brought_in_without_a_role_is_a_member_and_who_is_in_keeps_theirs() -> None:
+    (alice,) = House().people("alice")
+    await alice.create()
+    await alice.join(user="bob")
+    assert await role(alice, "bob") == v1.MEMBER
+    await alice.join(user="bob", role=v1.MODERATOR)
+    await alice.join(user="bob")
+    assert await role(alice, "bob") == v1.MODERATOR
+
+
+@pytest.mark.asyncio
+async def test_the_last_owner_stays_while_others_are_in() -> None:
+    alice, bob = House().people("alice", "bob")
+    await alice.create("den", v1.GROUP, "bob")
+    for attempt in (alice.quit(), alice.join(user="alice", role=v1.MEMBER), alice.quit(user="alice")):
+        with refused(DENIED, "make another owner first"):
+            await attempt
+    await alice.join(user="bob", role=v1.OWNER)
+    await alice.join(role=v1.READER)
+    with refused(DENIED, "make another owner first"):
+        await bob.quit()
+    await bob.quit(user="alice")
+    await bob.quit()
+    with refused(Code.NOT_FOUND):
+        await bob.page()
+
+
+@pytest.mark.asyncio
+async def test_an_owner_who_is_alone_may_leave() -> None:
+    (alice,) = House().people("alice")
+    await alice.create()
+    await alice.quit()
+    with refused(Code.NOT_FOUND):
+        await alice.page()
+
+
+@pytest.mark.asyncio
+async def test_of_two_owners_who_leave_at_once_one_stays() -> None:
+    alice, bob, carol = House().people("alice", "bob", "carol")
+    await alice.create("den", v1.GROUP, "bob", "carol")
+    await alice.join(user="bob", role=v1.OWNER)
+    outcomes = await asyncio.gather(alice.quit(), bob.quit(), return_exceptions=True)
+    assert sorted(isinstance(outcome, Failure) for outcome in outcomes) == [False, True]
+    assert v1.OWNER in [await role(carol, user) for user in ("alice", "bob")]
+
+
+@pytest.mark.asyncio
+async def test_leaving_an_open_room_twice_is_leaving_once() -> None:
+    alice, bob = House().people("alice", "bob")
+    await alice.create("square", v1.OPEN)
+    await bob.join("square")
+    await bob.quit("square")
+    head = (await bob.page("square")).head.seq
+    await bob.quit("square")
+    assert (await bob.page("square")).head.seq == head
+
+
+@pytest.mark.asyncio
+async def test_a_reader_of_an_open_room_does_not_get_their_voice_back_by_leaving() -> None:
+    alice, bob = House().people("alice", "bob")
+    await alice.create("square", v1.OPEN)
+    await alice.join("square", "bob", v1.READER)
+    with refused(DENIED):
+        await bob.quit("square")
+    await alice.quit("square", "bob")
+    await bob.send(room="square")
+
+
+@pytest.mark.asyncio
+async def test_changes_of_members_are_events_of_the_log() -> None:
+    alice, bob = House().people("alice", "bob")
+    await alice.create("den")
+    reader = await alice.read()
+    await alice.join(user="bob")
+    await alice.join(user="bob", role=v1.READER)
+    await bob.quit()
+    await settled()
+    assert [(event.actor, event.member) for event in reader.events] == [
+        ("alice", v1.Member(user="bob", role=v1.MEMBER)),
+        ("alice", v1.Member(user="bob", role=v1.READER)),
+        ("bob", v1.Member(user="bob", role=v1.READER, left=True)),
+    ]
+
+
+@pytest.mark.asyncio
+async def test_members_come_in_pages_by_name() -> None:
+    (alice,) = House().people("alice")
+    await alice.create("den", v1.GROUP, "bob", "carol", "dave")
+    first = await alice.call("rooms.members", v1.MembersRequest(room="den", limit=2))
+    assert ([member.user for member in first.members], first.more) == (["alice", "bob"], True)
+    rest = await alice.call("rooms.members", v1.MembersRequest(room="den", after="bob", limit=2))
+    assert ([member.user for member in rest.members], rest.more) == (["carol", "dave"], False)
+    with refused(Code.INVALID_ARGUMENT, "1000"):
+        await alice.call("rooms.members", v1.MembersRequest(room="den", limit=1001))
+
+
+@pytest.mark.asyncio
+async def test_my_rooms_and_the_open_ones_come_in_pages_by_name() -> None:
+    alice, bob = House().people("alice", "bob")
+    for room, kind in (("a", v1.OPEN), ("b", v1.GROUP), ("c", v1.OPEN), ("d", v1.OPEN)):
+        await alice.create(room, kind)
+    await bob.join("c")
+    await alice.send("hi", room="c")
+
+    async def names(who: Person, scope: int, **request: object) -> tuple[list[str], bool]:
+        reply = await who.call("rooms.list", v1.ListRequest(scope=v1.RoomScope.ValueType(scope), **request))  # type: ignore[arg-type]
+        return [state.room.room for state in reply.rooms], reply.more
+
+    assert await names(alice, v1.MINE) == (["a", "b", "c", "d"], False)
+    assert await names(bob, v1.MINE) == (["c"], False)
+    assert await names(bob, v1.PUBLIC) == (["a", "c", "d"], False)
+    assert await names(bob, v1.PUBLIC, limit=2) == (["a", "c"], True)
+    assert await names(bob, v1.PUBLIC, after="c") == (["d"], False)
+    public = await bob.call("rooms.list", v1.ListRequest(scope=v1.PUBLIC))
+    states = {state.room.room: state for state in public.rooms}
+    assert (states["a"].role, states["a"].HasField("last")) == (0, False)
+    assert (states["c"].role, states["c"].last.posted.text, states["c"].unread) == (v1.MEMBER, "hi", 1)
+    with refused(Code.INVALID_ARGUMENT, "1000"):
+        await names(bob, v1.MINE, limit=1001)
+    with refused(Code.INVALID_ARGUMENT, "scope"):
+        await names(bob, 5)
+
+
+@pytest.mark.asyncio
+async def test_a_guest_is_a_user_while_the_connection_lives() -> None:
+    house = House()
+    guest = house.connect("guest-4f2a", guest=True)
+    (alice,) = house.people("alice")
+    await alice.create("square", v1.OPEN)
+    await guest.send("may I?", room="square")
+    await guest.join("square")
+    assert (await guest.create("mine")).role == v1.OWNER
+    with refused(Code.NOT_FOUND):
+        await alice.page("mine")
+
+
+@pytest.mark.asyncio
+async def test_making_rooms_and_joining_them_count_as_sending() -> None:
+    house = House(dev=False, sends_per_second_max=1.0, sends_burst_max=2)
+    (alice,) = house.people("alice")
+    await alice.create("a")
+    await alice.join("a", "bob")
+    for attempt in (alice.create("b"), alice.join("a", "carol"), alice.quit("a", "bob")):
+        with refused(Code.RESOURCE_EXHAUSTED):
+            await attempt

@@ -1,0 +1,137 @@
+"""What a name, a text, a reaction may look like."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.stage import refused
+from tidings.contract.errors import Code, Failure
+from tidings.domain.limits import DomainLimits
+from tidings.domain.rules import SEQ_MAX, Rules
+
+RULES = Rules(DomainLimits())
+INVALID = Code.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "general", "direct:a:b", "Ann.O-x_1@host:5", "x" * 64, "žluť", "Ελλάδα", "群聊", "العربية"]
+)
+def test_a_name_is_letters_of_any_alphabet_digits_and_a_few_signs(name: str) -> None:
+    assert RULES.room(name) == unicodedata.normalize("NFC", name)
+
+
+@pytest.mark.parametrize("name", ["हिन्दी", "ภาษาไทย", "தமிழ்", "بِسْمِ"])
+def test_a_name_keeps_the_marks_that_its_letters_need(name: str) -> None:
+    assert RULES.user(name) == unicodedata.normalize("NFC", name)
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "a/b", "a\n", "a\x00", "<b>", "a!", "😀", "a\u200bb", "a\u202eb", "½", "\u0301a", "a,b"]
+)
+def test_a_name_with_anything_else_is_refused(name: str) -> None:
+    with refused(INVALID, "use letters, digits"):
+        RULES.room(name)
+
+
+def test_a_name_is_composed_so_that_what_looks_alike_is_the_same() -> None:
+    assert RULES.room("cafe\u0301") == "caf\u00e9"
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "é" * 33, "群" * 22])
+def test_a_name_has_1_to_64_bytes(name: str) -> None:
+    with refused(INVALID, "64"):
+        RULES.user(name)
+
+
+def test_64_bytes_are_counted_after_composing() -> None:
+    assert len(RULES.user("e\u0301" * 32).encode()) == 64
+
+
+@pytest.mark.parametrize("key", ["", "x" * 65, "a\nb", "a\x00", "\u200b"])
+def test_a_client_id_has_1_to_64_printable_characters(key: str) -> None:
+    with refused(INVALID, "client_id"):
+        RULES.client_id(key)
+
+
+@pytest.mark.parametrize("key", ["1", "x" * 64, "键" * 64, "a b", "0b5f-…"])
+def test_a_client_id_may_be_any_printable_characters(key: str) -> None:
+    assert RULES.client_id(key) == key
+
+
+def test_a_text_is_composed_and_its_line_ends_are_line_feeds() -> None:
+    assert RULES.text("cafe\u0301\r\nbar\tbaz\n") == "caf\u00e9\nbar\tbaz\n"
+
+
+@pytest.mark.parametrize("text", ["", "x" * 65_537, "é" * 32_769, "e\u0301" * 32_769, "x" * 1_000_000, "é" * 1_000_000])
+def test_a_text_has_1_to_65536_bytes(text: str) -> None:
+    with refused(INVALID, "65536"):
+        RULES.text(text)
+
+
+@pytest.mark.parametrize("text", ["x" * 65_536, "é" * 32_768, "e\u0301" * 32_768, "\n", " "])
+def test_a_text_of_just_the_right_size_is_taken(text: str) -> None:
+    assert 1 <= len(RULES.text(text).encode()) <= 65_536
+
+
+@pytest.mark.parametrize("sign", ["\x00", "\x07", "\x1b", "\r", "\x7f", "\x85", "\x9f", "\x0b"])
+def test_control_characters_in_a_text_are_refused(sign: str) -> None:
+    with refused(INVALID, f"U+{ord(sign):04X}"):
+        RULES.text(f"a{sign}b")
+
+
+def test_half_a_surrogate_pair_is_refused() -> None:
+    with refused(INVALID, "surrogate"):
+        RULES.text("a\ud800")
+
+
+@pytest.mark.parametrize("emoji", ["👍", "❤️", "👨‍👩‍👧‍👦", ":+1:", "ok"])
+def test_an_emoji_is_up_to_32_bytes_of_anything_visible(emoji: str) -> None:
+    assert RULES.emoji(emoji) == unicodedata.normalize("NFC", emoji)
+
+
+@pytest.mark.parametrize("emoji", ["", " ", "\u00a0", "x" * 33, "a\nb", "\x07"])
+def test_an_emoji_that_is_blank_or_long_or_no_sign_is_refused(emoji: str) -> None:
+    with refused(INVALID, "emoji"):
+        RULES.emoji(emoji)
+
+
+@pytest.mark.parametrize("rule", [RULES.title, RULES.status_text])
+def test_titles_and_status_texts_are_one_line_of_up_to_256_bytes_and_may_be_empty(rule: object) -> None:
+    assert callable(rule)
+    assert rule("") == ""
+    assert rule("ü" * 128) == "ü" * 128
+    for wrong in ("ü" * 129, "two\nlines", "tab\t"):
+        with refused(INVALID):
+            rule(wrong)
+
+
+def test_a_query_has_words_in_it() -> None:
+    assert RULES.query("hello wor") == "hello wor"
+    for wrong in ("", "   ", "x" * 257):
+        with refused(INVALID, "query"):
+            RULES.query(wrong)
+
+
+def test_a_target_is_a_seq() -> None:
+    assert RULES.target(1) == 1
+    for wrong in (0, SEQ_MAX + 1):
+        with refused(INVALID, "target"):
+            RULES.target(wrong)
+
+
+def test_a_limit_of_0_is_the_default_and_too_large_a_one_is_refused() -> None:
+    assert [RULES.limit(asked, 50, 1000) for asked in (0, 1, 1000)] == [50, 1, 1000]
+    with refused(INVALID, "1000"):
+        RULES.limit(1001, 50, 1000)
+
+
+@given(st.text())
+def test_what_a_rule_returns_it_returns_again(text: str) -> None:
+    for rule in (RULES.room, RULES.text, RULES.emoji, RULES.title):
+        try:
+            once = rule(text)
+        except Failure:
+            continue
+        assert rule(once) == once

@@ -1,0 +1,157 @@
+"""Tokens: what is believed, and everything that is not."""
+
+import base64
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc import jwt
+from joserfc.jwk import OctKey, RSAKey
+
+from domain.stage import START_MS, refused
+from tidings.contract.call import Identity
+from tidings.contract.errors import Code, Failure
+from tidings.domain.limits import DomainLimits
+from tidings.domain.rules import Rules
+from tidings.domain.tokens import Tokens, TokenSettings, issue_token
+
+SECRET = b"0123456789abcdef0123456789abcdef"
+NOW = START_MS // 1000
+RULES = Rules(DomainLimits())
+REFUSED = Code.UNAUTHENTICATED
+
+
+def tokens(**settings: str) -> Tokens:
+    return Tokens(TokenSettings(SECRET, **settings), RULES)
+
+
+def signed(claims: dict[str, Any], secret: bytes = SECRET, **header: Any) -> str:
+    """A token made by hand, with whatever is in it."""
+
+    def part(data: bytes) -> bytes:
+        return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+    body = b".".join(part(json.dumps(each).encode()) for each in ({"alg": "HS256", **header}, claims))
+    return (body + b"." + part(hmac.digest(secret, body, hashlib.sha256))).decode()
+
+
+def claims(**more: Any) -> dict[str, Any]:
+    return {key: value for key, value in {"sub": "alice", "exp": NOW + 60, **more}.items() if value is not None}
+
+
+def test_a_token_that_was_issued_says_who_it_is_and_until_when() -> None:
+    token = issue_token("alice", secret=SECRET, ttl_seconds=60, now_ms=START_MS)
+    assert tokens().identity(token, START_MS) == Identity("alice", expires_at_ms=START_MS + 60_000)
+
+
+def test_a_token_may_make_an_operator() -> None:
+    token = issue_token("root", secret=SECRET, ttl_seconds=60, now_ms=START_MS, operator=True)
+    assert tokens().identity(token, START_MS).operator
+    assert not tokens().identity(signed(claims(operator="true")), START_MS).operator
+    assert not tokens().identity(signed(claims(operator=1)), START_MS).operator
+
+
+@pytest.mark.parametrize(
+    ("given_claims", "words"),
+    [
+        (claims(exp=None), "no exp"),
+        (claims(exp=NOW - 5), "ended"),
+        (claims(exp="tomorrow"), "exp"),
+        (claims(exp=True), "exp"),
+        (claims(exp=float("inf")), "exp"),
+        (claims(exp=-1), "exp"),
+        (claims(nbf=NOW + 6), "begins"),
+        (claims(nbf="now"), "nbf"),
+        (claims(sub=None), "no sub"),
+        (claims(sub=7), "no sub"),
+        (claims(sub=""), "user name"),
+        (claims(sub="a b"), "user name"),
+        (claims(sub="x" * 65), "user name"),
+    ],
+)
+def test_a_token_with_claims_that_do_not_do_is_refused_and_told_why(given_claims: dict[str, Any], words: str) -> None:
+    with refused(REFUSED, words):
+        tokens().identity(signed(given_claims), START_MS)
+
+
+def test_clocks_may_differ_by_a_few_seconds() -> None:
+    for given_claims in (claims(exp=NOW - 4), claims(nbf=NOW + 5)):
+        assert tokens().identity(signed(given_claims), START_MS).user == "alice"
+
+
+def test_an_issuer_and_an_audience_are_checked_where_they_are_set() -> None:
+    strict = tokens(issuer="me", audience="chat")
+    assert strict.identity(signed(claims(iss="me", aud="chat")), START_MS).user == "alice"
+    assert strict.identity(signed(claims(iss="me", aud=["mail", "chat"])), START_MS).user == "alice"
+    for wrong, words in (
+        (claims(aud="chat"), "iss"),
+        (claims(iss="you", aud="chat"), "iss"),
+        (claims(iss="me"), "aud"),
+        (claims(iss="me", aud="chatter"), "aud"),
+        (claims(iss="me", aud=["mail"]), "aud"),
+        (claims(iss="me", aud={"chat": 1}), "aud"),
+    ):
+        with refused(REFUSED, words):
+            strict.identity(signed(wrong), START_MS)
+    token = issue_token("alice", secret=SECRET, ttl_seconds=9, now_ms=START_MS, issuer="me", audience="chat")
+    assert strict.identity(token, START_MS).user == "alice"
+
+
+def test_another_secret_or_a_changed_token_is_refused() -> None:
+    good = signed(claims())
+    head, body, signature = good.split(".")
+    other = signed(claims(sub="root")).split(".")[1]
+    for wrong in (
+        signed(claims(), secret=b"x" * 32),
+        f"{head}.{other}.{signature}",
+        f"{head}.{body}.",
+        f"{head}.{body}",
+        f"{head}.{body}.{signature}.more",
+        good[:-4],
+        "",
+        "not a token",
+        "ä" * 10,
+        "x" * 10_000,
+    ):
+        with refused(REFUSED):
+            tokens().identity(wrong, START_MS)
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS384", "HS512", "RS256", "hs256", "", None, 7])
+def test_no_other_algorithm_is_taken_whatever_the_token_says(algorithm: object) -> None:
+    with refused(REFUSED):
+        tokens().identity(signed(claims(), alg=algorithm), START_MS)
+
+
+def test_tokens_signed_in_other_ways_are_refused() -> None:
+    key = OctKey.import_key(SECRET)
+    for algorithm in ("HS384", "HS512"):
+        with refused(REFUSED):
+            tokens().identity(jwt.encode({"alg": algorithm}, claims(), key, algorithms=[algorithm]), START_MS)
+    with refused(REFUSED):
+        rsa = RSAKey.generate_key(2048)
+        tokens().identity(jwt.encode({"alg": "RS256"}, claims(), rsa), START_MS)
+
+
+@given(st.text() | st.binary().map(lambda data: base64.urlsafe_b64encode(data).decode()))
+def test_no_text_does_anything_but_be_refused(text: str) -> None:
+    for token in (text, f"{text}.{text}.{text}", f"eyJhbGciOiJIUzI1NiJ9.{text}.{text}"):
+        with pytest.raises(Failure):
+            tokens().identity(token, START_MS)
+
+
+def test_a_short_secret_is_refused_before_anything_is_signed_with_it() -> None:
+    for make in (
+        lambda: TokenSettings(b"x" * 31),
+        lambda: issue_token("alice", secret=b"x" * 31, ttl_seconds=60, now_ms=START_MS),
+    ):
+        with pytest.raises(ValueError, match="31 bytes, at least 32"):
+            make()
+
+
+def test_a_secret_does_not_show_when_settings_are_printed() -> None:
+    assert "0123456789" not in repr(TokenSettings(SECRET))
