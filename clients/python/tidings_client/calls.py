@@ -76,22 +76,23 @@ class Calls:
     async def _until_answered(self, route: str, data: bytes) -> bytes:
         attempts = Attempts(self._keeper.settings.jitter)
         while True:
-            try:
-                async with self._slots:
-                    link = await self._keeper.linked()
+            async with self._slots:
+                # What it raises is final: there will be no link.
+                link = await self._keeper.linked()
+                try:
                     return await link.call(route, data)
-            except Lost as lost:
-                # The next connection comes after a pause of its own.
-                if route not in IDEMPOTENT:
-                    text = f"{route} may or may not have been carried out: {lost.text}"
-                    raise unavailable(text) from None
-                pause_seconds = 0.0
-            except Refused:
-                pause_seconds = attempts.next_seconds()
-            except Failure as failure:
-                if not again(failure, CALL_AGAIN):
-                    raise
-                pause_seconds = attempts.next_seconds(retry_seconds(failure) or 0.0)
+                except Lost as lost:
+                    # The next connection comes after a pause of its own.
+                    if route not in IDEMPOTENT:
+                        text = f"{route} may or may not have been carried out: {lost.text}"
+                        raise unavailable(text) from None
+                    pause_seconds = 0.0
+                except Refused:
+                    pause_seconds = attempts.next_seconds()
+                except Failure as failure:
+                    if not again(failure, CALL_AGAIN):
+                        raise
+                    pause_seconds = attempts.next_seconds(retry_seconds(failure) or 0.0)
             await asyncio.sleep(pause_seconds)
 
     def _no_answer(self, route: str, seconds: float | None) -> str:

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from tidings.contract import v1
+from tidings.contract.errors import conflict
 from tidings_client.calls import with_client_id
 from tidings_client.conversation import Conversation
 from tidings_client.errors import CALL_AGAIN, Failure, again, retry_seconds, unavailable
@@ -33,7 +34,7 @@ class Channel(AsyncIterator[v1.ChannelItem]):
     service closed a room for good. Answers to commands are the commands' results. Lost connections heal as they do for
     watches and calls: rooms go on from where they were, commands are sent again and cannot double.
 
-    Read it: items and answers share one stream, so a program that stops iterating soon gets no answers either.
+    Read it: items and answers share one stream. Answers still come to a program that does not iterate, but slower.
     Everything a channel does can also be done with calls and watches, each of them at a pace of its own.
     """
 
@@ -59,7 +60,12 @@ class Channel(AsyncIterator[v1.ChannelItem]):
     # --- rooms ------------------------------------------------------------------------------------------------------
 
     async def open(self, room: str, *, after: "After" = None, lag: "v1.Lag.ValueType" = v1.CATCH_UP) -> None:
-        """Events, presence, typing and receipts of the room come on this channel; `after` as in `Room.watch`."""
+        """Events, presence, typing and receipts of the room come on this channel; `after` as in `Room.watch`.
+
+        Raises CONFLICT for a room that is open here already.
+        """
+        if room in self._talk.rooms:
+            raise conflict(f"{room} is open on this channel already; close it first to begin elsewhere")
         seam = LogSeam(cursor_from(after), lambda position: v1.WatchRequest(room=room, after=position, lag=lag))
         opened = self._talk.enter(room, seam)
         try:

@@ -10,6 +10,11 @@ What is kept, so that a lost connection changes nothing for the caller:
 
 The stream is opened by the first command, because RSocket has no channel without a first item. Commands wait in
 `_waiting` for the service's credit. Like a feed, a conversation has no task, and changes its state before it calls out.
+
+Answers and events share the stream and its credit. If nobody takes the events the credit runs out, and an answer
+could not come any more: a program that opens a long room and sends before it reads would wait for itself. So while a
+command is unanswered and the credit is spent, one more is granted after a moment, and another after twice as long. By
+then the answer is there, and the service sends answers first.
 """
 
 import asyncio
@@ -26,6 +31,8 @@ from tidings_client.watch import LogSeam
 from tidings_client.window import Window
 
 ROUTE: Final = "chat.channel"
+# Until an answer gets a credit of its own: a commit takes a few milliseconds, a person waits for 100.
+PATIENCE_SECONDS: Final = 0.05
 CODES: Final = {int(code): code for code in Code}
 
 
@@ -69,6 +76,8 @@ class Conversation:
         self._stream: Stream | None = None
         self._link: Link | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
+        self._patience_seconds = PATIENCE_SECONDS
         self.rooms: dict[str, OpenRoom] = {}
         self.started = False
         self.over = False
@@ -141,6 +150,7 @@ class Conversation:
         for room in list(self.rooms):
             self.leave(room)
         self._cancel_timer()
+        self._lose_patience()
         self._arrival.set()
         self._keeper.unfollow(self)
         for command in commands.values():
@@ -175,9 +185,11 @@ class Conversation:
         elif self._is_news(item):
             self._held.append((item, len(data)))
             self._arrival.set()
+            self._mind_answers()
             return
         self._window.taken(len(data))
         self._refill()
+        self._mind_answers()
 
     def completed(self) -> None:
         self._broken()
@@ -211,6 +223,7 @@ class Conversation:
             self._begin()
         else:
             self._send_waiting()
+            self._mind_answers()
         return ref
 
     def _number(self, message: v1.ChannelCommand, future: "asyncio.Future[v1.ChannelItem] | None") -> int:
@@ -226,6 +239,7 @@ class Conversation:
         command = self._commands.pop(item.ref, None)
         if command is None:
             return
+        self._patience_seconds = PATIENCE_SECONDS
         if command.future is not None:
             if not command.future.done():
                 command.future.set_result(item)
@@ -280,9 +294,13 @@ class Conversation:
         if self._over_or_under_way() or self._link is None:
             return
         self._line_up()
-        n = self._window.open() if self._waiting else 0
-        if not n:
+        if not self._waiting:
             return
+        n = self._window.open()
+        if not n:
+            if all(command.future is None for command in self._commands.values()):
+                return
+            n = self._window.one_more()
         first = self._commands[self._waiting.popleft()]
         try:
             self._stream = self._link.channel(ROUTE, n, self._codec.encode(first.message), self)
@@ -320,6 +338,22 @@ class Conversation:
             if command is not None:
                 link.send(stream, self._codec.encode(command.message))
 
+    def _mind_answers(self) -> None:
+        if self._commands and not self._window.granted and self._stream is not None and self._patience is None:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(self._patience_seconds, self._grant_an_answer)
+
+    def _grant_an_answer(self) -> None:
+        self._patience = None
+        if self._commands and not self._window.granted and self._stream is not None and self._link is not None:
+            self._patience_seconds *= 2
+            self._link.request(self._stream, self._window.one_more())
+
+    def _lose_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
     def _refill(self) -> None:
         if self._stream is None:
             self._begin()
@@ -330,6 +364,7 @@ class Conversation:
 
     def _broken(self) -> None:
         self._stream = None
+        self._lose_patience()
         self._window.ended()
 
     def _begin_later(self, at_least_seconds: float) -> None:

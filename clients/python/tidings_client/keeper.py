@@ -95,7 +95,7 @@ class Keeper:
         self._refusals = 0
         self._followers: dict[Follower, None] = {}
         self._changed = asyncio.Event()
-        self._readers: set[deque[State]] = set()
+        self._readers: dict[object, deque[State]] = {}
         self._task: asyncio.Task[None] | None = None
 
     # --- for the client ---------------------------------------------------------------------------------------------
@@ -144,7 +144,8 @@ class Keeper:
     async def states(self) -> AsyncIterator[State]:
         """The state now, then every change; ends after REFUSED and CLOSED."""
         seen: deque[State] = deque([self.state], maxlen=STATES_KEPT)
-        self._readers.add(seen)
+        reader = object()
+        self._readers[reader] = seen
         try:
             while True:
                 while seen:
@@ -154,7 +155,7 @@ class Keeper:
                         return
                 await self._changed.wait()
         finally:
-            self._readers.discard(seen)
+            del self._readers[reader]
 
     # --- the task ---------------------------------------------------------------------------------------------------
 
@@ -254,7 +255,7 @@ class Keeper:
 
     def _become(self, state: State) -> None:
         self.state = state
-        for seen in self._readers:
+        for seen in self._readers.values():
             seen.append(state)
         # Whoever waits now is woken; whoever waits from now on waits for the next change.
         self._changed.set()

@@ -29,8 +29,14 @@ class Window:
 
     def open(self) -> int:
         """The first n of a new stream; 0: there is no room yet, open it after something was taken."""
-        self.granted = self._room() if self._room() >= self._refill or not self.held else 0
+        room = self._room()
+        self.granted = room if room >= self._refill or not self.held else 0
         return self.granted
+
+    def one_more(self) -> int:
+        """One beyond the window, for something that must not wait behind what the consumer leaves lying."""
+        self.granted += 1
+        return 1
 
     def arrived(self, size: int) -> None:
         """An item of `size` bytes came."""

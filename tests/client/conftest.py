@@ -1,0 +1,36 @@
+"""What the client's tests share: a small service, and a client of it that reconnects without long pauses."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import pytest_asyncio
+from client.service import Service, serving
+
+import tidings_client
+from tidings_client import Client, Jitter
+
+QUICK = Jitter(base_seconds=0.005, cap_seconds=0.05)
+
+
+@pytest_asyncio.fixture
+async def service() -> AsyncIterator[Service]:
+    """A small service on free ports."""
+    async with serving() as running:
+        yield running
+
+
+@pytest.fixture(params=["tcp", "ws"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    """Both wires."""
+    wire: str = request.param
+    return wire
+
+
+@pytest.fixture
+def client(service: Service, scheme: str) -> Callable[..., Client]:
+    """A client of the service, over each wire; takes the options of `connect`."""
+
+    def make(**options: object) -> Client:
+        return tidings_client.connect(service.url(scheme), **{"jitter": QUICK, **options})  # type: ignore[arg-type]
+
+    return make
