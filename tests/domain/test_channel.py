@@ -287,6 +287,28 @@ async def test_a_client_that_takes_no_answers_is_asked_for_no_commands() -> None
 
 
 @pytest.mark.asyncio
+async def test_what_a_client_was_asked_for_is_never_too_much_whatever_rooms_it_loses() -> None:
+    house = House(channel_commands_max=3)
+    alice, bob = await people_in(house, "a", "b", "c")
+    channel = bob.channel(credit=3)
+    for room in "abc":
+        channel.say(open=opening(room))
+    await settled()
+    asked_for = channel.conversation.room()
+    assert asked_for == 3
+    for room in "abc":
+        await alice.quit(room, "bob")
+    await settled()
+    assert channel.conversation.room() == asked_for
+    for number in range(asked_for):
+        channel.say(typing=v1.TypingRequest(room=f"{number}"))
+    channel.reader.take(10)
+    await settled()
+    assert not channel.reader.ended
+    assert sorted(item.room for item in channel.reader.items if item.HasField("closed")) == ["a", "b", "c"]
+
+
+@pytest.mark.asyncio
 async def test_a_channel_whose_client_said_all_completes_when_all_is_answered_and_nothing_is_open() -> None:
     house = House()
     alice, bob = await people_in(house, "den")

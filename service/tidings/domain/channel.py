@@ -9,7 +9,9 @@ subscription of the room's log and a reader of its gathering, whose sinks share 
     a lane that was refused waits in line, and when there is demand again the line is woken in its order.
 
 The lanes hold cursors and no items, as everywhere. What is held for a slow reader are the answers, and `room()` counts
-them: a client that takes no answers is soon asked for no commands.
+them: a client that takes no answers is soon asked for no commands. (Notices that a room was lost are held as well, one
+at most for each command that opened one. `room()` must not count them: it may only shrink when a command comes, since
+what was asked for may be on its way.)
 """
 
 import secrets
@@ -122,6 +124,7 @@ class Channel:
         self._running = 0  # commands begun and not answered
         self._beginning = False  # a task takes commands from the line
         self._answers: deque[Prepared[v1.ChannelItem]] = deque()
+        self._notices: deque[Prepared[v1.ChannelItem]] = deque()
         self._rooms: dict[str, tuple[Lane, Lane]] = {}
         self._refused: dict[Lane, None] = {}
         self._completed = False
@@ -166,6 +169,7 @@ class Channel:
         self._sink = NOBODY
         self._commands.clear()
         self._answers.clear()
+        self._notices.clear()
         self._refused.clear()
         rooms, self._rooms = self._rooms, {}
         for lanes in rooms.values():
@@ -176,7 +180,7 @@ class Channel:
 
     def share(self, lane: Lane) -> int:
         """How many items this lane may deliver now."""
-        demand = 0 if self._answers else self._sink.demand()
+        demand = 0 if self._answers or self._notices else self._sink.demand()
         if demand <= 0:
             self._refused[lane] = None
             return 0
@@ -190,7 +194,7 @@ class Channel:
         """A lane ended, and with it the room."""
         if lane in self._rooms.get(lane.room, ()):
             self._close_room(lane.room)
-            self._put(v1.ChannelItem(room=lane.room, closed=self._error(error)))
+            self._put(self._notices, v1.ChannelItem(room=lane.room, closed=self._error(error)))
 
     # commands
 
@@ -280,13 +284,13 @@ class Channel:
     def _answered(self, ref: int, answer: Message | Exception) -> None:
         self._running -= 1
         if isinstance(answer, Exception):
-            self._put(v1.ChannelItem(ref=ref, error=self._error(answer)))
+            self._put(self._answers, v1.ChannelItem(ref=ref, error=self._error(answer)))
         elif isinstance(answer, v1.Done):
-            self._put(v1.ChannelItem(ref=ref, done=answer))
+            self._put(self._answers, v1.ChannelItem(ref=ref, done=answer))
         else:
             item = v1.ChannelItem(ref=ref)
             getattr(item, ANSWER_FIELDS[type(answer)]).CopyFrom(answer)
-            self._put(item)
+            self._put(self._answers, item)
 
     def _error(self, error: Exception) -> v1.Error:
         failure = failure_of(error)
@@ -296,20 +300,23 @@ class Channel:
             failure = internal(f"something broke in the service; tell its operator the number {number}")
         return v1.Error(code=v1.Code.ValueType(failure.code), text=failure.text, retry_after_ms=failure.retry_after_ms)
 
-    def _put(self, item: v1.ChannelItem) -> None:
+    def _put(self, line: deque[Prepared[v1.ChannelItem]], item: v1.ChannelItem) -> None:
         if not self._closed:
-            self._answers.append(Prepared.of(item))
+            line.append(Prepared.of(item))
             self.wake()
 
     def _flush(self) -> None:
-        """Answers, then whoever waits, as far as demand goes."""
+        """Notices and answers, then whoever waits, as far as demand goes."""
         self._scheduled = False
         demand = self._sink.demand()
-        if self._answers and demand > 0:
-            answers = [self._answers.popleft() for _ in range(min(demand, len(self._answers)))]
-            demand -= len(answers)
-            self._sink.deliver(Batch(answers, 0, 0))
-        if self._answers or self._closed:
+        said: list[Prepared[v1.ChannelItem]] = []
+        for line in (self._notices, self._answers):
+            while line and len(said) < demand:
+                said.append(line.popleft())
+        if said:
+            demand -= len(said)
+            self._sink.deliver(Batch(said, 0, 0))
+        if self._notices or self._answers or self._closed:
             return
         if self._completed and not (self._rooms or self._commands or self._running):
             sink = self._sink

@@ -6,6 +6,7 @@ a few bytes in front: nothing is parsed and nothing is encoded twice, however ma
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from google.protobuf.message import Message
@@ -17,10 +18,15 @@ LIVE: Final = v1.WatchItem.LIVE_FIELD_NUMBER
 assert v1.PresenceItem.LIVE_FIELD_NUMBER == v1.RoomsItem.LIVE_FIELD_NUMBER == LIVE
 
 
+_ONE_BYTE: Final = tuple(bytes((number,)) for number in range(0x80))
+
+
 def varint(number: int) -> bytes:
     """A number as Protobuf writes it: seven bits a byte, lowest first."""
     if number < 0x80:
-        return bytes((number,))
+        return _ONE_BYTE[number]
+    if number < 0x4000:
+        return bytes((number & 0x7F | 0x80, number >> 7))
     out = bytearray()
     while number >= 0x80:
         out.append(number & 0x7F | 0x80)
@@ -36,9 +42,15 @@ def field(number: int, content: bytes) -> bytes:
 
 def cursor(epoch: str, seq: int) -> bytes:
     """Field 1 of every item of a watch: a `Cursor`."""
-    name = epoch.encode()
+    name = _epoch(epoch)
     position = b"\x10" + varint(seq) if seq else b""
-    return field(1, (field(1, name) if name else b"") + position)
+    return b"".join((b"\x0a", varint(len(name) + len(position)), name, position))
+
+
+@lru_cache(maxsize=4096)
+def _epoch(epoch: str) -> bytes:
+    """The first field of a cursor; the same for all positions of a log."""
+    return field(1, epoch.encode()) if epoch else b""
 
 
 def event_item(epoch: str, seq: int, event: bytes) -> Prepared[v1.WatchItem]:
