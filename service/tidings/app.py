@@ -1,0 +1,258 @@
+"""The only file that knows every concrete class: store, product, table, transports, and the order they start and stop in.
+
+Starting: the store first (it takes the lock), then the product on it, the table of methods, and last the ports, so
+that whoever can connect is served. Stopping is the same backwards: no new connections, those that live are drained,
+what is to be remembered is written down, the store is closed.
+"""
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from reactivex.scheduler.eventloop import AsyncIOScheduler
+
+from tidings import __version__
+from tidings.config import Settings
+from tidings.contract import table, v1
+from tidings.contract.errors import Failure
+from tidings.domain import product
+from tidings.domain.ports import Store
+from tidings.domain.tokens import TokenSettings
+from tidings.metrics import Metrics
+from tidings.stores.errors import StoreError
+from tidings.stores.sqlite import SqliteStore
+from tidings.transports.listener import Listener, ListenError
+
+log = structlog.get_logger()
+
+TICK_SECONDS = 1.0
+OPEN_ROOM = "general"  # there in development, so that the first message needs no preparation
+
+
+class StartError(Exception):
+    """The service cannot start; one line that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a started service can be reached."""
+
+    http_url: str
+    ws_url: str
+    tcp_url: str
+    data: Path
+    dev: bool
+
+
+class SystemClock:
+    """The machine's time."""
+
+    def now_ms(self) -> int:
+        """Unix milliseconds UTC."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic()
+
+
+class App:
+    """One service: built, started, drained, closed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.state = "starting"
+        self.failed: asyncio.Future[str]
+        self._stack = contextlib.AsyncExitStack()
+
+    async def start(self) -> Listening:
+        """Serve. StartError when something is in the way; nothing is left behind then."""
+        self.failed = asyncio.get_running_loop().create_future()
+        try:
+            await self._start()
+        except (StoreError, ListenError, ValueError) as error:
+            await self._stack.aclose()
+            raise StartError(str(error)) from error
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        self.state = "ok"
+        return self.listening
+
+    async def _start(self) -> None:
+        settings = self.settings
+        loop = asyncio.get_running_loop()
+        clock = SystemClock()
+        self.store: Store = await SqliteStore.open(Path(settings.data))
+        self._closes(self.store.close)
+        self.store.on_failure(self._store_failed)
+        self.product = product.build(
+            self.store,
+            clock=clock,
+            schedule=loop.call_soon,
+            scheduler=AsyncIOScheduler(loop),
+            report=report,
+            settings=product_settings(settings),
+        )
+        self._closes(self.product.close)
+        if settings.dev:
+            await self._open_room(clock)
+        self.listener = Listener(
+            table.build(self.product.services),
+            self.product.gate,
+            settings.listener,
+            self.metrics,
+            health=self.health,
+        )
+        self._closes(self.listener.close)
+        await self.listener.start()
+        ticking = loop.create_task(self._tick())
+        self._closes(lambda: cancelled(ticking))
+        self._add_probes()
+
+    def _closes(self, close: Callable[[], Awaitable[None]]) -> None:
+        self._stack.push_async_callback(close)
+
+    async def drain(self) -> None:
+        """Take nobody in, let those who are there finish, as long as the settings allow."""
+        self.state = "draining"
+        await self.listener.drain(self.settings.drain_seconds)
+
+    async def close(self) -> None:
+        """Stop everything, in the order of the theory above. Idempotent."""
+        self.state = "draining"
+        await self._stack.aclose()
+
+    def health(self) -> str:
+        """`ok` while it serves."""
+        return self.state
+
+    @property
+    def http_port(self) -> int:
+        """The port of HTTP and RSocket over WebSocket."""
+        return self.listener.http_port
+
+    @property
+    def tcp_port(self) -> int:
+        """The port of RSocket over TCP."""
+        return self.listener.tcp_port
+
+    @property
+    def listening(self) -> Listening:
+        """The addresses, as a client would write them."""
+        addresses = self.listener.addresses()
+        return Listening(addresses.http, addresses.ws, addresses.tcp, Path(self.settings.data), self.settings.dev)
+
+    async def _open_room(self, clock: SystemClock) -> None:
+        with contextlib.suppress(Failure):  # it is there from an earlier start
+            await self.store.create_room(
+                OPEN_ROOM, kind=v1.OPEN, title="General", creator="", members=(), at_ms=clock.now_ms()
+            )
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + TICK_SECONDS
+            await asyncio.sleep(TICK_SECONDS)
+            self.metrics.observe_loop_lag(max(0.0, loop.time() - due))
+            self.product.tick(time.monotonic())
+
+    def _store_failed(self, error: Exception) -> None:
+        self.state = "failed"
+        log.error("the store can no longer write; reading goes on", error=str(error))
+        if not self.failed.done():
+            self.failed.set_result(str(error))
+
+    def _add_probes(self) -> None:
+        hub = self.product.hub
+        probe = self.metrics.probe
+        probe("tidings_subscriptions", "Readers of rooms now.", lambda: hub.stats.subscriptions)
+        probe("tidings_feeds", "Rooms with a living tail now.", lambda: hub.stats.feeds)
+        probe("tidings_lag_events", "Events the slowest reader is behind.", lambda: hub.stats.lag_events_max)
+        for name, help in (
+            ("events_notified", "Events that were published to readers of this process."),
+            ("deliveries", "Items delivered to readers."),
+            ("reads", "Pages read from the log for readers who are behind."),
+            ("reads_shared", "Such pages that a reader got from another one's read."),
+            ("stalls_ended", "Readers ended because they took nothing for too long."),
+            ("gaps_sent", "Gaps told to readers who wanted the latest only."),
+        ):
+            probe(f"tidings_{name}", help, lambda name=name: getattr(hub.stats, name), grows=True)  # type: ignore[misc]
+
+
+def product_settings(settings: Settings) -> product.Settings:
+    """What the domain needs of the settings."""
+    auth = settings.auth
+    tokens = TokenSettings(auth.secret.encode(), auth.issuer, auth.audience) if auth.secret else None
+    return product.Settings(
+        dev=settings.dev,
+        tokens=tokens,
+        limits=settings.domain,
+        hub=settings.hub,
+        board=settings.board,
+        version=__version__,
+        shown_limits={
+            "frame_bytes_max": settings.rsocket.frame_bytes_max,
+            "streams_max": settings.rsocket.streams_max,
+        },
+    )
+
+
+def report(error: BaseException, where: str) -> None:
+    """Somebody shall look at a fault of the service."""
+    log.error("something went wrong that nobody waits for", where=where, id=uuid.uuid4().hex[:8], exc_info=error)
+
+
+async def cancelled(task: asyncio.Task[None]) -> None:
+    """End a task and wait for its end."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def run(settings: Settings, announce: Callable[[Listening], None]) -> int:
+    """Serve until SIGINT or SIGTERM, or until the store cannot write any more; the exit code.
+
+    The first signal drains, the second one ends at once.
+    """
+    loop = asyncio.get_running_loop()
+    stopping: asyncio.Queue[int] = asyncio.Queue()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.put_nowait, int(number))
+    app = App(settings)
+    announce(await app.start())
+    signalled = loop.create_task(stopping.get())
+    await asyncio.wait({signalled, app.failed}, return_when=asyncio.FIRST_COMPLETED)
+    again = loop.create_task(stopping.get())
+    draining = loop.create_task(app.drain())
+    await asyncio.wait({again, draining}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (signalled, again, draining):
+        task.cancel()
+    await app.close()
+    return 1 if app.failed.done() else 0
+
+
+def configure_log(level: str) -> None:
+    """Lines on standard error, as told by the setting `log`."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def serve(settings: Settings, announce: Callable[[Listening], None]) -> int:
+    """`run` in an event loop of its own. Raises StartError."""
+    configure_log(settings.log)
+    if settings.loop == "uvloop":
+        import uvloop
+
+        return uvloop.run(run(settings, announce))
+    return asyncio.run(run(settings, announce))

@@ -1,0 +1,136 @@
+"""A real service for tests: in this process, or as a process that can be killed.
+
+Both listen on free ports of loopback and keep their data where the test says.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from tidings.app import App
+from tidings.config import load
+
+TIDINGS = Path(sys.executable).with_name("tidings")
+START_SECONDS = 30
+STOP_SECONDS = 30
+ADDRESS = re.compile(r"\b(ws|tcp|http)://[\d.]+:(\d+)\S*")
+
+
+class RunningService:
+    """A service in this process."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.ws_url = f"ws://127.0.0.1:{app.http_port}/rsocket"
+        self.tcp_url = f"tcp://127.0.0.1:{app.tcp_port}"
+        self.http_url = f"http://127.0.0.1:{app.http_port}"
+
+
+@contextlib.asynccontextmanager
+async def running_service(data: Path, *, dev: bool = True, **overrides: object) -> AsyncIterator[RunningService]:
+    """Serve on free ports while the block runs; `overrides` are settings by dotted name with `__` for the dot."""
+    named = {name.replace("__", "."): value for name, value in overrides.items()}
+    settings = load(None, {}, {"dev": dev, "data": str(data), "http.port": 0, "tcp.port": 0, **named})
+    app = App(settings)
+    await app.start()
+    try:
+        yield RunningService(app)
+    finally:
+        await app.close()
+
+
+class ServiceProcess:
+    """`tidings serve` as a process of its own, startable again on the same ports and data."""
+
+    def __init__(
+        self, data: Path, *arguments: str, dev: bool = True, environment: dict[str, str] | None = None
+    ) -> None:
+        self.data = data
+        self.arguments = [*(["--dev"] if dev else []), *arguments]
+        self.environment = {**os.environ, **(environment or {})}
+        self.ports = {"http": 0, "tcp": 0}
+        self.process: asyncio.subprocess.Process | None = None
+        self.printed = ""
+
+    @property
+    def ws_url(self) -> str:
+        """Where RSocket over WebSocket is."""
+        return f"ws://127.0.0.1:{self.ports['http']}/rsocket"
+
+    @property
+    def tcp_url(self) -> str:
+        """Where RSocket over TCP is."""
+        return f"tcp://127.0.0.1:{self.ports['tcp']}"
+
+    @property
+    def http_url(self) -> str:
+        """Where HTTP is."""
+        return f"http://127.0.0.1:{self.ports['http']}"
+
+    async def start(self) -> None:
+        """Start it and wait until it says where it listens."""
+        self.process = await asyncio.create_subprocess_exec(
+            str(TIDINGS),
+            "serve",
+            *("--port", str(self.ports["http"]), "--tcp-port", str(self.ports["tcp"]), "--data", str(self.data)),
+            *self.arguments,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=self.environment,
+        )
+        async with asyncio.timeout(START_SECONDS):
+            await self._read_addresses()
+        self._drain = asyncio.create_task(self._keep_reading())
+
+    async def _read_addresses(self) -> None:
+        assert self.process is not None and self.process.stdout is not None
+        self.printed = ""
+        found: dict[str, int] = {}
+        while not {"ws", "tcp", "http"} <= found.keys():
+            line = (await self.process.stdout.readline()).decode()
+            if not line:
+                raise RuntimeError(f"the service ended before it listened:\n{self.printed}")
+            self.printed += line
+            found |= {scheme: int(port) for scheme, port in ADDRESS.findall(line)}
+        self.ports = {"http": found["http"], "tcp": found["tcp"]}
+
+    async def _keep_reading(self) -> None:
+        # A full pipe would stop the service.
+        assert self.process is not None and self.process.stdout is not None
+        while line := await self.process.stdout.readline():
+            self.printed += line.decode(errors="replace")
+
+    async def kill(self) -> None:
+        """SIGKILL: nothing is flushed, nothing is said."""
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        return await self._end(signal.SIGTERM)
+
+    async def _end(self, how: signal.Signals) -> int:
+        if self.process is None:
+            return 0
+        process, self.process = self.process, None
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(how)
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                code = await process.wait()
+                await self._drain
+        except TimeoutError:
+            process.kill()
+            raise RuntimeError(f"the service did not end within {STOP_SECONDS} s:\n{self.printed}") from None
+        return code
+
+    async def __aenter__(self) -> "ServiceProcess":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._end(signal.SIGTERM)
