@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
-from client.service import Service, serving
 
 import tidings_client
+from client.service import Service, serving
 from tidings_client import Client, Jitter
 
 QUICK = Jitter(base_seconds=0.005, cap_seconds=0.05)

@@ -18,7 +18,17 @@ import picows
 from tidings.contract import v1
 from tidings.contract.codecs import Codec, codec_for
 from tidings.contract.errors import Failure
-from tidings.rsocket import Connection, ErrorCode, FrameSplitter, Interaction, Setup, Stream, facts, metadata, tcp_envelope
+from tidings.rsocket import (
+    Connection,
+    ErrorCode,
+    FrameSplitter,
+    Interaction,
+    Setup,
+    Stream,
+    facts,
+    metadata,
+    tcp_envelope,
+)
 
 EPOCH = "e1"
 
@@ -60,7 +70,14 @@ class Watching:
     """One watch of a room: a position and a stream. `wrap` makes what is sent of an item."""
 
     def __init__(
-        self, session: "Session", stream: Stream, room: Room, position: int, wrap: Callable[[v1.WatchItem], Any], *, ends: bool
+        self,
+        session: "Session",
+        stream: Stream,
+        room: Room,
+        position: int,
+        wrap: Callable[[v1.WatchItem], Any],
+        *,
+        ends: bool,
     ) -> None:
         self.session = session
         self.stream = stream
@@ -183,7 +200,13 @@ class Service:
 class Session:
     """One connection."""
 
-    def __init__(self, service: Service, write: Callable[[bytes], None], close: Callable[[], None], abort: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        write: Callable[[bytes], None],
+        close: Callable[[], None],
+        abort: Callable[[], None],
+    ) -> None:
         self.service = service
         self.codec: Codec
         self.watching: dict[int, Watching] = {}

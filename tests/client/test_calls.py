@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from client.service import Service, Session
 
+from client.service import Service, Session
 from tidings.contract import v1
 from tidings.contract.errors import conflict, resource_exhausted, unavailable
 from tidings.rsocket import ErrorCode, Stream

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from client.service import Service, Session
 
+from client.service import Service, Session
 from tidings.contract import v1
 from tidings.rsocket import Stream
 from tidings_client import Channel, Client, Code, Failure, State
@@ -180,9 +180,7 @@ async def test_an_answer_comes_even_if_nobody_reads_a_long_room(service: Service
         assert await take(channel, 500) == [("a", seq) for seq in range(1, 501)]
 
 
-async def test_an_answer_comes_over_a_new_connection_too_if_nobody_reads(
-    service: Service, client: MakeClient
-) -> None:
+async def test_an_answer_comes_over_a_new_connection_too_if_nobody_reads(service: Service, client: MakeClient) -> None:
     service.post(500, "a")
     async with client() as me, me.channel() as channel:
         await channel.open("a", after=0)

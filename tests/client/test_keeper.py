@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from client.conftest import QUICK
-from client.service import Service, Session, serving
 
 import tidings_client
+from client.conftest import QUICK
+from client.service import Service, Session, serving
 from tidings.contract import v1
 from tidings.rsocket import ErrorCode, Stream, metadata
 from tidings_client import Client, Code, Failure, State
@@ -143,9 +143,7 @@ async def test_a_wrong_token_is_refused_once_and_not_tried_again(service: Servic
     assert len(service.setups) == 1
 
 
-async def test_a_refusal_in_the_middle_of_life_ends_everything_that_waits(
-    service: Service, client: MakeClient
-) -> None:
+async def test_a_refusal_in_the_middle_of_life_ends_everything_that_waits(service: Service, client: MakeClient) -> None:
     service.answers["chat.send"] = lambda session, stream, request: True
     async with client(token="t") as me:
         sending = asyncio.create_task(me.rooms["general"].send("hi"))

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from client.service import Service, Session
 
+from client.service import Service, Session
 from tidings.contract import v1
 from tidings.rsocket import Stream
 from tidings_client import Client, Failure

@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from client.conftest import QUICK
-from client.service import Room, texts
 from reactivestreams.publisher import DefaultPublisher
 from reactivestreams.subscriber import DefaultSubscriber, Subscriber
 from reactivestreams.subscription import DefaultSubscription, Subscription
@@ -25,6 +23,8 @@ from rsocket.transports.aiohttp_websocket import websocket_handler_factory
 from rsocket.transports.tcp import TransportTCP
 
 import tidings_client
+from client.conftest import QUICK
+from client.service import Room, texts
 from tidings.contract import v1
 from tidings.rsocket import Setup, metadata
 from tidings_client.address import read_address

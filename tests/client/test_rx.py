@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from client.service import Service
 from reactivex import operators as ops
 
+from client.service import Service
 from tidings.contract.errors import not_found
 from tidings_client import Client, Failure
 

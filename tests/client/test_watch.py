@@ -5,8 +5,8 @@ import gc
 from collections.abc import Callable
 
 import pytest
-from client.service import Service, Session, texts
 
+from client.service import Service, Session, texts
 from tidings.contract import v1
 from tidings.contract.errors import cursor_lost, internal, not_found, resource_exhausted, too_slow, unavailable
 from tidings.rsocket import ErrorCode, Stream
