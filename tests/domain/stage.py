@@ -17,6 +17,7 @@ from tidings.contract.errors import Code, Failure
 from tidings.domain import product
 from tidings.domain.limits import DomainLimits
 from tidings.domain.ports import Store
+from tidings.domain.tokens import TokenSettings
 from tidings.hub import Batch, BoardLimits, HubLimits, Source
 from tidings.stores.memory import MemoryStore
 
@@ -232,7 +233,7 @@ class House:
         self.store: Store = store or MemoryStore()
         self.reports: list[tuple[BaseException, str]] = []
         self.limits = DomainLimits(**limits)
-        tokens = product.TokenSettings(b"s" * 32)
+        tokens = TokenSettings(b"s" * 32)
         self.product = product.build(
             self.store,
             clock=self.clock,

@@ -78,16 +78,16 @@ async def test_an_error_about_a_command_does_not_end_the_stream() -> None:
     house = House()
     alice, _ = await people_in(house, "den")
     channel = alice.channel()
-    wrong = [
-        (Code.NOT_FOUND, {"open": opening("nowhere")}),
-        (Code.INVALID_ARGUMENT, {"open": opening("a b")}),
-        (Code.INVALID_ARGUMENT, {"open": opening(lag=7)}),
-        (Code.INVALID_ARGUMENT, {"send": message("")}),
-        (Code.NOT_FOUND, {"send": message("x", "nowhere")}),
-        (Code.NOT_FOUND, {"delete": v1.DeleteRequest(room="den", client_id="d", target=9)}),
-        (Code.PERMISSION_DENIED, {"mark": v1.MarkRequest(room="square", read=1)}),
-        (Code.INVALID_ARGUMENT, {"presence": v1.SetPresenceRequest()}),
-        (Code.INVALID_ARGUMENT, {}),
+    wrong: list[tuple[int, dict[str, Any]]] = [
+        (v1.NOT_FOUND, {"open": opening("nowhere")}),
+        (v1.INVALID_ARGUMENT, {"open": opening("a b")}),
+        (v1.INVALID_ARGUMENT, {"open": opening(lag=7)}),
+        (v1.INVALID_ARGUMENT, {"send": message("")}),
+        (v1.NOT_FOUND, {"send": message("x", "nowhere")}),
+        (v1.NOT_FOUND, {"delete": v1.DeleteRequest(room="den", client_id="d", target=9)}),
+        (v1.PERMISSION_DENIED, {"mark": v1.MarkRequest(room="square", read=1)}),
+        (v1.INVALID_ARGUMENT, {"presence": v1.SetPresenceRequest()}),
+        (v1.INVALID_ARGUMENT, {}),
     ]
     await house.connect("carol").create("square", v1.OPEN)
     refs = [(channel.say(**command), code) for code, command in wrong]
@@ -134,7 +134,7 @@ async def test_a_room_is_open_once_and_closing_it_ends_what_comes_of_it() -> Non
     channel.say(open=opening())
     twice = channel.say(open=opening())
     await settled()
-    assert channel.answer(twice).error.code == Code.CONFLICT
+    assert channel.answer(twice).error.code == v1.CONFLICT
     channel.say(close=v1.CloseRoom(room="den"))
     unopened = channel.say(close=v1.CloseRoom(room="attic"))
     await settled()
@@ -158,7 +158,7 @@ async def test_a_channel_has_so_many_rooms_and_no_more() -> None:
     channel = alice.channel()
     refs = [channel.say(open=opening(room)) for room in "abc"]
     await settled()
-    assert channel.answer(refs[2]).error.code == Code.RESOURCE_EXHAUSTED
+    assert channel.answer(refs[2]).error.code == v1.RESOURCE_EXHAUSTED
     channel.say(close=v1.CloseRoom(room="a"))
     again = channel.say(open=opening("c"))
     await settled()
@@ -178,7 +178,7 @@ async def test_a_lost_room_is_closed_with_the_reason_and_the_channel_goes_on() -
     await alice.send("hello", room="attic")
     await settled()
     (closed,) = [item for item in channel.reader.items if item.HasField("closed")]
-    assert (closed.ref, closed.room, closed.closed.code) == (0, "den", Code.PERMISSION_DENIED)
+    assert (closed.ref, closed.room, closed.closed.code) == (0, "den", v1.PERMISSION_DENIED)
     assert not any(item.event.posted.text == "after" for item in channel.events("den"))
     assert channel.events("attic")[-1].event.posted.text == "hello"
 
@@ -191,7 +191,7 @@ async def test_a_cursor_that_is_lost_closes_its_room_only() -> None:
     channel.say(open=opening(after=v1.Cursor(epoch="another", seq=1)))
     await settled()
     (closed,) = [item for item in channel.reader.items if item.HasField("closed")]
-    assert closed.closed.code == Code.CURSOR_LOST
+    assert closed.closed.code == v1.CURSOR_LOST
     ref = channel.say(open=opening())
     await settled()
     assert channel.answer(ref).HasField("done")
@@ -381,7 +381,7 @@ async def test_a_fault_is_an_error_with_a_number_and_a_report_with_the_same() ->
     await settled()
     error = channel.answer(ref).error
     ((reported, where),) = house.reports
-    assert error.code == Code.INTERNAL
+    assert error.code == v1.INTERNAL
     assert "secret" not in error.text
     assert str(reported) == "secret detail"
     assert error.text.split()[-1] in where
@@ -397,7 +397,7 @@ async def test_too_much_sent_is_an_error_that_says_when_to_try_again() -> None:
     await settled()
     assert channel.answer(refs[0]).HasField("sent")
     error = channel.answer(refs[1]).error
-    assert (error.code, error.retry_after_ms) == (Code.RESOURCE_EXHAUSTED, 1000)
+    assert (error.code, error.retry_after_ms) == (v1.RESOURCE_EXHAUSTED, 1000)
 
 
 @pytest.mark.asyncio

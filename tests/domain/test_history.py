@@ -8,9 +8,9 @@ from tidings.contract.errors import Code
 from tidings.stores.memory import MemoryStore
 
 
-async def house_with_events(events: int, **limits: int) -> House:
+async def house_with_events(events: int) -> House:
     """A room `den` of alice's with so many events, of which all but two are messages."""
-    house = House(**limits)
+    house = House()
     (alice,) = house.people("alice")
     await alice.create()
     for number in range(events - 2):

@@ -14,7 +14,8 @@ DENIED = Code.PERMISSION_DENIED
 async def role(who: Person, user: str, room: str = "den") -> int:
     """The role of `user`, 0 for none."""
     reply = await who.call("rooms.members", v1.MembersRequest(room=room))
-    return {member.user: member.role for member in reply.members}.get(user, 0)
+    roles: dict[str, int] = {member.user: member.role for member in reply.members}
+    return roles.get(user, 0)
 
 
 @pytest.mark.asyncio

@@ -32,9 +32,22 @@ async def test_every_limit_that_is_shown_has_its_unit_in_its_name() -> None:
     house = House(dev=False)
     limits = (await house.connect("alice").call("session.info", v1.InfoRequest())).limits
     assert limits["sends_per_second_max"] == 20
-    units = ("_bytes_", "_chars_", "_events_", "_items_", "_results_", "_members_", "_users_", "_rooms_", "_ms")
-    units += ("_connections_", "_commands_", "_per_second_", "_burst_")
-    assert not [name for name in limits if not any(unit in f"{name}_" for unit in units)]
+    units = [
+        "bytes",
+        "chars",
+        "events",
+        "items",
+        "results",
+        "members",
+        "users",
+        "rooms",
+        "ms",
+        "connections",
+        "commands",
+        "per_second",
+        "burst",
+    ]
+    assert not [name for name in limits if not any(f"_{unit}_" in f"{name}_" for unit in units)]
 
 
 @pytest.mark.asyncio

@@ -1,0 +1,36 @@
+"""Names that the service makes."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidings.domain.limits import DomainLimits
+from tidings.domain.names import direct_name, new_name
+from tidings.domain.rules import Rules
+
+RULES = Rules(DomainLimits())
+USERS = st.text("ab:.", min_size=1, max_size=64) | st.text("群é", min_size=1, max_size=21)
+
+
+@given(USERS, USERS)
+def test_a_direct_rooms_name_is_the_same_from_either_side_and_a_name(one: str, other: str) -> None:
+    name = direct_name(one, other, 64)
+    assert name == direct_name(other, one, 64)
+    assert RULES.room(name) == name
+
+
+@given(USERS, USERS, USERS, USERS)
+def test_other_people_have_another_room(a: str, b: str, c: str, d: str) -> None:
+    if {a, b} != {c, d}:
+        assert direct_name(a, b, 64) != direct_name(c, d, 64)
+
+
+def test_short_names_can_be_read_in_the_rooms_name_and_those_with_a_colon_are_not_mistaken() -> None:
+    assert direct_name("bob", "alice", 64) == "direct:alice:bob"
+    assert direct_name("a:b", "c", 64) != direct_name("a", "b:c", 64)
+    assert direct_name("x" * 64, "y" * 64, 64).count(":") == 1
+
+
+def test_a_new_name_is_new_and_a_name() -> None:
+    names = {new_name() for _ in range(100)}
+    assert len(names) == 100
+    assert {RULES.room(name) for name in names} == names
