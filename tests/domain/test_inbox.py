@@ -11,6 +11,7 @@ from domain.stage import UNBOUNDED, House, Person, Reader, settled
 from tidings.contract import v1
 from tidings.contract.errors import Code
 from tidings.hub import BoardLimits
+from tidings.stores.memory import MemoryStore
 
 BEAT_SECONDS = 0.25
 
@@ -143,6 +144,25 @@ async def test_a_cursor_of_mine_brings_only_what_changed_since() -> None:
     for lost in (v1.Cursor(epoch="another", seq=cursor.seq), v1.Cursor(epoch=cursor.epoch, seq=10**9)):
         everything = await inbox(bob, after=lost)
         assert sorted(told(everything.items)) == sorted(["a", "b", "d", "e", "live"])
+
+
+@pytest.mark.asyncio
+async def test_what_one_user_read_costs_nobody_else_their_cursor() -> None:
+    store = MemoryStore()
+    await store.create_room("quiet", kind=v1.GROUP, title="", creator="alice", members=["bob"], at_ms=1)
+    await store.create_room("busy", kind=v1.GROUP, title="", creator="alice", members=["bob"], at_ms=1)
+    house = House(store)
+    alice, bob = house.people("alice", "bob")
+    await alice.send(room="busy")
+    first = await inbox(bob)
+    cursor = first.items[-1].cursor
+    first.close()
+    hers = await inbox(alice)
+    await alice.mark("quiet", read=2)
+    await house.pass_time(BEAT_SECONDS)
+    hers.close()
+    again = await inbox(bob, after=cursor)
+    assert told(again.items) == ["quiet", "live"]
 
 
 @pytest.mark.asyncio

@@ -441,6 +441,30 @@ async def test_what_happens_while_a_room_is_loaded_is_not_missed() -> None:
 
 
 @pytest.mark.asyncio
+async def test_positions_heard_while_a_room_is_loaded_never_take_it_back() -> None:
+    house = House()
+    alice, bob = house.people("alice", "bob")
+    await alice.create("den", v1.GROUP, "bob")
+    for _ in range(7):
+        await alice.send()
+    members = house.store.members
+
+    async def slowly(*asked: Any, **page: Any) -> Any:
+        house.store.members = members  # type: ignore[method-assign]
+        await bob.mark(read=4)
+        # From elsewhere, so that only the store knows.
+        await house.store.mark("den", "bob", delivered=9, read=8)
+        return await members(*asked, **page)
+
+    house.store.members = slowly  # type: ignore[method-assign]
+    reader = await watch(alice, room="den")
+    assert [word for word in said(reader.items) if len(word) == 3] == [("bob", 9, 8)]
+    await bob.mark(read=9)
+    await settled()
+    assert said(reader.items)[-1] == ("bob", 9, 9)
+
+
+@pytest.mark.asyncio
 async def test_a_room_that_cannot_be_loaded_fails_its_watch_and_can_be_tried_again() -> None:
     house = House()
     (alice,) = house.people("alice")

@@ -1,5 +1,6 @@
 """Things that end by themselves after a while unless they are begun anew: one timer for all of a kind."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -20,13 +21,13 @@ class Deadlines(Generic[K]):
         self._ended = ended
         self._clock = clock
         self._schedule_later = schedule_later
-        self._due: dict[K, float] = {}
+        self._due: OrderedDict[K, float] = OrderedDict()
         self._armed = False
 
     def begin(self, key: K) -> None:
         """It begins now, also if it had begun before."""
-        self._due.pop(key, None)
         self._due[key] = self._clock() + self._seconds
+        self._due.move_to_end(key)
         self._arm(self._seconds)
 
     def cancel(self, key: K) -> bool:

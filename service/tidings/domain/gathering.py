@@ -54,6 +54,8 @@ class Gathering:
         self._follow = follow
         self._unfollow = unfollow
         self._members: set[str] = set()
+        # How far the members have come; never back, in whatever order it is heard.
+        self._positions: dict[str, tuple[int, int]] = {}
         # Who left while somebody watched: they stay on the slate as OFFLINE, for readers who did not hear it yet.
         self._gone: dict[str, None] = {}
         # What was heard while loading; None once that is done.
@@ -87,8 +89,7 @@ class Gathering:
             self._follow(person.user)
             # What is known now is newer than what was read.
             self._put_user(person.user, self._roster.known(person.user) or states[person.user])
-            if person.delivered:
-                self._put_receipt(person.user, person.delivered, person.read)
+            self._put_receipt(person.user, person.delivered, person.read)
 
     def close(self) -> None:
         """Nobody watches any more."""
@@ -161,6 +162,7 @@ class Gathering:
             return
         self._unfollow(user)
         self.slate.drop(f"receipt {user}")
+        self._positions.pop(user, None)
         self._put_user(user, offline(user, 0))
         self._gone[user] = None
         if len(self._gone) > self._limits.presence_room_members_max:
@@ -175,6 +177,7 @@ class Gathering:
             self.slate.drop(f"user {user}")
             self.slate.drop(f"receipt {user}")
         self._gone.clear()
+        self._positions.clear()
         looks = interval(self._limits.presence_count_seconds, scheduler=self._scheduler)
         counts = looks.pipe(ops.map(lambda _: self._counts()), ops.start_with(self._counts()))
         self._counting = counts.pipe(ops.distinct_until_changed()).subscribe(self._put_counts)
@@ -193,5 +196,10 @@ class Gathering:
         self.slate.put(f"user {user}", field(v1.PresenceItem.USER_FIELD_NUMBER, state))
 
     def _put_receipt(self, user: str, delivered: int, read: int) -> None:
-        body = v1.Receipt(room=self.room, user=user, delivered=delivered, read=read).SerializeToString()
+        before = self._positions.get(user, (0, 0))
+        positions = max(delivered, before[0]), max(read, before[1])
+        if positions == before:
+            return
+        self._positions[user] = positions
+        body = v1.Receipt(room=self.room, user=user, delivered=positions[0], read=positions[1]).SerializeToString()
         self.slate.put(f"receipt {user}", field(v1.PresenceItem.RECEIPT_FIELD_NUMBER, body))

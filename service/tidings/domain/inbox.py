@@ -6,7 +6,7 @@ concerns one user alone (a position moved, somebody came or left) touches that u
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from tidings.contract import v1
 from tidings.contract.codecs import Prepared
@@ -21,6 +21,9 @@ from tidings.hub import Batch, Board, HubError, PulledSubscription, Sink, Source
 
 Row = InboxRecord | None
 Answer = Callable[[Sequence[Row] | Exception], None]
+
+
+GONE_MAX: Final = 1_000  # rooms left that are remembered for one user
 
 
 class Inbox:
@@ -146,9 +149,7 @@ class Inboxes:
     def changed(self, room: str, /) -> None:
         """There are new events in the room: everybody's row of it is another one."""
         self._board.publish(room, None)
-        forgotten = self._recent.put(room, True)
-        if forgotten is not None:
-            self._board.forget(forgotten)
+        self._remember(room)
 
     def member(self, room: str, member: v1.Member, /) -> None:
         """Somebody came, left, or got another role."""
@@ -156,13 +157,25 @@ class Inboxes:
         gone.pop(room, None)
         if member.left:
             gone[room] = self._board.version + 1
+            if len(gone) > GONE_MAX:
+                del gone[next(iter(gone))]
             self._gone.put(member.user, gone)
         self.touch(room, member.user)
 
     def touch(self, room: str, user: str) -> None:
         """This user's row of the room is another one."""
-        for inbox in list(self._inboxes.get(user, ())):
-            inbox.touch(room)
+        inboxes = self._inboxes.get(user)
+        if inboxes:
+            # The board forgets a key of no value with its last reader, and whoever resumes then gets everything.
+            self._board.values.setdefault(room, None)
+            self._remember(room)
+            for inbox in list(inboxes):
+                inbox.touch(room)
+
+    def _remember(self, room: str) -> None:
+        forgotten = self._recent.put(room, True)
+        if forgotten is not None:
+            self._board.forget(forgotten)
 
     def _left(self, inbox: Inbox) -> None:
         inboxes = self._inboxes.get(inbox.user)

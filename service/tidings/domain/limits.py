@@ -1,6 +1,7 @@
 """What the domain takes and keeps: every limit with its unit last, and its reason."""
 
 from dataclasses import dataclass, fields
+from math import ceil
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class DomainLimits:
             if field.name.endswith("_seconds"):
                 numbers[field.name.removesuffix("_seconds") + "_ms"] = round(value * 1000)
             elif field.name not in INTERNAL:
-                numbers[field.name] = round(value)
+                numbers[field.name] = ceil(value)
         return numbers
 
 

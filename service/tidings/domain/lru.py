@@ -1,5 +1,6 @@
 """A dictionary that forgets what was not used for longest."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
@@ -8,19 +9,22 @@ V = TypeVar("V")
 
 
 class Lru(Generic[K, V]):
-    """At most `entries_max` entries, the one used longest ago first. None is no value."""
+    """At most `entries_max` entries, the one used longest ago first. None is no value.
+
+    An OrderedDict, since a plain dict walks over every entry that was taken from its front to find its first.
+    """
 
     __slots__ = ("_entries", "_entries_max")
 
     def __init__(self, entries_max: int) -> None:
-        self._entries: dict[K, V] = {}
+        self._entries: OrderedDict[K, V] = OrderedDict()
         self._entries_max = entries_max
 
     def get(self, key: K) -> V | None:
         """The value, which thereby counts as used."""
-        value = self._entries.pop(key, None)
+        value = self._entries.get(key)
         if value is not None:
-            self._entries[key] = value
+            self._entries.move_to_end(key)
         return value
 
     def peek(self, key: K) -> V | None:
@@ -29,12 +33,11 @@ class Lru(Generic[K, V]):
 
     def put(self, key: K, value: V) -> K | None:
         """Keep a value; the key that was forgotten for it, if one was."""
-        self._entries.pop(key, None)
         self._entries[key] = value
+        self._entries.move_to_end(key)
         if len(self._entries) <= self._entries_max:
             return None
-        oldest = next(iter(self._entries))
-        del self._entries[oldest]
+        oldest, _ = self._entries.popitem(last=False)
         return oldest
 
     def drop(self, key: K) -> V | None:
