@@ -41,12 +41,28 @@ DOWN = OSError("the store is down")
 REMOVED = PermissionError("removed from the room")
 
 
+class ModelStage(Stage):
+    """Remembers events beyond their removal."""
+
+    def __init__(self) -> None:
+        super().__init__(LIMITS)
+        self.ever: dict[tuple[str, int], Item] = {}
+
+    def commit(self, count: int = 1, room: str = ROOM, text: str = "") -> list[tuple[int, Item]]:
+        events = super().commit(count, room, text)
+        self.ever.update({(room, seq): item for seq, item in events})
+        return events
+
+    def latest(self, room: str, seq: int) -> Item:
+        return self.ever[room, seq]
+
+
 @dataclass(eq=False)
 class Witness:
     """A reader, and what it has a right to expect."""
 
     reader: Reader[Item]
-    stage: Stage
+    stage: ModelStage
     room: str
     lag: Lag
     position: int | None  # None: it began without a cursor, and the live mark will say where
@@ -88,22 +104,6 @@ class Witness:
         if -len(batch.items) <= self.closes_after < 0 and self.subscription:
             self.closed = True
             self.subscription.close()
-
-
-class ModelStage(Stage):
-    """Remembers events beyond their removal."""
-
-    def __init__(self) -> None:
-        super().__init__(LIMITS)
-        self.ever: dict[tuple[str, int], Item] = {}
-
-    def commit(self, count: int = 1, room: str = ROOM, text: str = "") -> list[tuple[int, Item]]:
-        events = super().commit(count, room, text)
-        self.ever.update({(room, seq): item for seq, item in events})
-        return events
-
-    def latest(self, room: str, seq: int) -> Item:
-        return self.ever[room, seq]
 
 
 rooms = st.sampled_from(["lobby", "attic"])

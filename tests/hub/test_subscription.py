@@ -404,6 +404,26 @@ def test_a_slow_reader_goes_on_from_the_log_when_the_tail_has_moved_on() -> None
     assert reader.items == [Live(0), *events(1, 50)]
 
 
+def test_a_reader_of_much_history_has_a_round_of_the_loop_to_itself() -> None:
+    stage = Stage(HubLimits(shard_subscriptions_max=10))
+    stage.commit(600)
+    readers = [Reader[Item]() for _ in range(5)]
+    for after, reader in enumerate(readers):
+        stage.watch(reader, after)
+    stage.loop.run()
+    stage.answer_head()
+    stage.loop.run()
+    while stage.reads:
+        stage.answer_read()
+    begun: list[int] = []
+    while len(begun) < 5:
+        stage.loop.turn()
+        begun.append(sum(bool(reader.items) for reader in readers))
+    assert begun == [1, 2, 3, 4, 5]
+    stage.settle()
+    assert all(reader.items[-1] == Live(600) for reader in readers)
+
+
 # retention
 
 

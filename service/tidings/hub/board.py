@@ -29,7 +29,7 @@ from tidings.hub.limits import BoardLimits
 from tidings.hub.nobody import NOBODY
 from tidings.hub.ports import Clock, Schedule, ScheduleLater, Sink
 from tidings.hub.stats import BoardStats
-from tidings.hub.turns import Turns
+from tidings.hub.turns import ITEMS_PER_VISIT, Turns
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -151,6 +151,7 @@ class BoardSubscription(Generic[V, T]):
         if self._error is not None:
             self.fail(self._error)
             return 1
+        before = self.board.deliveries
         try:
             demand = self.sink.demand()
             if demand > 0:
@@ -160,7 +161,7 @@ class BoardSubscription(Generic[V, T]):
         except Exception:
             self.close()
             raise
-        return 1
+        return 1 + (self.board.deliveries - before) // ITEMS_PER_VISIT
 
     def _serve(self, demand: int) -> None:
         key = next(iter(self.dirty), None)
@@ -218,7 +219,8 @@ class BoardSubscription(Generic[V, T]):
 
     def _put_back(self, pending: dict[str, int]) -> None:
         if pending is not self.dirty:
-            self.dirty = pending | {key: since for key, since in self.dirty.items() if key not in pending}
+            unsent = {key: since for key, since in pending.items() if key in self.keys}
+            self.dirty = unsent | {key: since for key, since in self.dirty.items() if key not in unsent}
 
     def _deliver(self, batch: Batch[T]) -> None:
         self.board.deliveries += len(batch.items)

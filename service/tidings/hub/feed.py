@@ -66,7 +66,7 @@ class House(Generic[T]):
         self.laggards = laggards
         self.counts = counts
         self.ask_head = ask_head  # has the head of the feed's log read, and tells the feed and its doubters
-        self.used: dict[Feed[T], None] = {}  # the feeds that cut batches since the last tick
+        self.used: dict[Feed[T], None] = {}  # the feeds that were asked for batches since the last tick
 
 
 class Feed(Generic[T]):
@@ -100,7 +100,7 @@ class Feed(Generic[T]):
         self.asking = False  # the head is being read
         self.doubters: list[Doubter] = []  # readers beyond the head, for whom it shall be read once more
         self.tail = self._run(0)
-        self._pages: WeakValueDictionary[int, Page[T]] = WeakValueDictionary()
+        self._pages: WeakValueDictionary[int, Page[T]] | None = None  # most rooms never need one, and it takes 1 KiB
         self._live: Batch[T] | None = None
 
     # what the log and the speakers say
@@ -148,7 +148,7 @@ class Feed(Generic[T]):
     def amend(self, seq: int, item: T) -> None:
         """An event was rewritten: its old copy is delivered no more."""
         self.tail.amend(seq, item)
-        for page in list(self._pages.values()):
+        for page in list(self._pages.values()) if self._pages is not None else ():
             page.amend(seq, item)
 
     # what subscriptions ask
@@ -182,6 +182,8 @@ class Feed(Generic[T]):
 
     def page(self, after: int, events_wanted: int, reader: PageReader) -> Page[T]:
         """A page of the log after a cursor behind the head: one that others have or wait for, or a new one."""
+        if self._pages is None:
+            self._pages = WeakValueDictionary()
         page = self._pages.get(after)
         if page is not None and page.error is None:
             self.house.counts.reads_shared += 1
@@ -199,6 +201,7 @@ class Feed(Generic[T]):
 
     def live(self, seq: int) -> Batch[T]:
         """The live mark at a cursor, the same for all that reach it together."""
+        self.house.used[self] = None
         if self._live is None or self._live.last != seq:
             self._live = Batch((self.house.marks.live(self.room, self.epoch, seq),), seq + 1, seq)
         return self._live
@@ -214,7 +217,7 @@ class Feed(Generic[T]):
         self.tail = self._run(self.head + 1)
 
     def cool(self) -> None:
-        """Nothing was cut for a while: forget the batches, keep the events."""
+        """Nothing was asked for a while: forget the batches, keep the events."""
         self.tail.cool()
         self._live = None
 

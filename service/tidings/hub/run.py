@@ -73,9 +73,12 @@ class Run(Generic[T]):
         if len(self._items) <= events_max and self.bytes <= bytes_max:
             return
         by_events = len(self._items) - events_max * 3 // 4
-        by_bytes = bisect_left(self._ends, self._ends[-1] - bytes_max * 3 // 4)
+        heavy = self.bytes > bytes_max * 3 // 4
+        by_bytes = bisect_left(self._ends, self._ends[-1] - bytes_max * 3 // 4) + 1 if heavy else 0
         drop = min(max(by_events, by_bytes), len(self._items) - 1)
-        self._start = self._ends[drop - 1] if drop else self._start
+        if drop <= 0:
+            return  # the newest always stays
+        self._start = self._ends[drop - 1]
         del self._items[:drop], self._ends[:drop]
         self.first += drop
 

@@ -12,6 +12,8 @@ from typing import Protocol
 
 from tidings.hub.ports import Schedule
 
+ITEMS_PER_VISIT = 32  # encoding so many for one reader takes about as long as one write to a socket
+
 
 class Part(Protocol):
     """Something that can be flushed."""
@@ -19,7 +21,7 @@ class Part(Protocol):
     marked: bool  # waits for its turn; written by Turns alone
 
     def flush(self) -> int:
-        """Delivers what can be delivered now; the number of readers visited."""
+        """Delivers what can be delivered now; what it cost, in readers visited."""
 
 
 class Turns:

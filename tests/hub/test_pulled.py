@@ -1,0 +1,316 @@
+"""Readers of a board whose items are fetched when they are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import pytest
+
+from hub.stage import UNBOUNDED, Loop, Reader
+from tidings.hub import Board, PulledSubscription
+
+
+class Row(NamedTuple):
+    room: str
+    text: str
+    version: int
+
+
+class Ready(NamedTuple):
+    version: int
+
+
+Item = Row | Ready
+Done = Callable[[Sequence[str | None] | Exception], None]
+
+
+class Inbox:
+    """One user's rooms; what is fetched is answered when the test says so."""
+
+    def __init__(self) -> None:
+        self.loop = Loop()
+        self.board: Board[None] = Board(
+            epoch="b1", schedule=self.loop.call_soon, schedule_later=self.loop.call_later, clock=self.loop.clock
+        )
+        self.rows: dict[str, str] = {}
+        self.fetches: list[tuple[list[str], Done]] = []
+
+    def fetch(self, keys: Sequence[str], done: Done) -> None:
+        self.fetches.append((list(keys), done))
+
+    def change(self, room: str, text: str) -> None:
+        self.rows[room] = text
+        self.board.publish(room, None)
+
+    def answer(self) -> None:
+        keys, done = self.fetches.pop(0)
+        done([self.rows.get(key) for key in keys])
+
+    def settle(self) -> None:
+        self.loop.run()
+        while self.fetches:
+            self.answer()
+            self.loop.run()
+
+    def watch(
+        self, keys: Iterable[str], credit: int = UNBOUNDED, **options: Any
+    ) -> tuple[Reader[Item], PulledSubscription[str | None, Item]]:
+        reader: Reader[Item] = Reader(credit)
+        subscription = PulledSubscription(
+            self.board,
+            keys,
+            reader,
+            fetch=options.pop("fetch", self.fetch),
+            render=lambda key, value, version: None if value is None else Row(key, value, version),
+            live=lambda epoch, version: Ready(version),
+            **options,
+        )
+        return reader, subscription
+
+
+def texts(reader: Reader[Item]) -> list[tuple[str, str]]:
+    return [item[:2] for item in reader.items if isinstance(item, Row)]
+
+
+def test_every_key_is_fetched_once_then_comes_the_mark_then_what_changes() -> None:
+    inbox = Inbox()
+    inbox.rows = {"a": "never published", "b": "neither"}
+    inbox.change("c", "hello")
+    reader, _ = inbox.watch("abc")
+    inbox.settle()
+    assert reader.items == [Row("a", "never published", 0), Row("b", "neither", 0), Row("c", "hello", 1), Ready(1)]
+    inbox.change("b", "news")
+    inbox.settle()
+    assert reader.items[4:] == [Row("b", "news", 2)]
+    assert inbox.board.stats.fetches == 2
+
+
+def test_without_demand_nothing_is_fetched_and_no_more_than_demand() -> None:
+    inbox = Inbox()
+    inbox.rows = dict.fromkeys("abcde", "text")
+    reader, subscription = inbox.watch("abcde", credit=0)
+    inbox.loop.run()
+    assert not inbox.fetches
+    reader.credit = 2
+    subscription.wake()
+    inbox.loop.run()
+    assert [keys for keys, _ in inbox.fetches] == [["a", "b"]]
+
+
+def test_there_is_one_fetch_in_flight() -> None:
+    inbox = Inbox()
+    _, subscription = inbox.watch("abc")
+    inbox.loop.run()
+    for n in range(5):
+        inbox.change("a", str(n))
+        subscription.wake()
+        inbox.loop.run()
+    assert len(inbox.fetches) == 1
+
+
+def test_a_key_that_changes_while_it_is_fetched_is_fetched_again() -> None:
+    inbox = Inbox()
+    inbox.change("a", "old")
+    reader, _ = inbox.watch("a")
+    inbox.loop.run()
+    keys, done = inbox.fetches.pop()
+    inbox.change("a", "new")
+    done(["old"])
+    inbox.settle()
+    assert texts(reader) == [("a", "old"), ("a", "new")]
+    assert reader.items == [Row("a", "old", 1), Ready(1), Row("a", "new", 2)]
+    assert keys == ["a"]
+
+
+def test_changes_are_conflated_into_one_fetch() -> None:
+    inbox = Inbox()
+    reader, subscription = inbox.watch("ab", credit=3)
+    inbox.settle()
+    reader.credit = 0
+    for n in range(100):
+        inbox.change("a", str(n))
+        inbox.settle()
+    reader.credit = UNBOUNDED
+    subscription.wake()
+    inbox.settle()
+    assert texts(reader) == [("a", "99")]
+    assert inbox.board.stats.fetches == 2
+
+
+def test_what_came_when_demand_was_gone_is_dropped_and_fetched_again_in_its_place() -> None:
+    inbox = Inbox()
+    inbox.change("a", "1")
+    inbox.change("b", "1")
+    reader, subscription = inbox.watch("ab")
+    inbox.loop.run()
+    reader.credit = 0
+    inbox.answer()
+    inbox.loop.run()
+    inbox.change("a", "2")
+    assert list(subscription.dirty) == ["a", "b"]
+    reader.credit = 1
+    subscription.wake()
+    inbox.settle()
+    assert reader.items == [Row("a", "2", 1)], "its cursor is before b, which was not sent"
+    reader.credit = UNBOUNDED
+    subscription.wake()
+    inbox.settle()
+    assert reader.items[1:] == [Row("b", "1", 3), Ready(3)]
+
+
+def test_what_was_put_back_stands_before_what_changed_meanwhile() -> None:
+    inbox = Inbox()
+    for room in "abc":
+        inbox.change(room, "1")
+    reader, subscription = inbox.watch("abc", credit=2)
+    inbox.loop.run()
+    assert [keys for keys, _ in inbox.fetches] == [["a", "b"]]
+    inbox.change("b", "2")
+    reader.credit = 0
+    inbox.settle()
+    assert list(subscription.dirty.items()) == [("a", 1), ("b", 2), ("c", 3)]
+
+
+def test_the_mark_does_not_wait_for_a_fetch_of_what_changed_later() -> None:
+    inbox = Inbox()
+    inbox.change("a", "1")
+    reader, subscription = inbox.watch("a", credit=1)
+    inbox.settle()
+    inbox.change("a", "2")
+    reader.credit = UNBOUNDED
+    subscription.wake()
+    inbox.loop.run()
+    assert reader.items == [Row("a", "1", 1), Ready(1)]
+    inbox.settle()
+    assert reader.items[2:] == [Row("a", "2", 2)]
+
+
+def test_a_cursor_of_zero_is_none_since_keys_that_were_never_published_have_it_too() -> None:
+    inbox = Inbox()
+    inbox.rows = dict.fromkeys("ab", "text")
+    reader, _ = inbox.watch("ab", credit=1)
+    inbox.settle()
+    assert reader.items == [Row("a", "text", 0)]
+    late, _ = inbox.watch("ab", after=0, epoch="b1")
+    inbox.settle()
+    assert texts(late) == [("a", "text"), ("b", "text")]
+
+
+def test_demand_that_shrank_during_the_fetch_is_respected() -> None:
+    inbox = Inbox()
+    inbox.rows = dict.fromkeys("abc", "text")
+    reader, subscription = inbox.watch("abc")
+    inbox.loop.run()
+    reader.credit = 1
+    inbox.settle()
+    assert texts(reader) == [("a", "text")]
+    reader.credit = UNBOUNDED
+    subscription.wake()
+    inbox.settle()
+    assert texts(reader) == [("a", "text"), ("b", "text"), ("c", "text")]
+    assert sum(isinstance(item, Ready) for item in reader.items) == 1
+
+
+def test_a_room_that_is_no_more_may_render_to_nothing() -> None:
+    inbox = Inbox()
+    inbox.change("a", "text")
+    reader, _ = inbox.watch("ab")
+    inbox.settle()
+    assert reader.items == [Row("a", "text", 1), Ready(1)]
+
+
+def test_an_interest_that_grows_is_fetched_and_one_that_shrinks_during_the_fetch_is_not_sent() -> None:
+    inbox = Inbox()
+    inbox.rows = dict.fromkeys("abc", "text")
+    reader, subscription = inbox.watch("a")
+    inbox.settle()
+    subscription.add("bc")
+    inbox.loop.run()
+    subscription.discard("b")
+    inbox.settle()
+    assert texts(reader) == [("a", "text"), ("c", "text")]
+
+
+def test_a_key_discarded_during_its_fetch_is_not_put_back_when_demand_is_gone() -> None:
+    inbox = Inbox()
+    inbox.rows = dict.fromkeys("ab", "text")
+    reader, subscription = inbox.watch("ab")
+    inbox.loop.run()
+    reader.credit = 0
+    subscription.discard("a")
+    inbox.settle()
+    assert list(subscription.dirty) == ["b"]
+
+
+def test_a_reader_that_resumes_fetches_only_what_changed_since() -> None:
+    inbox = Inbox()
+    for room in "abc":
+        inbox.change(room, "text")
+    reader, _ = inbox.watch("abcd", after=2, epoch="b1")
+    inbox.settle()
+    assert reader.items == [Row("c", "text", 3), Ready(3)]
+
+
+def test_a_failed_fetch_fails_the_reader() -> None:
+    inbox = Inbox()
+    reader, _ = inbox.watch("a")
+    inbox.loop.run()
+    down = OSError("the store is down")
+    inbox.fetches.pop()[1](down)
+    inbox.loop.run()
+    assert reader.error is down
+    assert inbox.board.stats.subscriptions == 0
+
+
+def test_a_fetch_that_raises_fails_the_reader() -> None:
+    inbox = Inbox()
+    down = OSError("the store is down")
+
+    def raises(keys: Sequence[str], done: Done) -> None:
+        raise down
+
+    reader, _ = inbox.watch("a", fetch=raises)
+    inbox.loop.run()
+    assert reader.error is down
+
+
+def test_an_answer_of_the_wrong_length_fails_the_reader() -> None:
+    inbox = Inbox()
+    reader, _ = inbox.watch("ab")
+    inbox.loop.run()
+    inbox.fetches.pop()[1](["only one"])
+    inbox.loop.run()
+    assert isinstance(reader.error, ValueError)
+
+
+def test_a_fetch_that_answers_at_once_is_delivered_in_a_turn_of_its_own() -> None:
+    inbox = Inbox()
+    reader, _ = inbox.watch("ab", fetch=lambda keys, done: done([f"row {key}" for key in keys]))
+    inbox.loop.run()
+    assert texts(reader) == [("a", "row a"), ("b", "row b")]
+    assert reader.items[-1] == Ready(0)
+
+
+def test_an_answer_after_close_is_dropped() -> None:
+    inbox = Inbox()
+    reader, subscription = inbox.watch("a")
+    inbox.loop.run()
+    subscription.close()
+    inbox.settle()
+    assert reader.items == []
+
+
+def test_a_beat_spares_the_store_too() -> None:
+    inbox = Inbox()
+    reader, _ = inbox.watch("a", beat_seconds=2)
+    inbox.settle()
+    for n in range(100):
+        inbox.change("a", str(n))
+        inbox.settle()
+        inbox.loop.advance(0.1)
+    inbox.settle()
+    assert inbox.board.stats.fetches == pytest.approx(6, abs=1)
+    inbox.loop.advance(5)
+    inbox.settle()
+    assert texts(reader)[-1] == ("a", "99")
