@@ -595,7 +595,8 @@ def test_stats_count_what_was_done_and_how_far_the_last_reader_is_behind() -> No
     stage.send(7)
     stage.settle()
     stats = stage.hub.stats
-    assert stats._asdict() == {
+    assert stats.lag_events_max == 7
+    assert {name: count for name, count in stats._asdict().items() if isinstance(count, int)} == {
         "subscriptions": 2,
         "feeds": 1,
         "reads_in_flight": 0,
@@ -606,7 +607,6 @@ def test_stats_count_what_was_done_and_how_far_the_last_reader_is_behind() -> No
         "reads_shared": 0,
         "stalls_ended": 0,
         "gaps_sent": 0,
-        "lag_events_max": 7,
     }
 
 

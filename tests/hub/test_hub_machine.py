@@ -297,4 +297,4 @@ class HubMachine(RuleBasedStateMachine):
 
 
 TestHub = HubMachine.TestCase
-TestHub.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestHub.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

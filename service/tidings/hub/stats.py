@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -31,7 +32,7 @@ class Counts:
 
 
 class HubStats(NamedTuple):
-    """The counts at one moment. All but the first three and the last only grow."""
+    """The counts at one moment. All but the first three only grow."""
 
     subscriptions: int
     feeds: int
@@ -43,7 +44,12 @@ class HubStats(NamedTuple):
     reads_shared: int  # times a reader found the page it wanted already on its way or held by another
     stalls_ended: int  # readers ended with TooSlow
     gaps_sent: int
-    lag_events_max: int  # how far the reader that is furthest behind is behind, now
+    measure_lag: Callable[[], int]
+
+    @property
+    def lag_events_max(self) -> int:
+        """How far the reader that is furthest behind is behind, now. Looks at every reader: ask once in a while."""
+        return self.measure_lag()
 
 
 class BoardStats(NamedTuple):

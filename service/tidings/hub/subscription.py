@@ -36,8 +36,7 @@ from tidings.hub.turns import ITEMS_PER_VISIT
 
 T = TypeVar("T")
 
-
-NOWHERE = -2
+NOWHERE = -2  # where no reader stands
 
 
 class State(Enum):
