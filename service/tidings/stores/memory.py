@@ -58,13 +58,24 @@ class MemoryTables:
     def describe(self, room: Room) -> None:
         assert self.rooms[room.name] is room  # it is the record itself
 
-    def insert(self, room: Room, row: Row) -> bool:
-        if row.client_id:
-            key = (room.name, row.actor, row.client_id)
+    def insert(
+        self,
+        room: Room,
+        seq: int,
+        kind: int,
+        actor: str,
+        client_id: str,
+        at_ms: int,
+        latest: int,
+        target: int,
+        data: bytes,
+    ) -> bool:
+        if client_id:
+            key = (room.name, actor, client_id)
             if key in self.keys:
                 return False
-            self.keys[key] = row.seq
-        self.logs[room.name].append(row)
+            self.keys[key] = seq
+        self.logs[room.name].append(Row(seq, kind, actor, client_id, at_ms, latest, target, None, data))
         return True
 
     def first(self, room: Room, actor: str, client_id: str) -> Row | None:

@@ -89,8 +89,22 @@ class Tables(Protocol):
     def describe(self, room: Room) -> None:
         """Write the room's kind, title and number of members."""
 
-    def insert(self, room: Room, row: Row) -> bool:
-        """Append a row; False, and nothing written, when its actor used its client_id in this room before."""
+    def insert(
+        self,
+        room: Room,
+        seq: int,
+        kind: int,
+        actor: str,
+        client_id: str,
+        at_ms: int,
+        latest: int,
+        target: int,
+        data: bytes,
+    ) -> bool:
+        """Append a row; False, and nothing written, when its actor used its client_id in this room before.
+
+        A store that finds out only later may answer True and undo everything then (`sql_tables.Repeated`).
+        """
 
     def first(self, room: Room, actor: str, client_id: str) -> Row | None:
         """The row that was appended with this key."""

@@ -98,11 +98,12 @@ def _appended(
 ) -> StoredEvent | None:
     """Append the draft at the room's head; None when its key was used before."""
     seq = room.head + 1
-    at_ms = max(draft.at_ms, room.at_ms)  # a clock that is set back never turns a log's times around
+    at_ms = draft.at_ms
+    if at_ms < room.at_ms:  # a clock that is set back never turns a log's times around
+        draft.at_ms = at_ms = room.at_ms
     draft.seq = seq
-    draft.at_ms = at_ms
     data = draft.SerializeToString()
-    if not tables.insert(room, Row(seq, kind, draft.actor, draft.client_id, at_ms, latest, target, None, data)):
+    if not tables.insert(room, seq, kind, draft.actor, draft.client_id, at_ms, latest, target, data):
         return None
     room.head = seq
     room.at_ms = at_ms

@@ -116,6 +116,8 @@ def _set_up_writer(connection: apsw.Connection, limits: StoreLimits) -> None:
     # What was deleted is overwritten where that costs no extra page.
     connection.pragma("secure_delete", "fast")
     connection.pragma("cache_size", -(limits.writer_cache_bytes // 1024))
+    # Statements that write many rows keep what they change in case they have to undo it.
+    connection.pragma("temp_store", "memory")
     # The writer says when the WAL is copied into the database: it then hears of errors, and nobody waits for it.
     connection.wal_autocheckpoint(0)
 

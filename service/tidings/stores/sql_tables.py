@@ -1,17 +1,23 @@
 """`rows.Tables` in SQL. Belongs to the thread that writes, inside its transaction."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import apsw
 
 from tidings.stores.asking import ask, ask_one
-from tidings.stores.rows import SEQ_BITS, SEQ_MAX, Room, Row
+from tidings.stores.rows import POSTED, SEQ_BITS, SEQ_MAX, Room, Row
 
 ROW = f"id & {SEQ_MAX}, kind, actor, client_id, at_ms, latest, target, asked, data"
 
-INSERT = """INSERT OR IGNORE INTO events (id, kind, actor, client_id, at_ms, latest, target, data)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+# Messages are written many at a time: SQLite then works for long without the interpreter's lock, and the loop goes on.
+GROUPS = (512, 64, 8, 1)
+INSERT = {
+    rows: "INSERT OR IGNORE INTO events (id, kind, actor, client_id, at_ms, latest, target, data) VALUES "
+    + ",".join(["(?,?,?,?,?,?,?,?)"] * rows)
+    for rows in GROUPS
+}
 # The terms are written as in the index `keys`, or it would not be used.
 FIRST = f"""SELECT {ROW} FROM events
             WHERE actor = ? AND client_id = ? AND id >> {SEQ_BITS} = ? AND client_id <> ''"""
@@ -44,19 +50,46 @@ def bounds(number: int) -> tuple[int, int]:
     return first, first | SEQ_MAX
 
 
+class Repeated(Exception):
+    """A message that was taken for a new one repeats an earlier one. Roll back, and write again with `careful`."""
+
+
 class SqlTables:
-    """Knows the heads of the rooms that were written to lately; `forget` after a transaction that was rolled back."""
+    """Knows the heads of the rooms that were written to lately; `forget` after a transaction that was rolled back.
+
+    Messages are taken for new and kept until something else has to be read or written, at the latest until `flush`
+    before COMMIT. Should one of them turn out to be a repetition, places were given out wrongly: that is `Repeated`.
+    While `careful` is set, each message is written at once, and a repetition is found in its place.
+    """
 
     def __init__(self, connection: apsw.Connection, rooms_cached_max: int) -> None:
         self._connection = connection
-        self._execute = connection.execute
         self._changes = connection.changes
         self._rooms: dict[str, Room] = {}
         self._rooms_cached_max = rooms_cached_max
+        self._unwritten: list[tuple[int, int, str, str, int, int, int, bytes]] = []
+        self.careful = False
 
     def forget(self) -> None:
         """What is known of rooms may be wrong."""
         self._rooms.clear()
+        self._unwritten.clear()
+
+    def flush(self) -> None:
+        """Write the messages that were kept: rooms one after the other, which touches fewer pages."""
+        rows = self._unwritten
+        if not rows:
+            return
+        self._unwritten = []
+        rows.sort()
+        start = 0
+        for size in GROUPS:
+            while len(rows) - start >= size:
+                values = list(chain.from_iterable(rows[start : start + size]))
+                self._connection.execute(INSERT[size], values)
+                if self._changes() != size:
+                    raise Repeated
+                start += size
 
     def room(self, name: str) -> Room | None:
         rooms = self._rooms
@@ -87,9 +120,23 @@ class SqlTables:
     def describe(self, room: Room) -> None:
         self._execute(DESCRIBE, (room.kind, room.title, room.members, room.number))
 
-    def insert(self, room: Room, row: Row) -> bool:
-        seq, kind, actor, client_id, at_ms, latest, target, _, data = row
-        self._execute(INSERT, (room.number << SEQ_BITS | seq, kind, actor, client_id, at_ms, latest, target, data))
+    def insert(
+        self,
+        room: Room,
+        seq: int,
+        kind: int,
+        actor: str,
+        client_id: str,
+        at_ms: int,
+        latest: int,
+        target: int,
+        data: bytes,
+    ) -> bool:
+        row = (room.number << SEQ_BITS | seq, kind, actor, client_id, at_ms, latest, target, data)
+        if kind == POSTED and not self.careful:
+            self._unwritten.append(row)
+            return True
+        self._execute(INSERT[1], row)
         return self._changes() == 1
 
     def first(self, room: Room, actor: str, client_id: str) -> Row | None:
@@ -102,9 +149,11 @@ class SqlTables:
         self._execute(REWRITE, (row.kind, row.asked, row.data, room.number << SEQ_BITS | row.seq))
 
     def edits(self, room: Room, target: int) -> Sequence[Row]:
+        self.flush()
         return [Row(*found) for found in ask(self._connection, EDITS, (room.number, target))]
 
     def reactors(self, room: Room, target: int, emoji: str, users_max: int) -> Sequence[str]:
+        self.flush()
         message = room.number << SEQ_BITS | target
         return [user for (user,) in ask(self._connection, REACTORS, (message, emoji, users_max))]
 
@@ -145,4 +194,9 @@ class SqlTables:
         return None if found is None else Row(*found)
 
     def _one(self, sql: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        self.flush()
         return ask_one(self._connection, sql, values)
+
+    def _execute(self, sql: str, values: tuple[Any, ...]) -> None:
+        self.flush()
+        self._connection.execute(sql, values)

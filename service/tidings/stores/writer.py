@@ -34,7 +34,7 @@ from tidings.stores.limits import StoreLimits
 from tidings.stores.listening import tell
 from tidings.stores.readers import settle
 from tidings.stores.rules import Journal
-from tidings.stores.sql_tables import SqlTables
+from tidings.stores.sql_tables import Repeated, SqlTables
 
 T = TypeVar("T")
 
@@ -158,8 +158,8 @@ class Writer:
     def _answer(self, answers: Answers, journal: Journal) -> None:
         """One commit is done: first the listener hears of it, then those who asked, both in order."""
         tell(self._loop, self.listener, journal)
+        self._waiting -= len(answers)
         for request, answer in answers:
-            self._waiting -= 1
             self._waiting_bytes -= request.weight_bytes
             settle(request.future, answer)
 
@@ -197,11 +197,12 @@ class Writer:
             return batch, True
         return batch, False
 
-    def _commit(self, batch: Sequence[Request]) -> None:
+    def _commit(self, batch: Sequence[Request], *, careful: bool = False) -> None:
+        self._tables.careful = careful
         try:
             answers, journal = self._transaction(batch)
         except Exception as error:
-            self._undo(batch, error)
+            self._undone(batch, self._rolled_back(error))
             return
         self._committed(journal)
         self._loop.call_soon_threadsafe(self._answer, answers, journal)
@@ -221,6 +222,7 @@ class Writer:
                 answers.append((request, request.perform(tables, journal)))
             except Failure as refused:
                 answers.append((request, refused))
+        tables.flush()
         try:
             self._connection.execute("COMMIT")
         except Exception as error:
@@ -229,15 +231,21 @@ class Writer:
             raise CommitFailed(str(error)) from error
         return answers, journal
 
-    def _undo(self, batch: Sequence[Request], error: Exception) -> None:
-        """The transaction did not happen. Nobody was answered yet."""
+    def _rolled_back(self, error: Exception) -> Exception:
+        """Take the transaction back; the error that counts."""
         self._tables.forget()
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-        except apsw.Error as second:
-            error = CommitFailed(str(second))
-        if is_fatal(error) or isinstance(error, CommitFailed):
+        except Exception as second:
+            return CommitFailed(str(second))
+        return error
+
+    def _undone(self, batch: Sequence[Request], error: Exception) -> None:
+        """The transaction did not happen, and nobody was answered yet: try again, or say so."""
+        if isinstance(error, Repeated):
+            self._commit(batch, careful=True)
+        elif is_fatal(error) or isinstance(error, CommitFailed):
             self._end(error)
             self._refuse(batch, _ended())
         elif is_full(error) or is_busy(error) or len(batch) == 1:
@@ -248,7 +256,7 @@ class Writer:
                 if self._failed:
                     self._refuse([request], _ended())
                 else:
-                    self._commit([request])
+                    self._commit([request], careful=True)
 
     def _refuse(self, batch: Sequence[Request], failure: Failure) -> None:
         self._loop.call_soon_threadsafe(self._answer, [(request, failure) for request in batch], Journal())
