@@ -88,21 +88,26 @@ class ServiceProcess:
         self._drain = asyncio.create_task(self._keep_reading())
 
     async def _read_addresses(self) -> None:
-        assert self.process is not None and self.process.stdout is not None
+        stdout = self._stdout()
         self.printed = ""
         found: dict[str, int] = {}
         while not {"ws", "tcp", "http"} <= found.keys():
-            line = (await self.process.stdout.readline()).decode()
+            line = (await stdout.readline()).decode()
             if not line:
                 raise RuntimeError(f"the service ended before it listened:\n{self.printed}")
             self.printed += line
             found |= {scheme: int(port) for scheme, port in ADDRESS.findall(line)}
         self.ports = {"http": found["http"], "tcp": found["tcp"]}
 
+    def _stdout(self) -> asyncio.StreamReader:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        return self.process.stdout
+
     async def _keep_reading(self) -> None:
         # A full pipe would stop the service.
-        assert self.process is not None and self.process.stdout is not None
-        while line := await self.process.stdout.readline():
+        stdout = self._stdout()
+        while line := await stdout.readline():
             self.printed += line.decode(errors="replace")
 
     async def kill(self) -> None:

@@ -1,4 +1,4 @@
-"""The only file that knows every concrete class: store, product, table, transports, and the order they start and stop in.
+"""The only file that knows every concrete class: store, product, table, transports, and in which order they start.
 
 Starting: the store first (it takes the lock), then the product on it, the table of methods, and last the ports, so
 that whoever can connect is served. Stopping is the same backwards: no new connections, those that live are drained,
@@ -230,10 +230,10 @@ async def run(settings: Settings, announce: Callable[[Listening], None]) -> int:
     app = App(settings)
     announce(await app.start())
     signalled = loop.create_task(stopping.get())
-    await asyncio.wait({signalled, app.failed}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((signalled, app.failed), return_when=asyncio.FIRST_COMPLETED)
     again = loop.create_task(stopping.get())
     draining = loop.create_task(app.drain())
-    await asyncio.wait({again, draining}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((again, draining), return_when=asyncio.FIRST_COMPLETED)
     for task in (signalled, again, draining):
         task.cancel()
     await app.close()
