@@ -80,7 +80,7 @@ async def test_many_sends_at_once_survive_a_cut_and_none_doubles(service: Servic
     assert sorted(said, key=int) == [str(n) for n in range(200)]
 
 
-async def test_calls_begin_in_the_order_they_were_made(service: Service, client: MakeClient) -> None:
+async def test_calls_are_sent_in_the_order_they_were_made(service: Service, client: MakeClient) -> None:
     async with client(calls_max=7) as me:
         await asyncio.gather(*(me.rooms["general"].send(str(n)) for n in range(100)))
     assert [event.posted.text for event in service.room().events] == [str(n) for n in range(100)]

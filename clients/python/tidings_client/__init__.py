@@ -48,8 +48,8 @@ Writing
 A send is answered when it is on the service's disk. If the connection breaks before the answer comes, the
 client sends it again, with the same `client_id`, and the service carries it out once: it cannot be lost in silence,
 and it cannot double. Bring a `client_id` of your own if your program may be restarted in between. A call is tried for
-`call_seconds` (30) in all. Sends that run at the same time keep the order in which they were begun as long as none has
-to be repeated; await one before the next where the order matters more than the speed.
+`call_seconds` (30) in all. Sends that run at the same time may land in any order; await one before you begin the next
+where the order matters.
 
 Watching
 ========

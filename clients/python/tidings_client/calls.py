@@ -55,7 +55,7 @@ def with_client_id(request: Request) -> Request:
 
 
 class Calls:
-    """All calls of one client, at most `calls_max` under way at once; they begin in the order they were made."""
+    """All calls of one client, at most `calls_max` under way at once; they are sent in the order they were made."""
 
     def __init__(self, keeper: Keeper, *, calls_max: int) -> None:
         self._keeper = keeper
