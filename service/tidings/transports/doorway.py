@@ -12,6 +12,7 @@ from tidings.transports.head import END, Head, Refusal, head_of, read_head
 from tidings.transports.http import refused
 from tidings.transports.rsocket_service import RSocketService
 from tidings.transports.rsocket_tcp import RSocketTcp
+from tidings.transports.rsocket_wire import half_close
 from tidings.transports.rsocket_ws import RSocketWebSocket, accept
 from tidings.transports.settings import ListenerSettings, is_loopback
 
@@ -146,11 +147,8 @@ class Doorway(asyncio.Protocol):
         self._transport.write(refusal.response())
         # What the peer still sends is read and dropped for a moment: a connection closed over unread bytes is reset,
         # and the reset can overtake the answer.
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-            service.deadlines.put(_Abort(self._transport), service.clock() + service.connections.close_seconds)
-        else:
-            self._transport.close()
+        half_close(self._transport)
+        service.deadlines.put(_Abort(self._transport), service.clock() + service.connections.close_seconds)
 
     def pause_writing(self) -> None:
         """The transport holds more than its mark."""

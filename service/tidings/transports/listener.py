@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from typing import Final, cast
 
@@ -47,16 +48,21 @@ class Listener:
         metrics: Metrics,
         *,
         health: Callable[[], str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._table = table
         self._gate = gate
         self._metrics = metrics
+        self._clock = clock
+        self._wall_ms = wall_ms
         self.settings = settings
         self._draining = False
         self.health = Health(__version__, health or self._status)
         self.http_port = 0
         self.tcp_port = 0
         self.service: RSocketService
+        self.doorkeeper: Doorkeeper
         self._runner: web.AppRunner | None = None
         self._servers: list[asyncio.Server] = []
 
@@ -64,7 +70,15 @@ class Listener:
         """Listen. Raises ListenError; nothing is left open then."""
         settings = self.settings
         tls = _tls_context(settings)
-        self.service = RSocketService(self._table, self._gate, self._metrics, settings.rsocket, settings.connections)
+        self.service = RSocketService(
+            self._table,
+            self._gate,
+            self._metrics,
+            settings.rsocket,
+            settings.connections,
+            clock=self._clock,
+            wall_ms=self._wall_ms,
+        )
         app = application(settings, self.health, self._metrics, self.addresses, upgrade)
         self._runner = web.AppRunner(
             app,
@@ -75,9 +89,10 @@ class Listener:
             shutdown_timeout=settings.connections.close_seconds,
         )
         await self._runner.setup()
+        self.doorkeeper = Doorkeeper(settings.connections, self._metrics)
         reception = Reception(
             settings,
-            Doorkeeper(settings.connections, self._metrics),
+            self.doorkeeper,
             self.service,
             cast(Callable[[], asyncio.Protocol], self._runner.server),
         )

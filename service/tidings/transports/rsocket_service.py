@@ -1,7 +1,6 @@
 """What all RSocket sessions share: the table, the gate, the clock, one timer, one flush a round of the loop."""
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,8 +38,8 @@ class RSocketService:
         limits: Limits,
         connections: ConnectionLimits,
         *,
-        clock: Callable[[], float] = time.monotonic,
-        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        clock: Callable[[], float],
+        wall_ms: Callable[[], int],
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.table = table

@@ -60,10 +60,19 @@ class RSocketWire(asyncio.Protocol):
         # Closing while bytes of the peer lie unread would reset the connection, and the peer might never see why it
         # ended. So only our half is closed; what still comes is dropped until the peer has closed its own.
         self.resume_reading()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        else:
-            self.transport.close()
+        half_close(self.transport)
 
     def abort(self) -> None:
         self.transport.abort()
+
+
+def half_close(transport: asyncio.Transport) -> None:
+    """Send EOF behind what is written and go on reading; where that cannot be (TLS), close."""
+    if not transport.can_write_eof():
+        transport.close()
+        return
+    try:
+        transport.write_eof()
+    except OSError:
+        # The peer has reset the connection and the loop has not come to tell us yet.
+        transport.abort()

@@ -24,7 +24,7 @@ REASON_BYTES_MAX: Final = CONTROL_BYTES_MAX - 2
 
 _FINAL: Final = 0x80
 _MASKED: Final = 0x80
-_HEADER_BYTES_MIN: Final = 6  # two bytes and the mask, which every frame of a client has
+_LOOK_BYTES: Final = 2  # of a frame, from which on it can be seen to be wrong
 
 # From here on four passes over the bytes, one for each byte of the mask, are faster than one big integer.
 _BIG_BYTES: Final = 800
@@ -101,7 +101,7 @@ class MessageReader:
         self._bytes_max = min(first_bytes_max, message_bytes_max)
         self._message_bytes_max = message_bytes_max
         self._rest = bytearray()
-        self._wanted = _HEADER_BYTES_MIN  # so many bytes must be in the rest before a look at it is worth while
+        self._wanted = _LOOK_BYTES  # so many bytes must be in the rest before a look at it is worth while
         self._pieces = bytearray()
         self._in_pieces = False
         self.ending: Ending | None = None
@@ -133,8 +133,8 @@ class MessageReader:
 
     def _read(self, data: bytes, messages: list[bytes]) -> None:
         at, size = 0, len(data)
-        wanted = _HEADER_BYTES_MIN
-        while size - at >= 2:
+        wanted = _LOOK_BYTES
+        while size - at >= _LOOK_BYTES:
             first, second = data[at], data[at + 1]
             # A whole binary message of less than 126 bytes is nearly all of the traffic: it takes one comparison.
             if first == _FINAL | BINARY and _MASKED <= second < _MASKED + 126 and not self._in_pieces:

@@ -1,0 +1,429 @@
+"""One port for HTTP and RSocket, another for TCP: what is read of a stranger, who is let in, what is said when not."""
+
+import asyncio
+import ipaddress
+import re
+import socket
+import ssl
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import websockets.asyncio.client
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tidings.rsocket import decode
+from tidings.transports.doorway import check_origin
+from tidings.transports.head import Refusal
+from tidings.transports.listener import Listener, ListenError
+from tidings.transports.settings import ConnectionLimits, HttpSettings, ListenerSettings, TcpSettings, TlsSettings
+from transports.stage import GUARD_SECONDS, SETTINGS, Clock, Stage, call, reply, setup_of, staged
+from transports.test_rsocket_ws import HANDSHAKE, raw
+from transports.test_websocket import BINARY, client_frame
+
+
+async def dial(stage: Stage) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", stage.listener.http_port)
+
+
+async def everything(reader: asyncio.StreamReader) -> bytes:
+    return await asyncio.wait_for(reader.read(), GUARD_SECONDS)
+
+
+# --- one port ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_http_and_rsocket_share_a_port() -> None:
+    async with staged() as stage, aiohttp.ClientSession() as http:
+        async with http.get(f"{stage.http_url}/health") as answer:
+            assert answer.status == 200
+        async with stage.peer("websocket") as peer:
+            assert (await peer.ask(1, "test.echo")).stream_id == 1
+            async with http.get(f"{stage.http_url}/health") as answer:
+                assert answer.status == 200
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("request_head", [HANDSHAKE, b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"])
+async def test_a_head_in_single_bytes_is_read(request_head: bytes) -> None:
+    async with staged() as stage:
+        reader, writer = await dial(stage)
+        for byte in request_head + b"\r\n":
+            writer.write(bytes((byte,)))
+            await writer.drain()
+            await asyncio.sleep(0)
+        first = await asyncio.wait_for(reader.readline(), GUARD_SECONDS)
+        assert first in (b"HTTP/1.1 101 Switching Protocols\r\n", b"HTTP/1.1 200 OK\r\n")
+        writer.close()
+
+
+@pytest.mark.asyncio
+async def test_pipelined_requests_are_answered_in_order() -> None:
+    async with staged() as stage:
+        reader, writer = await dial(stage)
+        writer.write(
+            b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
+            b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n"
+            b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        )
+        answers = await everything(reader)
+        assert re.findall(rb"HTTP/1\.1 (\d+) ", answers) == [b"200", b"404", b"200"]
+        writer.close()
+
+
+@pytest.mark.asyncio
+async def test_a_websocket_on_a_connection_that_was_used_for_http_before() -> None:
+    async with staged() as stage:
+        client = await raw(stage, b"GET /health HTTP/1.1\r\nHost: a\r\n")
+        head = await client.head()
+        size = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        await client.reader.readexactly(size)
+        client.writer.write(HANDSHAKE + b"\r\n" + client_frame(BINARY, setup_of("ada")))
+        assert b" 101 " in await client.head()
+        client.writer.write(client_frame(BINARY, call(1, "test.whoami")))
+        opcode, payload = await client.frame()
+        assert (opcode, reply(decode(payload)).cursor.epoch) == (BINARY, "ada")
+        client.writer.close()
+        await stage.gone()
+
+
+@pytest.mark.asyncio
+async def test_aiohttps_client_gets_a_websocket_after_it_has_read_pages() -> None:
+    async with staged() as stage, aiohttp.ClientSession() as http:
+        for _ in range(2):
+            async with http.get(f"{stage.http_url}/") as answer:
+                await answer.read()
+        async with http.ws_connect(f"{stage.http_url}/rsocket") as ws:
+            await ws.send_bytes(setup_of("ada"))
+            await ws.send_bytes(call(1, "test.whoami"))
+            assert reply(decode(await ws.receive_bytes())).cursor.epoch == "ada"
+        await stage.gone()
+
+
+@pytest.mark.asyncio
+async def test_a_handshake_behind_other_requests_in_one_piece_is_served() -> None:
+    async with staged() as stage:
+        client = await raw(
+            stage,
+            b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n" + HANDSHAKE,
+            client_frame(BINARY, setup_of("ada")) + client_frame(BINARY, call(1, "test.whoami")),
+        )
+        head = await client.head()
+        await client.reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+        assert b" 101 " in await client.head()
+        opcode, payload = await client.frame()
+        assert (opcode, reply(decode(payload)).cursor.epoch) == (BINARY, "ada")
+        client.writer.close()
+        await stage.gone()
+
+
+@pytest.mark.asyncio
+async def test_a_foreign_origin_is_refused_on_a_used_connection_too() -> None:
+    async with staged() as stage, aiohttp.ClientSession() as http:
+        async with http.get(f"{stage.http_url}/health") as answer:
+            await answer.read()
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await http.ws_connect(f"{stage.http_url}/rsocket", origin="https://evil.example")
+        assert refused.value.status == 403
+
+
+# --- strangers --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_head_that_does_not_come_in_time_is_refused() -> None:
+    clock = Clock()
+    async with staged(clock=clock) as stage:
+        reader, writer = await dial(stage)
+        writer.write(b"GET / HTTP/1.1\r\n")
+        doorkeeper = stage.listener.doorkeeper
+        await stage.until(lambda: doorkeeper.present == 1)
+        clock.seconds += 9
+        writer.write(b"X-Slow: loris\r\n")  # to send a little now and then does not help
+        await writer.drain()
+        clock.seconds += 1.1
+        assert b"HTTP/1.1 408 " in await everything(reader)
+        writer.close()
+        await stage.until(lambda: doorkeeper.present == 0)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nX: " + b"a" * 9_000,
+        b"GET / HTTP/1.1\r\nX: " + b"a" * 9_000 + b"\r\n\r\n",
+        b"a" * 20_000,
+    ],
+)
+async def test_a_head_that_is_too_long_is_refused(sent: bytes) -> None:
+    async with staged() as stage:
+        reader, writer = await dial(stage)
+        writer.write(sent)
+        assert b"HTTP/1.1 431 " in await everything(reader)
+        writer.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /rsocket HTTP/1.1\r\nHost : a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+        b"GET /rsocket HTTP/1.1\r\nHost: a\r\n folded\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+        b"nonsense\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n",
+    ],
+)
+async def test_malformed_heads_are_bad_requests(head: bytes) -> None:
+    async with staged() as stage:
+        reader, writer = await dial(stage)
+        writer.write(head + b"\r\n")
+        assert b" 400 " in await asyncio.wait_for(reader.readline(), GUARD_SECONDS)
+        assert not stage.sessions
+        writer.close()
+
+
+@pytest.mark.asyncio
+async def test_a_connection_that_says_nothing_and_leaves_is_forgotten() -> None:
+    async with staged() as stage:
+        _, writer = await dial(stage)
+        await stage.until(lambda: stage.listener.doorkeeper.present == 1)
+        writer.close()
+        await stage.until(lambda: stage.listener.doorkeeper.present == 0)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("transport", ["websocket", "tcp"])
+async def test_strangers_of_one_address_are_limited_and_acquaintances_are_not(transport: str) -> None:
+    limits = replace(SETTINGS.connections, strangers_per_address_max=2)
+    async with staged(replace(SETTINGS, connections=limits)) as stage:
+        port = stage.listener.http_port if transport == "websocket" else stage.listener.tcp_port
+        peers = [stage.peer(transport) for _ in range(4)]
+        for count, peer in enumerate(peers, 1):
+            await (await peer.__aenter__()).ask(1, "test.echo")
+            assert len(stage.gate.sessions) == count
+        strangers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        await stage.until(lambda: stage.listener.doorkeeper.present == 6)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await asyncio.wait_for(reader.readexactly(1), GUARD_SECONDS)
+        assert stage.metrics.refused["strangers_per_address_max"] == 1
+        for _, other in [*strangers, (reader, writer)]:
+            other.close()
+        for peer in peers:
+            await peer.__aexit__(None, None, None)
+        await stage.until(lambda: stage.listener.doorkeeper.present == 0)
+
+
+@pytest.mark.asyncio
+async def test_connections_altogether_are_limited() -> None:
+    limits = replace(SETTINGS.connections, connections_max=1)
+    async with staged(replace(SETTINGS, connections=limits)) as stage, stage.peer("tcp") as peer:
+        await peer.ask(1, "test.echo")
+        reader, writer = await dial(stage)
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await asyncio.wait_for(reader.readexactly(1), GUARD_SECONDS)
+        assert stage.metrics.refused["connections_max"] == 1
+        writer.close()
+
+
+# --- origins ----------------------------------------------------------------------------------------------------
+
+PRODUCTION = ListenerSettings(http=HttpSettings(origins=("https://chat.example.org",)))
+DEVELOPMENT = ListenerSettings(dev=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "origin", "let_in"),
+    [
+        (PRODUCTION, None, True),
+        (PRODUCTION, "https://chat.example.org", True),
+        (PRODUCTION, "http://chat.example.org", False),
+        (PRODUCTION, "https://chat.example.org:8443", False),
+        (PRODUCTION, "https://chat.example.org.evil.example", False),
+        (PRODUCTION, "https://evil-chat.example.org", False),
+        (PRODUCTION, "null", False),
+        (PRODUCTION, "", False),
+        (PRODUCTION, "http://localhost:3000", False),
+        (DEVELOPMENT, None, True),
+        (DEVELOPMENT, "http://localhost:3000", True),
+        (DEVELOPMENT, "https://127.0.0.1:8443", True),
+        (DEVELOPMENT, "http://[::1]:3000", True),
+        (DEVELOPMENT, "http://127.0.0.1.evil.example", False),
+        (DEVELOPMENT, "http://localhost.evil.example", False),
+        (DEVELOPMENT, "http://evil.example", False),
+        (DEVELOPMENT, "null", False),
+        (DEVELOPMENT, "file://", False),
+    ],
+)
+def test_only_pages_of_known_origins_are_let_in(settings: ListenerSettings, origin: str | None, let_in: bool) -> None:
+    if let_in:
+        check_origin(origin, settings)
+    else:
+        with pytest.raises(Refusal) as refused:
+            check_origin(origin, settings)
+        assert refused.value.status == 403
+
+
+@pytest.mark.asyncio
+async def test_a_foreign_page_is_refused_at_the_handshake() -> None:
+    async with staged() as stage:
+        with pytest.raises(websockets.exceptions.InvalidStatus) as refused:
+            await websockets.asyncio.client.connect(stage.ws_url, origin="https://evil.example")  # type: ignore[arg-type]
+        assert refused.value.response.status_code == 403
+        assert stage.metrics.refused["origin"] == 1
+        async with websockets.asyncio.client.connect(stage.ws_url, origin="http://localhost:3000") as ws:  # type: ignore[arg-type]
+            await ws.close()
+
+
+# --- ports ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("which", "option"), [("http", "--port"), ("tcp", "--tcp-port")])
+async def test_a_port_that_is_taken_is_said_in_one_line_that_names_the_option(which: str, option: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        settings = replace(
+            SETTINGS,
+            **{which: HttpSettings(port=port) if which == "http" else TcpSettings(port=port)},  # type: ignore[arg-type]
+        )
+        stage = Stage(settings)
+        with pytest.raises(ListenError) as error:
+            await stage.listener.start()
+        text = str(error.value)
+        assert f"127.0.0.1:{port} is in use" in text
+        assert option in text
+        assert "\n" not in text
+        await stage.listener.close()
+
+
+@pytest.mark.asyncio
+async def test_an_unknown_host_is_said_in_one_line() -> None:
+    stage = Stage(replace(SETTINGS, http=HttpSettings(host="no such host", port=0)))
+    with pytest.raises(ListenError, match="--host"):
+        await stage.listener.start()
+
+
+@pytest.mark.asyncio
+async def test_tcp_can_be_switched_off() -> None:
+    async with staged(replace(SETTINGS, tcp=TcpSettings(enabled=False))) as stage:
+        assert stage.listener.tcp_port == 0
+        assert stage.listener.addresses().tcp == "not offered"
+
+
+@pytest.mark.asyncio
+async def test_close_is_idempotent_and_may_come_first() -> None:
+    stage = Stage()
+    await stage.listener.close()
+    await stage.listener.start()
+    await stage.listener.close()
+    await stage.listener.close()
+
+
+@pytest.mark.asyncio
+async def test_close_ends_connections_of_every_kind() -> None:
+    stage = Stage()
+    await stage.listener.start()
+    idle_reader, idle_writer = await dial(stage)
+    async with stage.peer("websocket") as one, stage.peer("tcp") as other, aiohttp.ClientSession() as http:
+        await one.ask(1, "test.echo")
+        await other.ask(1, "test.echo")
+        async with http.get(f"{stage.http_url}/health") as answer:
+            await answer.read()
+        await stage.listener.close()
+        await one.rest()
+        await other.rest()
+    assert not stage.listener.service.sessions
+    with pytest.raises(OSError):
+        await dial(stage)
+    idle_writer.close()
+    assert idle_reader is not None
+
+
+# --- TLS --------------------------------------------------------------------------------------------------------
+
+
+def self_signed(folder: Path) -> tuple[str, str]:
+    """Certificate and key of 127.0.0.1, as PEM files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return str(folder / "cert.pem"), str(folder / "key.pem")
+
+
+@pytest.mark.asyncio
+async def test_both_ports_speak_tls_when_there_is_a_certificate(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    trust = ssl.create_default_context(cafile=certificate)
+    async with staged(replace(SETTINGS, tls=TlsSettings(certificate, key))) as stage:
+        port = stage.listener.http_port
+        assert stage.listener.addresses().ws == f"wss://127.0.0.1:{port}/rsocket"
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"https://127.0.0.1:{port}/health", ssl=trust) as answer,
+        ):
+            assert answer.status == 200
+        async with websockets.asyncio.client.connect(f"wss://127.0.0.1:{port}/rsocket", ssl=trust) as ws:
+            await ws.send(setup_of("ada"))
+            await ws.send(call(1, "test.whoami"))
+            found = await ws.recv()
+            assert isinstance(found, bytes)
+            assert reply(decode(found)).cursor.epoch == "ada"
+        reader, writer = await asyncio.open_connection("127.0.0.1", stage.listener.tcp_port, ssl=trust)
+        for each in (setup_of("ada"), call(1, "test.whoami")):
+            writer.write(len(each).to_bytes(3, "big") + each)
+        size = int.from_bytes(await reader.readexactly(3), "big")
+        assert reply(decode(await reader.readexactly(size))).cursor.epoch == "ada"
+        writer.close()
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_arrives_over_tls_too(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    trust = ssl.create_default_context(cafile=certificate)
+    async with staged(replace(SETTINGS, tls=TlsSettings(certificate, key))) as stage:
+        reader, writer = await asyncio.open_connection("127.0.0.1", stage.listener.tcp_port, ssl=trust)
+        first = setup_of("mallory")
+        writer.write(len(first).to_bytes(3, "big") + first)
+        data = await everything(reader)
+        assert b"UNAUTHENTICATED" in data
+        writer.close()
+
+
+@pytest.mark.asyncio
+async def test_a_certificate_that_cannot_be_read_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "cert.pem").write_text("nothing of the kind")
+    stage = Stage(replace(SETTINGS, tls=TlsSettings(str(tmp_path / "cert.pem"))))
+    with pytest.raises(ListenError, match=r"tls\.certificate"):
+        await stage.listener.start()
+
+
+def test_a_listener_can_be_made_outside_of_a_loop() -> None:
+    made: Any = Stage().listener
+    assert isinstance(made, Listener)
+    assert ConnectionLimits() == PRODUCTION.connections

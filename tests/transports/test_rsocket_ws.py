@@ -1,0 +1,337 @@
+"""RSocket over WebSocket on the wire: the handshake, items 86 to 88, closing. Independent client: `websockets`."""
+
+import asyncio
+import os
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import websockets.asyncio.client
+import websockets.exceptions
+
+from rsocket_kit import frame, setup
+from tidings.contract import v1
+from tidings.rsocket import FrameType, decode
+from transports.stage import GUARD_SECONDS, SETTINGS, Stage, call, encoded, reply, said, setup_of, staged
+from transports.test_websocket import BINARY, CLOSE, CONTINUATION, PING, TEXT, client_frame
+
+HANDSHAKE = (
+    b"GET /rsocket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+class Raw:
+    """A WebSocket client of bare bytes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def head(self) -> bytes:
+        return await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), GUARD_SECONDS)
+
+    async def frame(self) -> tuple[int, bytes]:
+        """Opcode and payload of the next frame of the server."""
+        async with asyncio.timeout(GUARD_SECONDS):
+            first, second = await self.reader.readexactly(2)
+            assert first & 0xF0 == 0x80, "whole, and no reserved bit"
+            assert second < 0x80, "not masked"
+            size = second
+            if size == 126:
+                size = int.from_bytes(await self.reader.readexactly(2), "big")
+            elif size == 127:
+                size = int.from_bytes(await self.reader.readexactly(8), "big")
+            return first & 0x0F, await self.reader.readexactly(size)
+
+    async def closed(self) -> tuple[int, str]:
+        """Code and reason of CLOSE; then nothing more comes."""
+        opcode, payload = await self.frame()
+        while opcode != CLOSE:
+            opcode, payload = await self.frame()
+        self.writer.write(client_frame(CLOSE, payload[:2]))
+        assert await asyncio.wait_for(self.reader.read(), GUARD_SECONDS) == b""
+        return int.from_bytes(payload[:2], "big"), payload[2:].decode()
+
+
+async def raw(stage: Stage, head: bytes = HANDSHAKE, behind: bytes = b"") -> Raw:
+    reader, writer = await asyncio.open_connection("127.0.0.1", stage.listener.http_port)
+    writer.write(head + b"\r\n" + behind)
+    return Raw(reader, writer)
+
+
+async def open_raw(stage: Stage) -> Raw:
+    """Handshake and SETUP are done."""
+    client = await raw(stage, behind=client_frame(BINARY, setup_of("ada")))
+    assert b" 101 " in await client.head()
+    return client
+
+
+def echo(stream_id: int, text: str = "") -> bytes:
+    return call(stream_id, "test.echo", v1.SendRequest(text=text))
+
+
+# --- handshake --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_the_handshake_is_answered_as_in_the_specification() -> None:
+    async with staged() as stage:
+        client = await raw(stage)
+        head = await client.head()
+        # The example of RFC 6455, section 1.3.
+        assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in head
+        assert b"Sec-WebSocket-Protocol" not in head
+        assert b"Sec-WebSocket-Extensions" not in head
+        client.writer.close()
+
+
+@pytest.mark.asyncio
+async def test_firefox_that_keeps_alive_and_upgrades_is_let_in() -> None:
+    async with staged() as stage:
+        client = await raw(stage, HANDSHAKE.replace(b"Connection: Upgrade", b"Connection: keep-alive, Upgrade"))
+        assert b" 101 " in await client.head()
+        client.writer.close()
+
+
+@pytest.mark.asyncio
+async def test_setup_and_requests_right_behind_the_handshake_are_served() -> None:
+    async with staged() as stage:
+        client = await raw(stage, behind=client_frame(BINARY, setup_of("ada")) + client_frame(BINARY, echo(1, "early")))
+        await client.head()
+        opcode, payload = await client.frame()
+        assert (opcode, reply(decode(payload)).cursor.epoch) == (BINARY, "early")
+        client.writer.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ((b"Version: 13", b"Version: 8"), 426),
+        ((b"Sec-WebSocket-Version: 13\r\n", b""), 426),
+        ((b"dGhlIHNhbXBsZSBub25jZQ==", b"dGhl"), 400),
+        ((b"dGhlIHNhbXBsZSBub25jZQ==", b"not base64 at all!!!!!!!"), 400),
+        ((b"Host: 127.0.0.1", b"Content-Length: 5\r\nHost: 127.0.0.1"), 400),
+        ((b"Host: 127.0.0.1", b"Transfer-Encoding: chunked\r\nHost: 127.0.0.1"), 400),
+        ((b"Host: 127.0.0.1", b"Sec-WebSocket-Version: 13\r\nHost: 127.0.0.1"), 400),
+        ((b"GET", b"POST"), 405),
+    ],
+)
+async def test_what_is_no_handshake_is_refused_and_closed(change: tuple[bytes, bytes], status: int) -> None:
+    async with staged() as stage:
+        client = await raw(stage, HANDSHAKE.replace(*change, 1))
+        assert f"HTTP/1.1 {status} ".encode() in await client.head()
+        assert b'"text"' in await asyncio.wait_for(client.reader.read(), GUARD_SECONDS)
+        assert not stage.sessions
+        client.writer.close()
+
+
+# --- items ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("offered", "selected"),
+    [(None, None), (["rsocket"], "rsocket"), (["chat", "rsocket"], "rsocket"), (["chat", "mail"], "chat")],
+)
+async def test_item_86_a_subprotocol_is_selected_where_one_is_offered(offered: Any, selected: str | None) -> None:
+    async with (
+        staged() as stage,
+        websockets.asyncio.client.connect(stage.ws_url, subprotocols=offered) as socket,
+    ):
+        assert socket.subprotocol == selected
+
+
+@pytest.mark.asyncio
+async def test_item_86_only_binary_messages_are_sent() -> None:
+    async with staged() as stage, stage.peer("websocket") as peer:
+        await peer.send(echo(1))
+        assert isinstance(await peer.socket.recv(), bytes)
+
+
+@pytest.mark.asyncio
+async def test_item_87_a_text_message_closes_with_1003() -> None:
+    async with staged() as stage, stage.peer("websocket") as peer:
+        assert (await peer.ask(1, "test.echo")).stream_id == 1
+        await peer.socket.send("undefined")
+        await peer.rest()
+        assert peer.socket.close_code == 1003
+
+
+@pytest.mark.asyncio
+async def test_item_87_an_empty_message_is_a_protocol_error() -> None:
+    async with staged() as stage:
+        async with stage.peer("websocket") as peer:
+            await peer.send(b"")
+            assert (await peer.refusal())[0] == 0x101
+            assert peer.socket.close_code == 1002
+        async with stage.peer("websocket", b"") as peer:
+            await peer.send(b"")
+            assert (await peer.refusal())[0] == 0x001
+
+
+@pytest.mark.asyncio
+async def test_item_88_a_message_of_16777215_bytes_is_taken() -> None:
+    async with staged() as stage, stage.peer("websocket") as peer:
+        head = call(1, "test.echo")
+        text = "a" * (16_777_215 - len(head) - 5)  # tag and length of the field take five bytes
+        request = call(1, "test.echo", v1.SendRequest(text=text))
+        assert len(request) == 16_777_215
+        await peer.send(request)
+        data = b""
+        done = False
+        while not done:
+            found = await peer.receive()
+            data += found.data
+            done = not found.flags & 0x80
+        assert v1.SendReply.FromString(data).at_ms == len(text)
+
+
+@pytest.mark.asyncio
+async def test_item_88_a_message_of_16777216_bytes_closes_with_1009() -> None:
+    async with staged() as stage:
+        client = await open_raw(stage)
+        client.writer.write(bytes((0x82, 0xFF)) + (16_777_216).to_bytes(8, "big") + bytes(4))
+        assert (await client.closed())[0] == 1009
+
+
+@pytest.mark.asyncio
+async def test_item_88_compression_is_declined() -> None:
+    async with (
+        staged() as stage,
+        websockets.asyncio.client.connect(stage.ws_url, compression="deflate") as socket,
+    ):
+        assert socket.protocol.extensions == []
+        await socket.send(setup_of("ada"))
+        await socket.send(echo(1, "plain"))
+        found = await socket.recv()
+        assert isinstance(found, bytes)
+        assert reply(decode(found)).cursor.epoch == "plain"
+
+
+# --- frames of WebSocket ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_message_in_pieces_with_pings_between_is_one_frame() -> None:
+    async with staged() as stage:
+        client = await open_raw(stage)
+        whole = echo(1, "x" * 300)
+        client.writer.write(
+            client_frame(BINARY, whole[:10], final=False)
+            + client_frame(PING, b"there?")
+            + client_frame(CONTINUATION, b"", final=False)
+            + client_frame(CONTINUATION, whole[10:])
+        )
+        found = dict([await client.frame(), await client.frame()])
+        assert found[0xA] == b"there?"
+        assert reply(decode(found[BINARY])).cursor.epoch == "x" * 300
+        client.writer.close()
+
+
+@pytest.mark.asyncio
+async def test_ping_is_answered() -> None:
+    async with staged() as stage, stage.peer("websocket") as peer:
+        await asyncio.wait_for(await peer.socket.ping(os.urandom(125)), GUARD_SECONDS)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("wire", "code"),
+    [
+        (bytes((0x82, 0x01)) + b"a", 1002),
+        (client_frame(BINARY, b"a", reserved=0x40), 1002),
+        (client_frame(CONTINUATION, b"a"), 1002),
+        (client_frame(PING, b"a" * 126), 1002),
+        (client_frame(TEXT, b"hello"), 1003),
+        (client_frame(CLOSE, b"\x03"), 1002),
+    ],
+)
+async def test_a_broken_rule_closes_with_its_code_after_an_error_frame(wire: bytes, code: int) -> None:
+    async with staged() as stage:
+        client = await open_raw(stage)
+        client.writer.write(client_frame(BINARY, echo(1)) + wire + client_frame(BINARY, echo(3)))
+        errors = []
+        opcode, payload = await client.frame()
+        while opcode == BINARY:
+            errors += [decode(payload)] if decode(payload).type is FrameType.ERROR else []
+            opcode, payload = await client.frame()
+        assert opcode == CLOSE
+        assert int.from_bytes(payload[:2], "big") == code
+        assert [each.fields["code"] for each in errors] == [0x101]
+        assert await asyncio.wait_for(client.reader.read(), GUARD_SECONDS) == b""
+        client.writer.close()
+        await stage.gone()
+
+
+@pytest.mark.asyncio
+async def test_a_first_message_that_is_too_big_for_a_stranger_closes_with_1009() -> None:
+    async with staged() as stage, stage.peer("websocket", b"") as peer:
+        await peer.send(setup(metadata=said(user="a" * 65_000), data=bytes(1_000)))
+        await peer.rest()
+        assert peer.socket.close_code == 1009
+
+
+@pytest.mark.asyncio
+async def test_a_long_first_message_is_not_kept_beyond_its_limit() -> None:
+    async with staged() as stage:
+        client = await raw(stage, behind=bytes((0x82, 0xFF)) + (16_000_000).to_bytes(8, "big") + bytes(4))
+        await client.head()
+        assert (await client.closed())[0] == 1009
+
+
+# --- closing ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("sent", "echoed"), [(b"\x03\xe8bye", b"\x03\xe8"), (b"", b""), (b"\x0f\xa0", b"\x0f\xa0")])
+async def test_the_peers_close_is_answered_with_its_code_and_ends_the_session(sent: bytes, echoed: bytes) -> None:
+    async with staged() as stage:
+        client = await open_raw(stage)
+        client.writer.write(client_frame(BINARY, echo(1)))
+        assert (await client.frame())[0] == BINARY
+        client.writer.write(client_frame(CLOSE, sent))
+        assert await client.frame() == (CLOSE, echoed)
+        assert await asyncio.wait_for(client.reader.read(), GUARD_SECONDS) == b""
+        await stage.gone()
+        client.writer.close()
+
+
+@pytest.mark.asyncio
+async def test_a_peer_that_never_answers_close_is_cut_off() -> None:
+    settings = replace(SETTINGS, connections=replace(SETTINGS.connections, close_seconds=0.05))
+    async with staged(settings) as stage:
+        client = await raw(stage, behind=client_frame(BINARY, setup_of("mallory")))
+        await client.head()
+        opcode, _ = await client.frame()
+        while opcode != CLOSE:
+            opcode, _ = await client.frame()
+        # Nothing is answered; the service must not wait for ever.
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await client.frame()
+        await stage.until(lambda: not stage.sessions)
+        client.writer.close()
+
+
+@pytest.mark.asyncio
+async def test_the_reason_of_close_is_cut_to_what_fits() -> None:
+    async with staged() as stage, stage.peer("websocket", setup(data_mime="a/" + "b" * 200)) as peer:
+        _, text = await peer.refusal()
+        assert len(peer.socket.close_reason) <= 123
+        assert text.startswith(peer.socket.close_reason)
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_sent_behind_close() -> None:
+    async with staged() as stage:
+        client = await raw(
+            stage,
+            behind=client_frame(BINARY, setup_of("mallory"))
+            + client_frame(PING, b"x")
+            + client_frame(
+                BINARY, frame(FrameType.REQUEST_RESPONSE, 1, metadata=said("test.echo"), data=encoded(None))
+            ),
+        )
+        await client.head()
+        await client.closed()

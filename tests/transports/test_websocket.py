@@ -1,0 +1,216 @@
+"""The WebSocket frame codec: what a client may send, in any pieces, and what ends the reading."""
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidings.transports.websocket import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    Ending,
+    MessageReader,
+    close_frame,
+    pong_frame,
+    server_envelope,
+    unmask,
+)
+
+FINAL = 0x80
+MASK = bytes((0x37, 0xFA, 0x21, 0x3D))
+
+
+def client_frame(
+    opcode: int, payload: bytes = b"", *, final: bool = True, reserved: int = 0, mask: bytes = MASK
+) -> bytes:
+    """A frame as a client sends it, put together by the letter of section 5.2."""
+    size = len(payload)
+    head = bytes((FINAL * final | reserved | opcode,))
+    if size < 126:
+        head += bytes((0x80 | size,))
+    elif size < 65_536:
+        head += bytes((0x80 | 126,)) + size.to_bytes(2, "big")
+    else:
+        head += bytes((0x80 | 127,)) + size.to_bytes(8, "big")
+    return head + mask + bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
+
+
+def reader(message_bytes_max: int = 1 << 20, first_bytes_max: int = 1 << 20) -> MessageReader:
+    return MessageReader(message_bytes_max, first_bytes_max)
+
+
+# --- out --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "header"),
+    [
+        (0, "8200"),
+        (125, "827d"),
+        (126, "827e007e"),  # 126 says: the length is in the next two bytes
+        (65_535, "827effff"),
+        (65_536, "827f0000000000010000"),  # 127: in the next eight
+    ],
+)
+def test_a_server_header_is_as_short_as_it_can_be(size: int, header: str) -> None:
+    assert server_envelope(size) == bytes.fromhex(header)
+
+
+def test_close_carries_code_and_reason_cut_between_two_characters() -> None:
+    assert close_frame(1000) == bytes.fromhex("880203e8")
+    assert close_frame(1005) == bytes.fromhex("8800")
+    long = close_frame(1008, "x" * 122 + "ü" + "more")
+    assert long == bytes((0x88, 2 + 122)) + (1008).to_bytes(2, "big") + b"x" * 122
+
+
+def test_pong_says_what_ping_said() -> None:
+    assert pong_frame(b"abc") == bytes.fromhex("8a03") + b"abc"
+
+
+# --- in ---------------------------------------------------------------------------------------------------------
+
+
+@given(st.binary(max_size=2_000), st.binary(min_size=4, max_size=4))
+def test_unmasking_is_what_the_specification_says(payload: bytes, mask: bytes) -> None:
+    data = b"head" + mask + payload
+    assert unmask(data, 8, len(data)) == bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 799, 800, 65_535, 65_536, 200_001])
+def test_messages_of_every_length_form_come_out_whole(size: int) -> None:
+    payload = os.urandom(size)
+    got = reader()
+    assert got.feed(client_frame(BINARY, payload) + client_frame(BINARY, b"next")) == [payload, b"next"]
+    assert got.held_bytes == 0
+
+
+@given(st.data())
+def test_messages_come_out_the_same_from_pieces_of_any_size(data: st.DataObject) -> None:
+    messages = data.draw(st.lists(st.binary(max_size=300), max_size=6))
+    wire = b""
+    for message in messages:
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(message)), max_size=3)))
+        parts = [message[a:b] for a, b in zip([0, *cuts], [*cuts, len(message)], strict=True)]
+        for index, part in enumerate(parts):
+            opcode = CONTINUATION if index else BINARY
+            wire += client_frame(opcode, part, final=index == len(parts) - 1)
+            if data.draw(st.booleans()):
+                wire += client_frame(data.draw(st.sampled_from([PING, PONG])), b"between")
+    got = reader()
+    found = []
+    at = 0
+    while at < len(wire):
+        size = data.draw(st.integers(1, 40))
+        found += got.feed(wire[at : at + size])
+        at += size
+    assert found == messages
+    assert got.ending is None
+    assert got.held_bytes == 0
+
+
+def test_of_many_pings_the_last_one_is_owed_an_answer() -> None:
+    got = reader()
+    assert got.feed(client_frame(PING, b"1") + client_frame(PING, b"2")) == []
+    assert got.pong == b"2"
+
+
+def test_a_big_message_in_small_pieces_is_looked_at_once_it_is_whole() -> None:
+    payload = os.urandom(1 << 20)
+    wire = client_frame(BINARY, payload)
+    got = reader()
+    pieces = [wire[at : at + 1_000] for at in range(0, len(wire), 1_000)]
+    assert [message for piece in pieces for message in got.feed(piece)] == [payload]
+
+
+CUT_OFF = client_frame(BINARY, b"whole") + client_frame(BINARY, b"cut", final=False)
+
+
+@pytest.mark.parametrize(
+    ("wire", "code"),
+    [
+        (bytes((0x82, 0x01)) + b"a", 1002),  # not masked
+        (client_frame(BINARY, b"a", reserved=0x40), 1002),  # RSV1: compressed, and nobody agreed to that
+        (client_frame(BINARY, b"a", reserved=0x20), 1002),
+        (client_frame(BINARY, b"a", reserved=0x10), 1002),
+        (client_frame(0x3, b"a"), 1002),  # unknown opcodes
+        (client_frame(0xB, b"a"), 1002),
+        (client_frame(CONTINUATION, b"a"), 1002),  # of no message
+        (CUT_OFF + client_frame(BINARY, b"b"), 1002),  # a new message within another
+        (client_frame(PING, b"a" * 126), 1002),
+        (client_frame(PING, b"a", final=False), 1002),
+        (client_frame(CLOSE, b"a"), 1002),  # half a code
+        (client_frame(CLOSE, (1005).to_bytes(2, "big")), 1002),  # codes that are never sent
+        (client_frame(CLOSE, (999).to_bytes(2, "big")), 1002),
+        (client_frame(CLOSE, (5000).to_bytes(2, "big")), 1002),
+        (client_frame(CLOSE, (1000).to_bytes(2, "big") + b"\xff"), 1007),
+        (client_frame(TEXT, b"undefined"), 1003),
+        (bytes((0x82, 0xFE, 0x00, 0x7D)) + MASK, 1002),  # 125 in two bytes
+        (bytes((0x82, 0xFF)) + (65_535).to_bytes(8, "big") + MASK, 1002),
+        (bytes((0x82, 0xFF)) + (1 << 63).to_bytes(8, "big") + MASK, 1002),
+    ],
+)
+def test_what_breaks_a_rule_ends_the_reading(wire: bytes, code: int) -> None:
+    for pieces in ([wire], [bytes((byte,)) for byte in wire]):
+        got = reader()
+        whole = client_frame(BINARY, b"before")
+        messages = [message for piece in [whole, *pieces] for message in got.feed(piece)]
+        assert messages[0] == b"before"
+        assert got.ending is not None
+        assert (got.ending.code, got.ending.remote) == (code, False)
+        assert got.feed(whole) == []
+
+
+def test_messages_before_a_broken_rule_in_the_same_bytes_are_not_lost() -> None:
+    got = reader()
+    assert got.feed(client_frame(BINARY, b"1") + client_frame(BINARY, b"2") + client_frame(TEXT, b"3")) == [b"1", b"2"]
+    assert got.ending is not None
+
+
+def test_close_ends_the_reading_with_its_code_and_reason() -> None:
+    got = reader()
+    assert got.feed(client_frame(BINARY, b"1") + client_frame(CLOSE, (4000).to_bytes(2, "big") + b"bye")) == [b"1"]
+    assert got.ending == Ending(4000, "bye", remote=True)
+    silent = reader()
+    silent.feed(client_frame(CLOSE))
+    assert silent.ending == Ending(1005, "", remote=True)
+
+
+def test_too_big_is_said_at_the_header_before_the_bytes_have_come() -> None:
+    got = reader(message_bytes_max=1_000)
+    got.feed(client_frame(BINARY, bytes(1_001))[:14])
+    assert got.ending is not None
+    assert got.ending.code == 1009
+
+
+def test_pieces_count_together() -> None:
+    got = reader(message_bytes_max=1_000)
+    got.feed(client_frame(BINARY, bytes(600), final=False))
+    got.feed(client_frame(CONTINUATION, bytes(400), final=False))
+    assert got.ending is None
+    assert got.held_bytes == 1_000
+    got.feed(client_frame(CONTINUATION, b"a"))
+    assert got.ending is not None
+    assert got.ending.code == 1009
+    assert got.held_bytes == 0
+
+
+def test_the_first_message_has_a_limit_of_its_own() -> None:
+    got = reader(first_bytes_max=200)
+    assert got.feed(client_frame(BINARY, bytes(200)) + client_frame(BINARY, bytes(5_000))) == [bytes(200), bytes(5_000)]
+    other = reader(first_bytes_max=200)
+    other.feed(client_frame(BINARY, bytes(201)))
+    assert other.ending is not None
+
+
+@given(st.lists(st.binary(max_size=60), max_size=10))
+def test_no_bytes_make_it_raise_or_hold_more_than_a_message(pieces: list[bytes]) -> None:
+    got = reader(message_bytes_max=200, first_bytes_max=200)
+    for piece in pieces:
+        for message in got.feed(piece):
+            assert len(message) <= 200
+        assert got.held_bytes <= 200 + 14 + 200
