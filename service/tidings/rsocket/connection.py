@@ -163,7 +163,11 @@ class Connection(Endpoint):
         return NOTHING
 
     def deadline(self) -> float | None:
-        """When `tick` is wanted next; None when it is not. It only moves back by what `receive` hears."""
+        """When `tick` is wanted next; None when it is not.
+
+        Receiving frames only makes it later, so a timer may be left to ring too early. Ask again after `tick`,
+        `accept`, `drain` and `close`, which may make it earlier.
+        """
         if self.unreported:
             return self.now
         if self.state is State.FIRST:
@@ -291,11 +295,16 @@ class Connection(Endpoint):
             self.unreported = [*self.unreported, *self.finish_drain()]
 
     def close(self, code: ErrorCode, text: str) -> None:
-        """End now: what is queued is dropped, ERROR on stream 0 is what still leaves; then `closing` is True.
+        """End now: ERROR on stream 0 is the last that leaves, then `closing` is True.
 
-        The facts about the streams come from the next `tick` or `transport_lost`.
+        With CONNECTION_CLOSE what is queued leaves before it; with any other code it is dropped. The facts about the
+        streams come from the next `tick` or `transport_lost`.
         """
-        self.unreported = [*self.unreported, *self.break_off(code, text, remote=False)]
+        if code == ErrorCode.CONNECTION_CLOSE and self.state is not State.CLOSED:
+            self.drain_text = text
+            self.unreported = [*self.unreported, *self.finish_drain()]
+        else:
+            self.unreported = [*self.unreported, *self.break_off(code, text, remote=False)]
 
     # --- inside -------------------------------------------------------------------------------------------------
 

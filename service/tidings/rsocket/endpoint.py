@@ -213,7 +213,7 @@ class Endpoint:
             self.unreported = [*self.unreported, *self.finish_drain()]
 
     def finish_drain(self) -> list[Fact]:
-        """Nothing is outstanding any more. ERROR goes behind what the streams have queued.
+        """Nothing is outstanding any more, or nothing that matters. ERROR goes behind what the streams have queued.
 
         It was not sent when draining began, as the specification has it, because every known client ends all
         its streams on any ERROR of stream 0.

@@ -1,5 +1,6 @@
 """SETUP: what a client declares in its first frame, and what a server can refuse without asking the application."""
 
+from sys import intern
 from typing import NamedTuple
 
 from tidings.rsocket.codec import decode, encode
@@ -56,8 +57,9 @@ def read_setup(frame: bytes) -> Setup:
     setup = Setup(
         keepalive_ms=int(fields["keepalive_ms"]),
         lifetime_ms=int(fields["lifetime_ms"]),
-        metadata_mime=str(fields["metadata_mime"]),
-        data_mime=str(fields["data_mime"]),
+        # Thousands of connections say the same few names; each is kept once.
+        metadata_mime=intern(str(fields["metadata_mime"])),
+        data_mime=intern(str(fields["data_mime"])),
         metadata=metadata,
         data=data or None,
         lease=bool(flags & LEASED),
