@@ -94,6 +94,7 @@ class App:
         self.store: Store = await SqliteStore.open(Path(settings.data))
         self._closes(self.store.close)
         self.store.on_failure(self._store_failed)
+        self.store.on_transaction(self.metrics.observe_commit)
         self.product = product.build(
             self.store,
             clock=clock,

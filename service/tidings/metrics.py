@@ -107,7 +107,7 @@ class Metrics:
         return self._outcomes.setdefault(route, Outcomes())
 
     def observe_commit(self, seconds: float) -> None:
-        """A transaction of the store took so long, from the first append in it to its fsync."""
+        """A transaction of the store took so long, its fsync included."""
         self.commit.observe(seconds)
 
     def observe_loop_lag(self, seconds: float) -> None:
@@ -177,7 +177,7 @@ class Metrics:
         yield requests
         yield HistogramMetricFamily(
             "tidings_commit_seconds",
-            "How long a transaction took, from the first append in it until it was durable.",
+            "How long a transaction took, until it was durable.",
             buckets=self.commit.cumulative(),
             sum_value=self.commit.sum_seconds,
         )

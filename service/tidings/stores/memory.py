@@ -152,6 +152,9 @@ class MemoryStore:
     def on_failure(self, report: Callable[[Exception], None]) -> None:
         """Memory does not fail."""
 
+    def on_transaction(self, observe: Callable[[float], None]) -> None:
+        """See `ports.Store`; here nothing takes time."""
+
     def _write(self, change: Callable[[rules.Journal], T]) -> T:
         if self._closed:
             raise unavailable("the service is stopping; connect again")

@@ -112,6 +112,10 @@ class SqliteStore:
         """See `ports.Store`."""
         self._writer.on_failure(report)
 
+    def on_transaction(self, observe: Callable[[float], None]) -> None:
+        """See `ports.Store`."""
+        self._writer.observe = observe
+
     # Log
 
     async def append(self, draft: v1.Event, *, moderates: bool = False) -> Written:

@@ -19,6 +19,7 @@ What a maintainer must not break:
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -107,6 +108,7 @@ class Writer:
         self._error: Exception | None = None
         self.listener: Committed | None = None
         self._report: Callable[[Exception], None] | None = None
+        self.observe: Callable[[float], None] | None = None
         self._thread = threading.Thread(target=self._run, name="tidings-writer", daemon=True)
         self._thread.start()
 
@@ -155,8 +157,13 @@ class Writer:
         self._waiting_bytes += request.weight_bytes
         self._requests.put(request)
 
-    def _answer(self, answers: Answers, journal: Journal) -> None:
+    def _answer(self, answers: Answers, journal: Journal, seconds: float) -> None:
         """One commit is done: first the listener hears of it, then those who asked, both in order."""
+        if self.observe is not None:
+            self.observe(seconds)
+        self._settle(answers, journal)
+
+    def _settle(self, answers: Answers, journal: Journal) -> None:
         tell(self._loop, self.listener, journal)
         self._waiting -= len(answers)
         for request, answer in answers:
@@ -199,13 +206,14 @@ class Writer:
 
     def _commit(self, batch: Sequence[Request], *, careful: bool = False) -> None:
         self._tables.careful = careful
+        began = time.perf_counter()
         try:
             answers, journal = self._transaction(batch)
         except Exception as error:
             self._undone(batch, self._rolled_back(error))
             return
         self._committed(journal)
-        self._loop.call_soon_threadsafe(self._answer, answers, journal)
+        self._loop.call_soon_threadsafe(self._answer, answers, journal, time.perf_counter() - began)
         try:
             self._checkpoints.after_commit()
         except Exception as error:
@@ -259,7 +267,7 @@ class Writer:
                     self._commit([request], careful=True)
 
     def _refuse(self, batch: Sequence[Request], failure: Failure) -> None:
-        self._loop.call_soon_threadsafe(self._answer, [(request, failure) for request in batch], Journal())
+        self._loop.call_soon_threadsafe(self._settle, [(request, failure) for request in batch], Journal())
 
     def _end(self, error: Exception) -> None:
         """Writing is over, reading goes on."""
