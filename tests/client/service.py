@@ -11,6 +11,7 @@ import contextlib
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from ssl import SSLContext
 from typing import Any
 
 import picows
@@ -179,10 +180,10 @@ class Service:
             while not condition():
                 await self.changed.wait()
 
-    async def start(self) -> None:
+    async def start(self, ssl: SSLContext | None = None) -> None:
         loop = asyncio.get_running_loop()
-        tcp = await loop.create_server(lambda: TcpEnd(self), "127.0.0.1", self.tcp_port)
-        ws = await picows.ws_create_server(lambda _: WebSocketEnd(self), "127.0.0.1", self.ws_port)
+        tcp = await loop.create_server(lambda: TcpEnd(self), "127.0.0.1", self.tcp_port, ssl=ssl)
+        ws = await picows.ws_create_server(lambda _: WebSocketEnd(self), "127.0.0.1", self.ws_port, ssl=ssl)
         self._servers = [tcp, ws]
         self.tcp_port, self.ws_port = (server.sockets[0].getsockname()[1] for server in self._servers)
 
@@ -206,8 +207,10 @@ class Session:
         write: Callable[[bytes], None],
         close: Callable[[], None],
         abort: Callable[[], None],
+        socket: asyncio.Transport,
     ) -> None:
         self.service = service
+        self.pause_reading, self.resume_reading = socket.pause_reading, socket.resume_reading
         self.codec: Codec
         self.watching: dict[int, Watching] = {}
         self.channels: dict[int, Talk] = {}
@@ -422,7 +425,7 @@ class TcpEnd(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self.splitter = FrameSplitter()
-        self.session = Session(self.service, transport.write, transport.close, transport.abort)
+        self.session = Session(self.service, transport.write, transport.close, transport.abort, transport)
 
     def data_received(self, data: bytes) -> None:
         for frame in self.splitter.feed(data):
@@ -444,6 +447,7 @@ class WebSocketEnd(picows.WSListener):
             lambda frame: transport.send(picows.WSMsgType.BINARY, frame[3:]),
             transport.disconnect,
             lambda: transport.disconnect(graceful=False),
+            transport.underlying_transport,
         )
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:

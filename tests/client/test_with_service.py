@@ -39,7 +39,7 @@ async def fill(service: RunningService, count: int, room: str = "general") -> No
         await asyncio.gather(*(filler.rooms[room].send(str(n)) for n in range(count)))
 
 
-@pytest.mark.parametrize("how", ["kill", "stop"])
+@pytest.mark.parametrize(("scheme", "how"), [("ws", "kill"), ("tcp", "kill"), ("ws", "stop")])
 async def test_watchers_a_channel_and_senders_live_through_restarts_of_the_service(
     scheme: str, how: str, tmp_path: Path
 ) -> None:
@@ -74,8 +74,8 @@ async def test_watchers_a_channel_and_senders_live_through_restarts_of_the_servi
             return seen
 
         async def restart() -> None:
-            for _ in range(3):
-                for _ in range(8):
+            for _ in range(2):
+                for _ in range(12):
                     progress.clear()
                     await progress.wait()
                 await getattr(service, how)()
@@ -151,6 +151,7 @@ async def test_a_cursor_beyond_the_log_is_lost(scheme: str, tmp_path: Path) -> N
         assert raised.value.code is Code.CURSOR_LOST
 
 
+@pytest.mark.parametrize("scheme", ["ws"])
 async def test_presence_follows_people_over_a_restart(scheme: str, tmp_path: Path) -> None:
     async with (
         ServiceProcess(tmp_path / "data") as service,
@@ -241,6 +242,7 @@ async def test_a_token_says_who_is_there_and_a_wrong_one_is_refused(scheme: str,
             assert raised.value.code is Code.UNAUTHENTICATED
 
 
+@pytest.mark.parametrize("scheme", ["ws"])
 async def test_with_a_function_for_tokens_nothing_is_interrupted_when_they_run_out(scheme: str, tmp_path: Path) -> None:
     made: list[str] = []
 
@@ -268,6 +270,7 @@ async def test_with_a_function_for_tokens_nothing_is_interrupted_when_they_run_o
     assert changes == [State.CONNECTED, State.CLOSED]
 
 
+@pytest.mark.parametrize("scheme", ["tcp"])
 async def test_a_token_that_runs_out_and_cannot_be_renewed_ends_in_refused(scheme: str, tmp_path: Path) -> None:
     async with (
         running_service(tmp_path, dev=False, auth__secret=SECRET) as service,

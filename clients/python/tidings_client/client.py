@@ -154,9 +154,12 @@ class Client:
         return await self._calls.call(route, request, reply_type, limit)
 
     def tell(self, route: str, request: Message) -> bool:
-        """Any call without its answer (fire and forget). False: there is no connection now, nothing was sent."""
+        """Any call without its answer (fire and forget).
+
+        False: nothing was sent, because there is no connection now or it does not take any more at the moment.
+        """
         link = self.keeper.link
-        if link is None:
+        if link is None or link.congested:
             return False
         try:
             link.tell(route, self.keeper.settings.codec.encode(with_client_id(request)))

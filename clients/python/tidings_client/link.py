@@ -93,6 +93,11 @@ class Link:
         # Called the moment the link ends, before anybody else runs.
         self.on_end: Callable[[Lost], None] | None = None
 
+    @property
+    def congested(self) -> bool:
+        """The socket does not take what is sent; what need not be sent should not."""
+        return self._connection.congested
+
     # --- requests ---------------------------------------------------------------------------------------------------
 
     async def call(self, route: str, data: bytes) -> bytes:

@@ -155,6 +155,8 @@ class WebSocketWire(picows.WSListener):
         self._message += frame.get_payload_as_bytes()
         if len(self._message) > MESSAGE_BYTES_MAX:
             self._message.clear()
+            # What still comes of it is nothing.
+            self._is_binary = False
             self._owner.wire_broken("a message exceeds 16,777,215 bytes")
         elif frame.fin:
             whole = bytes(self._message)
