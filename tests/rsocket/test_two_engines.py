@@ -17,7 +17,8 @@ from rsocket_kit import SETUP
 from tidings.rsocket import UNBOUNDED, Connection, FrameSplitter, Interaction, Limits, Stream, facts, tcp_envelope
 from tidings.rsocket.states import HALVES, RECEIVING, SENDING
 
-LIMITS = Limits(fragment_bytes=64, outbound_bytes_pause=2_000, streams_max=8)
+LIMITS = Limits(fragment_bytes=64, outbound_bytes_pause=2_000)
+OPEN_MAX = 8  # streams at a time, so that they live long enough to meet
 CHANNEL = Interaction.REQUEST_CHANNEL
 NUMBERS = st.integers(0, 1000)
 SELDOM = st.sampled_from([False, False, False, False, True])
@@ -81,7 +82,7 @@ class TwoEngines(RuleBasedStateMachine):
         if kind is Interaction.FIRE_AND_FORGET:
             end.fire_and_forget(said)
             return
-        if sum(not each.asking.closed for each in self.talks.values()) >= LIMITS.streams_max:
+        if sum(not each.asking.closed for each in self.talks.values()) >= OPEN_MAX:
             return
         if kind is Interaction.REQUEST_RESPONSE:
             stream = end.request_response(said)
@@ -244,7 +245,8 @@ class TwoEngines(RuleBasedStateMachine):
     def what_an_end_holds_is_bounded(self) -> None:
         for end in getattr(self, "ends", {}).values():
             assert 0 <= end.outbound_bytes <= LIMITS.outbound_bytes_max
-            assert len(end.streams) + len(end.runs) <= 4 * LIMITS.streams_max
+            assert len(end.streams) <= len(self.talks)
+            assert end.reassembly.held_bytes <= LIMITS.reassembly_connection_bytes_max
             assert end.reassembly.held_bytes == sum(run.size for run in end.runs.values())
             assert not any(stream.closed for stream in end.streams.values())
 
