@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from interop.foreign import ALICE, WAYS, Connect, Connection, Driver, Line, Way
+from interop.foreign import WAYS, Connect, Connection, Driver, Line, Way
+from interop.people import ALICE, SECRET
 from running import RunningService, running_service
 
 if len({way.line for way in WAYS}) == 1:
@@ -27,6 +28,13 @@ def way(request: pytest.FixtureRequest) -> Way:
 async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningService]:
     """A service for development, in this process."""
     async with running_service(tmp_path_factory.mktemp("interop")) as service:
+        yield service
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningService]:
+    """A service that is not for development: who wants to come in brings a token."""
+    async with running_service(tmp_path_factory.mktemp("guarded"), dev=False, auth__secret=SECRET) as service:
         yield service
 
 

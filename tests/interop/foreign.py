@@ -27,9 +27,6 @@ PATIENT_KEEPALIVE_MS = 60_000
 PATIENT_LIFETIME_MS = 300_000
 NOTHING: Mapping[str, Any] = {}
 
-ALICE = {"user": "alice", "password": "any"}
-BOB = {"user": "bob", "password": "any"}
-
 
 @dataclass(frozen=True)
 class Line:

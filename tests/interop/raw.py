@@ -3,15 +3,13 @@
 Nothing of the service's own engine is used. Layouts are those of the RSocket protocol 1.0.
 """
 
+import abc
 import asyncio
 import contextlib
 import struct
 from collections.abc import AsyncIterator, Iterable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 from urllib.parse import urlsplit
-
-import websockets.asyncio.client
-import websockets.exceptions
 
 # Types and flags, as in "Frame Types" and "Frame Header Format".
 SETUP, KEEPALIVE, REQUEST_RESPONSE, FIRE_AND_FORGET = 0x01, 0x03, 0x04, 0x05
@@ -19,6 +17,9 @@ REQUEST_STREAM, REQUEST_CHANNEL, REQUEST_N, CANCEL = 0x06, 0x07, 0x08, 0x09
 PAYLOAD, ERROR, METADATA_PUSH, RESUME, EXT = 0x0A, 0x0B, 0x0C, 0x0D, 0x3F
 IGNORE, METADATA, FOLLOWS, COMPLETE, NEXT = 0x200, 0x100, 0x80, 0x40, 0x20
 RESPOND, RESUME_ENABLE, LEASE = 0x80, 0x80, 0x40
+
+# WebSocket: the final bit and the opcodes.
+FINAL, CONTINUATION, TEXT, BINARY, CLOSE, PING = 0x80, 0x0, 0x1, 0x2, 0x8, 0x9
 
 COMPOSITE_MIME = b"message/x.rsocket.composite-metadata.v0"
 PROTOBUF_MIME = b"application/vnd.google.protobuf"
@@ -69,13 +70,14 @@ def setup(
     metadata_mime: bytes = COMPOSITE_MIME,
     data_mime: bytes = PROTOBUF_MIME,
     user: str = "mallory",
+    token: str = "",
 ) -> bytes:
     """A SETUP frame; as it should be unless told otherwise."""
     mimes = b"".join(bytes([len(mime)]) + mime for mime in (metadata_mime, data_mime))
-    metadata = entry(AUTHENTICATION_ID, simple(user, "any"))
+    metadata = entry(AUTHENTICATION_ID, bearer(token) if token else simple(user, "any"))
     numbers = struct.pack(">HHII", *version, keepalive_ms, lifetime_ms)
-    token = b"\x00\x05token" if flags & RESUME_ENABLE else b""
-    return frame(stream, SETUP, flags | METADATA, numbers + token + mimes + sized(metadata))
+    resume_token = b"\x00\x05token" if flags & RESUME_ENABLE else b""
+    return frame(stream, SETUP, flags | METADATA, numbers + resume_token + mimes + sized(metadata))
 
 
 def request(stream: int, kind: int, route: str, data: bytes = b"", *, n: int | None = None, flags: int = 0) -> bytes:
@@ -116,25 +118,29 @@ def simple(user: str, password: str) -> bytes:
     return b"\x80" + len(user.encode()).to_bytes(2) + user.encode() + password.encode()
 
 
-class Wire(Protocol):
+def bearer(token: str) -> bytes:
+    """Authentication metadata of type bearer."""
+    return b"\x81" + token.encode()
+
+
+class Wire(abc.ABC):
     """A connection that carries whole frames."""
-
-    async def send(self, *frames: bytes) -> None:
-        """Send frames; a connection that the peer has closed already swallows them."""
-
-    async def receive(self) -> Frame | None:
-        """The next frame, None where the peer has closed."""
-
-
-class TcpWire:
-    """RSocket over TCP."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
 
+    @abc.abstractmethod
+    def wrapped(self, data: bytes) -> bytes:
+        """A frame as it goes over this transport."""
+
+    @abc.abstractmethod
+    async def unwrapped(self) -> bytes:
+        """The next frame; IncompleteReadError at the end."""
+
     async def send(self, *frames: bytes) -> None:
-        await self.send_bytes(b"".join(sized(each) for each in frames))
+        """Send frames; a connection that the peer has closed already swallows them."""
+        await self.send_bytes(b"".join(map(self.wrapped, frames)))
 
     async def send_bytes(self, data: bytes) -> None:
         """Bytes that need not be frames."""
@@ -143,33 +149,66 @@ class TcpWire:
             await self.writer.drain()
 
     async def receive(self) -> Frame | None:
+        """The next frame, None where the peer has closed."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                length = int.from_bytes(await self.reader.readexactly(3))
-                return parsed(await self.reader.readexactly(length))
+                return parsed(await self.unwrapped())
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
 
 
-class WebSocketWire:
-    """RSocket over WebSocket."""
+class TcpWire(Wire):
+    """RSocket over TCP."""
 
-    def __init__(self, socket: websockets.asyncio.client.ClientConnection) -> None:
-        self.socket = socket
+    def wrapped(self, data: bytes) -> bytes:
+        return sized(data)
 
-    async def send(self, *frames: bytes) -> None:
-        with contextlib.suppress(websockets.exceptions.ConnectionClosed):
-            for each in frames:
-                await self.socket.send(each)
+    async def unwrapped(self) -> bytes:
+        return await self.reader.readexactly(int.from_bytes(await self.reader.readexactly(3)))
 
-    async def receive(self) -> Frame | None:
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                message = await self.socket.recv()
-        except websockets.exceptions.ConnectionClosed:
-            return None
-        assert isinstance(message, bytes)
-        return parsed(message)
+
+class WebSocketWire(Wire):
+    """RSocket over WebSocket (RFC 6455). `close_code` is what the peer closed with."""
+
+    close_code: int | None = None
+
+    async def shake_hands(self, path: str) -> None:
+        """The opening handshake."""
+        head = (
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        self.writer.write(head.encode())
+        answer = await self.reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 101 "), answer
+
+    def wrapped(self, data: bytes) -> bytes:
+        return message(data)
+
+    async def unwrapped(self) -> bytes:
+        first, second = await self.reader.readexactly(2)
+        length = second
+        if length >= 126:
+            length = int.from_bytes(await self.reader.readexactly(2 if length == 126 else 8))
+        content = await self.reader.readexactly(length)
+        if first == FINAL | CLOSE:
+            self.close_code = int.from_bytes(content[:2])
+            raise asyncio.IncompleteReadError(b"", None)
+        assert first == FINAL | BINARY
+        return content
+
+
+def message(content: bytes, *, first: int = FINAL | BINARY, masked: bool = True) -> bytes:
+    """A client's WebSocket frame. The mask is all zeros: that is allowed, and leaves the content as it is."""
+    size = len(content)
+    mark = 0x80 if masked else 0
+    if size < 126:
+        length = bytes([mark | size])
+    elif size < 1 << 16:
+        length = bytes([mark | 126]) + size.to_bytes(2)
+    else:
+        length = bytes([mark | 127]) + size.to_bytes(8)
+    return bytes([first]) + length + (bytes(4) if masked else b"") + content
 
 
 def parsed(data: bytes) -> Frame:
@@ -182,13 +221,14 @@ def parsed(data: bytes) -> Frame:
 async def dial(url: str) -> AsyncIterator[Wire]:
     """A connection on which nothing has been sent yet."""
     address = urlsplit(url)
-    if address.scheme == "ws":
-        async with websockets.asyncio.client.connect(url, max_size=None, compression=None) as socket:
-            yield WebSocketWire(socket)
-        return
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
-        yield TcpWire(reader, writer)
+        if address.scheme == "ws":
+            wire: Wire = (web := WebSocketWire(reader, writer))
+            await web.shake_hands(address.path)
+        else:
+            wire = TcpWire(reader, writer)
+        yield wire
     finally:
         writer.close()
         with contextlib.suppress(ConnectionError):

@@ -12,11 +12,15 @@ import pytest
 import pytest_asyncio
 
 from interop import raw
+from interop.people import token
 from interop.raw import (
+    BINARY,
     CANCEL,
     COMPLETE,
+    CONTINUATION,
     ERROR,
     EXT,
+    FINAL,
     FIRE_AND_FORGET,
     FOLLOWS,
     IGNORE,
@@ -25,15 +29,19 @@ from interop.raw import (
     METADATA_PUSH,
     NEXT,
     PAYLOAD,
+    PING,
     REQUEST_CHANNEL,
     REQUEST_N,
     REQUEST_RESPONSE,
     REQUEST_STREAM,
     RESUME,
     RESUME_ENABLE,
+    TEXT,
+    WebSocketWire,
     Wire,
     frame,
     keepalive,
+    message,
     request,
     request_with,
     setup,
@@ -43,13 +51,15 @@ from tidings.contract import v1
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-INVALID_SETUP, UNSUPPORTED_SETUP, REJECTED_SETUP, REJECTED_RESUME = 0x001, 0x002, 0x003, 0x004
+INVALID_SETUP, REJECTED_SETUP, REJECTED_RESUME = 0x001, 0x003, 0x004
 CONNECTION_ERROR = 0x101
 REJECTED, INVALID = 0x202, 0x204
-INVALID_ARGUMENT, NOT_FOUND, CONFLICT, CURSOR_LOST, UNIMPLEMENTED = 0x301, 0x304, 0x305, 0x307, 0x30B
+INVALID_ARGUMENT, NOT_FOUND, CONFLICT, RESOURCE_EXHAUSTED = 0x301, 0x304, 0x305, 0x306
+CURSOR_LOST, UNIMPLEMENTED = 0x307, 0x30B
 
 ROOM, LIBRARY = "square", "library"
 STREAMS_MAX = 4_096
+REQUESTS_IN_FLIGHT_MAX = 1_024
 LAST_STREAM = 0x7FFF_FFFF
 
 
@@ -98,8 +108,8 @@ BEGINNINGS = {
     "SETUP without a lifetime": Case([setup(lifetime_ms=0)], INVALID_SETUP),
     "SETUP that is cut short": Case([cut(setup(), 30)], INVALID_SETUP),
     "SETUP that wants to resume": Case([setup(flags=RESUME_ENABLE)], REJECTED_SETUP),
-    "SETUP of an unknown data type": Case([setup(data_mime=b"image/png")], UNSUPPORTED_SETUP),
-    "SETUP of an unknown metadata type": Case([setup(metadata_mime=b"image/png")], UNSUPPORTED_SETUP),
+    "SETUP with a flood behind it": Case([setup(), *(send(2 * n + 1) for n in range(5_000))], REJECTED_SETUP),
+    "SETUP of an unknown data type": Case([setup(data_mime=b"image/png")], REJECTED_SETUP),
     "RESUME": Case([frame(0, RESUME, 0, b"\0\1\0\0" + b"\0\5token" + bytes(16))], REJECTED_RESUME),
 }
 
@@ -120,10 +130,10 @@ BREAKS = {
 # One request is wrong: ERROR on its stream, and the connection lives.
 REQUESTS = {
     "no metadata": Case([frame(1, REQUEST_RESPONSE)], UNIMPLEMENTED),
-    "metadata that is cut short": Case([request_with(1, REQUEST_RESPONSE, b"\xfe\x00\x00\x09short")], INVALID),
-    "metadata of random bytes": Case([request_with(1, REQUEST_RESPONSE, bytes(range(256)))], INVALID),
+    "metadata that is cut short": Case([request_with(1, REQUEST_RESPONSE, b"\xfe\x00\x00\x09short")], INVALID_ARGUMENT),
+    "metadata of random bytes": Case([request_with(1, REQUEST_RESPONSE, bytes(range(256)))], INVALID_ARGUMENT),
     "a route that is not UTF-8": Case(
-        [request_with(1, REQUEST_RESPONSE, raw.entry(raw.ROUTING_ID, raw.tag(b"\xff\xfe")))], INVALID
+        [request_with(1, REQUEST_RESPONSE, raw.entry(raw.ROUTING_ID, raw.tag(b"\xff\xfe")))], INVALID_ARGUMENT
     ),
     "a route of another verb": Case([request(1, REQUEST_STREAM, "chat.send", n=1)], UNIMPLEMENTED),
     "an unknown route": Case([request(1, REQUEST_RESPONSE, "chat.shout")], UNIMPLEMENTED),
@@ -211,6 +221,12 @@ async def bystander(service: RunningService, square: None) -> AsyncIterator[None
             heard.add(v1.WatchItem.FromString((await raw.answer(wire, 1)).data).event.actor)
 
 
+async def enter(wire: Wire) -> None:
+    """SETUP, and wait until it was accepted: what comes in bulk behind it would be refused."""
+    await wire.send(setup())
+    await assert_alive(wire)
+
+
 async def assert_alive(wire: Wire) -> None:
     """This connection still answers."""
     await wire.send(ping(LAST_STREAM))
@@ -255,19 +271,52 @@ async def test_what_means_nothing_changes_nothing(case: list[bytes], url: str) -
         assert heard.type == PAYLOAD
 
 
+async def test_who_is_refused_is_not_served_whatever_comes_behind_setup(guarded: RunningService, url: str) -> None:
+    scheme = url.partition(":")[0]
+    guarded_url = {"tcp": guarded.tcp_url, "ws": guarded.ws_url}[scheme]
+    async with raw.dial(guarded.tcp_url) as owner, raw.dial(guarded_url) as wire:
+        await owner.send(setup(token=token("owner")["token"]), create(1, scheme))
+        assert (await raw.answer(owner, 1)).type == PAYLOAD
+        await wire.send(setup(), send(1, room=scheme), send(3, kind=FIRE_AND_FORGET, room=scheme))
+        assert [(each.stream, each.code) for each in await raw.rest(wire)] == [(0, REJECTED_SETUP)]
+        await wire.send(send(5, room=scheme))
+        await owner.send(page(3, room=scheme))
+        written = v1.PageReply.FromString((await raw.answer(owner, 3)).data)
+    assert not [event for event in written.events if event.HasField("posted")]
+
+
 async def test_streams_beyond_the_limit_are_refused_one_by_one(url: str) -> None:
-    asked = STREAMS_MAX + 100
     async with raw.dial(url) as wire:
-        await wire.send(setup(), *(watch(2 * number + 1) for number in range(asked)))
-        refused = [(await raw.answer(wire, 2 * number + 1)) for number in range(STREAMS_MAX, asked)]
-        assert {(error.type, error.code) for error in refused} == {(ERROR, REJECTED)}
+        await enter(wire)
+        for number in range(STREAMS_MAX):
+            await wire.send(watch(2 * number + 1))
+            assert (await raw.answer(wire, 2 * number + 1)).type == PAYLOAD
+        for number in range(STREAMS_MAX, STREAMS_MAX + 100):
+            await wire.send(watch(2 * number + 1))
+            refused = await raw.answer(wire, 2 * number + 1)
+            assert (refused.type, refused.code) == (ERROR, REJECTED)
         await wire.send(frame(1, CANCEL))
         await assert_alive(wire)
 
 
+async def test_requests_beyond_what_may_wait_are_refused_and_the_others_served(url: str) -> None:
+    asked = 5_000
+    codes = {0: 0, RESOURCE_EXHAUSTED: 0}
+    async with raw.dial(url) as wire:
+        await enter(wire)
+        sending = asyncio.create_task(wire.send(*(page(2 * number + 1, limit=1) for number in range(asked))))
+        for _ in range(asked):
+            answer = await wire.receive()
+            assert answer is not None
+            codes[answer.code if answer.type == ERROR else 0] += 1
+        await sending
+        await assert_alive(wire)
+    assert codes[0] >= REQUESTS_IN_FLIGHT_MAX
+
+
 async def test_streams_that_come_and_go_leave_nothing_behind(url: str) -> None:
     async with raw.dial(url) as wire:
-        await wire.send(setup())
+        await enter(wire)
         for number in range(3 * STREAMS_MAX):
             await wire.send(watch(2 * number + 1), frame(2 * number + 1, CANCEL))
         await assert_alive(wire)
@@ -276,7 +325,8 @@ async def test_streams_that_come_and_go_leave_nothing_behind(url: str) -> None:
 async def test_a_payload_in_pieces_that_never_ends_is_refused(url: str) -> None:
     piece = bytes(1 << 20)
     async with raw.dial(url) as wire:
-        await wire.send(setup(), request(1, REQUEST_RESPONSE, "chat.send", piece, flags=FOLLOWS))
+        await enter(wire)
+        await wire.send(request(1, REQUEST_RESPONSE, "chat.send", piece, flags=FOLLOWS))
         await wire.send(*[frame(1, PAYLOAD, FOLLOWS | NEXT, piece)] * 20)
         error = await raw.answer(wire, 1)
         assert (error.type, error.code) == (ERROR, INVALID)
@@ -287,7 +337,7 @@ async def test_unfinished_payloads_share_a_limit(url: str) -> None:
     piece = bytes(1 << 20)
     begun = 40
     async with raw.dial(url) as wire:
-        await wire.send(setup())
+        await enter(wire)
         for number in range(begun):
             await wire.send(request(2 * number + 1, REQUEST_RESPONSE, "chat.send", piece, flags=FOLLOWS))
         error = await raw.answer(wire, 2 * begun - 1)
@@ -297,25 +347,29 @@ async def test_unfinished_payloads_share_a_limit(url: str) -> None:
 
 async def test_a_flood_of_keepalives_is_answered_in_part(url: str) -> None:
     async with raw.dial(url) as wire:
-        await wire.send(setup(), *[keepalive(b"?")] * 20_000)
+        await enter(wire)
+        await wire.send(*[keepalive(b"?")] * 20_000)
         await assert_alive(wire)
 
 
 async def test_a_flood_of_pushed_metadata_is_dropped(url: str) -> None:
     async with raw.dial(url) as wire:
-        await wire.send(setup(), *[frame(0, METADATA_PUSH, METADATA, bytes(100))] * 20_000)
+        await enter(wire)
+        await wire.send(*[frame(0, METADATA_PUSH, METADATA, bytes(100))] * 20_000)
         await assert_alive(wire)
 
 
 async def test_a_client_that_asks_and_never_reads_costs_only_itself(url: str, service: RunningService) -> None:
     async with raw.dial(service.tcp_url) as author:
         await author.send(setup(user="owner"), create(1, LIBRARY))
+        assert (await raw.answer(author, 1)).type == PAYLOAD
         for number in range(20):
             await author.send(send(2 * number + 3, room=LIBRARY, client_id=f"book-{number}", text="b" * 60_000))
         assert (await raw.answer(author, 41)).type == PAYLOAD
     async with raw.dial(url) as wire:
+        await enter(wire)
         sending = asyncio.create_task(
-            wire.send(setup(), *(page(2 * number + 1, room=LIBRARY, limit=1_000) for number in range(1_000)))
+            wire.send(*(page(2 * number + 1, room=LIBRARY, limit=1_000) for number in range(1_000)))
         )
         async with raw.dial(url) as other:
             await other.send(setup(user="patient"))
@@ -346,16 +400,49 @@ async def test_tcp_bytes_that_are_no_frames_end_the_connection(service: RunningS
 
 
 async def test_websocket_messages_that_are_no_frames_end_the_connection(service: RunningService) -> None:
-    for message in ("text", b"", b"short"):
+    for content, first in ((b"text", TEXT), (b"", BINARY), (b"short", BINARY)):
         async with raw.dial(service.ws_url) as wire:
-            assert isinstance(wire, raw.WebSocketWire)
-            await wire.send(setup())
-            await wire.socket.send(message)
+            assert isinstance(wire, WebSocketWire)
+            await enter(wire)
+            await wire.send_bytes(message(content, first=FINAL | first))
             await raw.rest(wire)
-            assert wire.socket.close_code in {1002, 1003, 1008}
+            assert wire.close_code in {1002, 1003, 1008}
+
+
+async def test_a_websocket_that_breaks_its_own_rules_is_closed(service: RunningService) -> None:
+    broken = {
+        "not masked": message(ping(3), masked=False),
+        "a reserved bit": message(ping(3), first=FINAL | BINARY | 0x40),
+        "an unknown opcode": message(ping(3), first=FINAL | 0x3),
+        "a continuation of nothing": message(ping(3), first=FINAL | CONTINUATION),
+        "a message inside a message": message(ping(3), first=BINARY) + message(ping(3)),
+        "a ping of 126 bytes": message(bytes(126), first=FINAL | PING),
+        "a length of 2^63": b"\x82\xff" + b"\xff" * 8,
+    }
+    for how, data in broken.items():
+        async with raw.dial(service.ws_url) as wire:
+            assert isinstance(wire, WebSocketWire)
+            await enter(wire)
+            await wire.send_bytes(data)
+            assert [each for each in await raw.rest(wire) if each.type == PAYLOAD] == [], how
+            assert wire.close_code in {1002, 1009}, how
+
+
+async def test_a_frame_may_come_in_many_websocket_pieces(service: RunningService) -> None:
+    whole = ping(3)
+    pieces = [bytes([octet]) for octet in whole]
+    async with raw.dial(service.ws_url) as wire:
+        await enter(wire)
+        await wire.send_bytes(message(pieces[0], first=BINARY))
+        for piece in pieces[1:-1]:
+            await wire.send_bytes(message(piece, first=CONTINUATION))
+        await wire.send_bytes(message(pieces[-1], first=FINAL | CONTINUATION))
+        assert (await raw.answer(wire, 3)).type == PAYLOAD
 
 
 async def test_a_websocket_message_above_16_mib_ends_the_connection(service: RunningService) -> None:
     async with raw.dial(service.ws_url) as wire:
-        await wire.send(setup(), send(1, text="t" * (1 << 24)))
+        assert isinstance(wire, WebSocketWire)
+        await enter(wire)
+        await wire.send(send(1, text="t" * (1 << 24)))
         await raw.rest(wire)

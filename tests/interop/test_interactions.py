@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from interop.foreign import ALICE, BOB, Connect
+from interop.foreign import Connect
+from interop.people import ALICE, BOB
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -14,8 +15,13 @@ def send(room: str, number: int, text: str | None = None) -> dict[str, Any]:
     return {"room": room, "clientId": f"message-{number}", "text": text or f"text {number}"}
 
 
+def events(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The events alone: where among them a watch went live is its own affair."""
+    return [item["event"] for item in items if "event" in item]
+
+
 def texts(items: list[dict[str, Any]]) -> list[str]:
-    return [item["event"]["posted"]["text"] for item in items if "posted" in item.get("event", {})]
+    return [event["posted"]["text"] for event in events(items) if "posted" in event]
 
 
 async def test_a_message_is_answered_with_its_place_in_the_log(connect: Connect, room: str) -> None:
@@ -48,7 +54,7 @@ async def test_no_more_items_arrive_than_were_requested(connect: Connect, room: 
         await alice.call("chat.send", send(room, number))
     # What the other watch has seen was due on this one as well, and the call's answer came after it on the same wire.
     seen = []
-    while texts(seen)[-1:] != ["text 9"]:
+    while texts(seen)[-1:] != ["text 9"] or not any("live" in item for item in seen):
         seen.append(await other.next())
     await alice.call("session.ping")
     first = await watch.take(3)
@@ -59,7 +65,7 @@ async def test_no_more_items_arrive_than_were_requested(connect: Connect, room: 
     assert watch.arrived == 5
     await watch.request(1_000)
     rest = await watch.take(len(seen) - 5)
-    assert first + more + rest == seen
+    assert events(first + more + rest) == events(seen)
 
 
 async def test_nothing_arrives_after_a_cancel(connect: Connect, room: str) -> None:
@@ -84,19 +90,36 @@ async def test_a_channel_carries_commands_answers_and_events(connect: Connect, r
     await channel.send({"ref": "4", "send": {"room": room, "clientId": "empty", "text": ""}})
     await channel.send({"ref": "5", "mark": {"room": room, "read": "1"}})
     answers: dict[str, dict[str, Any]] = {}
-    events = []
-    while len(answers) < 5 or not texts(events):
+    happened = []
+    while len(answers) < 5 or not texts(happened):
         item = await channel.next()
-        if item.get("ref", "0") != "0":
+        if "ref" in item:
             answers[item["ref"]] = item
         elif "event" in item:
-            events.append(item["event"])
+            happened.append(item["event"])
     assert "done" in answers["1"]
     assert int(answers["2"]["sent"]["cursor"]["seq"]) > 0
     assert "done" in answers["3"]
     assert answers["4"]["error"]["code"] == "INVALID_ARGUMENT"
     assert answers["5"]["marked"]["read"] == "1"
-    assert texts(events) == ["text 1"]
+    assert texts(happened) == ["text 1"]
+
+
+async def test_a_channel_that_has_no_more_commands_goes_on_until_its_last_room_is_closed(
+    connect: Connect, room: str
+) -> None:
+    alice = await connect()
+    channel = await alice.channel("chat.channel", {"ref": "1", "open": {"room": room}}, n=1_000)
+    while "ref" not in await channel.next():
+        pass
+    await channel.complete()
+    await alice.call("chat.send", send(room, 1))
+    happened: list[dict[str, Any]] = []
+    while not texts(happened):
+        happened.append((await channel.next()).get("event", {}))
+    await channel.cancel()
+    channel = await alice.channel("chat.channel", {"ref": "1", "open": {"room": room}}, n=1_000)
+    await channel.send({"ref": "2", "close": {"room": room}})
     await channel.complete()
     assert await channel.end() is None
 

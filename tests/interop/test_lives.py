@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from interop.foreign import ALICE, Connect, ForeignError, Way
+from interop.foreign import Connect, ForeignError, Way
+from interop.people import ALICE
 from running import ServiceProcess
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from interop.foreign import BOB, Connect, Way
+from interop.foreign import Connect, Way
+from interop.people import BOB
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -42,8 +43,9 @@ async def test_clients_of_both_encodings_talk_with_each_other(connect: Connect, 
     watches = [await client.watch("chat.watch", {"room": room}, n=10) for client in (alice, bob)]
     for watch in watches:
         assert "live" in await watch.next()
-    await alice.call("chat.send", {"room": room, "clientId": "a", "text": DIFFICULT})
-    await bob.call("chat.send", {"room": room, "clientId": "a", "text": DIFFICULT, "replyTo": "1"})
+    sent = await alice.call("chat.send", {"room": room, "clientId": "a", "text": DIFFICULT})
+    answer = {"room": room, "clientId": "a", "text": DIFFICULT, "replyTo": sent["cursor"]["seq"]}
+    await bob.call("chat.send", answer)
     assert await watches[0].take(2) == await watches[1].take(2)
 
 

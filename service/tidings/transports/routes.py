@@ -7,10 +7,10 @@ of the same kind. Nothing that carries a secret is remembered.
 from collections.abc import Callable
 from typing import Final
 
-from tidings.contract.call import Credentials
+from tidings.contract.call import Call, Credentials
 from tidings.contract.codecs import CODECS, Codec, codec_for
 from tidings.contract.errors import Failure, invalid_argument, unimplemented
-from tidings.contract.table import Row, Table
+from tidings.contract.table import Permission, Row, Table, Verb
 from tidings.metrics import Metrics, Outcomes
 from tidings.rsocket import metadata as wire
 
@@ -25,9 +25,13 @@ UNDERSTOOD: Final = ", ".join(mime for codec in CODECS for mime in codec.mimes)
 
 
 class Route:
-    """One method in one pair of encodings. `said` is response metadata, for an answer in another type than asked."""
+    """One method in one pair of encodings.
 
-    __slots__ = ("outcomes", "reads", "row", "said", "writes")
+    `said` is response metadata, for an answer in another type than asked. `in_place`: a call that anybody may make
+    and whose handler does not wait, so that `answer` is all there is to it.
+    """
+
+    __slots__ = ("_decode", "_encode", "_handler", "_request", "in_place", "outcomes", "reads", "row", "said", "writes")
 
     def __init__(self, row: Row, reads: Codec, writes: Codec, said: bytes | None, outcomes: Outcomes) -> None:
         self.row = row
@@ -35,6 +39,13 @@ class Route:
         self.writes = writes
         self.said = said
         self.outcomes = outcomes
+        self.in_place = row.verb is Verb.CALL and not row.waits and row.permission is not Permission.OPERATOR
+        self._request, self._handler = row.request, row.handler
+        self._decode, self._encode = reads.decode, writes.encode
+
+    def answer(self, data: bytes, call: Call) -> bytes:
+        """The answer of a handler that does not wait. Raises what it raises."""
+        return self._encode(self._handler(self._decode(self._request, data), call))
 
 
 class Routes:
@@ -70,10 +81,13 @@ class Routes:
         return route, credentials_of(request)
 
     def _answer_in(self, request: wire.RequestMetadata, reads: Codec) -> tuple[Codec, bytes | None]:
-        """The codec of the answer: the first that the client accepts, else the connection's own."""
+        """The codec of the answer: the first that the client accepts, else the one that the request came in.
+
+        Not the connection's own: that would have to be said in response metadata, which rsocket-js 0.0.27 drops.
+        """
         accepted = request.accept_mimes
         if not accepted:
-            return self._codec, self._saying(self._codec.mime) if reads is not self._codec else None
+            return reads, None
         for mime in accepted:
             codec = codec_for(mime)
             if codec is not None:
