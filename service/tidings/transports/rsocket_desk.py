@@ -28,28 +28,43 @@ INTERACTIONS: Final = {
     Verb.WATCH: "REQUEST_STREAM",
     Verb.CHANNEL: "REQUEST_CHANNEL",
 }
+_RESPONSE: Final = Interaction.REQUEST_RESPONSE
 
 
 class Desk:
     """Where an accepted session's requests arrive."""
 
-    __slots__ = ("_call", "_in_flight", "_lent", "_routes", "live", "session")
+    __slots__ = ("_call", "_in_flight", "_known", "_lent", "_routes", "live", "session")
 
     def __init__(self, session: "RSocketSession", caller: Session, routes: Routes) -> None:
         self.session = session
         self.live: dict[Stream, Work] = {}
         self._call = Call(caller)
         self._routes = routes
+        self._known = routes.known
         self._in_flight = 0
         self._lent: dict[Work, int] = {}  # work on credentials of its own that run out, Unix ms
 
     def request(self, fact: RequestReceived) -> None:
         """The peer asks for something."""
         stream, metadata, data, complete = fact
-        route = self._routes.known.get(metadata)
-        if route is not None:
+        route = self._known.get(metadata)
+        if route is None:
+            self._look_up(stream, metadata, data, complete)
+        elif route.in_place and stream.interaction is _RESPONSE:
+            # What `serve` would do in the end, by the shortest way there is: nearly all calls come by here.
+            try:
+                answer = route.answer(data, self._call)
+            except Exception as error:
+                self._failed(route, stream, error)
+            else:
+                route.outcomes.ok += 1
+                stream.next(answer, route.said)
+        else:
             self.serve(route, stream, data, complete, self._call)
-            return
+
+    def _look_up(self, stream: Stream, metadata: bytes | None, data: bytes, complete: bool) -> None:
+        """Metadata that were not seen before, or must not be remembered."""
         try:
             route, credentials = self._routes.find(metadata)
             if credentials is not None:
@@ -58,7 +73,7 @@ class Desk:
                 admission.begin(credentials, data, complete)
                 return
         except Failure as failure:
-            self._fail(stream, failure)
+            self._tell(stream, failure)
         else:
             self.serve(route, stream, data, complete, self._call)
 
@@ -68,12 +83,6 @@ class Desk:
         try:
             if row.permission is Permission.OPERATOR and not call.identity.operator:
                 raise permission_denied(f"{row.route} is for operators; sign in as one")
-            if row.verb is Verb.CALL and not row.waits and stream.interaction is Interaction.REQUEST_RESPONSE:
-                # The shortest way: no task, nothing to remember.
-                answer = route.writes.encode(row.handler(route.reads.decode(row.request, data), call))
-                route.outcomes.ok += 1
-                stream.next(answer, route.said, complete=True)
-                return
             begin = self.BEGIN.get((row.verb, stream.interaction))
             if begin is None:
                 raise unimplemented(
@@ -82,24 +91,33 @@ class Desk:
                 )
             begin(self, route, stream, data, complete, call)
         except Exception as error:
-            work: Work | None = stream.context
-            if work is not None:
-                work.fail(error)
-            elif stream.interaction is Interaction.FIRE_AND_FORGET:
-                self.forgotten(route, error)
-            else:
-                failure = failure_of(error, row.route)
-                route.outcomes.failed[failure.code.name] += 1
-                self._fail(stream, failure)
+            self._failed(route, stream, error)
+
+    def _failed(self, route: Route, stream: Stream, error: Exception) -> None:
+        """A request could not be begun, or answered in place."""
+        work: Work | None = stream.context
+        if work is not None:
+            work.fail(error)
+        elif stream.interaction is Interaction.FIRE_AND_FORGET:
+            self.forgotten(route, error)
+        else:
+            failure = failure_of(error, route.row.route)
+            route.outcomes.failed[failure.code.name] += 1
+            self._tell(stream, failure)
 
     def _begin_call(self, route: Route, stream: Stream, data: bytes, complete: bool, call: Call) -> None:
+        if not route.row.waits:
+            answer = route.answer(data, call)
+            route.outcomes.ok += 1
+            stream.next(answer, route.said)
+            return
         work = CallWork(self, route, stream, call)
         self._register(work)
         work.begin(data)
 
     def _begin_forget(self, route: Route, stream: Stream, data: bytes, complete: bool, call: Call) -> None:
         if not route.row.waits:
-            route.row.handler(route.reads.decode(route.row.request, data), call)
+            route.answer(data, call)
             route.outcomes.ok += 1
             return
         work = ForgetWork(self, route, stream, call)
@@ -156,7 +174,7 @@ class Desk:
             "a request without answer failed", session=self.session.id, route=route.row.route, code=failure.code.name
         )
 
-    def _fail(self, stream: Stream, failure: Failure) -> None:
+    def _tell(self, stream: Stream, failure: Failure) -> None:
         if not stream.closed:
             stream.fail(failure.row.rsocket, failure.wire)
 
