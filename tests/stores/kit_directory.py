@@ -1,0 +1,266 @@
+"""What every store's directory must do."""
+
+import asyncio
+
+import pytest
+
+from stores.drafts import NOW_MS, deleted, edited, group, member, open_room, parsed, posted, reacted, whole_log
+from stores.refusals import refused
+from tidings.contract import v1
+from tidings.contract.errors import Code
+from tidings.domain.ports import MemberRecord, RoomRecord, Store
+
+
+class DirectoryKit:
+    """Rooms, members, positions."""
+
+    # making rooms
+
+    @pytest.mark.asyncio
+    async def test_a_room_begins_with_what_made_it(self, store: Store) -> None:
+        record, events = await store.create_room(
+            "team", kind=v1.GROUP, title="Team", creator="ann", members=["bob", "ann", "cem", "bob"], at_ms=NOW_MS
+        )
+        assert record == RoomRecord("team", v1.GROUP, "Team", "ann", NOW_MS, await store.head("team"), 3)
+        assert record.head.seq == 4
+        log = await whole_log(store, "team")
+        assert list(events) == log
+        assert [parsed(event).actor for event in log] == ["ann"] * 4
+        assert parsed(log[0]).changed == v1.RoomChanged(title="Team", kind=v1.GROUP, created=True)
+        assert [parsed(event).member for event in log[1:]] == [
+            v1.Member(user="ann", role=v1.OWNER),
+            v1.Member(user="bob", role=v1.MEMBER),
+            v1.Member(user="cem", role=v1.MEMBER),
+        ]
+
+    @pytest.mark.asyncio
+    async def test_two_people_are_both_members_of_their_room(self, store: Store) -> None:
+        await store.create_room("@ann:bob", kind=v1.DIRECT, title="", creator="ann", members=["bob"], at_ms=NOW_MS)
+        assert [await store.role("@ann:bob", user) for user in ("ann", "bob", "cem")] == [v1.MEMBER, v1.MEMBER, 0]
+
+    @pytest.mark.asyncio
+    async def test_a_room_that_nobody_made_is_empty(self, store: Store) -> None:
+        record, events = await store.create_room(
+            "general", kind=v1.OPEN, title="General", creator="", members=[], at_ms=NOW_MS
+        )
+        assert (record.members, record.head.seq, list(events)) == (0, 0, [])
+
+    @pytest.mark.asyncio
+    async def test_the_same_room_again_is_the_room_as_it_is_now(self, store: Store) -> None:
+        async def create(*members: str) -> tuple[RoomRecord, int]:
+            record, events = await store.create_room(
+                "team", kind=v1.GROUP, title="Team", creator="ann", members=members, at_ms=NOW_MS + 5
+            )
+            return record, len(events)
+
+        await create("bob", "cem")
+        await store.append(posted("team", "ann", "hello"))
+        record, written = await create("cem", "bob")
+        assert (record.head.seq, written) == (5, 0)
+
+    @pytest.mark.asyncio
+    async def test_another_room_of_the_same_name_is_a_conflict(self, store: Store) -> None:
+        await store.create_room("team", kind=v1.GROUP, title="Team", creator="ann", members=["bob"], at_ms=NOW_MS)
+        others = [
+            (v1.GROUP, "Team", "bob", ["ann"]),
+            (v1.GROUP, "Other", "ann", ["bob"]),
+            (v1.OPEN, "Team", "ann", ["bob"]),
+            (v1.GROUP, "Team", "ann", []),
+        ]
+        for kind, title, creator, members in others:
+            with refused(Code.CONFLICT):
+                await store.create_room("team", kind=kind, title=title, creator=creator, members=members, at_ms=NOW_MS)
+
+    @pytest.mark.asyncio
+    async def test_the_room_of_two_people_is_the_same_whoever_makes_it(self, store: Store) -> None:
+        one, _ = await store.create_room("@", kind=v1.DIRECT, title="", creator="ann", members=["bob"], at_ms=NOW_MS)
+        two, events = await store.create_room("@", kind=v1.DIRECT, title="", creator="bob", members=["ann"], at_ms=9)
+        assert (two, list(events)) == (one, [])
+        with refused(Code.CONFLICT):
+            await store.create_room("@", kind=v1.DIRECT, title="", creator="bob", members=["cem"], at_ms=9)
+
+    @pytest.mark.asyncio
+    async def test_a_room_of_two_is_for_two_and_only_open_rooms_are_made_by_nobody(self, store: Store) -> None:
+        wrong = [
+            (v1.DIRECT, "ann", ["bob", "cem"]),
+            (v1.DIRECT, "ann", []),
+            (v1.DIRECT, "ann", ["ann"]),
+            (v1.GROUP, "", []),
+            (v1.OPEN, "", ["ann"]),
+        ]
+        for kind, creator, members in wrong:
+            with refused(Code.INVALID_ARGUMENT):
+                await store.create_room("odd", kind=kind, title="", creator=creator, members=members, at_ms=NOW_MS)
+        assert await store.room("odd") is None
+
+    @pytest.mark.asyncio
+    async def test_who_makes_the_same_room_at_the_same_moment_gets_the_same_room(self, store: Store) -> None:
+        answers = await asyncio.gather(
+            *(
+                store.create_room("team", kind=v1.GROUP, title="", creator="ann", members=["bob"], at_ms=NOW_MS)
+                for _ in range(4)
+            )
+        )
+        assert {record.head.epoch for record, _ in answers} == {(await store.head("team")).epoch}
+        assert [len(events) for _, events in answers] == [3, 0, 0, 0]
+
+    @pytest.mark.asyncio
+    async def test_every_room_has_an_epoch_of_its_own(self, store: Store) -> None:
+        rooms = [await open_room(store, f"room{number}") for number in range(20)]
+        epochs = {(await store.head(room)).epoch for room in rooms}
+        assert len(epochs) == 20
+        assert all(8 <= len(epoch) <= 12 for epoch in epochs)
+
+    @pytest.mark.asyncio
+    async def test_open_rooms_are_listed_by_name(self, store: Store) -> None:
+        for room in ("b", "a", "ä", "c", "B"):
+            await open_room(store, room)
+        await group(store, "secret", "ann")
+        assert [record.room for record in await store.public_rooms(after="", limit=9)] == ["B", "a", "b", "c", "ä"]
+        assert [record.room for record in await store.public_rooms(after="a", limit=2)] == ["b", "c"]
+
+    @pytest.mark.asyncio
+    async def test_a_room_that_is_not_there_is_none(self, store: Store) -> None:
+        assert await store.room("nowhere") is None
+        assert await store.role("nowhere", "ann") == 0
+        assert list(await store.members("nowhere", after="", limit=9)) == []
+
+    @pytest.mark.asyncio
+    async def test_a_changed_description_is_the_rooms(self, store: Store) -> None:
+        room = await group(store, "team", "ann")
+        await store.append(v1.Event(room=room, actor="ann", at_ms=NOW_MS, changed=v1.RoomChanged(title="New")))
+        record = await store.room(room)
+        assert record is not None
+        assert (record.title, record.kind) == ("New", v1.GROUP)
+
+    # members
+
+    @pytest.mark.asyncio
+    async def test_people_come_change_and_leave(self, store: Store) -> None:
+        room = await group(store, "team", "ann")
+        await store.append(member(room, "ann", "bob"))
+        assert await store.role(room, "bob") == v1.MEMBER
+        await store.append(member(room, "ann", "bob", v1.MODERATOR))
+        assert await store.role(room, "bob") == v1.MODERATOR
+        record = await store.room(room)
+        assert record is not None
+        assert record.members == 2
+        await store.append(member(room, "bob", "bob", left=True))
+        record = await store.room(room)
+        assert record is not None
+        assert (record.members, await store.role(room, "bob")) == (1, 0)
+        assert list(await store.names_of("bob")) == []
+
+    @pytest.mark.asyncio
+    async def test_a_membership_that_stays_as_it_is_is_no_event(self, store: Store) -> None:
+        room = await group(store, "team", "ann")
+        for same in (member(room, "ann", "ann", v1.OWNER), member(room, "ann", "bob", left=True)):
+            written = await store.append(same)
+            assert (written.seq, written.duplicate, written.event) == (2, True, None)
+        assert (await store.head(room)).seq == 2
+
+    @pytest.mark.asyncio
+    async def test_a_member_has_a_role(self, store: Store) -> None:
+        room = await group(store, "team", "ann")
+        for wrong in (member(room, "ann", "bob", v1.ROLE_UNSPECIFIED), member(room, "ann", "")):
+            with refused(Code.INVALID_ARGUMENT):
+                await store.append(wrong)
+
+    @pytest.mark.asyncio
+    async def test_members_are_listed_by_name_with_how_far_they_have_come(self, store: Store) -> None:
+        room = await group(store, "team", "bob", "dan", "ann", "cem")
+        await store.mark(room, "cem", delivered=3, read=2)
+        assert list(await store.members(room, after="", limit=9)) == [
+            MemberRecord("ann", v1.MEMBER, 0, 0),
+            MemberRecord("bob", v1.OWNER, 0, 0),
+            MemberRecord("cem", v1.MEMBER, 3, 2),
+            MemberRecord("dan", v1.MEMBER, 0, 0),
+        ]
+        assert [record.user for record in await store.members(room, after="ann", limit=2)] == ["bob", "cem"]
+
+    # positions
+
+    @pytest.mark.asyncio
+    async def test_positions_never_go_back_and_never_past_the_head(self, store: Store) -> None:
+        room = await open_room(store)
+        for number in range(10):
+            await store.append(posted(room, "ann", str(number)))
+        assert await store.mark(room, "bob", delivered=5, read=3) == (5, 3, True)
+        assert await store.mark(room, "bob", delivered=4, read=2) == (5, 3, False)
+        assert await store.mark(room, "bob", delivered=0, read=0) == (5, 3, False)
+        assert await store.mark(room, "bob", delivered=0, read=8) == (8, 8, True)
+        assert await store.mark(room, "bob", delivered=99, read=0) == (10, 8, True)
+        assert await store.mark(room, "bob", delivered=0, read=2**63) == (10, 10, True)
+        with refused(Code.NOT_FOUND):
+            await store.mark("nowhere", "bob", delivered=1, read=1)
+
+    @pytest.mark.asyncio
+    async def test_positions_outlive_a_membership(self, store: Store) -> None:
+        room = await group(store, "team", "ann", "bob")
+        await store.mark(room, "bob", delivered=2, read=2)
+        await store.append(member(room, "bob", "bob", left=True))
+        await store.append(member(room, "ann", "bob"))
+        assert await store.mark(room, "bob", delivered=0, read=0) == (2, 2, False)
+
+    # the list of my rooms
+
+    @pytest.mark.asyncio
+    async def test_unread_are_messages_of_others_that_are_still_there(self, store: Store) -> None:
+        room = await group(store, "team", "ann", "bob")
+
+        async def unread() -> int:
+            (mine,) = await store.inbox("bob", [room])
+            return mine.unread
+
+        assert await unread() == 0
+        first = await store.append(posted(room, "ann", "one"))
+        await store.append(posted(room, "ann", "two"))
+        await store.append(posted(room, "bob", "mine"))
+        await store.append(reacted(room, "ann", first.seq, "👍"))
+        await store.append(edited(room, "ann", first.seq, "uno"))
+        assert await unread() == 2
+        await store.mark(room, "bob", delivered=0, read=first.seq)
+        assert await unread() == 1
+        await store.append(deleted(room, "ann", first.seq + 1))
+        assert await unread() == 0
+
+    @pytest.mark.asyncio
+    async def test_the_last_message_is_seen_as_it_is_now(self, store: Store) -> None:
+        room = await group(store, "team", "ann", "bob")
+        (mine,) = await store.inbox("bob", [room])
+        assert mine.last is None
+        first = await store.append(posted(room, "ann", "one"))
+        await store.append(edited(room, "ann", first.seq, "uno"))
+        await store.append(member(room, "ann", "cem"))
+        (mine,) = await store.inbox("bob", [room])
+        assert parsed(mine.last).posted.text == "uno"
+        assert (mine.role, mine.room.members, mine.room.head.seq) == (v1.MEMBER, 3, 6)
+        await store.append(deleted(room, "ann", first.seq))
+        (mine,) = await store.inbox("bob", [room])
+        assert parsed(mine.last).posted.deleted
+
+    @pytest.mark.asyncio
+    async def test_my_rooms_are_listed_by_name(self, store: Store) -> None:
+        for room in ("c", "a", "d", "b"):
+            await group(store, room, "ann", "bob")
+        await group(store, "e", "ann")
+        assert [mine.room.room for mine in await store.rooms_of("bob", after="", limit=9)] == ["a", "b", "c", "d"]
+        assert [mine.room.room for mine in await store.rooms_of("bob", after="a", limit=2)] == ["b", "c"]
+        assert list(await store.names_of("bob")) == ["a", "b", "c", "d"]
+        assert list(await store.rooms_of("nobody", after="", limit=9)) == []
+
+    @pytest.mark.asyncio
+    async def test_rooms_that_i_am_not_in_are_left_out_of_what_i_ask_for(self, store: Store) -> None:
+        await group(store, "mine", "ann", "bob")
+        await group(store, "theirs", "ann")
+        found = await store.inbox("bob", ["theirs", "nowhere", "mine", "mine"])
+        assert [mine.room.room for mine in found] == ["mine"]
+
+    # who was here
+
+    @pytest.mark.asyncio
+    async def test_it_is_remembered_when_somebody_was_here(self, store: Store) -> None:
+        await store.saw("ann", 5)
+        await store.saw("bob", 6)
+        await store.saw("ann", 7)
+        assert await store.last_seen(["ann", "bob", "cem"]) == {"ann": 7, "bob": 6}

@@ -1,0 +1,475 @@
+"""What every store's logs must do."""
+
+import asyncio
+import random
+
+import pytest
+
+from stores.drafts import (
+    NOW_MS,
+    Heard,
+    deleted,
+    edited,
+    group,
+    member,
+    open_room,
+    parsed,
+    posted,
+    reacted,
+    texts,
+    whole_log,
+)
+from stores.refusals import refused
+from tidings.contract import v1
+from tidings.contract.errors import Code
+from tidings.domain.fold import REACTION_KINDS_MAX, REACTION_USERS_MAX
+from tidings.domain.ports import PAGE_BYTES_MAX, READ_BYTES_MAX, Store, Written
+
+
+class LogKit:
+    """Appending, what it does to earlier messages, and reading."""
+
+    # appending
+
+    @pytest.mark.asyncio
+    async def test_a_message_is_read_as_it_was_written(self, store: Store) -> None:
+        room = await open_room(store)
+        written = await store.append(posted(room, "ann", "hello", client_id="a"))
+        head = await store.head(room)
+        assert (written.seq, written.at_ms, written.duplicate, written.epoch) == (1, NOW_MS, False, head.epoch)
+        (stored,) = await store.read(room, 0, 10)
+        assert stored == written.event
+        assert parsed(stored) == v1.Event(
+            room=room, seq=1, at_ms=NOW_MS, actor="ann", client_id="a", posted=v1.Posted(text="hello")
+        )
+
+    @pytest.mark.asyncio
+    async def test_logs_have_no_holes_when_many_write_to_many_rooms_at_once(self, store: Store) -> None:
+        rooms = [await open_room(store, f"room{number}") for number in range(7)]
+        heard = Heard()
+        store.on_committed(heard)
+        drafts = [posted(random.choice(rooms), f"user{number % 5}", f"text {number}") for number in range(700)]
+        wanted = {room: [draft.posted.text for draft in drafts if draft.room == room] for room in rooms}
+        answers = await asyncio.gather(*(store.append(draft) for draft in drafts))
+        for room in rooms:
+            log = await whole_log(store, room)
+            assert [event.seq for event in log] == list(range(1, len(log) + 1))
+            assert texts(log) == wanted[room], "the order of the calls is the order of the log"
+            assert heard.seqs(room) == [event.seq for event in log]
+        assert sum(not answer.duplicate for answer in answers) == 700
+
+    @pytest.mark.asyncio
+    async def test_times_in_a_log_never_go_back(self, store: Store) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "one", at_ms=NOW_MS + 500))
+        written = await store.append(posted(room, "ann", "two", at_ms=NOW_MS))
+        assert written.at_ms == NOW_MS + 500
+        assert parsed(written.event).at_ms == NOW_MS + 500
+
+    @pytest.mark.asyncio
+    async def test_nothing_can_be_written_to_a_room_that_is_not_there(self, store: Store) -> None:
+        with refused(Code.NOT_FOUND):
+            await store.append(posted("nowhere", "ann", "hello"))
+        with refused(Code.NOT_FOUND):
+            await store.head("nowhere")
+        with refused(Code.NOT_FOUND):
+            await store.read("nowhere", 0, 1)
+        with refused(Code.NOT_FOUND):
+            await store.page("nowhere", before=0, after=0, limit=1)
+
+    @pytest.mark.asyncio
+    async def test_an_event_must_say_what_happened(self, store: Store) -> None:
+        room = await open_room(store)
+        with refused(Code.INVALID_ARGUMENT):
+            await store.append(v1.Event(room=room, actor="ann", at_ms=1))
+        with refused(Code.INVALID_ARGUMENT):
+            await store.append(v1.Event(room=room, actor="ann", at_ms=1, appended=v1.Appended(target=1, text="x")))
+
+    @pytest.mark.asyncio
+    async def test_a_reply_names_a_message_that_is_there(self, store: Store) -> None:
+        room = await group(store, "team", "ann")
+        first = await store.append(posted(room, "ann", "question"))
+        reply = await store.append(posted(room, "ann", "answer", reply_to=first.seq))
+        assert parsed(reply.event).posted.reply_to == first.seq
+        with refused(Code.NOT_FOUND):
+            await store.append(posted(room, "ann", "answer", reply_to=99))
+        with refused(Code.INVALID_ARGUMENT):
+            await store.append(posted(room, "ann", "answer", reply_to=1))
+        assert (await store.head(room)).seq == reply.seq
+
+    @pytest.mark.asyncio
+    async def test_a_reply_finds_the_message_that_was_written_with_it(self, store: Store) -> None:
+        room = await open_room(store)
+        answers = await asyncio.gather(
+            store.append(posted(room, "ann", "question")), store.append(posted(room, "bob", "answer", reply_to=1))
+        )
+        assert [answer.seq for answer in answers] == [1, 2]
+
+    # repetitions
+
+    @pytest.mark.asyncio
+    async def test_the_same_again_gets_the_first_answer_and_writes_nothing(self, store: Store) -> None:
+        room = await open_room(store)
+        first = await store.append(posted(room, "ann", "hello", client_id="a"))
+        await store.append(posted(room, "ann", "more"))
+        again = await store.append(posted(room, "ann", "hello", client_id="a", at_ms=NOW_MS + 9))
+        assert again == Written(first.epoch, 1, NOW_MS, True, None)
+        assert (await store.head(room)).seq == 2
+
+    @pytest.mark.asyncio
+    async def test_the_same_key_for_something_else_is_a_conflict(self, store: Store) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "hello", client_id="a"))
+        others = [
+            posted(room, "ann", "bye", client_id="a"),
+            posted(room, "ann", "hello", client_id="a", reply_to=1),
+            edited(room, "ann", 1, "hello", client_id="a"),
+            reacted(room, "ann", 1, "👍", client_id="a"),
+        ]
+        for other in others:
+            with refused(Code.CONFLICT):
+                await store.append(other)
+        assert (await store.head(room)).seq == 1
+
+    @pytest.mark.asyncio
+    async def test_a_key_belongs_to_one_sender_in_one_room(self, store: Store) -> None:
+        room, other = await open_room(store, "one"), await open_room(store, "two")
+        written = [
+            await store.append(posted(room, "ann", "x", client_id="a")),
+            await store.append(posted(room, "bob", "y", client_id="a")),
+            await store.append(posted(other, "ann", "z", client_id="a")),
+        ]
+        assert [(answer.seq, answer.duplicate) for answer in written] == [(1, False), (2, False), (1, False)]
+
+    @pytest.mark.asyncio
+    async def test_repetitions_written_at_the_same_moment_become_one(self, store: Store) -> None:
+        room = await open_room(store)
+        answers = await asyncio.gather(
+            *(store.append(posted(room, "ann", "same", client_id="a")) for _ in range(5)),
+            *(store.append(posted(room, "bob", f"text {number}")) for number in range(5)),
+            *(store.append(posted(room, "ann", "same", client_id="a")) for _ in range(5)),
+        )
+        repeated = [*answers[:5], *answers[10:]]
+        assert [answer.duplicate for answer in repeated] == [False] + [True] * 9
+        assert {(answer.seq, answer.at_ms) for answer in repeated} == {(1, NOW_MS)}
+        assert [answer.seq for answer in answers[5:10]] == [2, 3, 4, 5, 6]
+        assert texts(await whole_log(store, room)) == ["same", *(f"text {number}" for number in range(5))]
+
+    @pytest.mark.asyncio
+    async def test_a_refusal_harms_nobody_who_wrote_at_the_same_moment(self, store: Store) -> None:
+        room = await open_room(store)
+        answers = await asyncio.gather(
+            store.append(posted(room, "ann", "one", client_id="a")),
+            store.append(posted("nowhere", "ann", "lost")),
+            store.append(posted(room, "ann", "two", client_id="a")),
+            store.append(edited(room, "ann", 50, "nothing there")),
+            store.append(posted(room, "ann", "three")),
+            return_exceptions=True,
+        )
+        codes = [getattr(answer, "code", None) for answer in answers]
+        assert codes == [None, Code.NOT_FOUND, Code.CONFLICT, Code.NOT_FOUND, None]
+        assert texts(await whole_log(store, room)) == ["one", "three"]
+
+    @pytest.mark.asyncio
+    async def test_a_repetition_is_one_whatever_became_of_the_message(self, store: Store) -> None:
+        room = await open_room(store)
+        first = await store.append(posted(room, "ann", "hello", client_id="a"))
+        changes = [
+            edited(room, "ann", 1, "hullo", client_id="b"),
+            reacted(room, "bob", 1, "👍", client_id="c"),
+            edited(room, "ann", 1, "hallo", client_id="d"),
+            deleted(room, "ann", 1, client_id="e"),
+        ]
+        for change in changes:
+            await store.append(change)
+            again = await store.append(posted(room, "ann", "hello", client_id="a"))
+            assert (again.seq, again.at_ms, again.duplicate) == (first.seq, first.at_ms, True)
+        # Of the changes themselves, too, though none of them could be made now.
+        for seq, change in enumerate(changes, 2):
+            again = await store.append(change)
+            assert (again.seq, again.duplicate) == (seq, True)
+
+    @pytest.mark.asyncio
+    async def test_an_edited_message_repeated_with_its_new_text_is_a_conflict(self, store: Store) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "hello", client_id="a"))
+        await store.append(edited(room, "ann", 1, "hullo"))
+        with refused(Code.CONFLICT):
+            await store.append(posted(room, "ann", "hullo", client_id="a"))
+
+    # what becomes of messages
+
+    @pytest.mark.asyncio
+    async def test_an_edited_message_is_read_with_its_new_text(self, store: Store) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "helo", client_id="a"))
+        written = await store.append(edited(room, "ann", 1, "hello"))
+        log = await whole_log(store, room)
+        assert parsed(log[0]).posted == v1.Posted(text="hello", edited_at_ms=NOW_MS)
+        assert parsed(log[0]).client_id == "a"
+        assert parsed(log[1]).edited == v1.Edited(target=1, text="hello")
+        assert list(written.amended) == log[:1]
+
+    @pytest.mark.asyncio
+    async def test_only_its_author_edits_a_message(self, store: Store) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "mine"))
+        with refused(Code.PERMISSION_DENIED):
+            await store.append(edited(room, "bob", 1, "yours"), moderates=True)
+
+    @pytest.mark.asyncio
+    async def test_a_deleted_message_is_gone_from_the_log_with_all_its_texts(self, store: Store) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "first secret"))
+        await store.append(posted(room, "bob", "question", reply_to=1))
+        await store.append(edited(room, "ann", 1, "second secret"))
+        await store.append(reacted(room, "bob", 1, "👍"))
+        await store.append(edited(room, "ann", 1, "third secret"))
+        await store.append(edited(room, "bob", 2, "kept"))
+        written = await store.append(deleted(room, "ann", 1))
+        log = await whole_log(store, room)
+        assert parsed(log[0]).posted == v1.Posted(deleted=True)
+        assert parsed(log[2]).edited == v1.Edited(target=1)
+        assert parsed(log[4]).edited == v1.Edited(target=1)
+        assert parsed(log[5]).edited == v1.Edited(target=2, text="kept")
+        assert parsed(log[6]).deleted == v1.Deleted(target=1)
+        assert not any(b"secret" in event.data for event in log)
+        assert sorted(written.amended) == [log[0], log[2], log[4]]
+
+    @pytest.mark.asyncio
+    async def test_a_deleted_reply_still_says_what_it_answered(self, store: Store) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "question"))
+        await store.append(posted(room, "ann", "answer", reply_to=1))
+        await store.append(deleted(room, "ann", 2))
+        assert parsed((await whole_log(store, room))[1]).posted == v1.Posted(reply_to=1, deleted=True)
+
+    @pytest.mark.asyncio
+    async def test_a_message_is_deleted_by_its_author_or_by_who_moderates(self, store: Store) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "hello"))
+        with refused(Code.PERMISSION_DENIED):
+            await store.append(deleted(room, "bob", 1))
+        assert not (await store.append(deleted(room, "bob", 1), moderates=True)).duplicate
+
+    @pytest.mark.asyncio
+    async def test_nothing_more_happens_to_a_deleted_message(self, store: Store) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "hello"))
+        await store.append(deleted(room, "ann", 1))
+        for change in (edited(room, "ann", 1, "x"), deleted(room, "ann", 1), reacted(room, "ann", 1, "👍")):
+            with refused(Code.INVALID_ARGUMENT):
+                await store.append(change)
+        assert (await store.head(room)).seq == 2
+
+    @pytest.mark.asyncio
+    async def test_only_messages_can_be_changed(self, store: Store) -> None:
+        room = await group(store, "team", "ann")
+        for target, code in ((1, Code.INVALID_ARGUMENT), (0, Code.NOT_FOUND), (3, Code.NOT_FOUND)):
+            for change in (
+                edited(room, "ann", target, "x"),
+                deleted(room, "ann", target),
+                reacted(room, "ann", target, "x"),
+            ):
+                with refused(code):
+                    await store.append(change)
+
+    @pytest.mark.asyncio
+    async def test_a_change_finds_the_message_that_was_written_with_it(self, store: Store) -> None:
+        room = await open_room(store)
+        heard = Heard()
+        store.on_committed(heard)
+        await asyncio.gather(
+            store.append(posted(room, "ann", "one")),
+            store.append(edited(room, "ann", 1, "uno")),
+            store.append(posted(room, "ann", "two")),
+            store.append(deleted(room, "ann", 3)),
+        )
+        log = await whole_log(store, room)
+        assert [parsed(event).posted.text for event in (log[0], log[2])] == ["uno", ""]
+        # Whoever follows what was committed has the same log in the end.
+        followed = {}
+        for _, _, events, amended in heard.calls:
+            followed.update({event.seq: event for event in events})
+            followed.update({event.seq: event for event in amended})
+        assert [followed[seq] for seq in sorted(followed)] == log
+
+    # reactions
+
+    @pytest.mark.asyncio
+    async def test_reactions_are_summed_up_in_the_message(self, store: Store) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "hello"))
+        for user, emoji in (("bob", "👍"), ("cem", "🎉"), ("ann", "👍"), ("bob", "🎉")):
+            await store.append(reacted(room, user, 1, emoji))
+        await store.append(reacted(room, "cem", 1, "🎉", removed=True))
+        message = parsed((await store.read(room, 0, 1))[0]).posted
+        assert list(message.reactions) == [
+            v1.Reaction(emoji="👍", users=["bob", "ann"], count=2),
+            v1.Reaction(emoji="🎉", users=["bob"], count=1),
+        ]
+
+    @pytest.mark.asyncio
+    async def test_a_reaction_that_nobody_stands_behind_any_more_is_gone(self, store: Store) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "hello"))
+        await store.append(reacted(room, "bob", 1, "👍"))
+        await store.append(reacted(room, "bob", 1, "👍", removed=True))
+        assert parsed((await store.read(room, 0, 1))[0]).posted == v1.Posted(text="hello")
+
+    @pytest.mark.asyncio
+    async def test_reacting_twice_counts_once_and_changes_nothing(self, store: Store) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "hello"))
+        await store.append(reacted(room, "bob", 1, "👍"))
+        again = await store.append(reacted(room, "bob", 1, "👍"))
+        never = await store.append(reacted(room, "cem", 1, "👍", removed=True))
+        assert (again.amended, never.amended) == ((), ()) or not (list(again.amended) + list(never.amended))
+        assert parsed((await store.read(room, 0, 1))[0]).posted.reactions[0].count == 1
+
+    @pytest.mark.asyncio
+    async def test_a_popular_message_names_the_first_who_reacted_and_counts_all(self, store: Store) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "hello"))
+        users = [f"user{number:03}" for number in range(REACTION_USERS_MAX + 10)]
+        await asyncio.gather(*(store.append(reacted(room, user, 1, "👍")) for user in users))
+        (reaction,) = parsed((await store.read(room, 0, 1))[0]).posted.reactions
+        assert (list(reaction.users), reaction.count) == (users[:REACTION_USERS_MAX], len(users))
+        # When one of them takes it back, the next one is named.
+        await store.append(reacted(room, users[3], 1, "👍", removed=True))
+        (reaction,) = parsed((await store.read(room, 0, 1))[0]).posted.reactions
+        left = users[:3] + users[4:]
+        assert (list(reaction.users), reaction.count) == (left[:REACTION_USERS_MAX], len(left))
+        # Who comes again comes last.
+        await store.append(reacted(room, users[3], 1, "👍"))
+        (reaction,) = parsed((await store.read(room, 0, 1))[0]).posted.reactions
+        assert (list(reaction.users), reaction.count) == (left[:REACTION_USERS_MAX], len(users))
+
+    @pytest.mark.asyncio
+    async def test_a_message_has_so_many_kinds_of_reactions_and_no_more(self, store: Store) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "hello"))
+        for number in range(REACTION_KINDS_MAX):
+            await store.append(reacted(room, "bob", 1, f"e{number}"))
+        with refused(Code.RESOURCE_EXHAUSTED):
+            await store.append(reacted(room, "bob", 1, "one more"))
+        await store.append(reacted(room, "ann", 1, "e0"))
+
+    # telling
+
+    @pytest.mark.asyncio
+    async def test_the_listener_hears_of_an_event_before_its_writer_does(self, store: Store) -> None:
+        room = await open_room(store)
+        order: list[str] = []
+        store.on_committed(lambda name, epoch, events, amended: order.append(f"heard {events[-1].seq}"))
+
+        async def write(text: str) -> None:
+            written = await store.append(posted(room, "ann", text))
+            order.append(f"answered {written.seq}")
+
+        await asyncio.gather(*(write(f"text {number}") for number in range(10)))
+        assert [line for line in order if line.startswith("answered")] == [f"answered {seq}" for seq in range(1, 11)]
+        heard = 0
+        for line in order:
+            verb, seq = line.split()
+            if verb == "heard":
+                heard = int(seq)
+            else:
+                assert int(seq) <= heard
+
+    @pytest.mark.asyncio
+    async def test_the_listener_hears_of_the_events_that_make_a_room(self, store: Store) -> None:
+        heard = Heard()
+        store.on_committed(heard)
+        record, events = await store.create_room(
+            "team", kind=v1.GROUP, title="Team", creator="ann", members=["bob"], at_ms=NOW_MS
+        )
+        assert heard.calls == [("team", record.head.epoch, list(events), [])]
+
+    @pytest.mark.asyncio
+    async def test_the_listener_hears_nothing_of_what_was_not_written(self, store: Store) -> None:
+        room = await group(store, "team", "ann")
+        await store.append(posted(room, "ann", "hello", client_id="a"))
+        heard = Heard()
+        store.on_committed(heard)
+        await store.append(posted(room, "ann", "hello", client_id="a"))
+        await store.mark(room, "ann", delivered=1, read=1)
+        await store.append(member(room, "ann", "ann", v1.OWNER))
+        assert heard.calls == []
+
+    @pytest.mark.asyncio
+    async def test_a_listener_that_fails_keeps_nobody_from_an_answer(self, store: Store) -> None:
+        room = await open_room(store)
+        complaints: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context["exception"]))
+
+        def listener(*told: object) -> None:
+            raise RuntimeError("not my day")
+
+        store.on_committed(listener)
+        assert (await store.append(posted(room, "ann", "hello"))).seq == 1
+        assert [str(complaint) for complaint in complaints] == ["not my day"]
+
+    # reading
+
+    @pytest.mark.asyncio
+    async def test_reading_goes_on_after_a_seq_up_to_a_number_of_events(self, store: Store) -> None:
+        room = await open_room(store)
+        for number in range(1, 11):
+            await store.append(posted(room, "ann", str(number)))
+        assert texts(await store.read(room, 0, 3)) == ["1", "2", "3"]
+        assert texts(await store.read(room, 8, 3)) == ["9", "10"]
+        assert list(await store.read(room, 10, 3)) == []
+        assert list(await store.read(room, 2**63, 3)) == []
+
+    @pytest.mark.asyncio
+    async def test_pages_at_both_ends_say_whether_there_is_more(self, store: Store) -> None:
+        room = await open_room(store)
+        for number in range(1, 11):
+            await store.append(posted(room, "ann", str(number)))
+
+        async def page(*, before: int = 0, after: int = 0, limit: int = 4) -> tuple[str, bool]:
+            found = await store.page(room, before=before, after=after, limit=limit)
+            assert found.head == await store.head(room)
+            return " ".join(texts(found.events)), found.more
+
+        assert await page() == ("7 8 9 10", True)
+        assert await page(before=7) == ("3 4 5 6", True)
+        assert await page(before=5) == ("1 2 3 4", False)
+        assert await page(before=3) == ("1 2", False)
+        assert await page(before=1) == ("", False)
+        assert await page(before=99) == ("7 8 9 10", True)
+        assert await page(after=4) == ("5 6 7 8", True)
+        assert await page(after=6) == ("7 8 9 10", False)
+        assert await page(after=8) == ("9 10", False)
+        assert await page(after=10) == ("", False)
+        assert await page(after=99) == ("", False)
+        assert await page(limit=10) == ("1 2 3 4 5 6 7 8 9 10", False)
+        assert await page(before=2**63, limit=1) == ("10", True)
+
+    @pytest.mark.asyncio
+    async def test_an_empty_log_has_an_empty_page(self, store: Store) -> None:
+        room = await open_room(store)
+        found = await store.page(room, before=0, after=0, limit=5)
+        assert (list(found.events), found.more, found.head.seq) == ([], False, 0)
+
+    @pytest.mark.asyncio
+    async def test_what_is_read_at_once_is_bounded_in_bytes(self, store: Store) -> None:
+        room = await open_room(store)
+        long = "x" * 65_536
+        total = PAGE_BYTES_MAX // len(long) + 10
+        await asyncio.gather(*(store.append(posted(room, "ann", long)) for _ in range(total)))
+
+        read = await store.read(room, 0, 1000)
+        assert sum(len(event.data) for event in read) <= READ_BYTES_MAX
+        assert [event.seq for event in read] == list(range(1, len(read) + 1))
+
+        newest = await store.page(room, before=0, after=0, limit=1000)
+        assert sum(len(event.data) for event in newest.events) <= PAGE_BYTES_MAX
+        assert newest.more
+        assert newest.events[-1].seq == total
+
+        oldest = await store.page(room, before=0, after=1, limit=1000)
+        assert sum(len(event.data) for event in oldest.events) <= PAGE_BYTES_MAX
+        assert oldest.more
+        assert oldest.events[0].seq == 2
