@@ -4,8 +4,8 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-# A timing is never asserted, and a slow machine is no fault of the code. In CI the same examples are tried each time, so
-# that a red run can be repeated; at home they differ, so that new faults are found.
+# A timing is never asserted, and a slow machine is no fault of the code. In CI the same examples are tried each time,
+# so that a red run can be repeated; at home they differ, so that new faults are found.
 settings.register_profile("home", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("home"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "home")
