@@ -16,23 +16,26 @@ PIPE_CLOSED = 141
 def main() -> int:
     """Run the command that `sys.argv` names; the exit code. What fails is one line on stderr, never a traceback."""
     try:
-        try:
-            return _run()
-        finally:
-            sys.stdout.flush()
+        code = _run()
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
+        code = PIPE_CLOSED
+    if code == PIPE_CLOSED:
         # The interpreter flushes stdout once more on its way out; there must be somebody to take it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
+    return code
 
 
 def _run() -> int:
     from tidings.cli.commands import command
+    from tidings.cli.screen import ReaderLeft
 
     try:
         code = command().main(prog_name="tidings", standalone_mode=False)
+    except ReaderLeft:
+        return PIPE_CLOSED
     except Exception as error:
         from tidings.cli.complaints import complain
 

@@ -45,36 +45,41 @@ def import_(
     """Send every line of a file as a message of yours. Run it again after a stop: nothing is sent twice."""
     from tidings.cli.link import with_client
 
-    with file.open("rb") as lines, _progress(file, quiet) as advance:
+    job = Import(skip_bad=skip_bad)
+    try:
+        with file.open("rb") as lines, _progress(file, quiet) as advance:
 
-        async def work(client: "Client") -> Import:
-            job = Import(client.rooms[room].send, skip_bad=skip_bad, advance=advance)
-            try:
-                await job.run(read_lines(lines))
-            finally:
-                job.tell()
-            return job
+            async def work(client: "Client") -> None:
+                await job.run(read_lines(lines), client.rooms[room].send, advance)
 
-        with_client(Link(url, token, user), work)
+            with_client(Link(url, token, user), work)
+    finally:
+        job.tell()
     return 0
 
 
 class Import:
-    """One run over one file. `send` appends a message; `advance` is told the bytes of each line that is done with."""
+    """One run over one file, and what came of it."""
 
-    def __init__(
-        self, send: "Callable[..., Awaitable[v1.SendReply]]", *, skip_bad: bool, advance: Callable[[int], None]
-    ) -> None:
-        self._send = send
+    def __init__(self, *, skip_bad: bool) -> None:
         self._skip_bad = skip_bad
-        self._advance = advance
         self._stop: Complaint | None = None
+        self._began = False
         self.sent = 0
         self.repeated = 0
         self.bad = 0
 
-    async def run(self, lines: Iterable[Line]) -> None:
-        """Send them all; a Complaint at the first bad line unless those are skipped. What was begun is finished."""
+    async def run(
+        self,
+        lines: Iterable[Line],
+        send: "Callable[..., Awaitable[v1.SendReply]]",
+        advance: Callable[[int], None],
+    ) -> None:
+        """Send them all; a Complaint at the first bad line unless those are skipped. What was begun is finished.
+
+        `send` appends a message; `advance` is told the bytes of each line that is done with.
+        """
+        self._began, self._send, self._advance = True, send, advance
         free = asyncio.Semaphore(IN_FLIGHT)
         async with asyncio.TaskGroup() as sends:
             alone = True
@@ -96,7 +101,9 @@ class Import:
             raise self._stop
 
     def tell(self) -> None:
-        """What was done, on stderr."""
+        """What was done, on stderr; nothing if it never began."""
+        if not self._began:
+            return
         parts = [f"{self.sent:,} sent"]
         parts += [f"{self.repeated:,} were there already"] if self.repeated else []
         parts += [f"{self.bad:,} bad lines left out"] if self.bad and self._skip_bad else []

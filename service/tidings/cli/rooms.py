@@ -7,7 +7,6 @@ import typer
 from tidings.cli.options import URL_DEFAULT, Json, Link, Token, Url, User
 
 if TYPE_CHECKING:
-    from tidings.contract import v1
     from tidings_client import Client
 
 COLUMNS = ("room", "kind", "role", "unread", "events", "members", "title")
@@ -28,8 +27,9 @@ def rooms(
     from tidings.cli.events import json_line, word
     from tidings.cli.link import with_client
     from tidings.cli.screen import note, say, table
+    from tidings.contract import v1
 
-    async def work(client: "Client") -> "list[v1.RoomState]":
+    async def work(client: "Client") -> list[v1.RoomState]:
         found: list[v1.RoomState] = []
         more = True
         while more:

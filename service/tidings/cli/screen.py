@@ -51,10 +51,17 @@ def styled(text: str, style: str, *, stream: TextIO | None = None) -> str:
     return f"\x1b[{STYLES[style]}m{text}\x1b[0m" if _coloured(stream or sys.stdout) else text
 
 
+class ReaderLeft(Exception):
+    """Nobody reads our stdout any more; there is nothing left to do, and nothing to complain about."""
+
+
 def say(line: str) -> None:
-    """One line (or block) to stdout, at once: a pipe's reader waits for it."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    """One line (or block) to stdout, at once: a pipe's reader waits for it. Raises ReaderLeft."""
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise ReaderLeft from error
 
 
 def note(line: str) -> None:

@@ -83,7 +83,7 @@ def announcement(listening: Listening, *, dev: bool, program: str) -> list[str]:
     from tidings.cli.screen import styled
 
     where = "" if listening.ws_url == URL_DEFAULT else f" --url {listening.ws_url}"
-    kind = styled("for development: anybody is let in, from this machine only", "yellow") if dev else "tokens needed"
+    kind = styled("for development: anybody is let in, from this machine only", "yellow") if dev else "for real"
     return [
         f"{styled('Tidings', 'bold')} is running, {kind}",
         f"  RSocket   {listening.ws_url}",

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from tidings.config import Settings
 
 SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+COLUMNS: Final = ("setting", "value", "unit", "from", "why")
 TTL_SECONDS_MAX: Final = 366 * SECONDS["d"]  # nobody can take a token back, so it ends by itself
 
 
@@ -25,7 +27,7 @@ def config(
     """Show every setting: its value, its unit, why it is so, and where it came from."""
     from json import dumps
 
-    from tidings.cli.screen import say, table
+    from tidings.cli.screen import is_terminal, say, styled, table
     from tidings.config import describe
 
     rows = describe(_settings(config, dev))
@@ -34,8 +36,15 @@ def config(
             named = {"name": row.name, "value": row.value, "unit": row.unit, "reason": row.reason, "from": row.source}
             say(dumps(named))
         return 0
-    cells = ((row.name, row.value, row.unit, row.source, row.reason) for row in rows)
-    table(("setting", "value", "unit", "from", "why"), cells, right=("value",))
+    if not is_terminal(sys.stdout):
+        table(COLUMNS, ((row.name, row.value, row.unit, row.source, row.reason) for row in rows))
+        return 0
+    # Side by side they would need 150 columns.
+    for row in rows:
+        value = " ".join(filter(None, (row.value or "(none)", row.unit)))
+        say(f"{styled(row.name, 'bold')} = {value}  {styled(f'({row.source})', 'dim')}")
+        if row.reason:
+            say(f"    {row.reason}")
     return 0
 
 

@@ -1,0 +1,134 @@
+"""What goes wrong is one line on stderr that says what to do, and an exit code."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.command import Caller, tidings
+
+CLIENT_COMMANDS = [
+    ("send", "general", "hi"),
+    ("tail", "general"),
+    ("history", "general"),
+    ("search", "word"),
+    ("rooms",),
+    ("create", "general"),
+    ("presence", "alice"),
+    ("export", "general", "-"),
+    ("import", os.devnull, "general"),
+]
+
+
+def nobody() -> str:
+    """The URL of a port where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"ws://127.0.0.1:{taken.getsockname()[1]}/rsocket"
+
+
+@pytest.mark.parametrize("command", CLIENT_COMMANDS, ids=lambda command: command[0])
+@pytest.mark.asyncio(loop_scope="module")
+async def test_where_nobody_listens_the_line_says_how_to_start_one(command: tuple[str, ...]) -> None:
+    url = nobody()
+    ran = await tidings(*command, "--url", url)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == (
+        f"error: cannot reach {url}; is the service running? "
+        "start it with: tidings serve --dev, or name another with --url\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("send", "general"), "error: Missing argument 'TEXT'; see: tidings send --help\n"),
+        (("sned",), "error: No such command 'sned'"),
+        (("send", "general", "hi", "--rom"), "error: No such option: --rom"),
+        (("history", "general", "--limit", "0"), "error: Invalid value for '--limit' / '-n': "),
+    ],
+)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_wrong_call_is_one_line_and_exit_code_2(arguments: tuple[str, ...], complaint: str) -> None:
+    ran = await tidings(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(complaint)
+    assert len(ran.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "nonsense", "ws://127.0.0.1:port/"])
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_url_that_is_none_is_said_with_what_one_looks_like(url: str) -> None:
+    ran = await tidings("send", "general", "hi", "--url", url)
+    assert ran.code == 1
+    assert ran.err.startswith("error: ")
+    assert "--url" in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["send", "tail", "history"])
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_the_service_refuses_is_one_line_with_its_code(run: Caller, command: str) -> None:
+    ran = await run(command, "nowhere", *(["hi"] if command == "send" else []))
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("error: NOT_FOUND: ")
+    assert len(ran.err.splitlines()) == 1
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_token_that_is_none_names_the_option_to_change(run: Caller) -> None:
+    ran = await run("send", "general", "hi", "--token", "nonsense")
+    assert ran.code == 1
+    assert ran.err.startswith("error: UNAUTHENTICATED: ")
+    assert "--token" in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_traceback_is_for_who_asks_for_it() -> None:
+    url = nobody()
+    ran = await tidings("send", "general", "hi", "--url", url, env={"TIDINGS_DEBUG": "1"})
+    assert ran.code == 1
+    assert "Traceback" in ran.err
+    assert ran.err.splitlines()[-1].startswith(f"error: cannot reach {url}")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_help_names_every_command_and_is_plain_in_a_pipe() -> None:
+    ran = await tidings("--help")
+    assert ran.code == 0
+    assert "\x1b" not in ran.out
+    for command in (
+        "serve",
+        "config",
+        "token",
+        "version",
+        "send",
+        "tail",
+        "create",
+        "import",
+        "rooms",
+        "history",
+        "search",
+    ):
+        assert f" {command} " in ran.out, command
+        of_its_own = await tidings(command, "--help")
+        assert of_its_own.code == 0, of_its_own
+        assert f"tidings {command}" in of_its_own.out
+
+
+def test_the_command_line_imports_nothing_heavy_before_it_knows_the_command() -> None:
+    heavy = ["rich", "google.protobuf", "aiohttp", "apsw", "picows", "uvloop", "reactivex", "joserfc", "structlog"]
+    code = (
+        "import sys, tidings.cli.commands as commands; commands.command(); "
+        f"loaded = [name for name in {heavy} if name in sys.modules]; sys.exit(str(loaded) if loaded else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent)
+
+
+def test_the_package_itself_imports_next_to_nothing() -> None:
+    code = "import sys, tidings.cli; sys.exit('typer' in sys.modules or 'asyncio' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,99 @@
+"""The documents say what is: tables, links and lists are compared with the code."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cli.markdown import ROOT, documents, links, table
+from tidings.cli.commands import command
+from tidings.config import describe, load
+from tidings.contract.errors import ERRORS
+from tidings.contract.gen.tidings.v1 import options_pb2
+from tidings.contract.table import FILES, VERBS, route_of
+
+GUIDES = ROOT / "docs" / "guides"
+ADR = ROOT / "docs" / "adr"
+
+
+def test_the_protocol_guide_lists_every_route_as_the_contract_has_it() -> None:
+    contract = [
+        [
+            route_of(service, method),
+            VERBS[method.client_streaming, method.server_streaming].value,
+            f"{method.input_type.name} → {method.output_type.name}",
+            options_pb2.Permission.Name(method.GetOptions().Extensions[options_pb2.permission]).lower(),
+        ]
+        for file in FILES
+        for service in file.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    ]
+    assert sorted(row[:4] for row in table(GUIDES / "protocol.md", "routes")) == sorted(contract)
+
+
+def test_the_protocol_guide_lists_every_error_as_the_contract_has_it() -> None:
+    contract = [[f"0x{code:X}", code.name, row.retry.value] for code, row in ERRORS.items()]
+    assert list(table(GUIDES / "protocol.md", "errors")) == contract
+
+
+def test_the_limits_guide_says_the_defaults() -> None:
+    settings = {row.name: row.value for row in describe(load(None, {}, {"auth.secret": "x" * 32}))}
+    for name, value, _ in table(GUIDES / "limits.md", "limits"):
+        assert settings[name] == value, name
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for link in links(document):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors of a document's headings, as the forges make them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_decision_is_in_the_index_with_its_own_title_date_author_status_and_tags() -> None:
+    index = (ADR / "README.md").read_text()
+    records = sorted(path for path in ADR.glob("*.md") if path.name != "README.md")
+    assert [int(path.name[:4]) for path in records] == list(range(1, len(records) + 1))
+    for number, path in enumerate(records, 1):
+        heading, _, facts = path.read_text().splitlines()[:3]
+        date, author, status, tags = facts.split(" · ")
+        title = heading.removeprefix(f"# {number}. ")
+        assert f"| [{number}]({path.name}) | {title} | {date} | {author} | {status} | {tags} |" in index, path.name
+
+
+def test_the_readme_and_the_changelog_know_every_command() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    for name in command().commands:
+        assert f"`{name}`" in changelog, name
+
+
+def test_commands_named_in_the_documents_exist() -> None:
+    known = set(command().commands)
+    for document in documents():
+        named = set(re.findall(r"`(?:\.venv/bin/)?tidings ([a-z]+)", document.read_text()))
+        assert named <= known, document
+
+
+def test_habits_named_in_the_documents_exist() -> None:
+    habits = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for document in documents():
+        named = set(re.findall(r"\bmake ([a-z]+)`|^make ([a-z]+)", document.read_text(), re.MULTILINE))
+        assert {name for pair in named for name in pair if name} <= habits, document
+
+
+def test_the_map_of_the_house_names_every_folder_of_the_service() -> None:
+    described = (ROOT / "ARCHITECTURE.md").read_text()
+    service = ROOT / "service" / "tidings"
+    for folder in service.iterdir():
+        if folder.is_dir() and any(folder.iterdir()) and folder.name != "__pycache__":
+            assert f"  {folder.name}/" in described, folder.name

@@ -1,0 +1,46 @@
+"""What the operating guide says about backups is what happens."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.command import environment, tidings
+from cli.markdown import ROOT, blocks
+from running import ServiceProcess
+
+pytestmark = pytest.mark.asyncio
+
+GUIDE = ROOT / "docs" / "guides" / "operating.md"
+
+
+async def carry_out(title: str, folder: Path) -> None:
+    """Run the block of this title there."""
+    [code] = [block.code for block in blocks(GUIDE) if block.title == title]
+    process = await asyncio.create_subprocess_shell(f"set -e\n{code}", cwd=folder, env=environment())
+    assert await process.wait() == 0
+
+
+async def test_a_backup_made_while_it_runs_is_restored_and_old_positions_are_refused(tmp_path: Path) -> None:
+    (tmp_path / ".venv").symlink_to(Path(sys.executable).parents[1])
+    service = ServiceProcess(tmp_path / "data", environment=environment())
+    await service.start()
+    try:
+        env = environment(TIDINGS_URL=service.ws_url)
+        await tidings("send", "general", "kept", env=env)
+        await carry_out("backup", tmp_path)
+        await tidings("send", "general", "lost", env=env)
+        before = await tidings("export", "general", "-", env=env)
+        assert before.out.count('"posted"') == 2
+        assert await service.stop() == 0
+        await carry_out("restore", tmp_path)
+        await service.start()
+        env = environment(TIDINGS_URL=service.ws_url)
+        after = await tidings("history", "general", env=env)
+        assert after.out.endswith(" alice: kept\n")
+        found = await tidings("search", "kept", "--room", "general", env=env)
+        assert found.out.endswith(" alice: kept\n")
+        assert (tmp_path / "compact.sqlite").stat().st_size > 0
+    finally:
+        await service.stop()

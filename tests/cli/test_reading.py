@@ -1,0 +1,85 @@
+"""`tidings history`, `search` and `export`."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from cli.command import Caller
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_history_pages_back_and_forth(run: Caller, room: str) -> None:
+    head = 0
+    for number in range(6):
+        head = int((await run.well("send", room, f"text {number}")).strip().removeprefix("#"))
+    newest = await run("history", room, "--limit", "2")
+    assert [line.rsplit(" ", 1)[1] for line in newest.out.splitlines()] == ["4", "5"]
+    assert newest.err == f"there is more: add --before {head - 1}\n"
+    before = await run.well("history", room, "-n", "2", "--before", str(head - 1))
+    assert [line.rsplit(" ", 1)[1] for line in before.splitlines()] == ["2", "3"]
+    after = await run("history", room, "-n", "2", "--after", str(head - 4))
+    assert [line.rsplit(" ", 1)[1] for line in after.out.splitlines()] == ["2", "3"]
+    assert after.err == f"there is more: add --after {head - 2}\n"
+
+
+async def test_history_as_json_is_one_event_a_line_and_nothing_else(run: Caller, room: str) -> None:
+    await run.well("send", room, "天気\nがいい")
+    ran = await run("history", room, "--json")
+    events = [json.loads(line) for line in ran.out.splitlines()]
+    assert events[-1]["posted"]["text"] == "天気\nがいい"
+    assert events[-1]["actor"] == "alice"
+    assert ran.err == ""
+
+
+async def test_history_takes_one_direction_only(run: Caller, room: str) -> None:
+    ran = await run("history", room, "--before", "3", "--after", "1")
+    assert ran == (2, "", "error: say --before or --after, not both\n")
+
+
+async def test_search_finds_words_in_a_room_also_inside_japanese_text(run: Caller, room: str) -> None:
+    await run.well("send", room, "今天天气很好")
+    await run.well("send", room, "Guten Morgen")
+    found = await run.well("search", "天气", "--room", room)
+    assert found.startswith(f"{room} #")
+    assert found.endswith(" alice: 今天天气很好\n")
+    events = [json.loads(line) for line in (await run.well("search", "guten", "--room", room, "--json")).splitlines()]
+    assert [event["posted"]["text"] for event in events] == ["Guten Morgen"]
+
+
+async def test_search_by_sender_and_nothing_found(run: Caller, room: str) -> None:
+    await run.well("send", room, "kettle")
+    assert await run("search", "kettle", "--room", room, "--from", "bob") == (0, "", "nothing found\n")
+    assert "alice: kettle" in await run.well("search", "kettle", "--room", room, "--from", "alice")
+
+
+async def test_export_writes_the_whole_log_and_import_takes_it(run: Caller, room: str, tmp_path: Path) -> None:
+    for text in ("one", "two\nlines", "שלום"):
+        await run.well("send", room, text)
+    file = tmp_path / "log.jsonl"
+    ran = await run("export", room, str(file))
+    events = [json.loads(line) for line in file.read_text().splitlines()]
+    assert (ran.code, ran.err) == (0, f"{len(events)} events\n")
+    assert [int(event["seq"]) for event in events] == list(range(1, len(events) + 1))
+    assert os.listdir(tmp_path) == ["log.jsonl"]
+    copy = f"{room}-copy"
+    await run.well("create", copy, "--open")
+    await run.well("import", str(file), copy)
+    lines = (await run.well("history", copy, "--json")).splitlines()
+    texts = [json.loads(line)["posted"]["text"] for line in lines if "posted" in json.loads(line)]
+    assert texts == ["one", "two\nlines", "שלום"]
+
+
+async def test_export_to_stdout_goes_into_a_pipe(run: Caller, room: str) -> None:
+    await run.well("send", room, "one")
+    ran = await run("export", room, "-")
+    assert json.loads(ran.out.splitlines()[-1])["posted"] == {"text": "one"}
+
+
+async def test_export_of_a_room_that_is_not_there_leaves_no_file(run: Caller, tmp_path: Path) -> None:
+    ran = await run("export", "nowhere", str(tmp_path / "log.jsonl"))
+    assert ran.code == 1
+    assert ran.err.startswith("error: NOT_FOUND: ")
+    assert os.listdir(tmp_path) == []

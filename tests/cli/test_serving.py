@@ -1,0 +1,156 @@
+"""`tidings serve`: what it says, how it ends, what keeps it from starting."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from cli.command import GUARD_SECONDS, TIDINGS, environment, next_line, tidings
+from running import ServiceProcess
+
+pytestmark = pytest.mark.asyncio
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+@pytest_asyncio.fixture
+async def served(tmp_path: Path) -> AsyncIterator[ServiceProcess]:
+    """A service as a process of its own."""
+    async with ServiceProcess(tmp_path / "data", environment=environment()) as service:
+        yield service
+
+
+async def test_it_says_where_it_listens_and_three_commands_that_work(tmp_path: Path) -> None:
+    service = await shell(f"{TIDINGS} serve --dev --port 0 --tcp-port 0 --data {tmp_path}")
+    lines = [await next_line(service.stdout) for _ in range(9)]
+    assert lines[0] == "Tidings is running, for development: anybody is let in, from this machine only"
+    assert [line.split("://")[0].split()[-1] for line in lines[1:4]] == ["ws", "tcp", "http"]
+    assert lines[4] == f"  data      {tmp_path}"
+    tail, send, history = (line.strip() for line in lines[6:])
+    listening = await shell(tail)
+    try:
+        await finished(await shell(send))
+        assert (await next_line(listening.stdout)).endswith(" alice: hello")
+        assert (await finished(await shell(history))).endswith(" alice: hello\n")
+    finally:
+        listening.kill()
+        await listening.communicate()
+        service.terminate()
+    assert await finished(service) == ""
+
+
+async def shell(command: str) -> asyncio.subprocess.Process:
+    """The command as somebody would paste it."""
+    return await asyncio.create_subprocess_shell(
+        f"exec {command}", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment()
+    )
+
+
+async def finished(process: asyncio.subprocess.Process) -> str:
+    """What it printed; it must succeed."""
+    out, err = await process.communicate()
+    assert process.returncode == 0, err
+    return out.decode()
+
+
+async def test_a_signal_ends_it_with_exit_code_0_and_prints_nothing_more(tmp_path: Path) -> None:
+    service = await shell(f"{TIDINGS} serve --dev --port 0 --tcp-port 0 --data {tmp_path}")
+    for _ in range(9):
+        assert "\x1b" not in await next_line(service.stdout)
+    service.send_signal(signal.SIGINT)
+    assert await service.communicate() == (b"", b"")
+    assert service.returncode == 0
+
+
+async def test_a_tail_says_that_the_connection_was_lost_and_misses_nothing(served: ServiceProcess) -> None:
+    env = environment(TIDINGS_URL=served.ws_url)
+    tail = await asyncio.create_subprocess_exec(
+        str(TIDINGS),
+        *("tail", "general", "--after", "0"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=env,
+    )
+    try:
+        async with asyncio.timeout(GUARD_SECONDS):
+            assert (await tidings("send", "general", "one", env=env)).code == 0
+            assert (await next_line(tail.stdout)).endswith(": one")
+            await served.kill()
+            assert await next_line(tail.stderr) == "connection lost; connecting again"
+            await served.start()
+            assert (await tidings("send", "general", "two", env=env)).code == 0
+            assert (await next_line(tail.stdout)).endswith(": two")
+            assert await next_line(tail.stderr) == "connected again"
+    finally:
+        tail.kill()
+        await tail.communicate()
+
+
+async def test_outside_development_a_token_is_the_way_in(tmp_path: Path) -> None:
+    env = environment(TIDINGS_AUTH__SECRET=SECRET)
+    async with ServiceProcess(tmp_path, dev=False, environment=env) as service:
+        assert service.printed.startswith("Tidings is running, for real\n")
+        own = {"TIDINGS_URL": service.ws_url}
+        refused = await tidings("create", "tea", env=own)
+        assert refused.code == 1
+        assert refused.err.startswith("error: UNAUTHENTICATED: ")
+        assert "--token" in refused.err
+        token = await tidings("token", "--user", "ada", env={"TIDINGS_AUTH__SECRET": SECRET})
+        assert await tidings("create", "tea", env={**own, "TIDINGS_TOKEN": token.out.strip()}) == (
+            0,
+            "tea (group, 1 members)\n",
+            "",
+        )
+
+
+async def refusal(*arguments: str, **variables: str) -> str:
+    """The line with which it does not start."""
+    ran = await tidings("serve", *arguments, env=variables)
+    assert (ran.code, ran.out) == (1, ""), ran
+    assert len(ran.err.splitlines()) == 1, ran.err
+    return ran.err
+
+
+async def test_a_port_that_is_taken_is_one_line_that_names_the_option(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        line = await refusal("--dev", "--data", str(tmp_path), "--port", port, "--tcp-port", "0")
+        assert port in line
+        assert "--port" in line
+        line = await refusal("--dev", "--data", str(tmp_path), "--port", "0", "--tcp-port", port)
+        assert port in line
+        assert "--tcp-port" in line
+
+
+async def test_two_services_do_not_share_a_folder(served: ServiceProcess) -> None:
+    line = await refusal("--dev", "--data", str(served.data), "--port", "0", "--tcp-port", "0")
+    assert line.startswith(f"error: {served.data} is in use by another Tidings")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "part"),
+    [
+        (("--dev", "--host", "0.0.0.0"), {}, "--dev lets anybody in and so listens on this machine only"),
+        ((), {}, "auth.secret is not set: set TIDINGS_AUTH__SECRET"),
+        (("--dev", "--loop", "trio"), {}, "loop (from command line): 'trio' is not one of uvloop, asyncio"),
+        (("--dev",), {"TIDINGS_HTTP__PROT": "1"}, "http.prot (from TIDINGS_HTTP__PROT) is not a setting"),
+        (("--dev", "--config", "none.toml"), {}, "cannot read the settings in none.toml: No such file or directory"),
+    ],
+)
+async def test_settings_that_cannot_be_are_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], variables: dict[str, str], part: str
+) -> None:
+    assert part in await refusal(*arguments, "--data", str(tmp_path), "--port", "0", "--tcp-port", "0", **variables)
+
+
+async def test_a_database_that_is_none_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "tidings.sqlite").write_bytes(os.urandom(8192))
+    line = await refusal("--dev", "--data", str(tmp_path), "--port", "0", "--tcp-port", "0")
+    assert str(tmp_path / "tidings.sqlite") in line
