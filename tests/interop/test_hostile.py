@@ -5,7 +5,7 @@ bystander: another client, connected before and asked afterwards.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import NamedTuple
 
 import pytest
@@ -88,7 +88,7 @@ def page(stream: int, *, room: str = ROOM, limit: int = 0) -> bytes:
     return request(stream, REQUEST_RESPONSE, "history.page", v1.PageRequest(room=room, limit=limit).SerializeToString())
 
 
-def create(stream: int, room: str, kind: v1.RoomKind = v1.OPEN) -> bytes:
+def create(stream: int, room: str, kind: v1.RoomKind.ValueType = v1.OPEN) -> bytes:
     return request(stream, REQUEST_RESPONSE, "rooms.create", v1.CreateRequest(room=room, kind=kind).SerializeToString())
 
 
@@ -185,7 +185,7 @@ IGNORED = {
 }
 
 
-def each(table: dict[str, object]) -> Callable[[Callable[..., object]], Callable[..., object]]:
+def each(table: Mapping[str, object]) -> Callable[[Callable[..., object]], Callable[..., object]]:
     """Runs a test for each line of a table, by the line's name."""
     return pytest.mark.parametrize("case", table.values(), ids=table.keys())
 

@@ -53,7 +53,7 @@ async def test_no_more_items_arrive_than_were_requested(connect: Connect, room: 
     for number in range(10):
         await alice.call("chat.send", send(room, number))
     # What the other watch has seen was due on this one as well, and the call's answer came after it on the same wire.
-    seen = []
+    seen: list[dict[str, Any]] = []
     while texts(seen)[-1:] != ["text 9"] or not any("live" in item for item in seen):
         seen.append(await other.next())
     await alice.call("session.ping")
@@ -90,7 +90,7 @@ async def test_a_channel_carries_commands_answers_and_events(connect: Connect, r
     await channel.send({"ref": "4", "send": {"room": room, "clientId": "empty", "text": ""}})
     await channel.send({"ref": "5", "mark": {"room": room, "read": "1"}})
     answers: dict[str, dict[str, Any]] = {}
-    happened = []
+    happened: list[dict[str, Any]] = []
     while len(answers) < 5 or not texts(happened):
         item = await channel.next()
         if "ref" in item:

@@ -1,6 +1,7 @@
 """The life of a connection: keepalives, and its end."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -31,7 +32,7 @@ async def test_the_services_own_keepalives_are_answered(connect: Connect) -> Non
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def process(tmp_path: pytest.TempPathFactory) -> AsyncIterator[ServiceProcess]:
+async def process(tmp_path: Path) -> AsyncIterator[ServiceProcess]:
     """A service that can be killed."""
     async with ServiceProcess(tmp_path) as process:
         yield process
