@@ -105,6 +105,32 @@ def test_item_29_lifetime_of_24_days_is_cut() -> None:
     assert_ended(server, server.tick(600.0), ErrorCode.CONNECTION_ERROR)
 
 
+def test_item_29_silence_is_not_held_against_a_peer_while_a_full_socket_keeps_us_from_reading() -> None:
+    server = open_server(Limits(lifetime_seconds_max=600), first=setup(keepalive_ms=20_000, lifetime_ms=90_000))
+    server.writable = False
+    for seconds in range(20, 581, 20):
+        server.tick(float(seconds))
+    server.writable = True
+    server.tick(590.0)
+    assert not server.closing
+    server.receive(keepalive(), 595.0)
+    server.tick(684.0)
+    assert not server.closing
+    server.tick(685.0)
+    assert server.closing
+
+
+def test_item_29_even_then_silence_has_an_end() -> None:
+    server = open_server(Limits(lifetime_seconds_max=600))
+    server.writable = False
+    for seconds in range(20, 600, 20):
+        server.tick(float(seconds))
+        assert not server.closing
+    assert server.deadline() == 600.0
+    server.tick(600.0)
+    assert server.closing
+
+
 def test_item_29_client_declares_a_silent_server_dead() -> None:
     client = open_client(said=SETUP._replace(keepalive_ms=100, lifetime_ms=300))
     stream = client.request_response(b"?")

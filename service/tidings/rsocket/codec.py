@@ -280,10 +280,12 @@ def complete_frame(stream_id: int, envelope: Envelope) -> bytes:
 
 
 def cancel_frame(stream_id: int, envelope: Envelope) -> bytes:
+    """CANCEL."""
     return envelope(6) + HEADER.pack(stream_id, _CANCEL)
 
 
 def request_n_frame(stream_id: int, n: int, envelope: Envelope) -> bytes:
+    """REQUEST_N: the peer may send `n` more (1 to 2**31 - 1)."""
     return envelope(10) + HEADER_U32.pack(stream_id, _REQUEST_N, n)
 
 

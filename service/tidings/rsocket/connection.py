@@ -122,18 +122,18 @@ class Connection(Endpoint):
             header: tuple[int, int] = HEADER.unpack_from(frame)
             stream_id, type_and_flags = header
             return self.handlers[type_and_flags >> 10](self, frame, stream_id & STREAM_ID_MAX, type_and_flags & 0x3FF)
-        except Unreadable as unreadable:
-            broken: ProtocolError = unreadable
+        except ProtocolError as broken:
+            return self._broken(frame, broken)
         except OutOfBytes:
-            broken = Unreadable(f"a frame of {len(frame)} bytes is too short for its type")
-        except ProtocolError as error:
-            broken = error
-        code, text = broken.code, str(broken)
+            return self._broken(frame, Unreadable(f"a frame of {len(frame)} bytes is too short for its type"))
+
+    def _broken(self, frame: bytes, broken: ProtocolError) -> Sequence[Fact]:
+        code = broken.code
         if self.state is State.FIRST:
-            code = code if code != ErrorCode.CONNECTION_ERROR else ErrorCode.INVALID_SETUP
+            code = ErrorCode.INVALID_SETUP if code is ErrorCode.CONNECTION_ERROR else code
         elif isinstance(broken, Unreadable) and stream_zero.may_be_skipped(frame):
             return NOTHING
-        return self.break_off(code, text, remote=True)
+        return self.break_off(code, str(broken), remote=True)
 
     def tick(self, now: float) -> Sequence[Fact]:
         """What time alone brings about. Early and late calls do no harm."""
@@ -145,7 +145,9 @@ class Connection(Endpoint):
             if now >= self.opened_at + self.limits.first_frame_seconds:
                 return self.break_off(ErrorCode.INVALID_SETUP, "no SETUP came in time", remote=True)
         elif state is not State.CLOSED and self.keepalives is not None:
-            if self.keepalives.is_dead(self.heard_at, now):
+            if self.congested:
+                self.congested_at = now
+            if now >= self._dead_at(self.keepalives):
                 # The words that rsocket-java uses.
                 return self.break_off(
                     ErrorCode.CONNECTION_ERROR,
@@ -175,10 +177,17 @@ class Connection(Endpoint):
         if self.state is State.CLOSED or self.keepalives is None:
             return None
         if self.state is State.ADMITTING:
-            dead_at = self.heard_at + self.keepalives.lifetime_seconds
-            return min(dead_at, self.opened_at + self.limits.admission_seconds)
+            return min(self._dead_at(self.keepalives), self.opened_at + self.limits.admission_seconds)
         lease_until = self.lease_got.deadline() if self.lease_got is not None else float("inf")
-        return min(self.keepalives.deadline(self.heard_at), lease_until)
+        return min(self.keepalives.next_at, self._dead_at(self.keepalives), lease_until)
+
+    def _dead_at(self, keepalives: Keepalive) -> float:
+        """When silence means death. While congested the caller does not read, so silence proves nothing, for long."""
+        silent_since = max(self.heard_at, self.congested_at)
+        return min(
+            silent_since + keepalives.lifetime_seconds,
+            self.heard_at + max(keepalives.lifetime_seconds, self.limits.lifetime_seconds_max),
+        )
 
     def transport_lost(self, now: float) -> Sequence[Fact]:
         """The transport is gone. Returns what nobody has been told yet; the last of it is ConnectionEnded."""

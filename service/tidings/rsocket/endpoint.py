@@ -50,6 +50,7 @@ class Endpoint:
         "_urgent",
         "close_reason",
         "closing",
+        "congested_at",
         "drain_text",
         "drained_by_peer",
         "envelope",
@@ -91,7 +92,7 @@ class Endpoint:
         self.state = State.FIRST if server else State.AWAITING
         self.handlers = self.HANDLERS[self.state]
         # Time, as the caller told it last. `heard_at` moves with every frame received.
-        self.opened_at = self.heard_at = self.now = now
+        self.opened_at = self.heard_at = self.congested_at = self.now = now
         # Streams. The parity of an id says who opened it: clients odd, servers even.
         self.streams: dict[int, Stream] = {}
         self.peer_parity = 1 if server else 0

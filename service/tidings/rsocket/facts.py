@@ -68,6 +68,8 @@ class CreditGranted(NamedTuple):
 
 
 class MetadataPushed(NamedTuple):
+    """METADATA_PUSH from the peer, within the rate that is allowed."""
+
     metadata: bytes
 
 

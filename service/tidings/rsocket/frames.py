@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 
 
 class FrameType(IntEnum):
+    """The six bits that say what a frame is."""
+
     SETUP = 0x01
     LEASE = 0x02
     KEEPALIVE = 0x03
@@ -69,6 +71,8 @@ class Kind(Enum):
 
 
 class Field(NamedTuple):
+    """One fixed field: its name, how it is written, and the flag that says whether it is there."""
+
     name: str
     kind: Kind
     flag: int = 0  # present only when this flag is set; 0 means always
@@ -84,18 +88,24 @@ class Rest(Enum):
 
 
 class Place(Enum):
+    """Which stream ids a frame may have."""
+
     ZERO = "stream 0"
     STREAM = "a stream"
     ANY = "either"
 
 
 class Sender(Enum):
+    """Who may send a frame."""
+
     CLIENT = "client"
     SERVER = "server"
     BOTH = "both"
 
 
 class Row(NamedTuple):
+    """What the law says about one frame type."""
+
     fields: tuple[Field, ...]
     rest: Rest
     flags: int  # the flags this type defines; I is allowed everywhere, other bits are sent 0 and ignored

@@ -67,6 +67,7 @@ def _read_payload(frame: bytes, at: int, flags: int) -> tuple[bytes | None, byte
 
 
 def on_request_response(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
+    """Begin a REQUEST_RESPONSE."""
     if flags & METADATA:
         at = 9 + int.from_bytes(frame[6:9], "big")
         if at > len(frame):
@@ -92,11 +93,13 @@ def on_request_response(end: Endpoint, frame: bytes, stream_id: int, flags: int)
 
 
 def on_fire_and_forget(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
+    """Report a FIRE_AND_FORGET; its stream is over already."""
     metadata, data = _read_payload(frame, 6, flags)
     return _screen(end, _FORGET, stream_id, flags, 0, metadata, data)
 
 
 def on_request_stream(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
+    """Begin a REQUEST_STREAM with its initial credit."""
     credit = _FIELD.unpack_from(frame)[0] & U31
     metadata, data = _read_payload(frame, 10, flags)
     streams = end.streams
@@ -116,6 +119,7 @@ def on_request_stream(end: Endpoint, frame: bytes, stream_id: int, flags: int) -
 
 
 def on_request_channel(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
+    """Begin a REQUEST_CHANNEL with its initial credit; C ends the requester's half at once."""
     credit = _FIELD.unpack_from(frame)[0] & U31
     metadata, data = _read_payload(frame, 10, flags)
     return _screen(end, _CHANNEL, stream_id, flags, credit, metadata, data)
@@ -202,6 +206,7 @@ def _reject(end: Endpoint, interaction: Interaction, stream_id: int, code: Error
 
 
 def on_payload(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
+    """An item, a piece of one, or the end of the peer's half."""
     if flags & METADATA:
         metadata, data = _read_payload(frame, 6, flags)
     else:
@@ -300,6 +305,7 @@ def _end_stream(end: Endpoint, stream: Stream, code: ErrorCode, text: str) -> Se
 
 
 def on_request_n(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
+    """Add credit; what is over or unknown does not need any."""
     n = _FIELD.unpack_from(frame)[0] & U31
     stream = end.streams.get(stream_id)
     if stream is None:
@@ -315,6 +321,7 @@ def on_request_n(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Seq
 
 
 def on_cancel(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
+    """The peer wants no more from us."""
     stream = end.streams.get(stream_id)
     if stream is None:
         if end.runs:
@@ -335,6 +342,7 @@ def on_cancel(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequen
 
 
 def on_stream_error(end: Endpoint, frame: bytes, stream_id: int) -> Sequence[Fact]:
+    """ERROR on a stream: over in both directions, whatever the code."""
     code, text = read_error(frame, end.limits.error_text_bytes_max)
     stream = end.streams.get(stream_id)
     if stream is None:

@@ -24,9 +24,9 @@ def keepalive_frame(data: bytes, envelope: Envelope, *, respond: bool, position:
 
 
 class Keepalive:
-    """When to send the next one, and when the peer counts as dead. Seconds, on the caller's clock."""
+    """When to send the next one, and how long the peer may be silent. Seconds, on the caller's clock."""
 
-    __slots__ = ("_answers", "_every_seconds", "_next_at", "lifetime_seconds")
+    __slots__ = ("_answers", "_every_seconds", "lifetime_seconds", "next_at")
 
     def __init__(self, keepalive_ms: int, lifetime_ms: int, limits: Limits, now: float, *, server: bool) -> None:
         every, lifetime = keepalive_ms / 1000, lifetime_ms / 1000
@@ -35,21 +35,15 @@ class Keepalive:
             every = min(max(every, limits.keepalive_seconds_min), limits.keepalive_seconds_max)
             lifetime = min(lifetime, limits.lifetime_seconds_max)
         self._every_seconds = every
-        self._next_at = now + every
+        self.next_at = now + every
         self.lifetime_seconds = lifetime
         self._answers = PerSecond(limits.keepalives_per_second_max)
 
-    def deadline(self, heard_at: float) -> float:
-        return min(self._next_at, heard_at + self.lifetime_seconds)
-
-    def is_dead(self, heard_at: float, now: float) -> bool:
-        return now >= heard_at + self.lifetime_seconds
-
     def is_due(self, now: float) -> bool:
         """Whether one is to be sent now; if so the next is an interval away, however late this one is."""
-        if now < self._next_at:
+        if now < self.next_at:
             return False
-        self._next_at = now + self._every_seconds
+        self.next_at = now + self._every_seconds
         return True
 
     def may_answer(self, now: float) -> bool:

@@ -18,6 +18,7 @@ _HEADER_LEASE: Final = Struct(">IHII")
 
 
 def lease_frame(ttl_ms: int, requests: int, envelope: Envelope) -> bytes:
+    """LEASE: `requests` requests within `ttl_ms`, counted from reception."""
     return envelope(14) + _HEADER_LEASE.pack(0, FrameType.LEASE << FLAG_BITS, ttl_ms, requests)
 
 

@@ -67,6 +67,8 @@ class MetadataError(ValueError):
 
 
 class Entry(NamedTuple):
+    """One entry of composite metadata; the MIME type by name, also where the wire had an id."""
+
     mime: str
     content: bytes
 
@@ -141,6 +143,7 @@ def read_route(tags: bytes) -> list[str]:
 
 
 def write_route(*tags: str) -> bytes:
+    """Tags as routing metadata, the route first; each 255 bytes of UTF-8 at most."""
     parts: list[bytes] = []
     for tag in tags:
         said = tag.encode()
@@ -198,6 +201,7 @@ def read_auth(data: bytes) -> Credentials | None:
 
 
 def write_simple_auth(user: str, password: str) -> bytes:
+    """Credentials of the simple scheme; the user 65,535 bytes of UTF-8 at most."""
     name = user.encode()
     if len(name) > 0xFFFF:
         raise MetadataError("a user has 65,535 bytes at most")
@@ -205,6 +209,7 @@ def write_simple_auth(user: str, password: str) -> bytes:
 
 
 def write_bearer_auth(token: str) -> bytes:
+    """Credentials of the bearer scheme."""
     return bytes((_KNOWN | _BEARER,)) + token.encode()
 
 
@@ -222,6 +227,7 @@ def read_mime_type(content: bytes) -> str | None:
 
 
 def write_mime_type(mime: str) -> bytes:
+    """The MIME type of one payload, as its id where it has one."""
     return _write_mime(mime)
 
 
@@ -239,6 +245,7 @@ def _each_mime(content: bytes) -> Iterator[str]:
 
 
 def write_accept_mime_types(mimes: Iterable[str]) -> bytes:
+    """MIME types as a list, best first, each as its id where it has one."""
     return b"".join(map(_write_mime, mimes))
 
 
@@ -261,6 +268,7 @@ class Trace(NamedTuple):
 
 
 def read_trace(content: bytes) -> Trace:
+    """Flags, then ids if there are any. MetadataError when it is cut short."""
     if not content:
         raise MetadataError("tracing metadata is empty")
     flags = content[0]
@@ -279,6 +287,7 @@ def read_trace(content: bytes) -> Trace:
 
 
 def write_trace(trace: Trace) -> bytes:
+    """What `read_trace` reads; the trace id in 128 bits if it is `wide` or does not fit in 64."""
     flags = _DEBUG if trace.debug else 0 if trace.sampled is None else _SAMPLE if trace.sampled else _NOT_SAMPLED
     if trace.trace_id is None or trace.span_id is None:
         return bytes((flags,))

@@ -37,11 +37,15 @@ OVER: Final = 0
 
 
 class Side(Enum):
+    """Who asked and who answers."""
+
     REQUESTER = "requester"
     RESPONDER = "responder"
 
 
 class Event(Enum):
+    """What may happen to a stream."""
+
     COMPLETE_SENT = "we sent C"
     COMPLETE_RECEIVED = "the peer sent C"
     CANCEL_SENT = "we sent CANCEL"
@@ -85,6 +89,8 @@ KEEP: Final = MappingProxyType({
 
 
 class State(IntEnum):
+    """Where a connection is."""
+
     FIRST = 0  # server: nothing has come yet
     ADMITTING = 1  # server: the application looks at SETUP; requests are held
     AWAITING = 2  # client: SETUP is sent, nothing but keepalives has come back
@@ -119,6 +125,8 @@ class Verb(Enum):
 
 
 class Row(NamedTuple):
+    """What one state does with each frame type."""
+
     verbs: MappingProxyType[FrameType, Verb]
     otherwise: Verb
 

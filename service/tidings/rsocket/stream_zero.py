@@ -27,6 +27,7 @@ _LEASE: Final = Struct(">6xII")
 
 
 def on_setup(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
+    """Server: read SETUP, refuse what cannot be, and ask the application about the rest."""
     if stream_id:
         raise ProtocolError("SETUP belongs on stream 0", ErrorCode.INVALID_SETUP)
     setup = read_setup(frame)
@@ -44,10 +45,12 @@ def on_setup(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequenc
 
 
 def on_no_setup(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
+    """Server: anything but SETUP or RESUME came first."""
     raise ProtocolError("the first frame must be SETUP", ErrorCode.INVALID_SETUP)
 
 
 def on_no_resume(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
+    """Server: RESUME, which is not offered."""
     if stream_id:
         raise ProtocolError("RESUME belongs on stream 0", ErrorCode.INVALID_SETUP)
     raise ProtocolError("resumption is not offered", ErrorCode.REJECTED_RESUME)
@@ -76,6 +79,7 @@ def on_established(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> S
 
 
 def on_keepalive(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
+    """Answer one that wants an answer; report one that is an answer."""
     if stream_id:
         return NOTHING
     _POSITION.unpack_from(frame)  # too short is an error; the position itself matters to resumption alone
@@ -90,6 +94,7 @@ def on_keepalive(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Seq
 
 
 def on_lease(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
+    """Take the lease, and send what waited for it. Without leases in SETUP it means nothing."""
     ttl_ms, requests = _LEASE.unpack_from(frame)
     lease = end.lease_got
     if stream_id or lease is None:
@@ -135,6 +140,7 @@ def on_metadata_push(end: Endpoint, frame: bytes, stream_id: int, flags: int) ->
 
 
 def on_error(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
+    """ERROR on a stream, or on stream 0, where it ends the connection."""
     if stream_id:
         return on_stream_error(end, frame, stream_id)
     code, text = read_error(frame, end.limits.error_text_bytes_max)
@@ -159,10 +165,12 @@ def drained_by_peer(end: Endpoint, text: str) -> Sequence[Fact]:
 
 
 def on_nothing(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
+    """Ignore the frame."""
     return NOTHING
 
 
 def on_misplaced(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
+    """A frame that this side or this state has no use for."""
     number = frame[4] >> FLAG_BITS - 8
     raise ProtocolError(f"frame type 0x{number:02x} does not belong here")
 
