@@ -80,6 +80,44 @@ async def test_rooms_are_opened_again_where_they_were(service: Service, client: 
         assert sorted(await take(channel, 3)) == [("a", 3), ("b", 3), ("c", 3)]
 
 
+async def test_after_a_break_the_rooms_are_opened_before_anything_else_is_said(
+    service: Service, client: MakeClient
+) -> None:
+    async with client() as me, me.channel() as channel:
+        await channel.open("a", after=0)
+        service.answers["command"] = lambda session, stream, command: command.HasField("send")
+        sending = asyncio.create_task(channel.send("a", "hi"))
+        await service.until(lambda: service.asked[-1][1].HasField("send"))
+        del service.answers["command"]
+        service.sessions[0].abort()
+        await sending
+    said = [command.WhichOneof("command") for route, command in service.asked if route == "chat.channel"]
+    assert said == ["open", "send", "open", "send"]
+
+
+async def test_a_room_whose_opening_was_not_answered_goes_on_where_its_events_ended(
+    service: Service, client: MakeClient
+) -> None:
+    def open_without_a_word(session: Session, stream: Stream, command: v1.ChannelCommand) -> bool:
+        del service.answers["command"]
+        # Its answer names another command, which is as good as none.
+        command.ref = 999
+        session.carry_out(stream, command)
+        return True
+
+    service.answers["command"] = open_without_a_word
+    async with client() as me, me.channel() as channel:
+        opening = asyncio.create_task(channel.open("a"))
+        await service.until(lambda: service.counts["chat.channel"] == 1)
+        service.post(1, "a")
+        assert await take(channel, 1) == [("a", 1)]
+        service.kill()
+        service.post(1, "a")
+        await service.start()
+        assert await take(channel, 1) == [("a", 2)]
+        await opening
+
+
 async def test_a_refused_command_is_raised_and_the_channel_goes_on(service: Service, client: MakeClient) -> None:
     def refuse(session: Session, stream: Stream, command: v1.ChannelCommand) -> bool:
         if command.WhichOneof("command") != "edit":

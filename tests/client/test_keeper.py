@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 
@@ -10,7 +11,7 @@ from client.conftest import QUICK
 from client.service import Service, Session, serving
 from tidings.contract import v1
 from tidings.rsocket import ErrorCode, Stream, metadata
-from tidings_client import Client, Code, Failure, State
+from tidings_client import Client, Code, Failure, Jitter, State, keeper, link
 
 pytestmark = pytest.mark.asyncio
 MakeClient = Callable[..., Client]
@@ -120,7 +121,7 @@ async def test_a_server_that_hangs_up_in_the_handshake_is_not_taken_for_a_servic
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    with pytest.raises(Failure, match="cannot reach"):
+    with pytest.raises(Failure, match="closed during the WebSocket handshake"):
         async with tidings_client.connect(f"ws://127.0.0.1:{port}"):
             pass
     server.close()
@@ -287,6 +288,45 @@ async def test_entering_that_is_cancelled_leaves_nothing_behind(service: Service
     with pytest.raises(asyncio.CancelledError):
         await entering
     await service.until(lambda: not service.sessions)
+    assert me.state is State.CLOSED
+
+
+class Noting(Jitter):
+    """No pauses; notes which attempt each was."""
+
+    attempts: ClassVar[list[int]] = []
+
+    def seconds(self, attempt: int) -> float:
+        self.attempts.append(attempt)
+        return 0.0
+
+
+@pytest.mark.parametrize(("steady_seconds", "attempts"), [(0.0, [0, 0, 0]), (1000.0, [0, 1, 2])])
+async def test_only_a_connection_that_held_for_a_while_begins_the_count_of_attempts_anew(
+    steady_seconds: float, attempts: list[int], service: Service, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "STEADY_SECONDS", steady_seconds)
+    monkeypatch.setattr(Noting, "attempts", [])
+    async with client(jitter=Noting()):
+        for connections in range(1, 4):
+            await service.until(lambda n=connections: service.counts["session.info"] == n)  # type: ignore[misc]
+            service.sessions[0].abort()
+        await service.until(lambda: service.counts["session.info"] == 4)
+    assert Noting.attempts[:3] == attempts
+
+
+async def test_leaving_does_not_wait_for_a_service_that_reads_nothing(
+    service: Service, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "CLOSE_SECONDS", 0.05)
+    async with client() as me:
+        service.sessions[0].pause_reading()
+        for _ in range(1000):
+            if not me.tell("chat.send", v1.SendRequest(room="general", text="x" * 1_000_000)):
+                break
+            await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            await me.aclose()
     assert me.state is State.CLOSED
 
 
