@@ -44,6 +44,9 @@ fmt: $(VENV)/.dev ## format the code
 
 check: lint types test ## everything that must be green before a change lands
 
+bench: $(VENV)/.dev $(NODE_NEEDED) ## measure beside the peers (ROW=fanout: one row; QUICK=1: does it run?)
+	@$(BIN)/python -m bench $(if $(ROW),--row $(ROW)) $(if $(QUICK),--quick) $(ARGS)
+
 lock: $(VENV)/.dev ## pin the newest versions that requirements/*.in allow, with hashes
 	$(PIP) install -q uv
 	for f in run dev; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade requirements/$$f.in -o requirements/$$f.txt; done

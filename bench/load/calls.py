@@ -1,0 +1,53 @@
+"""Requests in flight on many connections."""
+
+import asyncio
+import time
+from typing import Any
+
+from bench import wire
+from bench.load.opening import HOST, PATH, RUN, TEXT, WAIT_SECONDS, Speaker, open_all
+from bench.sockets import Caller
+from tidings.contract import v1
+
+
+async def calls(
+    port: int, connections: int, in_flight: int, seconds: float, route: str, rooms: int = 1, **_: Any
+) -> dict[str, Any]:
+    """Answers per second; every answer asks the next question."""
+    number = answers = 0
+    stop = False
+    done = asyncio.Event()
+    pending = connections * in_flight
+    names = [f"call{n}" for n in range(rooms)]
+
+    def question() -> bytes:
+        nonlocal number
+        if route != "chat.send":
+            return b""
+        number += 1
+        return v1.SendRequest(room=names[number % rooms], client_id=f"{RUN}-{number}", text=TEXT).SerializeToString()
+
+    def answered(caller: Caller, count: int) -> None:
+        nonlocal answers, pending
+        answers += count
+        if stop:
+            pending -= count
+            if pending <= 0:
+                done.set()
+            return
+        caller.ask(route, *[question() for _ in range(count)])
+
+    if route == "chat.send":
+        await (await Speaker.opened(port)).create(names)
+    opened = await open_all(
+        port, [lambda: Caller(HOST, PATH, wire.masked(wire.setup("bench")), answered) for _ in range(connections)]
+    )
+    begin = time.perf_counter()
+    for caller in opened:
+        caller.ask(route, *[question() for _ in range(in_flight)])
+    await asyncio.sleep(seconds)
+    took, counted = time.perf_counter() - begin, answers
+    stop = True
+    await asyncio.wait_for(done.wait(), WAIT_SECONDS)
+    wrong = [failure.decode(errors="replace") for caller in opened for failure in caller.failures][:3]
+    return {"value": counted / took, "answers": answers, "wrong": wrong}

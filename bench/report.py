@@ -1,0 +1,207 @@
+"""The table on the screen, `RESULTS.md`, and what stands above it: machine, versions, commit.
+
+What was measured is also kept as JSON beside the cache, a file for each row, so that a run of one row renews that row
+and leaves the others as they were, each with the date, the commit and the load of its own run.
+"""
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from bench import chart
+from bench.rows.row import TIDINGS, Line, Mark, Row
+from bench.run import ROOT, Run
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "RESULTS.md"
+KEPT = HERE / "results.json"
+CHARTS = HERE / "charts"
+LIBRARIES = ("uvloop", "picows", "aiohttp", "apsw", "protobuf", "rsocket")
+
+
+def number(value: float) -> str:
+    """Three digits that matter."""
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def spread(line: Line, name: str) -> str:
+    """Median, and in brackets the smallest and largest."""
+    values = line.figures[name]
+    if len(values) == 1:
+        return number(values[0])
+    return f"{number(line.median(name))} ({number(min(values))}–{number(max(values))})"
+
+
+def ratio(line: Line, name: str) -> str:
+    """The service's figure as a multiple of another one's."""
+    beside = line.median(name)
+    return f"{line.median(TIDINGS) / beside:.2f} ×" if beside and line.figures.get(TIDINGS) else "–"
+
+
+def verdicts(line: Line) -> str:
+    """The marks, each with what became of it."""
+    said = []
+    for verdict in line.verdicts():
+        value = "not measured" if verdict.value is None else number(verdict.value)
+        sign = "✓" if verdict.reached else "✗"
+        said.append(f"{sign} {verdict.mark} ({value})")
+    return "; ".join(said)
+
+
+def line_of_text(line: Line) -> str:
+    """One line of the progress."""
+    figures = ", ".join(f"{name} {spread(line, name)}" for name in line.figures)
+    return f"    {line.title}: {figures} {line.unit}  {verdicts(line)}"
+
+
+def table_of_text(lines: Sequence[Line]) -> str:
+    """The whole table for a screen."""
+    out = []
+    for line in lines:
+        out.append(f"{line.title}  [{line.unit}]")
+        for name in line.figures:
+            beside = "" if name == TIDINGS else f"   ratio {ratio(line, name)}"
+            out.append(f"    {name:<14} {spread(line, name):<40}{beside}")
+        if line.marks:
+            out.append(f"    {verdicts(line)}")
+        if line.note:
+            out.append(f"    {line.note}")
+    return "\n".join(out)
+
+
+# --- the file -------------------------------------------------------------------------------------------------------
+
+
+def write(measured: Mapping[Row, Sequence[Line]], run: Run, *, whole: bool) -> list[Path]:
+    """RESULTS.md and a chart for each row; rows that were not measured keep what they had."""
+    kept: dict[str, Any] = {} if whole or not KEPT.exists() else json.loads(KEPT.read_text())
+    stamp = {"commit": commit(), "at": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC", "times": run.times}
+    stamp["load"] = f"{os.getloadavg()[0]:.1f}"
+    for row, lines in measured.items():
+        if lines:
+            kept[row.name] = {
+                "about": row.about,
+                "curve": row.curve,
+                "lines": [asdict(line) for line in lines],
+                **stamp,
+            }
+    from bench.rows import ALL
+
+    ordered = {row.name: kept[row.name] for row in ALL if row.name in kept}
+    KEPT.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
+    CHARTS.mkdir(exist_ok=True)
+    paths = [RESULTS]
+    for name, entry in ordered.items():
+        path = CHARTS / f"{name}.svg"
+        lines = [revived(line) for line in entry["lines"]]
+        path.write_text(chart.curves(lines) if entry["curve"] else chart.bars(lines))
+        paths.append(path)
+    RESULTS.write_text(document(ordered))
+    return paths
+
+
+def revived(line: dict[str, Any]) -> Line:
+    """A line from its JSON."""
+    marks = tuple(Mark(**mark) for mark in line["marks"])
+    return Line(**{**line, "marks": marks, "wrong": tuple(line["wrong"])})
+
+
+def document(ordered: Mapping[str, Any]) -> str:
+    """RESULTS.md."""
+    parts = [INTRODUCTION.format(machine=machine(), versions=versions())]
+    for name, entry in ordered.items():
+        lines = [revived(line) for line in entry["lines"]]
+        parts.append(f"## {name}\n\n{entry['about'][0].upper()}{entry['about'][1:]}.\n")
+        parts.append(table(lines))
+        parts += [f"{line.note}\n" for line in lines if line.note]
+        parts.append(f"![{name}](charts/{name}.svg)\n")
+        parts.append(
+            f"<sub>{entry['at']}, commit {entry['commit']}, {entry['times']} runs, load average {entry['load']}</sub>\n"
+        )
+    return "\n".join(parts)
+
+
+def table(lines: Sequence[Line]) -> str:
+    """The lines of a row as Markdown."""
+    names = list(dict.fromkeys(name for line in lines for name in line.figures))
+    rows = [["", *names, "ratio", "marks"]]
+    for line in lines:
+        cells = [spread(line, name) if line.figures.get(name) else "–" for name in names]
+        ratios = [f"{ratio(line, name)} {name}" for name in line.figures if name != TIDINGS]
+        rows.append([f"{line.title}, {line.unit}", *cells, "<br>".join(ratios), verdicts(line).replace("; ", "<br>")])
+    rows.insert(1, ["---"] * len(rows[0]))
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
+
+
+INTRODUCTION = """# Results
+
+Made by `make bench`; do not edit. Every figure stands beside its peers, measured in the same run, turn by turn: the
+median, in brackets the smallest and the largest. Compare ratios, not numbers of different machines.
+
+- **tidings**: `tidings serve --dev`. Real protocol: SETUP with identity, composite metadata, Protobuf, permission
+  check; sent messages are on the disk before they are answered or delivered. Texts have 100 bytes.
+- **rsocket-py**, **rsocket-js**: the same messages by those libraries' servers, rooms in memory, nothing stored, nobody
+  asked for permission (`bench/peers/`).
+- **bare**: a minimal program that writes the same bytes to the same sockets, answers the same bytes, or commits the
+  same rows, and does nothing else.
+- The server has one core for itself, the load comes from a second process on the other one, over loopback. Latencies of
+  streams of messages are open-loop: time runs from the moment when a message was due, so that a missed slot counts.
+- Beside every fan-out stands a check: one reader's events are parsed and must be every sequence number once, in order;
+  every other reader must have got the very same bytes. A run that is fast and wrong fails.
+
+Machine: {machine}
+
+Versions: {versions}
+
+"""
+
+
+def machine() -> str:
+    """What it ran on."""
+    model = platform.processor() or platform.machine()
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+        model = next(line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name"))
+        memory = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal"))
+        size = f", {int(memory.split()[1]) / 1024**2:.0f} GiB"
+    except (OSError, StopIteration):
+        size = ""
+    return f"{os.cpu_count()} cores of {model}{size}, {platform.system()} {platform.release()}"
+
+
+def versions() -> str:
+    """Of what takes part."""
+    said = [f"Python {platform.python_version()}", *_installed(LIBRARIES)]
+    try:
+        said.append(f"Node {said_by('node', '--version')}")
+        said.append("rsocket-js 0.0.27")
+    except OSError:
+        said.append("no Node: rsocket-js is missing in the tables")
+    return ", ".join(said)
+
+
+def _installed(names: Iterable[str]) -> list[str]:
+    return [f"{name} {metadata.version(name)}" for name in names]
+
+
+def commit() -> str:
+    """What was measured."""
+    try:
+        changed = "+" if said_by("git", "status", "--porcelain", "--", "service") else ""
+        return said_by("git", "rev-parse", "--short", "HEAD") + changed
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def said_by(*command: str) -> str:
+    """The output of a command."""
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()

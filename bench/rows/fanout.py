@@ -1,0 +1,108 @@
+"""Fan-out: one message to all readers of a room. Every load checks that each reader got everything once, in order."""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench.rows.row import BARE, RSOCKET_JS, RSOCKET_PY, TIDINGS, Figures, Line, Mark, Row
+from bench.run import Run
+from bench.servers import PEERS, Server
+
+EVERYBODY = (TIDINGS, RSOCKET_PY, RSOCKET_JS, BARE)
+UNIT = "deliveries/s"
+
+
+def bursts(run: Run) -> Iterator[Line]:
+    """One room, bursts of 10."""
+    readers = run.sized(1_000, 50)
+    yield compared(
+        run,
+        f"fan-out, 1 room, {readers:,} readers, bursts of 10",
+        EVERYBODY,
+        (Mark("≥", 20, RSOCKET_PY), Mark("≥", 7, RSOCKET_JS), Mark("≥", 0.6, BARE)),
+        readers=readers,
+        burst=10,
+    )
+
+
+def single(run: Run) -> Iterator[Line]:
+    """One room, one message at a time."""
+    readers = run.sized(1_000, 50)
+    title = f"fan-out, 1 room, {readers:,} readers, one message at a time"
+    yield compared(run, title, EVERYBODY, (Mark("≥", 0.8, BARE),), readers=readers, burst=1)
+
+
+def spread(run: Run) -> Iterator[Line]:
+    """Many small rooms."""
+    rooms = run.sized(1_000, 20)
+    title = f"fan-out, {rooms:,} rooms of 10 readers, sends spread"
+    yield compared(run, title, (TIDINGS, BARE), (Mark("≥", 0.5, BARE),), readers=10, rooms=rooms)
+
+
+def compared(run: Run, title: str, names: tuple[str, ...], marks: tuple[Mark, ...], **work: int) -> Line:
+    """The same work for each server, turn by turn."""
+    figures = Figures()
+    with run.servers(names) as servers:
+        for _ in range(run.times):
+            for name, server in servers.items():
+                figures.add(name, run.load("fanout", server, seconds=run.seconds, **work))
+    return Line(title, UNIT, figures.values, marks, wrong=tuple(figures.wrong))
+
+
+def stopped(run: Run) -> Iterator[Line]:
+    """One reader that takes nothing."""
+    readers = run.sized(1_000, 50)
+    work = {"readers": readers - 1, "burst": 10, "seconds": run.seconds}
+    figures = Figures()
+    with run.tidings() as server:
+        for _ in range(run.times):
+            figures.add("all read", run.load("fanout", server, **work))
+            figures.add(TIDINGS, run.load("fanout", server, stopped=1, **work))
+    title = f"fan-out, one stopped reader among {readers:,}: what the others get"
+    yield Line(title, UNIT, figures.values, (Mark("≥", 0.95, "all read"),), wrong=tuple(figures.wrong))
+
+
+def encrypted(run: Run) -> Iterator[Line]:
+    """TLS beside plain."""
+    readers = run.sized(1_000, 50)
+    work = {"readers": readers, "burst": 10, "seconds": run.seconds}
+    figures = Figures()
+    with tempfile.TemporaryDirectory(prefix="tidings-bench-") as folder, ExitStack() as stack:
+        certificate = self_signed(Path(folder))
+        servers: dict[str, tuple[Server, bool]] = {
+            TIDINGS: (stack.enter_context(run.tidings(tls__certificate=certificate)), True),
+            "plain": (stack.enter_context(run.tidings()), False),
+            "bare TLS": (stack.enter_context(PEERS[BARE].running("--tls", str(certificate))), True),
+        }
+        for _ in range(run.times):
+            for name, (server, tls) in servers.items():
+                figures.add(name, run.load("fanout", server, tls=tls, **work))
+    title = f"fan-out over TLS, 1 room, {readers:,} readers, bursts of 10"
+    yield Line(title, UNIT, figures.values, wrong=tuple(figures.wrong))
+
+
+def self_signed(folder: Path) -> Path:
+    """A certificate with its key, both in one file."""
+    path = folder / "both.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+            *("-days", "1", "-subj", "/CN=localhost", "-keyout", str(path), "-out", str(folder / "certificate.pem")),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    with path.open("ab") as both:
+        both.write((folder / "certificate.pem").read_bytes())
+    return path
+
+
+ROWS = (
+    Row("fanout", "bursts of 10 to one room; the next burst begins when the last one has reached everybody", bursts),
+    Row("fanout-single", "the same with single messages: the kernel's time for each write is most of it", single),
+    Row("fanout-rooms", "50 rooms at a time are spoken in, one message each", spread),
+    Row("fanout-stopped", "a reader with full credit and a full socket must not slow down its neighbours", stopped),
+    Row("fanout-tls", "the same work as `fanout`, encrypted", encrypted),
+)

@@ -1,0 +1,36 @@
+"""session.ping: there and back, with routing, identity and permission, and nothing else."""
+
+from collections.abc import Iterator
+
+from bench.rows.row import BARE, RSOCKET_JS, RSOCKET_PY, TIDINGS, Figures, Line, Mark, Row
+from bench.run import Run
+
+
+def many(run: Run) -> Iterator[Line]:
+    """Answers a second."""
+    figures = Figures()
+    with run.servers((TIDINGS, RSOCKET_PY, RSOCKET_JS, BARE)) as servers:
+        for _ in range(run.times):
+            for name, server in servers.items():
+                work = {"connections": 10, "in_flight": 16, "seconds": run.seconds, "route": "session.ping"}
+                figures.add(name, run.load("calls", server, **work))
+    marks = (Mark("≥", 10, RSOCKET_PY), Mark("≥", 2, RSOCKET_JS))
+    title = "session.ping, 10 connections × 16 in flight"
+    yield Line(title, "answers/s", figures.values, marks, wrong=tuple(figures.wrong))
+
+
+def alone(run: Run) -> Iterator[Line]:
+    """Time of one."""
+    with run.servers((TIDINGS, BARE)) as servers:
+        for transport, spoken in (("tcp", "TCP"), ("ws", "WebSocket")):
+            figures = Figures()
+            for _ in range(run.times):
+                for name, server in servers.items():
+                    figures.add(name, run.load("alone", server, transport=transport, seconds=run.seconds / 2))
+            yield Line(f"session.ping, one in flight, {spoken}", "µs", figures.values, (Mark("≤", 1.5, BARE),))
+
+
+ROWS = (
+    Row("ping", "each answer asks the next question", many),
+    Row("ping-alone", "median of one request at a time from a blocking socket", alone),
+)

@@ -1,0 +1,96 @@
+"""What a row is: work, figures, and the marks they shall reach.
+
+A row does not measure by itself. It says which servers it needs and which load, and gets everything from a `Run`; what
+it returns are lines of the table, each with one list of figures per server, a figure for every time it was measured.
+"""
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bench.run import Run
+
+TIDINGS, RSOCKET_PY, RSOCKET_JS, BARE = "tidings", "rsocket-py", "rsocket-js", "bare"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What `figure` must be: at least or at most `bound` times what `beside` has; alone, in the line's own unit."""
+
+    sign: Literal["≥", "≤"]
+    bound: float
+    beside: str = ""
+    figure: str = TIDINGS
+
+    def __str__(self) -> str:
+        what = "" if self.figure == TIDINGS else f"{self.figure} "
+        return f"{what}{self.sign} {self.bound:g}{f' × {self.beside}' if self.beside else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A mark and what became of it; `value` None where a peer is missing."""
+
+    mark: Mark
+    value: float | None
+
+    @property
+    def reached(self) -> bool:
+        """Whether the mark was reached."""
+        return self.value is not None and (
+            self.value >= self.mark.bound if self.mark.sign == "≥" else self.value <= self.mark.bound
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the table. The figures of the service come first; `sizes` is for lines that are drawn as a curve."""
+
+    title: str
+    unit: str
+    figures: Mapping[str, list[float]]
+    marks: tuple[Mark, ...] = ()
+    note: str = ""
+    wrong: tuple[str, ...] = ()  # what shows that the work was not done: such a run fails
+    size: float = 0.0  # of the work, where a curve over sizes is drawn
+
+    def median(self, name: str) -> float:
+        """Of one server's figures."""
+        return statistics.median(self.figures[name])
+
+    def verdicts(self) -> list[Verdict]:
+        """Every mark beside what was measured."""
+        return [Verdict(mark, self._value(mark)) for mark in self.marks]
+
+    def _value(self, mark: Mark) -> float | None:
+        if not self.figures.get(mark.figure) or (mark.beside and not self.figures.get(mark.beside)):
+            return None
+        return self.median(mark.figure) / (self.median(mark.beside) if mark.beside else 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One kind of work: `measure` gives its lines. `about` tells the reader what is done."""
+
+    name: str
+    about: str
+    measure: Callable[[Run], Iterable[Line]]
+    curve: bool = False  # its lines are sizes of the same work
+
+
+@dataclass(slots=True)
+class Figures:
+    """Collects what repeated loads answer, turn by turn, so that a noisy minute hits everybody."""
+
+    values: dict[str, list[float]] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+    def add(self, name: str, answer: Mapping[str, object], key: str = "value") -> None:
+        """One more figure of a server."""
+        value = answer[key]
+        assert isinstance(value, (int, float))
+        self.values.setdefault(name, []).append(float(value))
+        wrong = answer.get("wrong") or ()
+        assert isinstance(wrong, (list, tuple))
+        self.wrong += [f"{name}: {text}" for text in wrong]

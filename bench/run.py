@@ -1,0 +1,81 @@
+"""One run of the benchmark: how often, how big, on which cores, and how a load is put on a server."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import cores
+from bench.servers import PEERS, Server, Tidings
+
+ROOT = Path(__file__).parent.parent
+CACHE = ROOT / ".tmp" / "bench"
+LOAD_SECONDS_MAX = 600
+
+
+class LoadFailed(Exception):
+    """The load could not do its work; the text is what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a row gets."""
+
+    quick: bool
+    times: int  # how often everything is measured
+
+    def sized(self, full: int, quick: int) -> int:
+        """A size that is smaller in the smoke run."""
+        return quick if self.quick else full
+
+    @property
+    def seconds(self) -> float:
+        """How long one load lasts."""
+        return 0.4 if self.quick else 3.0
+
+    @contextmanager
+    def tidings(self, data: Path | None = None, **settings: object) -> Iterator[Server]:
+        """The service on free ports, its data in a temporary folder unless one is given."""
+        with (
+            tempfile.TemporaryDirectory(prefix="tidings-bench-") as folder,
+            Tidings(data or Path(folder), settings).running() as server,
+        ):
+            yield server
+
+    @contextmanager
+    def servers(self, names: Sequence[str]) -> Iterator[dict[str, Server]]:
+        """The service and peers by name, one beside the other; those that this machine cannot run are left out."""
+        with tempfile.TemporaryDirectory(prefix="tidings-bench-") as folder, ExitStack() as stack:
+            running = {}
+            for name in names:
+                program = Tidings(Path(folder), {}) if name == "tidings" else PEERS[name]
+                if not program.missing():
+                    running[name] = stack.enter_context(program.running())
+            yield running
+
+    def load(self, scenario: str, server: Server | None, **parameters: object) -> dict[str, Any]:
+        """Put a load on a server, from a process of its own on the other core; what it measured."""
+        if server is not None:
+            parameters |= {"port": server.port, "tcp_port": server.tcp_port, "pid": server.pid}
+        return spoken([sys.executable, "-m", "bench.load", scenario, json.dumps(parameters)], cores.LOAD)
+
+
+def spoken(command: Sequence[str], core: int | None) -> dict[str, Any]:
+    """The JSON in the last line that a command prints, run on a core."""
+    with cores.started_on(core):
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        out, err = process.communicate(timeout=LOAD_SECONDS_MAX)
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
+    if process.returncode:
+        raise LoadFailed(f"{' '.join(command[2:])}\n{err.strip()[-2000:]}")
+    answer: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
+    return answer

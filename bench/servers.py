@@ -1,0 +1,161 @@
+"""Programs that are measured: each is started on free ports of loopback, on a core of its own, and ended by its pid."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import cores
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+INTEROP = ROOT / "tests" / "interop"
+STOP_SECONDS = 20
+TIDINGS = Path(sys.executable).with_name("tidings")
+ADDRESS = re.compile(r"\b(ws|wss|tcp|tls|http|https)\S*://[\d.]+:(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A program that listens."""
+
+    name: str
+    pid: int
+    port: int
+    tcp_port: int
+    started_seconds: float  # from its start until it listened
+
+    def resident_bytes(self) -> int:
+        """What it holds in memory now."""
+        return _status(self.pid, "VmRSS")
+
+    def resident_bytes_max(self) -> int:
+        """The most it has held since `forget_peak`."""
+        return _status(self.pid, "VmHWM")
+
+    def forget_peak(self) -> None:
+        """Start anew with the peak."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def commits(self) -> int:
+        """Transactions that Tidings has committed so far."""
+        import urllib.request
+
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics") as answer:
+            found = re.search(rb"^tidings_commit_seconds_count (\S+)", answer.read(), re.MULTILINE)
+        return int(float(found[1])) if found else 0
+
+
+def _status(pid: int, key: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(key):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+class Tidings:
+    """The service, as its command starts it."""
+
+    def __init__(self, data: Path, settings: Mapping[str, object]) -> None:
+        self.data = data
+        # A pace for each user and a limit of connections for each address are for life, not for one loud process.
+        self.environment = {f"TIDINGS_{name.upper()}": str(value) for name, value in settings.items()}
+
+    def missing(self) -> str:
+        """Never."""
+        return ""
+
+    @contextmanager
+    def running(self) -> Iterator[Server]:
+        """Serve while the block runs."""
+        command = [str(TIDINGS), "serve", "--dev", "--port", "0", "--tcp-port", "0", "--data", str(self.data)]
+        with _started(command, {"TIDINGS_LOG": "error", **self.environment}) as (process, began):
+            assert process.stdout is not None
+            ports: dict[str, int] = {}
+            while "http" not in ports:
+                line = process.stdout.readline()
+                if not line:
+                    raise RuntimeError("the service ended before it listened")
+                ports |= {
+                    scheme.rstrip("s") if scheme != "tls" else "tcp": int(port)
+                    for scheme, port in ADDRESS.findall(line)
+                }
+            took = time.perf_counter() - began
+            yield Server("tidings", process.pid, ports["http"], ports["tcp"], took)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A program of `bench/peers`: prints its ports as JSON, then serves until its standard input ends."""
+
+    name: str
+    command: tuple[str, ...]
+    needs: tuple[str, ...] = ()  # programs and files without which it cannot run
+
+    def missing(self) -> str:
+        """What this machine lacks to run it."""
+        return ", ".join(need for need in self.needs if not shutil.which(need) and not Path(need).exists())
+
+    @contextmanager
+    def running(self, *arguments: str) -> Iterator[Server]:
+        """Serve while the block runs."""
+        with _started([*self.command, *arguments], {}) as (process, began):
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                raise RuntimeError(f"{self.name} ended before it listened")
+            ports = json.loads(line)
+            yield Server(self.name, process.pid, ports["ws"], ports.get("tcp", 0), time.perf_counter() - began)
+
+
+@contextmanager
+def _started(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[tuple["subprocess.Popen[str]", float]]:
+    with cores.started_on(cores.SERVER):
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    try:
+        yield process, began
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        process.stdout.close()
+
+
+def _python(module: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", f"bench.peers.{module}")
+
+
+PEERS: dict[str, Peer] = {
+    "rsocket-py": Peer("rsocket-py", _python("rsocket_py")),
+    "rsocket-js": Peer(
+        "rsocket-js",
+        ("node", str(HERE / "peers" / "rsocket_js.cjs")),
+        needs=("node", str(INTEROP / "node_modules" / "protobufjs"), str(INTEROP / "legacy" / "node_modules")),
+    ),
+    "bare": Peer("bare", _python("bare")),
+    "bare-history": Peer("bare-history", _python("bare_history")),
+}
