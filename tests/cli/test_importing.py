@@ -47,9 +47,9 @@ async def test_every_language_arrives_in_order_and_a_second_run_doubles_nothing(
     file = write(tmp_path / "chat.jsonl", messages(*texts))
     assert await run("import", file, room) == (0, "", "1,000 sent\n")
     assert await texts_in(run, room) == texts
-    assert await run("import", file, room) == (0, "", "0 sent, 1,000 were there already\n")
+    assert await run("import", file, room) == (0, "", "0 sent, 1,000 already there\n")
     write(tmp_path / "chat.jsonl", messages(*texts, "one more"))
-    assert await run("import", file, room) == (0, "", "1 sent, 1,000 were there already\n")
+    assert await run("import", file, room) == (0, "", "1 sent, 1,000 already there\n")
     assert await texts_in(run, room) == [*texts, "one more"]
 
 
@@ -66,7 +66,7 @@ async def test_a_bad_line_stops_it_and_says_where_and_why(run: Caller, room: str
     ]
     lines[1] = messages("mended")[0]
     write(tmp_path / "chat.jsonl", lines)
-    assert await run("import", file, room) == (0, "", "2 sent, 1 were there already\n")
+    assert await run("import", file, room) == (0, "", "2 sent, 1 already there\n")
     assert await texts_in(run, room) == ["a", "mended", "b"]
 
 

@@ -1,6 +1,7 @@
 """What the operating guide says about backups is what happens."""
 
 import asyncio
+import re
 import sys
 from pathlib import Path
 
@@ -8,9 +9,7 @@ import pytest
 
 from cli.command import environment, tidings
 from cli.markdown import ROOT, blocks
-from running import ServiceProcess
-
-pytestmark = pytest.mark.asyncio
+from running import RunningService, ServiceProcess
 
 GUIDE = ROOT / "docs" / "guides" / "operating.md"
 
@@ -22,6 +21,7 @@ async def carry_out(title: str, folder: Path) -> None:
     assert await process.wait() == 0
 
 
+@pytest.mark.asyncio
 async def test_a_backup_made_while_it_runs_is_restored_and_old_positions_are_refused(tmp_path: Path) -> None:
     (tmp_path / ".venv").symlink_to(Path(sys.executable).parents[1])
     service = ServiceProcess(tmp_path / "data", environment=environment())
@@ -44,3 +44,10 @@ async def test_a_backup_made_while_it_runs_is_restored_and_old_positions_are_ref
         assert (tmp_path / "compact.sqlite").stat().st_size > 0
     finally:
         await service.stop()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_every_metric_that_the_guide_names_is_there(service: RunningService) -> None:
+    page = service.app.metrics.page().decode()
+    for name in re.findall(r"tidings_[a-z_]+", GUIDE.read_text()):
+        assert f"# TYPE {name} " in page or f"# TYPE {name.removesuffix('_total')} " in page, name

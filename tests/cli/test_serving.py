@@ -103,7 +103,7 @@ async def test_outside_development_a_token_is_the_way_in(tmp_path: Path) -> None
         token = await tidings("token", "--user", "ada", env={"TIDINGS_AUTH__SECRET": SECRET})
         assert await tidings("create", "tea", env={**own, "TIDINGS_TOKEN": token.out.strip()}) == (
             0,
-            "tea (group, 1 members)\n",
+            "tea (group, 1 member)\n",
             "",
         )
 

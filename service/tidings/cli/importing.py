@@ -17,7 +17,7 @@ import typer
 from tidings.cli.complaints import Complaint
 from tidings.cli.jsonl import BadLine, Draft, Line, read_lines
 from tidings.cli.options import URL_DEFAULT, Link, Room, Token, Url, User
-from tidings.cli.screen import clean, is_terminal, note
+from tidings.cli.screen import clean, counted, is_terminal, note
 
 if TYPE_CHECKING:
     from tidings.contract import v1
@@ -105,8 +105,8 @@ class Import:
         if not self._began:
             return
         parts = [f"{self.sent:,} sent"]
-        parts += [f"{self.repeated:,} were there already"] if self.repeated else []
-        parts += [f"{self.bad:,} bad lines left out"] if self.bad and self._skip_bad else []
+        parts += [f"{self.repeated:,} already there"] if self.repeated else []
+        parts += [f"{counted(self.bad, 'bad line')} left out"] if self.bad and self._skip_bad else []
         note(", ".join(parts))
 
     async def _deliver(self, draft: Draft, free: asyncio.Semaphore) -> None:

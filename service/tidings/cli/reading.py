@@ -86,7 +86,7 @@ def export(
     """Write a room's log as JSON, one event a line. The file appears when it is complete."""
     from tidings.cli.events import json_line
     from tidings.cli.link import with_client
-    from tidings.cli.screen import note, say
+    from tidings.cli.screen import counted, note, say
 
     async def to_stdout(client: "Client") -> int:
         count = 0
@@ -109,5 +109,5 @@ def export(
         return count
 
     count = with_client(Link(url, token, user), to_stdout if str(file) == "-" else to_file)
-    note(f"{count:,} events")
+    note(counted(count, "event"))
     return 0

@@ -84,7 +84,7 @@ def create(
     """Make a room; you become its owner. The same again changes nothing."""
     from tidings.cli.events import json_line, word
     from tidings.cli.link import with_client
-    from tidings.cli.screen import isolated, say
+    from tidings.cli.screen import counted, isolated, say
     from tidings.contract import v1
 
     kind = v1.OPEN if everyone else v1.GROUP
@@ -97,6 +97,6 @@ def create(
     say(
         json_line(reply)
         if json
-        else f"{isolated(made.room)} ({word(v1.RoomKind.DESCRIPTOR, made.kind)}, {made.members} members)"
+        else f"{isolated(made.room)} ({word(v1.RoomKind.DESCRIPTOR, made.kind)}, {counted(made.members, 'member')})"
     )
     return 0

@@ -70,6 +70,11 @@ def note(line: str) -> None:
     sys.stderr.flush()
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 line`, `2,000 lines`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def is_terminal(stream: TextIO) -> bool:
     """Whether a person looks at it."""
     return stream.isatty()

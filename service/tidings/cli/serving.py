@@ -89,7 +89,7 @@ def announcement(listening: Listening, *, dev: bool, program: str) -> list[str]:
         f"  RSocket   {listening.ws_url}",
         f"  RSocket   {listening.tcp_url}",
         f"  HTTP      {listening.http_url}",
-        f"  data      {listening.data}",
+        f"  data      {listening.data.resolve()}",
         "Try in another terminal:",
         f"  {program} tail general{where}",
         f"  {program} send general hello{where}",
