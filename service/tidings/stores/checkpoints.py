@@ -8,11 +8,12 @@ An error here is an error of the disk that holds what was acknowledged: it ends 
 a full disk is tried again once the WAL has grown further.
 """
 
+import contextlib
 import threading
 
 import apsw
 
-from tidings.stores.faults import is_full, log
+from tidings.stores.faults import is_busy, is_full, log
 
 LEFT_PAGES_MAX = 500  # 2 MiB: a few milliseconds for the writer
 ROUNDS_MAX = 8  # a reader that stays on an old page keeps pages behind; that is no reason to spin
@@ -48,7 +49,8 @@ class Checkpoints:
             raise self._error
         if self._few_left:
             self._few_left = False
-            self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            with contextlib.suppress(apsw.BusyError):  # the other thread is copying again
+                self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         if self._pages >= self._next_at:
             self._next_at = self._pages + self._wal_pages
             self._wanted.set()
@@ -71,7 +73,7 @@ class Checkpoints:
             except Exception as error:
                 if is_full(error):
                     log.error("the disk is full: the WAL could not be copied into the database")
-                else:
+                elif not is_busy(error):  # the writer is copying at this moment
                     self._error = error
 
     def _copy(self) -> None:

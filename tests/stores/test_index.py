@@ -1,0 +1,172 @@
+"""The index of words follows the logs, whatever happens to its file."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import apsw
+import pytest
+
+from stores.drafts import edited, open_room, posted, texts
+from stores.kit_search import FOUND, MESSAGES
+from stores.refusals import refused
+from tidings.contract.errors import Code
+from tidings.domain.ports import Store
+from tidings.stores import search
+from tidings.stores.limits import StoreLimits
+from tidings.stores.memory import MemoryStore
+from tidings.stores.sqlite import DATABASE, INDEX, SqliteStore
+
+
+async def found(store: Store, words: str, *rooms: str) -> list[str]:
+    """The texts that are found, newest first."""
+    return texts((await store.search(words, rooms=rooms, sender="", page="", limit=100)).events)
+
+
+async def talked(data: Path, *words: str) -> None:
+    """A room with these messages, all of them indexed."""
+    store = await SqliteStore.open(data)
+    room = await open_room(store)
+    for text in words:
+        await store.append(posted(room, "ann", text))
+    assert await found(store, "word", room) == list(reversed(words))
+    await store.close()
+
+
+def lose_index(data: Path) -> None:
+    """Its files are deleted."""
+    for file in data.glob(f"{INDEX}*"):
+        file.unlink()
+
+
+@pytest.mark.asyncio
+async def test_an_index_that_is_gone_is_made_anew(tmp_path: Path) -> None:
+    await talked(tmp_path, "word one", "word two")
+    lose_index(tmp_path)
+    store = await SqliteStore.open(tmp_path)
+    assert await found(store, "word", "lobby") == ["word two", "word one"]
+    await store.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("damage", [b"", b"no database at all " * 1000])
+async def test_an_index_that_is_damaged_is_made_anew(tmp_path: Path, damage: bytes) -> None:
+    await talked(tmp_path, "word one", "word two")
+    (tmp_path / INDEX).write_bytes(damage)
+    store = await SqliteStore.open(tmp_path)
+    assert await found(store, "word", "lobby") == ["word two", "word one"]
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_an_index_of_another_version_is_made_anew(tmp_path: Path) -> None:
+    await talked(tmp_path, "word one")
+    connection = apsw.Connection(str(tmp_path / INDEX))
+    connection.execute("DELETE FROM words; PRAGMA user_version = 9999")
+    connection.close()
+    store = await SqliteStore.open(tmp_path)
+    assert await found(store, "word", "lobby") == ["word one"]
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_an_index_that_is_ahead_of_a_restored_backup_forgets_what_is_not_there(tmp_path: Path) -> None:
+    await talked(tmp_path, "word one")
+    shutil.copy(tmp_path / DATABASE, tmp_path / "backup")
+    store = await SqliteStore.open(tmp_path)
+    await open_room(store, "later")
+    for room in ("lobby", "later"):
+        await store.append(posted(room, "ann", "word two"))
+    assert await found(store, "word", "lobby", "later") == ["word two", "word two", "word one"]
+    await store.close()
+    shutil.move(tmp_path / "backup", tmp_path / DATABASE)
+    store = await SqliteStore.open(tmp_path)
+    await open_room(store, "other")
+    await store.append(posted("other", "ann", "something else"))
+    assert await found(store, "word", "lobby", "later", "other") == ["word one"]
+    assert await found(store, "else", "other") == ["something else"]
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_an_edit_that_was_not_indexed_before_the_end_is_found_after_it(tmp_path: Path) -> None:
+    await talked(tmp_path, "word one")
+    store = await SqliteStore.open(tmp_path, StoreLimits(index_idle_seconds=3600))
+    await store.append(edited("lobby", "ann", 1, "another"))
+    await store.close()
+    store = await SqliteStore.open(tmp_path)
+    assert await found(store, "word", "lobby") == []
+    assert await found(store, "another", "lobby") == ["another"]
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_a_search_waits_for_its_own_rooms_when_much_is_not_indexed(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path, StoreLimits(index_idle_seconds=3600))
+    busy, quiet = await open_room(store, "busy"), await open_room(store, "quiet")
+    await asyncio.gather(*(store.append(posted(busy, "ann", f"word {number}")) for number in range(3_000)))
+    await store.append(posted(quiet, "ann", "word"))
+    assert await found(store, "word", quiet) == ["word"]
+    assert len((await store.search("word", rooms=[busy], sender="", page="", limit=5_000)).events) == 3_000
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_the_index_catches_up_without_being_asked(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path, StoreLimits(index_idle_seconds=3600, unindexed_events_max=10))
+    room = await open_room(store)
+    for number in range(50):
+        await store.append(posted(room, "ann", f"word {number}"))
+    await store.close()
+    connection = apsw.Connection(str(tmp_path / INDEX))
+    assert connection.execute("SELECT seq FROM rooms").fetchall()[0][0] >= 40  # type: ignore[operator]
+    connection.close()
+
+
+@pytest.mark.asyncio
+async def test_when_the_index_breaks_only_searching_is_refused(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path, StoreLimits(index_idle_seconds=3600))
+    room = await open_room(store)
+    breaker = apsw.Connection(str(tmp_path / INDEX))
+    breaker.execute("DROP TABLE words")
+    breaker.close()
+    await store.append(posted(room, "ann", "word"))
+    for _ in range(2):
+        with refused(Code.UNAVAILABLE):
+            await found(store, "word", room)
+    assert (await store.append(posted(room, "ann", "word"))).seq == 2
+    await store.close()
+    store = await SqliteStore.open(tmp_path)
+    assert await found(store, "word", room) == ["word", "word"]
+    await store.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("rare_max", "rooms_few", "endings_max"), [(500, 0, 200), (0, 0, 200), (0, 0, 1), (0, 100, 200), (3, 2, 3)]
+)
+async def test_every_way_of_searching_finds_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rare_max: int, rooms_few: int, endings_max: int
+) -> None:
+    monkeypatch.setattr(search, "RARE_MAX", rare_max)
+    monkeypatch.setattr(search, "ROOMS_FEW", rooms_few)
+    monkeypatch.setattr(search, "ENDINGS_MAX", endings_max)
+    disk, memory = await SqliteStore.open(tmp_path), MemoryStore()
+    rooms = [f"room{number}" for number in range(6)]
+    for store in (disk, memory):
+        for room in rooms:
+            await open_room(store, room)
+        for number, text in enumerate(MESSAGES * 3):
+            await store.append(posted(rooms[number % 5], f"user{number % 2}", text, client_id="", at_ms=number // 4))
+    for asked, _ in FOUND:
+        for sender in ("", "user1"):
+            pages = ["", ""]
+            while True:
+                one = await disk.search(asked, rooms=rooms[1:], sender=sender, page=pages[0], limit=2)
+                two = await memory.search(asked, rooms=rooms[1:], sender=sender, page=pages[1], limit=2)
+                assert one.events == two.events, asked
+                assert bool(one.next) == bool(two.next), asked
+                pages = [one.next, two.next]
+                if not one.next:
+                    break
+    await disk.close()

@@ -1,0 +1,165 @@
+"""The store on disk and the one in memory are given the same to do, at random: they must answer alike."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from stores.drafts import NOW_MS, deleted, edited, member, parsed, posted, reacted, whole_log
+from tidings.contract import v1
+from tidings.contract.errors import Failure
+from tidings.domain.ports import Head, InboxRecord, RoomRecord, Store, Written
+from tidings.stores.limits import StoreLimits
+from tidings.stores.memory import MemoryStore
+from tidings.stores.sqlite import SqliteStore
+
+ROOMS = st.sampled_from(["one", "two", "three"])
+USERS = st.sampled_from(["ann", "bob", "cem"])
+KEYS = st.sampled_from(["", "a", "b", "c", "d", "e"])
+TEXTS = st.sampled_from(["apple", "apple pie", "banana", "天気予報", "hello world", "x" * 3_000])
+SEQS = st.integers(0, 12)
+EMOJI = st.sampled_from(["👍", "🎉"])
+LIMITS = StoreLimits(
+    rooms_cached_max=2, wal_pages=10, read_bytes_max=6_000, page_bytes_max=8_000, index_idle_seconds=0.001
+)
+
+DRAFTS = st.one_of(
+    st.builds(
+        posted, ROOMS, USERS, TEXTS, client_id=KEYS, reply_to=st.sampled_from([0, 0, 0, 1, 2]),
+        at_ms=st.integers(NOW_MS, NOW_MS + 3),
+    ),
+    st.builds(edited, ROOMS, USERS, SEQS, TEXTS, client_id=KEYS),
+    st.builds(deleted, ROOMS, USERS, SEQS, client_id=KEYS),
+    st.builds(reacted, ROOMS, USERS, SEQS, EMOJI, removed=st.booleans(), client_id=KEYS),
+    st.builds(member, ROOMS, USERS, USERS, st.integers(0, 4), left=st.booleans()),
+)  # fmt: skip
+
+
+def plain(answer: Any) -> Any:
+    """An answer without what is made of chance: epochs, the pages of a search; failures as their codes."""
+    match answer:
+        case Failure():
+            return answer.code
+        case Head():
+            return answer.seq
+        case Written():
+            return (answer.seq, answer.at_ms, answer.duplicate, answer.event, sorted(answer.amended))
+        case RoomRecord():
+            return (answer.room, answer.kind, answer.title, answer.creator, answer.head.seq, answer.members)
+        case InboxRecord():
+            return (plain(answer.room), answer.role, answer.last, answer.delivered, answer.read, answer.unread)
+        case list() | tuple():
+            return [plain(part) for part in answer]
+    return answer
+
+
+class TwoStores(RuleBasedStateMachine):
+    """One on disk, one in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.data = tempfile.mkdtemp()
+        self.memory = MemoryStore(read_bytes_max=LIMITS.read_bytes_max, page_bytes_max=LIMITS.page_bytes_max)
+        self.disk = self.loop.run_until_complete(SqliteStore.open(self.data, LIMITS))
+
+    def teardown(self) -> None:
+        self.loop.run_until_complete(self.disk.close())
+        self.loop.close()
+        shutil.rmtree(self.data)
+
+    def both(self, call: Callable[[Store], Awaitable[Any]]) -> Any:
+        """What both answer."""
+
+        async def answers() -> list[Any]:
+            return [await asyncio.gather(call(store), return_exceptions=True) for store in (self.disk, self.memory)]
+
+        on_disk, in_memory = self.loop.run_until_complete(answers())
+        assert plain(on_disk) == plain(in_memory)
+        return in_memory[0]
+
+    @initialize()
+    def rooms(self) -> None:
+        self.create("one", "ann", ["bob"], v1.GROUP)
+
+    @rule(room=ROOMS, creator=USERS, members=st.lists(USERS, max_size=2), kind=st.integers(1, 3))
+    def create(self, room: str, creator: str, members: list[str], kind: int) -> None:
+        self.both(
+            lambda store: store.create_room(room, kind=kind, title="", creator=creator, members=members, at_ms=NOW_MS)
+        )
+
+    @rule(drafts=st.lists(st.tuples(DRAFTS, st.booleans()), min_size=1, max_size=8))
+    def append(self, drafts: list[tuple[v1.Event, bool]]) -> None:
+        """Several at the same moment, which on disk become one commit."""
+
+        async def together(store: Store) -> list[Any]:
+            copies = [v1.Event.FromString(draft.SerializeToString()) for draft, _ in drafts]
+            return await asyncio.gather(
+                *(store.append(copy, moderates=moderates) for copy, (_, moderates) in zip(copies, drafts, strict=True)),
+                return_exceptions=True,
+            )
+
+        self.both(together)
+
+    @rule(room=ROOMS, user=USERS, delivered=SEQS, read=SEQS)
+    def mark(self, room: str, user: str, delivered: int, read: int) -> None:
+        self.both(lambda store: store.mark(room, user, delivered=delivered, read=read))
+
+    @rule(room=ROOMS, before=SEQS, after=SEQS, limit=st.integers(1, 5))
+    def read(self, room: str, before: int, after: int, limit: int) -> None:
+        self.both(lambda store: store.page(room, before=before, after=0, limit=limit))
+        self.both(lambda store: store.page(room, before=0, after=after, limit=limit))
+        self.both(lambda store: store.read(room, after, limit))
+
+    @rule(
+        words=st.sampled_from(["app", "apple", '"apple pie"', "天気", "気", "wor hello", "x", "pie apple"]),
+        sender=USERS,
+    )
+    def search(self, words: str, sender: str) -> None:
+        for author in ("", sender):
+            for rooms in (["one"], ["one", "two", "three"]):
+                found = self.both(
+                    lambda store, rooms=rooms, author=author: _all_found(store, words, rooms, author)  # type: ignore[misc]
+                )
+                assert all(parsed(event).posted.text for event in found)
+
+    @rule(user=USERS)
+    def look_around(self, user: str) -> None:
+        self.both(lambda store: store.rooms_of(user, after="", limit=9))
+        self.both(lambda store: store.inbox(user, ["two", "one"]))
+        self.both(lambda store: store.names_of(user))
+        self.both(lambda store: store.public_rooms(after="", limit=9))
+
+    @rule()
+    def restart(self) -> None:
+        self.loop.run_until_complete(self.disk.close())
+        self.disk = self.loop.run_until_complete(SqliteStore.open(self.data, LIMITS))
+
+    @invariant()
+    def rooms_are_alike(self) -> None:
+        for room in ("one", "two", "three"):
+            if self.both(lambda store, room=room: store.room(room)) is not None:  # type: ignore[misc]
+                self.both(lambda store, room=room: whole_log(store, room))  # type: ignore[misc]
+                self.both(lambda store, room=room: store.members(room, after="", limit=9))  # type: ignore[misc]
+
+
+async def _all_found(store: Store, words: str, rooms: list[str], sender: str) -> list[Any]:
+    found: list[Any] = []
+    page = ""
+    while True:
+        answer = await store.search(words, rooms=rooms, sender=sender, page=page, limit=2)
+        found += answer.events
+        page = answer.next
+        if not page:
+            return found
+
+
+TestTwoStores = TwoStores.TestCase
+TestTwoStores.settings = settings(
+    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+)

@@ -1,0 +1,189 @@
+"""What a data directory must be, and what is said of one that cannot be used."""
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from stores.drafts import open_room, posted
+from tidings.stores.errors import StoreError
+from tidings.stores.schema import Migration, known_migrations, migrate, pending
+from tidings.stores.sqlite import DATABASE, SqliteStore
+
+
+async def complaint(directory: Path) -> str:
+    """Why the directory cannot be used, in one line."""
+    with pytest.raises(StoreError) as caught:
+        await SqliteStore.open(directory)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert str(directory) in text
+    return text
+
+
+async def used(directory: Path) -> Path:
+    """A directory with a room and a message; its database."""
+    store = await SqliteStore.open(directory)
+    await store.append(posted(await open_room(store), "ann", "hello"))
+    await store.close()
+    return directory / DATABASE
+
+
+@pytest.mark.asyncio
+async def test_a_directory_is_made_for_its_owner_only(tmp_path: Path) -> None:
+    await used(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.asyncio
+async def test_a_second_server_is_told_who_has_the_directory(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path)
+    text = await complaint(tmp_path)
+    assert f"process {os.getpid()}" in text
+    assert "stop it" in text
+    await store.close()
+    await (await SqliteStore.open(tmp_path)).close()
+
+
+@pytest.mark.asyncio
+async def test_a_directory_is_free_when_its_server_was_killed(tmp_path: Path) -> None:
+    program = """
+import asyncio, sys
+from tidings.stores.sqlite import SqliteStore
+async def main():
+    store = await SqliteStore.open(sys.argv[1])
+    print("open", flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"open\n"
+    assert f"process {process.pid}" in await complaint(tmp_path)
+    process.kill()
+    await process.wait()
+    await (await SqliteStore.open(tmp_path)).close()
+
+
+@pytest.mark.asyncio
+async def test_a_file_is_no_directory(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "not a directory" in await complaint(tmp_path / "file")
+    assert "not a directory" in await complaint(tmp_path / "file" / "below")
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Iterator[Path]:
+    """A directory in which this process may not write, not even as root."""
+    data = tmp_path / "data"
+    data.mkdir(mode=0o755)
+    if os.geteuid() == 0:
+        os.seteuid(65_534)
+        yield data
+        os.seteuid(0)
+    else:
+        data.chmod(0o500)
+        yield data
+        data.chmod(0o700)
+
+
+@pytest.mark.asyncio
+async def test_a_directory_that_may_not_be_written_to_is_refused(stranger: Path) -> None:
+    assert "permission denied" in await complaint(stranger)
+    assert "may write to" in await complaint(stranger / "below")
+
+
+@pytest.mark.asyncio
+async def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / DATABASE).write_bytes(b"This is a text, and not a short one. " * 100)
+    assert "damaged" in await complaint(tmp_path)
+
+
+@pytest.mark.asyncio
+async def test_a_database_that_was_cut_off_is_refused(tmp_path: Path) -> None:
+    database = await used(tmp_path)
+    database.write_bytes(database.read_bytes()[:-8192])
+    assert "restore a backup" in await complaint(tmp_path)
+
+
+@pytest.mark.asyncio
+async def test_a_directory_in_the_place_of_the_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / DATABASE).mkdir()
+    await complaint(tmp_path)
+
+
+@pytest.mark.asyncio
+async def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    connection = apsw.Connection(str(tmp_path / DATABASE))
+    connection.execute("CREATE TABLE theirs (a)")
+    connection.close()
+    before = (tmp_path / DATABASE).read_bytes()
+    assert "another program" in await complaint(tmp_path)
+    connection = apsw.Connection(str(tmp_path / DATABASE))
+    assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("theirs",)]
+    assert len((tmp_path / DATABASE).read_bytes()) == len(before)
+    connection.close()
+
+
+@pytest.mark.asyncio
+async def test_a_database_of_a_newer_release_is_refused(tmp_path: Path) -> None:
+    database = await used(tmp_path)
+    connection = apsw.Connection(str(database))
+    connection.execute("INSERT INTO migrations VALUES (9999, 'from_the_future', 'abc', 1)")
+    connection.close()
+    text = await complaint(tmp_path)
+    assert "newer Tidings" in text
+    assert "9999" in text
+
+
+@pytest.mark.asyncio
+async def test_a_database_made_with_another_text_of_a_migration_is_refused(tmp_path: Path) -> None:
+    database = await used(tmp_path)
+    connection = apsw.Connection(str(database))
+    connection.execute("UPDATE migrations SET checksum = 'abc' WHERE number = 1")
+    connection.close()
+    assert "0001_" in await complaint(tmp_path)
+
+
+@pytest.mark.asyncio
+async def test_after_a_complaint_the_directory_is_free(tmp_path: Path) -> None:
+    (tmp_path / DATABASE).write_bytes(b"no database " * 1000)
+    await complaint(tmp_path)
+    (tmp_path / DATABASE).unlink()
+    await (await SqliteStore.open(tmp_path)).close()
+
+
+def test_migrations_are_numbered_from_one_without_holes() -> None:
+    known = known_migrations()
+    assert [migration.number for migration in known] == list(range(1, len(known) + 1))
+    assert all(re.fullmatch(r"[a-z_]+", migration.name) for migration in known)
+
+
+def test_migrations_are_applied_once_and_in_order(tmp_path: Path) -> None:
+    connection = apsw.Connection(str(tmp_path / "new.sqlite"))
+    one = Migration(1, "one", "CREATE TABLE a (x); INSERT INTO a VALUES (1);")
+    two = Migration(2, "two", "INSERT INTO a SELECT x + 1 FROM a;")
+    migrate(connection, [one])
+    assert pending(connection, [one, two]) == [two]
+    migrate(connection, [one, two])
+    migrate(connection, [one, two])
+    assert connection.execute("SELECT x FROM a").fetchall() == [(1,), (2,)]
+    assert pending(connection, [one, two]) == []
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    connection = apsw.Connection(str(tmp_path / "new.sqlite"))
+    one = Migration(1, "one", "CREATE TABLE a (x);")
+    broken = Migration(2, "broken", "INSERT INTO a VALUES (1); INSERT INTO nowhere VALUES (1);")
+    migrate(connection, [one])
+    with pytest.raises(apsw.SQLError):
+        migrate(connection, [one, broken])
+    assert connection.execute("SELECT x FROM a").fetchall() == []
+    assert pending(connection, [one, broken]) == [broken]

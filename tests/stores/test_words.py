@@ -1,0 +1,105 @@
+"""How texts and queries are cut up."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidings.stores.words import LETTERS_CACHED_MAX, TOKEN_CHARS_MAX, Phrase, matches, phrases, tokens
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ("Hello, World!", ["hello", "world"]),
+        ("snake_case and 2nd-best", ["snake", "case", "and", "2nd", "best"]),
+        ("Ünïcödé Straße", ["unicode", "strasse"]),
+        ("天気予報", ["天気", "気予", "予報", "報"]),
+        ("天", ["天"]),
+        ("天気。予報", ["天気", "気", "予報", "報"]),
+        ("iPhone手机2", ["iphone", "手机", "机", "2"]),
+        ("ｆｕｌｌ　ｗｉｄｔｈ", ["full", "width"]),
+        ("ガ ｶﾞ", ["ガ", "ガ"]),
+        ("한국어", ["한국", "국어", "어"]),
+        ("ย้าย", ["ย้", "้า", "าย", "ย"]),
+        ("مَرْحَبًا", ["مرحبا"]),
+        ("שָׁלוֹם", ["שלום"]),
+        ("ёж й ї", ["еж", "й", "ї"]),
+        ("हिन्दी", ["हिन्दी"]),
+        ("👍🏽👍", ["👍", "👍"]),
+        ("👨‍👩‍👧", ["👨", "👩", "👧"]),
+        ("❤️ok", ["❤", "ok"]),
+        ("zero\u200bwidth", ["zerowidth"]),
+        ("nul\x00byte", ["nul", "byte"]),
+        ("nul\x00bÿte", ["nul", "byte"]),
+        ("x" * 100, ["x" * TOKEN_CHARS_MAX]),
+        ("é" * 100, ["e" * TOKEN_CHARS_MAX]),
+        ("… — !?", []),
+        ("", []),
+    ],
+)
+def test_a_text_is_cut_into_tokens(text: str, cut: list[str]) -> None:
+    assert tokens(text) == cut
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("good morn", [Phrase(("good",), False), Phrase(("morn",), True)]),
+        ('"good morn"', [Phrase(("good", "morn"), False)]),
+        ('"good morn', [Phrase(("good", "morn"), True)]),
+        ("“good morn” x", [Phrase(("good", "morn"), False), Phrase(("x",), True)]),
+        ("don't", [Phrase(("don", "t"), True)]),
+        ("天", [Phrase(("天",), True)]),
+        ("天気", [Phrase(("天気",), False)]),
+        ("天気予", [Phrase(("天気", "気予"), False)]),
+        ("天 気", [Phrase(("天",), True), Phrase(("気",), True)]),
+        ("手机a", [Phrase(("手机", "机", "a"), True)]),
+        ("👍", [Phrase(("👍",), False)]),
+        ('a "" b', [Phrase(("a",), False), Phrase(("b",), True)]),
+        ('" OR *', [Phrase(("or",), True)]),
+        ("", []),
+    ],
+)
+def test_a_query_is_cut_into_phrases(query: str, wanted: list[Phrase]) -> None:
+    assert phrases(query) == wanted
+
+
+@given(st.text())
+def test_tokens_hold_nothing_that_an_index_would_take_for_a_command(text: str) -> None:
+    for token in tokens(text):
+        assert 0 < len(token) <= TOKEN_CHARS_MAX
+        assert not any(char.isascii() and not char.isalnum() for char in token)
+        assert token == token.lower() or not token.isascii()
+
+
+@given(st.text(st.sampled_from("aB é天気한👍'. ")), st.data())
+def test_every_piece_of_a_text_that_words_end_around_is_found_in_it(text: str, data: st.DataObject) -> None:
+    words = text.split()
+    if words and tokens(text):
+        start = data.draw(st.integers(0, len(words) - 1))
+        end = data.draw(st.integers(start + 1, len(words)))
+        quoted = '"' + " ".join(words[start:end]) + '"'
+        assert matches(phrases(quoted), tokens(text))
+
+
+@given(st.text(st.sampled_from("天気予報한국어ไทย"), min_size=1, max_size=20), st.data())
+def test_every_substring_of_a_run_is_found_in_it(text: str, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(text) - 1))
+    end = data.draw(st.integers(start + 1, len(text)))
+    assert matches(phrases(text[start:end]), tokens(text))
+
+
+@given(
+    st.text(st.sampled_from("天気予"), min_size=1, max_size=8),
+    st.text(st.sampled_from("天気予"), min_size=1, max_size=4),
+)
+def test_what_is_found_in_a_run_is_in_it(text: str, query: str) -> None:
+    assert matches(phrases(query), tokens(text)) == (query in text)
+
+
+def test_what_is_remembered_of_letters_is_bounded() -> None:
+    from tidings.stores import words
+
+    for code in range(0x4E00, 0x4E00 + LETTERS_CACHED_MAX + 1_000):
+        tokens(chr(code))
+    assert len(words._LETTERS) <= LETTERS_CACHED_MAX

@@ -1,0 +1,286 @@
+"""How writing behaves under load, with broken requests, and on disks that fail."""
+
+import asyncio
+import random
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stores.drafts import Heard, edited, group, open_room, posted, texts, whole_log
+from stores.faulty_disk import Answered, FaultyDisk, Synced
+from stores.refusals import refused
+from tidings.contract.errors import Code, Failure
+from tidings.domain.ports import Store
+from tidings.stores.limits import StoreLimits
+from tidings.stores.sqlite import SqliteStore
+
+
+def hold(store: SqliteStore) -> tuple[threading.Event, "asyncio.Future[Any]"]:
+    """Keep the thread that writes busy until the event is set."""
+    go_on = threading.Event()
+    return go_on, asyncio.ensure_future(store._writer.write(lambda tables, journal: go_on.wait(60)))
+
+
+@pytest.mark.asyncio
+async def test_what_came_while_the_last_commit_ran_is_committed_together(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path)
+    room = await open_room(store)
+    heard = Heard()
+    store.on_committed(heard)
+    go_on, held = hold(store)
+    writes = [asyncio.ensure_future(store.append(posted(room, "ann", str(number)))) for number in range(100)]
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(held, *writes)
+    assert [len(events) for _, _, events, _ in heard.calls] in ([100], [99, 1], [1, 99])
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_more_writes_than_may_wait_are_refused_and_the_others_go_on(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path, StoreLimits(writes_waiting_max=10))
+    room = await open_room(store)
+    answers = await asyncio.gather(
+        *(store.append(posted(room, "ann", str(number))) for number in range(50)), return_exceptions=True
+    )
+    refusals = [answer for answer in answers if isinstance(answer, Failure)]
+    assert len(refusals) == 40
+    assert {refusal.code for refusal in refusals} == {Code.RESOURCE_EXHAUSTED}
+    assert all(refusal.retry_after_ms for refusal in refusals)
+    assert (await store.append(posted(room, "ann", "later"))).seq == 11
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_more_bytes_than_may_wait_are_refused(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path, StoreLimits(writes_waiting_bytes_max=100_000))
+    room = await open_room(store)
+    answers = await asyncio.gather(
+        *(store.append(posted(room, "ann", "x" * 30_000)) for _ in range(9)), return_exceptions=True
+    )
+    assert [isinstance(answer, Failure) for answer in answers] == [False] * 4 + [True] * 5
+    assert (await store.append(posted(room, "ann", "later"))).seq == 5
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_more_reads_than_may_wait_are_refused(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path, StoreLimits(reads_waiting_max=10))
+    room = await open_room(store)
+    answers = await asyncio.gather(*(store.head(room) for _ in range(30)), return_exceptions=True)
+    assert sum(isinstance(answer, Failure) for answer in answers) == 20
+    assert (await store.head(room)).seq == 0
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_a_request_that_breaks_in_the_middle_harms_nobody_else(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path)
+    room = await open_room(store)
+
+    def broken(tables: Any, journal: Any) -> None:
+        tables.set_last_seen("ghost", 1)
+        raise ZeroDivisionError("a fault of the program")
+
+    go_on, held = hold(store)
+    writes = [
+        asyncio.ensure_future(store.append(posted(room, "ann", "one"))),
+        asyncio.ensure_future(store._writer.write(broken)),
+        asyncio.ensure_future(store.append(edited(room, "ann", 1, "uno"))),
+        asyncio.ensure_future(store.append(posted(room, "ann", "two"))),
+    ]
+    await asyncio.sleep(0)
+    go_on.set()
+    await held
+    one, failure, uno, two = await asyncio.gather(*writes, return_exceptions=True)
+    assert isinstance(failure, Failure)
+    assert failure.code is Code.INTERNAL
+    assert "ZeroDivisionError" not in failure.text
+    assert [getattr(answer, "seq", None) for answer in (one, uno, two)] == [1, 2, 3]
+    assert texts(await whole_log(store, room)) == ["uno", "", "two"]
+    assert await store.last_seen(["ghost"]) == {}
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_whoever_stops_waiting_has_written_all_the_same(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path)
+    room = await open_room(store)
+    go_on, held = hold(store)
+    write = asyncio.ensure_future(store.append(posted(room, "ann", "one", client_id="a")))
+    await asyncio.sleep(0)
+    write.cancel()
+    go_on.set()
+    await held
+    assert (await store.append(posted(room, "ann", "one", client_id="a"))).duplicate
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_closing_writes_what_waits(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path)
+    room = await open_room(store)
+    writes = [asyncio.ensure_future(store.append(posted(room, "ann", str(number)))) for number in range(50)]
+    await asyncio.sleep(0)
+    await store.close()
+    assert [write.result().seq for write in writes] == list(range(1, 51))
+    with refused(Code.UNAVAILABLE):
+        await store.head(room)
+    store = await SqliteStore.open(tmp_path)
+    assert len(await whole_log(store, room)) == 50
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_the_wal_stays_short_while_much_is_written(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path, StoreLimits(wal_pages=100))
+    room = await open_room(store)
+    for _ in range(60):
+        await asyncio.gather(*(store.append(posted(room, "ann", "x" * 4_000)) for _ in range(50)))
+    assert (tmp_path / "tidings.sqlite").stat().st_size > 8_000_000
+    assert (tmp_path / "tidings.sqlite-wal").stat().st_size < 8_000_000
+    await store.close()
+    assert not (tmp_path / "tidings.sqlite-wal").exists()
+
+
+@pytest.mark.asyncio
+async def test_a_full_disk_refuses_writes_until_there_is_room_again(tmp_path: Path) -> None:
+    disk = FaultyDisk()
+    store = await SqliteStore.open(tmp_path, vfs=disk.name)
+    failures: list[Exception] = []
+    store.on_failure(failures.append)
+    room = await open_room(store)
+    await store.append(posted(room, "ann", "before"))
+    disk.is_full = True
+    answers = await asyncio.gather(
+        *(store.append(posted(room, "ann", f"lost {number}")) for number in range(5)), return_exceptions=True
+    )
+    assert {getattr(answer, "code", None) for answer in answers} == {Code.RESOURCE_EXHAUSTED}
+    assert texts(await whole_log(store, room)) == ["before"]
+    disk.is_full = False
+    assert (await store.append(posted(room, "ann", "after"))).seq == 2
+    assert failures == []
+    await store.close()
+    store = await SqliteStore.open(tmp_path)
+    assert texts(await whole_log(store, room)) == ["before", "after"]
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_a_database_that_may_not_grow_refuses_writes_until_it_may(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path)
+    room = await open_room(store)
+    store._connection.pragma("max_page_count", store._connection.pragma("page_count") + 3)
+    written = 0
+    with refused(Code.RESOURCE_EXHAUSTED):
+        while True:
+            written = (await store.append(posted(room, "ann", "x" * 1_000))).seq
+    store._connection.pragma("max_page_count", 1_000_000)
+    assert (await store.append(posted(room, "ann", "after"))).seq == written + 1
+    await store.close()
+
+
+async def is_over(store: Store, room: str, failures: list[Exception], before: list[str]) -> None:
+    """Nothing can be written any more, what was there can be read, and the domain has heard of it."""
+    with refused(Code.UNAVAILABLE):
+        await store.append(posted(room, "ann", "never"))
+    with refused(Code.UNAVAILABLE):
+        await store.mark(room, "ann", delivered=1, read=1)
+    assert len(failures) == 1
+    late: list[Exception] = []
+    store.on_failure(late.append)
+    await asyncio.sleep(0)
+    assert late == failures
+    assert texts(await whole_log(store, room)) == before
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("fault", ["sync_fails", "write_fails"])
+async def test_after_an_error_of_the_disk_nothing_is_acknowledged_any_more(tmp_path: Path, fault: str) -> None:
+    disk = FaultyDisk()
+    store = await SqliteStore.open(tmp_path, vfs=disk.name)
+    failures: list[Exception] = []
+    store.on_failure(failures.append)
+    room = await open_room(store)
+    await store.append(posted(room, "ann", "before"))
+    setattr(disk, fault, lambda file: file.endswith("tidings.sqlite-wal"))
+    answers = await asyncio.gather(
+        *(store.append(posted(room, "ann", f"lost {number}")) for number in range(5)), return_exceptions=True
+    )
+    assert {getattr(answer, "code", None) for answer in answers} == {Code.UNAVAILABLE}
+    # The kernel would report success from now on: it must not be believed.
+    setattr(disk, fault, lambda file: False)
+    await is_over(store, room, failures, ["before"])
+    await store.close()
+    store = await SqliteStore.open(tmp_path)
+    assert texts(await whole_log(store, room))[:1] == ["before"]
+    assert not (await store.append(posted(room, "ann", "again"))).duplicate
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_an_error_while_the_wal_is_copied_ends_writing_too(tmp_path: Path) -> None:
+    disk = FaultyDisk()
+    store = await SqliteStore.open(tmp_path, StoreLimits(wal_pages=5), vfs=disk.name)
+    failed = asyncio.Event()
+    failures: list[Exception] = []
+
+    def report(error: Exception) -> None:
+        failures.append(error)
+        failed.set()
+
+    store.on_failure(report)
+    room = await open_room(store)
+    disk.sync_fails = lambda file: file.endswith("tidings.sqlite")
+    written: list[str] = []
+    with refused(Code.UNAVAILABLE):
+        while True:
+            await store.append(posted(room, "ann", f"text {len(written)}"))
+            written.append(f"text {len(written)}")
+    await asyncio.wait_for(failed.wait(), 30)
+    await is_over(store, room, failures, written)
+    await store.close()
+    store = await SqliteStore.open(tmp_path)
+    assert texts(await whole_log(store, room)) == written
+    await store.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("seed", range(3))
+async def test_no_acknowledged_message_is_lost_when_the_power_goes(tmp_path: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    disk = FaultyDisk()
+    limits = StoreLimits(wal_pages=20, index_idle_seconds=0.001, unindexed_events_max=20)
+    store = await SqliteStore.open(tmp_path / "data", limits, vfs=disk.name)
+    rooms = [await group(store, f"room{number}", "ann") for number in range(3)]
+
+    async def talk(user: str) -> None:
+        for number in range(30):
+            room = dice.choice(rooms)
+            text = f"{user} says {number} {'x' * dice.randint(0, 2_000)}"
+            written = await store.append(posted(room, user, text, client_id=str(number)))
+            disk.answered((room, written.seq, text))
+
+    began = len(disk.deeds)
+    await asyncio.gather(*(talk(f"user{number}") for number in range(8)))
+    ended = len(disk.deeds)
+    await store.close()
+
+    syncs = [moment + 1 for moment in range(began, ended) if isinstance(disk.deeds[moment], Synced)]
+    moments = dice.sample(syncs, 8) + [dice.randint(began, ended) for _ in range(8)]
+    for number, moment in enumerate(moments):
+        target = tmp_path / f"cut{number}"
+        disk.after_power_cut(moment, target, dice)
+        told: list[Any] = [deed.what for deed in disk.deeds[:moment] if isinstance(deed, Answered)]
+        store = await SqliteStore.open(target)
+        logs = {room: await whole_log(store, room) for room in rooms}
+        for log in logs.values():
+            assert [event.seq for event in log] == list(range(1, len(log) + 1))
+        for room, seq, text in told:
+            assert texts([logs[room][seq - 1]]) == [text]
+        found = await store.search("says", rooms=rooms, sender="", page="", limit=1000)
+        assert len(found.events) == sum(len(log) - 2 for log in logs.values())
+        assert store._connection.pragma("integrity_check") == "ok"
+        await store.close()
