@@ -80,6 +80,7 @@ class Metrics:
         "bytes_out",
         "commit",
         "connections_opened",
+        "ended",
         "http_responses",
         "loop_lag_seconds",
         "loop_lag_seconds_max",
@@ -96,6 +97,7 @@ class Metrics:
         self.commit = Latency()
         self.connections_opened: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
+        self.ended: Counter[str] = Counter()
         self.http_responses: Counter[str] = Counter()
         self._outcomes: dict[str, Outcomes] = {}
         self._probes: dict[str, Probe] = {}
@@ -151,6 +153,13 @@ class Metrics:
             "Connections that were turned away, by reason: a limit, the Origin, the head, the SETUP, the credentials.",
             "reason",
             self.refused,
+        )
+        yield _by(
+            CounterMetricFamily,
+            "tidings_connections_ended",
+            "Connections that the service ended though the peer was there, by reason: stalled, or the error's name.",
+            "reason",
+            self.ended,
         )
         yield _by(
             CounterMetricFamily,

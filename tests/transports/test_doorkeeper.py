@@ -1,9 +1,11 @@
 """Places: who takes one, and when it is free again."""
 
+import resource
+
 import pytest
 
 from tidings.metrics import Metrics
-from tidings.transports.doorkeeper import Doorkeeper, shared_address
+from tidings.transports.doorkeeper import OTHER_FILES, Doorkeeper, places, shared_address
 from tidings.transports.settings import ConnectionLimits
 
 
@@ -42,3 +44,10 @@ def test_a_place_is_free_again_once_however_often_it_is_given_back() -> None:
     again.admitted()
     assert doorkeeper.present == 1
     assert doorkeeper.enter(peer) is not None
+
+
+def test_no_more_connections_are_taken_than_the_system_has_files_for() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert places(10) == 10
+    assert places(hard) == hard - OTHER_FILES
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -330,6 +330,11 @@ async def test_close_is_idempotent_and_may_come_first() -> None:
     await stage.listener.close()
 
 
+async def last_words(peer: Any) -> None:
+    assert (await peer.refusal())[0] == 0x102
+    await peer.close()
+
+
 @pytest.mark.asyncio
 async def test_close_ends_connections_of_every_kind() -> None:
     stage = Stage()
@@ -340,9 +345,7 @@ async def test_close_ends_connections_of_every_kind() -> None:
         await other.ask(1, "test.echo")
         async with http.get(f"{stage.http_url}/health") as answer:
             await answer.read()
-        await stage.listener.close()
-        await one.rest()
-        await other.rest()
+        await asyncio.gather(stage.listener.close(), one.rest(), last_words(other))
     assert not stage.listener.service.sessions
     with pytest.raises(OSError):
         await dial(stage)

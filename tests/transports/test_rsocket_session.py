@@ -289,6 +289,23 @@ async def test_too_many_waiting_calls_are_refused(transport: str) -> None:
         assert reply(await peer.ask(7, "test.wait", text_of("hall"))).cursor.epoch == "ada"
 
 
+@pytest.mark.asyncio
+async def test_a_client_that_asks_for_leases_gets_one_and_another_in_time(transport: str) -> None:
+    clock = Clock()
+    limits = replace(SETTINGS.connections, lease_requests=10, lease_seconds=60.0)
+    first = setup(flags=0x40, keepalive_ms=600_000, lifetime_ms=600_000)
+    async with staged(replace(SETTINGS, connections=limits), clock) as stage, stage.peer(transport, first) as peer:
+        found = await peer.receive()
+        assert (found.type, found.fields) == (FrameType.LEASE, {"ttl_ms": 60_000, "requests": 10})
+        for n in range(5):
+            await peer.send(call(1 + 2 * n, "test.echo"))
+        kinds = [(await peer.receive()).type for _ in range(6)]
+        assert kinds.count(FrameType.LEASE) == 1
+        assert kinds.count(FrameType.PAYLOAD) == 5
+        clock.seconds += 30.1
+        assert (await peer.receive()).type is FrameType.LEASE
+
+
 # --- watches ----------------------------------------------------------------------------------------------------
 
 
@@ -749,7 +766,10 @@ async def test_draining_gives_up_when_its_time_is_over(transport: str) -> None:
         await peer.send(call(1, "test.wait", text_of("hall")))
         await stage.handlers.seen("wait")
         assert not await stage.listener.drain(0.01)
-        await stage.listener.close()
+        closing = asyncio.create_task(stage.listener.close())
+        assert (await peer.refusal())[0] == CONNECTION_CLOSE
+        await peer.close()
+        await closing
         assert stage.handlers.noticed["wait cancelled"] == 1
 
 
@@ -825,7 +845,7 @@ async def test_a_socket_that_takes_nothing_is_closed_in_the_end(transport: str) 
         clock.seconds += 60.1
         await stage.gone()
         await stage.until(lambda: not stage.sessions)
-        assert stage.metrics.refused["stalled"] == 1
+        assert stage.metrics.ended["stalled"] == 1
 
 
 @pytest.mark.asyncio

@@ -51,6 +51,7 @@ class Raw:
             opcode, payload = await self.frame()
         self.writer.write(client_frame(CLOSE, payload[:2]))
         assert await asyncio.wait_for(self.reader.read(), GUARD_SECONDS) == b""
+        self.writer.close()
         return int.from_bytes(payload[:2], "big"), payload[2:].decode()
 
 

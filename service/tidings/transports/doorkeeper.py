@@ -1,9 +1,17 @@
 """How many may be here at once, and how many of one address that have not said who they are."""
 
+import sys
 from ipaddress import IPv6Address, ip_address
+from typing import Final
+
+import structlog
 
 from tidings.metrics import Metrics
 from tidings.transports.settings import ConnectionLimits
+
+log = structlog.get_logger()
+
+OTHER_FILES: Final = 512  # the database, its readers, HTTP clients of ours, and what libraries open
 
 
 class Visit:
@@ -35,7 +43,8 @@ class Doorkeeper:
     """Counts. A connection that is one too many is closed before anything is read from it."""
 
     def __init__(self, limits: ConnectionLimits, metrics: Metrics) -> None:
-        self._limits = limits
+        self._connections_max = places(limits.connections_max)
+        self._strangers_max = limits.strangers_per_address_max
         self._metrics = metrics
         self._strangers: dict[str, int] = {}
         self.present = 0
@@ -45,9 +54,9 @@ class Doorkeeper:
         address = shared_address(peer)
         strangers = self._strangers.get(address, 0)
         reason = ""
-        if self.present >= self._limits.connections_max:
+        if self.present >= self._connections_max:
             reason = "connections_max"
-        elif strangers >= self._limits.strangers_per_address_max:
+        elif strangers >= self._strangers_max:
             reason = "strangers_per_address_max"
         if reason:
             self._metrics.refused[reason] += 1
@@ -63,6 +72,30 @@ class Doorkeeper:
             self._strangers[address] = left
         else:
             del self._strangers[address]
+
+
+def places(wanted: int) -> int:
+    """How many connections the system lets this process have, `wanted` at most; asks it for more if it must.
+
+    One file too many and accept fails for everybody, so it is better to turn people away before that.
+    """
+    if sys.platform == "win32":
+        return wanted
+    import resource
+
+    needed = wanted + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    except (OSError, ValueError):
+        most = soft
+    possible = max(1, min(wanted, most - OTHER_FILES))
+    if possible < wanted:
+        log.warning("fewer connections are possible than connections_max", possible=possible, open_files_max=most)
+    return possible
 
 
 def shared_address(peer: object) -> str:

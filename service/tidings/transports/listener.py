@@ -122,9 +122,13 @@ class Listener:
     ) -> int:
         limits = self.settings.connections
         listening = _listen(host, port, option, limits.backlog_connections, limits.unsent_bytes)
-        seconds = limits.head_seconds if tls is not None else None
         server = await self.service.loop.create_server(
-            factory, sock=listening, ssl=tls, backlog=limits.backlog_connections, ssl_handshake_timeout=seconds
+            factory,
+            sock=listening,
+            ssl=tls,
+            backlog=limits.backlog_connections,
+            ssl_handshake_timeout=limits.head_seconds if tls is not None else None,
+            ssl_shutdown_timeout=limits.close_seconds if tls is not None else None,
         )
         self._servers.append(server)
         return int(listening.getsockname()[1])

@@ -34,11 +34,12 @@ _RESPONSE: Final = Interaction.REQUEST_RESPONSE
 class Desk:
     """Where an accepted session's requests arrive."""
 
-    __slots__ = ("_call", "_in_flight", "_known", "_lent", "_routes", "live", "session")
+    __slots__ = ("_call", "_caller", "_in_flight", "_known", "_lent", "_routes", "live", "session")
 
     def __init__(self, session: "RSocketSession", caller: Session, routes: Routes) -> None:
         self.session = session
         self.live: dict[Stream, Work] = {}
+        self._caller = caller
         self._call = Call(caller)
         self._routes = routes
         self._known = routes.known
@@ -194,17 +195,24 @@ class Desk:
         """The peer is gone."""
         for work in list(self.live.values()):
             work.cancelled()
-        self._lent.clear()
+
+    def drop(self, work: Work) -> None:
+        """It is over."""
+        self.live.pop(work.stream, None)
+        self._lent.pop(work, None)
 
     def first_ending_ms(self) -> int | None:
-        """When the first token of a single request runs out."""
-        return min(self._lent.values(), default=None)
+        """When the first token runs out, the connection's own or that of a single request, Unix ms."""
+        ends_ms = min(self._lent.values(), default=None)
+        own_ms = self._caller.identity.expires_at_ms
+        if not own_ms:
+            return ends_ms
+        return own_ms if ends_ms is None else min(own_ms, ends_ms)
 
     def end_expired(self, latest_ms: float) -> None:
         """Whose token ran out at `latest_ms` or before is sent nothing more."""
         for work, ends_ms in list(self._lent.items()):
-            if work.over:
-                del self._lent[work]
-            elif ends_ms <= latest_ms:
-                del self._lent[work]
+            if ends_ms <= latest_ms:
                 work.fail(unauthenticated("the token of this request ran out; ask again with a new one"))
+        if 0 < self._caller.identity.expires_at_ms <= latest_ms:
+            self.session.close(unauthenticated("your token ran out; connect with a new one, and refresh it in time"))

@@ -98,33 +98,41 @@ class RSocketService:
             self._emptied.set_result(None)
 
     async def drain(self, seconds: float) -> bool:
-        """Refuse what is new, end what would go on for ever, finish the rest; whether all were gone in time."""
+        """Refuse what is new, end what would go on for ever, finish the rest; whether all was done in time."""
         self.draining = True
         for session in list(self.sessions):
             session.drain()
-        return await self._wait_until_empty(seconds)
+        return await self._all_done(seconds)
 
     async def close(self) -> None:
-        """End every session now and wait for what is left of them."""
+        """End every session now. Peers get a moment to hear of it; then nothing is left."""
         self.draining = True
         for session in list(self.sessions):
-            session.drain()
-            session.abort()
-        await self._wait_until_empty(self.connections.close_seconds)
+            session.stop()
+        if not await self._all_gone(self.connections.close_seconds):
+            for session in list(self.sessions):
+                session.abort()
+            await self._all_gone(self.connections.close_seconds)
         tasks = list(self.tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _wait_until_empty(self, seconds: float) -> bool:
-        if self.sessions:
-            self._emptied = self.loop.create_future()
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._emptied
-            except TimeoutError:
-                return False
-        return True
+    async def _all_done(self, seconds: float) -> bool:
+        """Whether the sessions are gone in time, and what was asked without an answer is carried out."""
+        end = self.loop.time() + seconds
+        if not await self._all_gone(seconds):
+            return False
+        if self.tasks:
+            await asyncio.wait(list(self.tasks), timeout=max(0.0, end - self.loop.time()))
+        return not self.tasks
+
+    async def _all_gone(self, seconds: float) -> bool:
+        if not self.sessions:
+            return True
+        self._emptied = self.loop.create_future()
+        await asyncio.wait([self._emptied], timeout=seconds)
+        return not self.sessions
 
     # --- what it counts -----------------------------------------------------------------------------------------
 

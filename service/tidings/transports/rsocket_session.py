@@ -28,7 +28,6 @@ from tidings.contract.call import Credentials, Session
 from tidings.contract.codecs import Codec
 from tidings.contract.errors import (
     Failure,
-    unauthenticated,
     unavailable,
 )
 from tidings.rsocket import Connection, Envelope, ErrorCode, Setup, State, facts
@@ -75,6 +74,7 @@ class RSocketSession:
         "_finishing",
         "_held",
         "_left",
+        "_lost",
         "_stalled",
         "connection",
         "desk",
@@ -103,6 +103,7 @@ class RSocketSession:
         self._stalled: tuple[float, int] | None = None  # since when the socket is full, and with how many bytes
         self._finishing = False
         self._left = False
+        self._lost = False
         service.sessions[self] = None
         self.rearm()
 
@@ -114,6 +115,8 @@ class RSocketSession:
             self._held += frames
             return
         self._serve(frames)
+        if self.connection.lease_given is not None:
+            self._grant_lease()
         self.flush()
 
     def _serve(self, frames: list[bytes]) -> None:
@@ -157,21 +160,31 @@ class RSocketSession:
                 return
             session = Session(self.id, identity, self.transport_name, self.close)
             gate.entered(session)
+            self.session = session
         except Exception as error:
             self._admission = None
             self._refuse(failure_of(error, "SETUP"))
             self.flush()
             return
         self._admission = None
-        self.session = session
         self.desk = Desk(self, session, self.service.routes(setup.metadata_mime, codec))
         self.service.metrics.connections_opened[self.transport_name] += 1
         self.wire.admitted()
         self._told(self.connection.accept(self.service.clock()))
+        self._grant_lease()
         self.rearm()
         if self.connection.writable and not self.connection.closing:
             self.wire.resume_reading()
         self.flush()
+
+    def _grant_lease(self) -> None:
+        """Renew the lease of a client that asked for leases in SETUP, long before it needs one."""
+        lease, limits = self.connection.lease_given, self.service.connections
+        if lease is None or self.connection.state is not State.OPEN:
+            return
+        now = self.service.clock()
+        if lease.requests * 2 <= limits.lease_requests or lease.expires_at - now <= limits.lease_seconds / 2:
+            self.connection.grant_lease(round(limits.lease_seconds * 1000), limits.lease_requests, now)
 
     def _refuse(self, failure: Failure) -> None:
         self.service.metrics.refused[failure.code.name.lower()] += 1
@@ -256,9 +269,8 @@ class RSocketSession:
     def socket_full(self) -> None:
         """The transport holds as much as it should."""
         self.connection.writable = False
-        now = self.service.clock()
-        self._stalled = (now, self.wire.buffered_bytes())
         if not self._finishing:
+            self._stalled = (self.service.clock(), self.wire.buffered_bytes())
             self.wire.pause_reading()
             self.rearm()
 
@@ -266,12 +278,12 @@ class RSocketSession:
         """The transport takes bytes again."""
         connection = self.connection
         connection.writable = True
-        self._stalled = None
         if self._finishing:
             return
+        self._stalled = None
         self._push()
-        held, self._held = self._held, []
         if connection.writable and not connection.closing:
+            held, self._held = self._held, []
             self._serve(held)
         if connection.writable:
             if self.desk is not None:
@@ -283,57 +295,54 @@ class RSocketSession:
     # --- time ---------------------------------------------------------------------------------------------------
 
     def due(self, now: float) -> None:
-        """A deadline has come: the protocol's, a token's, a stalled socket's, or that of the last words."""
-        if self._finishing or (self.connection.closing and not self.connection.writable):
-            self.wire.abort()
-            return
-        self._told(self.connection.tick(now))
-        self._end_expired()
+        """A deadline has come: the protocol's, a token's, a lease's, or that of a socket that takes nothing."""
+        if not self._finishing:
+            self._told(self.connection.tick(now))
+            if self.desk is not None:
+                self.desk.end_expired(self.service.wall_ms() - self.service.connections.expiry_skew_seconds * 1000)
+            self._grant_lease()
         self._end_stalled(now)
         self.flush()
         self.rearm()
 
     def rearm(self) -> None:
         """Wait for the next deadline; it may have come nearer."""
-        if self._finishing:
+        if self._lost:
             return
-        now, limits = self.service.clock(), self.service.connections
-        moments = [self.connection.deadline(), self._expiry(now)]
-        if self.connection.closing:
-            moments = [now + limits.close_seconds]
+        now = self.service.clock()
+        moments: list[float | None] = []
         if self._stalled is not None:
-            moments.append(self._stalled[0] + limits.stall_seconds)
+            moments.append(self._stalled[0] + self._patience_seconds())
+        if not self.connection.closing:
+            moments += (self.connection.deadline(), self._expiry(now))
+            lease = self.connection.lease_given
+            if lease is not None and self.desk is not None:
+                moments.append(lease.expires_at - self.service.connections.lease_seconds / 2)
         self.service.deadlines.put(self, min((moment for moment in moments if moment is not None), default=None))
 
     def _expiry(self, now: float) -> float | None:
-        """When a token runs out, the connection's own or that of a single request, skew included."""
-        if self.session is None or self.desk is None:
+        """When the first token runs out, skew included."""
+        ends_ms = self.desk.first_ending_ms() if self.desk is not None else None
+        if ends_ms is None:
             return None
-        ends_ms = [self.session.identity.expires_at_ms or None, self.desk.first_ending_ms()]
-        first_ms = min((end_ms for end_ms in ends_ms if end_ms is not None), default=None)
-        if first_ms is None:
-            return None
-        return now + max(0.0, (first_ms - self.service.wall_ms()) / 1000 + self.service.connections.expiry_skew_seconds)
+        return now + max(0.0, (ends_ms - self.service.wall_ms()) / 1000 + self.service.connections.expiry_skew_seconds)
 
-    def _end_expired(self) -> None:
-        """Whose token has run out is sent nothing more."""
-        if self.session is None or self.desk is None:
-            return
-        latest_ms = self.service.wall_ms() - self.service.connections.expiry_skew_seconds * 1000
-        self.desk.end_expired(latest_ms)
-        if 0 < self.session.identity.expires_at_ms <= latest_ms:
-            self.close(unauthenticated("your token ran out; connect with a new one, and refresh it in time"))
+    def _patience_seconds(self) -> float:
+        """How long the socket may take nothing; or, when all is said, the peer may leave the connection open."""
+        limits = self.service.connections
+        return limits.close_seconds if self.connection.closing else limits.stall_seconds
 
     def _end_stalled(self, now: float) -> None:
         """Judge progress, not size: a slow socket lives, one that takes nothing does not."""
-        if self._stalled is None or now < self._stalled[0] + self.service.connections.stall_seconds:
+        if self._stalled is None or now < self._stalled[0] + self._patience_seconds():
             return
         buffered = self.wire.buffered_bytes()
         if buffered < self._stalled[1]:
             self._stalled = (now, buffered)
             return
-        log.info("connection stalled", session=self.id, bytes=buffered)
-        self.service.metrics.refused["stalled"] += 1
+        if not self.connection.closing:
+            log.info("connection stalled", session=self.id, bytes=buffered)
+            self.service.metrics.ended["stalled"] += 1
         self.wire.abort()
 
     # --- the end ------------------------------------------------------------------------------------------------
@@ -342,6 +351,7 @@ class RSocketSession:
         """End the connection with this error."""
         if self.connection.state is not State.CLOSED:
             log.info("connection closed", session=self.id, reason=failure.wire)
+            self.service.metrics.ended[failure.code.name.lower()] += 1
             self.connection.close(ErrorCode.CONNECTION_ERROR, failure.wire)
             self._leave()
             self.flush_soon()
@@ -354,30 +364,33 @@ class RSocketSession:
 
     def drain(self) -> None:
         """The service is stopping: answer what was asked, end what never would, then close."""
-        connection = self.connection
-        if connection.state in (State.FIRST, State.ADMITTING):
-            connection.close(ErrorCode.REJECTED_SETUP, STOPPING.wire)
-        else:
-            if self.desk is not None:
-                self.desk.stop()
-            connection.drain(self.service.clock(), STOPPING.wire)
+        if self.desk is None:
+            self.stop()
+            return
+        self.desk.stop()
+        self.connection.drain(self.service.clock(), STOPPING.wire)
+        self.flush()
+
+    def stop(self) -> None:
+        """The service stops now, whatever was asked."""
+        known = self.connection.state not in (State.FIRST, State.ADMITTING)
+        self.connection.close(ErrorCode.CONNECTION_CLOSE if known else ErrorCode.REJECTED_SETUP, STOPPING.wire)
         self.flush()
 
     def _finish(self) -> None:
-        """The connection is over for the protocol: bring the last words out."""
+        """The connection is over for the protocol: bring the last words out, when the socket takes them."""
         connection = self.connection
         self._told(connection.tick(self.service.clock()))
         self._leave()
-        if not connection.writable:
-            self.rearm()
-            return
-        self._finishing = True
-        self.service.deadlines.put(self, self.service.clock() + self.service.connections.close_seconds)
-        self.wire.farewell(connection.close_reason)
+        if connection.writable:
+            self._finishing = True
+            self.wire.farewell(connection.close_reason)
+            self._stalled = (self.service.clock(), self.wire.buffered_bytes())
+        self.rearm()
 
     def lost(self) -> None:
         """The transport is gone, for whatever reason."""
-        self._finishing = True
+        self._lost = self._finishing = True
         self._told(self.connection.transport_lost(self.service.clock()))
         self._leave()
         self.service.deadlines.put(self, None)

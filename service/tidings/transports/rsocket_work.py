@@ -61,7 +61,7 @@ class Work:
         if self.over:
             return
         self.over = True
-        self.desk.live.pop(self.stream, None)
+        self.desk.drop(self)
         self.stream.context = None
         if self.task is not None:
             self.task.cancel()
@@ -348,6 +348,9 @@ class AdmissionWork(Work):
             else:
                 work.payload(early, last)
         session.flush_soon()
+
+    def stop(self) -> None:
+        self.fail(unavailable("the service is stopping; ask again"))
 
     def payload(self, data: bytes, complete: bool) -> None:
         self._early.append((data, complete))

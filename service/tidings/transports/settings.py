@@ -61,6 +61,8 @@ class ConnectionLimits:
     head_seconds: float = 10.0  # for the whole head, and for TLS before it: a slow phone needs one or two
     first_message_bytes_max: int = 65_536  # SETUP with the largest token in use, from somebody unknown
     requests_in_flight_max: int = 1_024  # of one connection, those that wait for something
+    lease_requests: int = 65_536  # in a lease, for clients that ask for leases; renewed when half of them are used
+    lease_seconds: float = 60.0  # of a lease; renewed when half of them have passed
     write_buffer_bytes: int = 131_072  # above it the socket counts as full: about what a phone takes in a second
     unsent_bytes: int = 131_072  # the same inside the kernel (TCP_NOTSENT_LOWAT), so that keepalives do not queue
     # A socket that takes nothing for so long is closed. The keepalive usually finds out first; this is for peers
