@@ -6,10 +6,8 @@ import pytest
 import pytest_asyncio
 
 import tidings_client
-from client.service import Service, serving
-from tidings_client import Client, Jitter
-
-QUICK = Jitter(base_seconds=0.005, cap_seconds=0.05)
+from client.service import QUICK, Service, serving
+from tidings_client import Client
 
 
 @pytest_asyncio.fixture

@@ -30,8 +30,11 @@ from tidings.rsocket import (
     metadata,
     tcp_envelope,
 )
+from tidings_client import Jitter
 
 EPOCH = "e1"
+# For clients that reconnect without long pauses.
+QUICK = Jitter(base_seconds=0.005, cap_seconds=0.05)
 
 
 def cut_into_frames(chunk: bytes) -> list[bytes]:

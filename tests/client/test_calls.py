@@ -143,6 +143,8 @@ async def test_a_call_without_a_connection_says_why_there_is_none(service: Servi
                 break
         with pytest.raises(Failure, match=r"within 0\.2 s; cannot reach .*connection refused"):
             await me.call("session.ping", v1.PingRequest(), v1.PingReply, seconds=0.2)
+        assert me.trouble is not None
+        assert "connection refused" in me.trouble.text
 
 
 async def test_a_cancelled_call_cancels_its_request_and_harms_nobody(service: Service, client: MakeClient) -> None:

@@ -7,8 +7,7 @@ from typing import ClassVar
 import pytest
 
 import tidings_client
-from client.conftest import QUICK
-from client.service import Service, Session, serving
+from client.service import QUICK, Service, Session, serving
 from tidings.contract import v1
 from tidings.rsocket import ErrorCode, Stream, metadata
 from tidings_client import Client, Code, Failure, Jitter, State, keeper, link
@@ -87,6 +86,14 @@ async def test_nobody_there_is_one_clear_line(scheme: str) -> None:
             pass
     assert raised.value.code is Code.UNAVAILABLE
     assert raised.value.text == f"cannot reach {target}: connection refused; is the service running? (tidings serve)"
+
+
+async def test_a_name_with_several_addresses_and_nobody_there_says_the_same(scheme: str) -> None:
+    async with serving() as service:
+        target = service.url(scheme).replace("127.0.0.1", "localhost")
+    with pytest.raises(Failure, match=r"connection refused; is the service running\?"):
+        async with tidings_client.connect(target):
+            pass
 
 
 async def test_waiting_for_a_service_that_is_not_there_yet(service: Service, client: MakeClient) -> None:

@@ -23,8 +23,7 @@ from rsocket.transports.aiohttp_websocket import websocket_handler_factory
 from rsocket.transports.tcp import TransportTCP
 
 import tidings_client
-from client.conftest import QUICK
-from client.service import Room, texts
+from client.service import QUICK, Room, texts
 from tidings.contract import v1
 from tidings.rsocket import Setup, metadata
 from tidings_client.address import read_address

@@ -319,6 +319,15 @@ async def test_what_is_no_item_is_an_internal_failure(service: Service, client: 
     await service.until(lambda: not service.sessions)
 
 
+async def test_what_cannot_be_asked_for_is_raised_and_harms_nobody(service: Service, client: MakeClient) -> None:
+    service.post(1)
+    async with client() as me:
+        with pytest.raises(TypeError):
+            await anext(me.rooms["general"].watch(after="seven"))  # type: ignore[arg-type]
+        service.sessions[0].abort()
+        assert await take(me.rooms["general"].watch(after=0), 1) == [1]
+
+
 async def test_closing_the_client_ends_the_loops_over_its_watches(service: Service, client: MakeClient) -> None:
     service.post(3)
     seen: list[v1.Event] = []

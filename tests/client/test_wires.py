@@ -14,8 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import tidings_client
-from client.conftest import QUICK
-from client.service import Service
+from client.service import QUICK, Service
 from tidings.contract import v1
 from tidings_client import Failure
 from tidings_client.address import read_address

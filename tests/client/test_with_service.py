@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import tidings_client
-from client.conftest import QUICK
+from client.service import QUICK
 from running import RunningService, ServiceProcess, running_service
 from tidings.contract import v1
 from tidings.domain.tokens import issue_token

@@ -13,7 +13,7 @@ from tidings_client import window as windows
 from tidings_client.address import read_address
 from tidings_client.calls import CALL_SECONDS, CALLS_MAX, Calls, with_client_id
 from tidings_client.channel import Channel
-from tidings_client.errors import Lost, Refused
+from tidings_client.errors import Failure, Lost, Refused
 from tidings_client.identity import Identity, Token
 from tidings_client.keeper import Keeper, Settings, State
 from tidings_client.presence import Presence
@@ -137,6 +137,11 @@ class Client:
     def states(self) -> AsyncIterator[State]:
         """The state now, then every change of it; ends with REFUSED or CLOSED."""
         return self.keeper.states()
+
+    @property
+    def trouble(self) -> Failure | None:
+        """Why there is no connection now: what became of the last attempt. None while there is one."""
+        return self.keeper.trouble if self.keeper.link is None else None
 
     @property
     def user(self) -> str:

@@ -72,8 +72,9 @@ class Feed(Generic[Item]):
     # --- the consumer's side ----------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to ask. Idempotent."""
+        """Begin to ask. Idempotent. What cannot be asked for raises TypeError here, and not in the keeper's hands."""
         if not self.started:
+            self._seam.request()
             self.started = True
             self._keeper.follow(self)
 

@@ -13,6 +13,7 @@ and this one also says when the token runs out.
 
 import asyncio
 import contextlib
+import errno
 import ssl as tls
 from collections import deque
 from collections.abc import AsyncIterator
@@ -291,7 +292,8 @@ def explain(error: Exception, settings: Settings) -> str:
     match error:
         case TimeoutError():
             return f"no answer within {settings.connect_seconds:g} s"
-        case ConnectionRefusedError():
+        case OSError() if f"[Errno {errno.ECONNREFUSED}]" in str(error):
+            # Of each address, where a name has several.
             return "connection refused; is the service running? (tidings serve)"
         case tls.SSLError():
             return f"TLS failed: {error.reason or error}"
