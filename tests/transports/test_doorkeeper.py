@@ -49,5 +49,6 @@ def test_a_place_is_free_again_once_however_often_it_is_given_back() -> None:
 def test_no_more_connections_are_taken_than_the_system_has_files_for() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert places(10) == 10
-    assert places(hard) == hard - OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        assert places(hard) == hard - OTHER_FILES
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

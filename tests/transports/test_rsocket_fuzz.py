@@ -6,13 +6,16 @@ Whatever happens, nothing raises, and at the end nothing is left: no work, no ta
 import asyncio
 from typing import Any
 
+import pytest
+import structlog.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsocket_kit import cancel, complete, error, keepalive, payload, request_n
 from tidings.contract import v1
+from tidings.contract.errors import resource_exhausted
 from tidings.metrics import Metrics
-from tidings.rsocket import Limits, tcp_envelope
+from tidings.rsocket import FrameSplitter, Limits, decode, tcp_envelope
 from tidings.rsocket.frames import NEXT
 from tidings.transports.doorkeeper import Doorkeeper
 from tidings.transports.rsocket_service import RSocketService
@@ -35,7 +38,7 @@ class Transport(asyncio.Transport):
         self.full = False
         self.reading = True
         self.over = False
-        self.written = 0
+        self.written = bytearray()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return ("192.0.2.1", 1) if name == "peername" else default
@@ -47,9 +50,10 @@ class Transport(asyncio.Transport):
         return self.buffered
 
     def write(self, data: Any) -> None:
-        assert not self.over or self.protocol is None
+        if self.over:
+            return
         self.buffered += len(data)
-        self.written += len(data)
+        self.written += data
         if self.buffered > self.high and not self.full:
             self.full = True
             self.protocol.pause_writing()
@@ -119,10 +123,19 @@ steps = st.one_of(
 )
 
 
-async def play(script: list[tuple[str, Any]]) -> None:
+# What the log may say; not among it is that a deadline, a flush or a clean-up failed.
+EXPECTED = {
+    "a request failed",
+    "a request without answer failed",
+    "connection closed",
+    "connection ended",
+    "connection refused",
+    "connection stalled",
+}
+
+
+def stage() -> tuple[RSocketService, Doorkeeper, Transport, Gate, Handlers, Clock]:
     clock, gate, handlers, metrics = Clock(), Gate(), Handlers(), Metrics()
-    handlers.watch_last = 40
-    gate.expires_at_ms = clock.wall_ms() + 3_000
     service = RSocketService(
         rows(handlers), gate, metrics, LIMITS, CONNECTIONS, clock=clock.monotonic, wall_ms=clock.wall_ms
     )
@@ -130,15 +143,56 @@ async def play(script: list[tuple[str, Any]]) -> None:
     visit = doorkeeper.enter(("192.0.2.1", 1))
     assert visit is not None
     transport = Transport()
-    protocol = transport.protocol = RSocketTcp(service, visit)
-    protocol.connection_made(transport)
+    transport.protocol = RSocketTcp(service, visit)
+    transport.protocol.connection_made(transport)
+    return service, doorkeeper, transport, gate, handlers, clock
+
+
+@pytest.mark.asyncio
+async def test_what_was_read_while_the_socket_was_full_is_served_as_it_empties() -> None:
+    service, _, transport, gate, handlers, _ = stage()
+    protocol = transport.protocol
+    protocol.data_received(enveloped(setup_of("ada")))
+    await turns(5)
+    echoes = [call(1 + 2 * n, "test.echo", v1.SendRequest(text="e" * 700)) for n in range(40)]
+    protocol.data_received(b"".join(map(enveloped, echoes)))
+    assert transport.full
+    assert not transport.reading
+    rounds = 0
+    while transport.full:
+        served = handlers.noticed["echo"]
+        assert served - rounds * 3 <= 6, "no more is answered than the socket has room for"
+        transport.drained()
+        rounds += 1
+    assert transport.reading
+    answers = [decode(each) for each in FrameSplitter().feed(bytes(transport.written))]
+    assert [each.stream_id for each in answers] == [1 + 2 * n for n in range(40)]
+    transport.abort()
+    await turns(5)
+    assert not service.sessions
+
+
+async def turns(count: int) -> None:
+    """Let the loop go round so often; there is no socket to wait for."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def enveloped(frame: bytes) -> bytes:
+    return tcp_envelope(len(frame)) + frame
+
+
+async def play(script: list[tuple[str, Any]]) -> None:
+    service, doorkeeper, transport, gate, handlers, clock = stage()
+    protocol = transport.protocol
+    handlers.watch_last = 40
+    gate.expires_at_ms = clock.wall_ms() + 3_000
     inbox: list[bytes] = [setup_of("ada", lifetime_ms=120_000)]
     for what, value in script:
         if what == "frames":
             inbox += value
         elif what == "turn":
-            for _ in range(value):
-                await asyncio.sleep(0)
+            await turns(value)
         elif what == "drained":
             transport.drained()
         elif what == "time":
@@ -152,11 +206,11 @@ async def play(script: list[tuple[str, Any]]) -> None:
             service.draining = True
             protocol.session.drain()
         elif gate.sessions:
-            gate.sessions[0].close(handlers_failure())
+            gate.sessions[0].close(resource_exhausted("out"))
         # Bytes arrive as long as the service reads; a byte that has arrived cannot be taken back.
         while inbox and transport.reading and not transport.over:
             each = inbox.pop(0)
-            protocol.data_received(tcp_envelope(len(each)) + each if len(each) >= 6 else each)
+            protocol.data_received(enveloped(each) if len(each) >= 6 else each)
         connection = protocol.session.connection
         assert connection.outbound_bytes <= LIMITS.outbound_bytes_max
         if not connection.closing and protocol.session.desk is not None:
@@ -166,20 +220,13 @@ async def play(script: list[tuple[str, Any]]) -> None:
     gate.open.set()
     for room in "ab":
         handlers.opened(room).set()
-    for _ in range(50):
-        await asyncio.sleep(0)
+    await turns(50)
     assert not service.sessions
     assert not service.tasks
     assert doorkeeper.present == 0
     assert len(gate.gone) == len(gate.sessions)
     assert all(source.closed.is_set() for source in handlers.sources)
     assert all(talk.closed.is_set() for talk in handlers.talks)
-
-
-def handlers_failure() -> Any:
-    from tidings.contract.errors import resource_exhausted
-
-    return resource_exhausted("out")
 
 
 @settings(max_examples=300, deadline=None)
@@ -191,4 +238,6 @@ def test_any_order_of_events_leaves_nothing_behind(script: list[tuple[str, Any]]
         await play(script)
         assert not failed
 
-    asyncio.run(guarded())
+    with structlog.testing.capture_logs() as logged:
+        asyncio.run(guarded())
+    assert {each["event"] for each in logged} <= EXPECTED
