@@ -15,6 +15,10 @@ from running import ServiceProcess
 
 pytestmark = pytest.mark.asyncio
 
+MAKE_CERTIFICATE = (
+    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -keyout {key} -out {file} -days 2 -nodes "
+    "-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
+)
 SECRET = "0123456789abcdef0123456789abcdef"
 
 
@@ -44,10 +48,10 @@ async def test_it_says_where_it_listens_and_three_commands_that_work(tmp_path: P
     assert await finished(service) == ""
 
 
-async def shell(command: str) -> asyncio.subprocess.Process:
+async def shell(command: str, env: dict[str, str] | None = None) -> asyncio.subprocess.Process:
     """The command as somebody would paste it."""
     return await asyncio.create_subprocess_shell(
-        f"exec {command}", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment()
+        f"exec {command}", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=env or environment()
     )
 
 
@@ -91,21 +95,41 @@ async def test_a_tail_says_that_the_connection_was_lost_and_misses_nothing(serve
         await tail.communicate()
 
 
-async def test_outside_development_a_token_is_the_way_in(tmp_path: Path) -> None:
+async def test_outside_development_a_token_is_the_way_in_and_the_commands_it_names_work(tmp_path: Path) -> None:
     env = environment(TIDINGS_AUTH__SECRET=SECRET)
-    async with ServiceProcess(tmp_path, dev=False, environment=env) as service:
-        assert service.printed.startswith("Tidings is running, for real\n")
-        own = {"TIDINGS_URL": service.ws_url}
-        refused = await tidings("create", "tea", env=own)
+    service = await shell(f"{TIDINGS} serve --port 0 --tcp-port 0 --data {tmp_path}", env)
+    try:
+        lines = [await next_line(service.stdout) for _ in range(9)]
+        assert lines[0] == "Tidings is running, for real"
+        url = lines[1].split()[-1]
+        refused = await tidings("create", "tea", "--url", url)
         assert refused.code == 1
         assert refused.err.startswith("error: UNAUTHENTICATED: ")
         assert "--token" in refused.err
-        token = await tidings("token", "--user", "ada", env={"TIDINGS_AUTH__SECRET": SECRET})
-        assert await tidings("create", "tea", env={**own, "TIDINGS_TOKEN": token.out.strip()}) == (
-            0,
-            "tea (group, 1 member)\n",
-            "",
-        )
+        together = await shell(f"sh -c '{' && '.join(line.strip() for line in lines[6:])}'", env)
+        assert await finished(together) == "general (open, 1 member)\n#3\n"
+    finally:
+        service.terminate()
+        await finished(service)
+
+
+async def test_under_tls_the_certificate_must_be_trusted(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    await finished(await shell(MAKE_CERTIFICATE.format(file=certificate, key=key)))
+    env = environment(TIDINGS_TLS__CERTIFICATE=str(certificate), TIDINGS_TLS__KEY=str(key))
+    service = await shell(f"{TIDINGS} serve --dev --port 0 --tcp-port 0 --data {tmp_path}", env)
+    try:
+        url = [await next_line(service.stdout) for _ in range(9)][1].split()[-1]
+        assert url.startswith("wss://")
+        refused = await tidings("send", "general", "hi", "--url", url)
+        assert refused.code == 1
+        assert refused.err.startswith(f"error: cannot reach {url}: TLS failed: ")
+        assert "SSL_CERT_FILE" in refused.err
+        trusting = {"SSL_CERT_FILE": str(certificate)}
+        assert await tidings("send", "general", "hi", "--url", url, env=trusting) == (0, "#1\n", "")
+    finally:
+        service.terminate()
+        await finished(service)
 
 
 async def refusal(*arguments: str, **variables: str) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from tidings.cli.complaints import Complaint
 from tidings.cli.options import Link
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from tidings_client import Client
 
 T = TypeVar("T")
+
+NOT_RUNNING: Final = "is the service running? start it with: tidings serve --dev, or name another with --url"
+UNTRUSTED: Final = "name the file of the certificate to trust in SSL_CERT_FILE, or another service with --url"
 
 
 def with_client(link: Link, work: "Callable[[Client], Awaitable[T]]") -> T:
@@ -46,7 +49,8 @@ async def _connected(link: Link) -> "Client":
 def _unreachable(url: str, said: str) -> str:
     if "connection refused" in said:
         said = f"cannot reach {url}"
-    return f"{said.rstrip('.')}; is the service running? start it with: tidings serve --dev, or name another with --url"
+    hint = UNTRUSTED if "TLS failed" in said else NOT_RUNNING
+    return f"{said.rstrip('.')}; {hint}"
 
 
 async def tell_states(client: "Client") -> None:

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated, Final, Protocol
 
 import typer
 
@@ -27,6 +27,24 @@ TcpPort = Annotated[
     typer.Option("--tcp-port", help="For RSocket over TCP; 0 takes a free one.", min=0, max=65_535, show_default=False),
 ]
 Loop = Annotated[str | None, typer.Option("--loop", help="uvloop or asyncio.", metavar="LOOP", show_default=False)]
+
+
+TRIES_DEV: Final = (
+    "Try in another terminal:",
+    (
+        "{tidings} tail general{where}",
+        "{tidings} send general hello{where}",
+        "{tidings} history general{where}",
+    ),
+)
+TRIES: Final = (
+    "Try in another terminal, with the same TIDINGS_AUTH__SECRET:",
+    (
+        "export TIDINGS_TOKEN=$({tidings} token --user ada)",
+        "{tidings} create general --open{where}",
+        "{tidings} send general hello{where}",
+    ),
+)
 
 
 class Listening(Protocol):
@@ -72,28 +90,31 @@ def serve(
     settings = load(config, os.environ, {name: value for name, value in said.items() if value is not None})
 
     def announce(listening: Listening) -> None:
-        for line in announcement(listening, dev=settings.dev, program=program_name()):
+        for line in announcement(listening, program=program_name()):
             print(line, flush=True)
 
     return serve_until_told(settings, announce=announce)
 
 
-def announcement(listening: Listening, *, dev: bool, program: str) -> list[str]:
+def announcement(listening: Listening, *, program: str) -> list[str]:
     """Where it listens, and three commands to try next."""
     from tidings.cli.screen import styled
 
-    where = "" if listening.ws_url == URL_DEFAULT else f" --url {listening.ws_url}"
-    kind = styled("for development: anybody is let in, from this machine only", "yellow") if dev else "for real"
+    kind = (
+        styled("for development: anybody is let in, from this machine only", "yellow") if listening.dev else "for real"
+    )
+    # Every address is none to connect to.
+    url = listening.ws_url.replace("//0.0.0.0:", "//localhost:").replace("//[::]:", "//localhost:")
+    where = "" if url == URL_DEFAULT else f" --url {url}"
+    head, tries = TRIES_DEV if listening.dev else TRIES
     return [
         f"{styled('Tidings', 'bold')} is running, {kind}",
         f"  RSocket   {listening.ws_url}",
         f"  RSocket   {listening.tcp_url}",
         f"  HTTP      {listening.http_url}",
         f"  data      {listening.data.resolve()}",
-        "Try in another terminal:",
-        f"  {program} tail general{where}",
-        f"  {program} send general hello{where}",
-        f"  {program} history general{where}",
+        head,
+        *(f"  {line.format(tidings=program, where=where)}" for line in tries),
     ]
 
 

@@ -20,7 +20,12 @@ TEXT_BYTES_MAX: Final = 65_536
 def send(
     room: Room,
     text: Annotated[
-        str, typer.Argument(help="The message; - reads it from stdin.", metavar="TEXT", show_default=False)
+        str,
+        typer.Argument(
+            help="The message; - reads it from stdin. Behind -- it may begin with a dash.",
+            metavar="TEXT",
+            show_default=False,
+        ),
     ],
     reply_to: Annotated[int, typer.Option(help="The number of the message you answer.", min=0, metavar="SEQ")] = 0,
     client_id: Annotated[
