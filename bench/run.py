@@ -62,20 +62,22 @@ class Run:
         """Put a load on a server, from a process of its own on the other core; what it measured."""
         if server is not None:
             parameters |= {"port": server.port, "tcp_port": server.tcp_port, "pid": server.pid}
-        return spoken([sys.executable, "-m", "bench.load", scenario, json.dumps(parameters)], cores.LOAD)
+        answer: dict[str, Any] = spoken(
+            [sys.executable, "-m", "bench.load", scenario, json.dumps(parameters)], cores.LOAD
+        )
+        return answer
 
 
-def spoken(command: Sequence[str], core: int | None) -> dict[str, Any]:
+def spoken(command: Sequence[str], core: int | None, seconds_max: float = LOAD_SECONDS_MAX) -> Any:
     """The JSON in the last line that a command prints, run on a core."""
     with cores.started_on(core):
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        out, err = process.communicate(timeout=LOAD_SECONDS_MAX)
+        out, err = process.communicate(timeout=seconds_max)
     except BaseException:
         process.kill()
         process.communicate()
         raise
     if process.returncode:
         raise LoadFailed(f"{' '.join(command[2:])}\n{err.strip()[-2000:]}")
-    answer: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
-    return answer
+    return json.loads(out.strip().splitlines()[-1])

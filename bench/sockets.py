@@ -45,7 +45,6 @@ class Socket(asyncio.Protocol):
             self.ready.set_exception(ConnectionError(head.decode(errors="replace")))
             return
         self._open = True
-        self.data_received = self.received  # type: ignore[method-assign]
         if self.first:
             self.transport.write(self.first)
         self.ready.set_result(None)

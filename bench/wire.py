@@ -7,7 +7,7 @@ legal on the wire, and free of cost for the sender, which is the same for every 
 import struct
 
 SETUP, REQUEST_RESPONSE, REQUEST_STREAM, REQUEST_N, PAYLOAD, ERROR = 0x01, 0x04, 0x06, 0x08, 0x0A, 0x0B
-METADATA, NEXT = 0x100, 0x20
+METADATA, COMPLETE, NEXT = 0x100, 0x40, 0x20
 UNBOUNDED = 0x7FFFFFFF
 KEEPALIVE_MS = 600_000  # nothing but the work measured is on the wire
 COMPOSITE = b"message/x.rsocket.composite-metadata.v0"

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 from typing import Any
 
 from bench import wire
@@ -39,9 +40,8 @@ async def calls(
 
     if route == "chat.send":
         await (await Speaker.opened(port)).create(names)
-    opened = await open_all(
-        port, [lambda: Caller(HOST, PATH, wire.masked(wire.setup("bench")), answered) for _ in range(connections)]
-    )
+    firsts = [wire.masked(wire.setup(f"caller{n}")) for n in range(connections)]
+    opened = await open_all(port, [partial(Caller, HOST, PATH, first, answered) for first in firsts])
     begin = time.perf_counter()
     for caller in opened:
         caller.ask(route, *[question() for _ in range(in_flight)])

@@ -1,11 +1,17 @@
 """The rows of the table, in the order in which they are measured."""
 
-from bench.rows import fanout, ping
+from bench.rows import crowds, durable, fanout, history, ping, presence, scale, start
 from bench.rows.row import Row
 
 ALL: tuple[Row, ...] = (
     *fanout.ROWS,
     *ping.ROWS,
+    *durable.ROWS,
+    *history.ROWS,
+    *crowds.ROWS,
+    *presence.ROWS,
+    *start.ROWS,
+    *scale.ROWS,
 )
 
 

@@ -1,0 +1,84 @@
+"""chat.send: answered when it is on the disk; and from there to many readers."""
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from bench import cores
+from bench.rows.row import BARE, TIDINGS, Figures, Line, Mark, Row
+from bench.run import Run, spoken
+
+
+def bare_disk(**work: object) -> dict[str, Any]:
+    """The same by apsw alone, on the server's core."""
+    answer: dict[str, Any] = spoken([sys.executable, "-m", "bench.peers.bare_disk", json.dumps(work)], cores.SERVER)
+    return answer
+
+
+def many(run: Run) -> Iterator[Line]:
+    """Messages a second, few rooms and many."""
+    for rooms in (5, run.sized(500, 50)):
+        figures = Figures()
+        batches = []
+        with run.tidings() as server:
+            for _ in range(run.times):
+                commits = server.commits()
+                work = {"connections": 50, "in_flight": 32, "route": "chat.send"}
+                answer = run.load("calls", server, rooms=rooms, seconds=run.seconds, **work)
+                figures.add(TIDINGS, answer)
+                batches.append(max(2, round(answer["answers"] / max(1, server.commits() - commits - rooms // 50))))
+                figures.add(BARE, bare_disk(batch=batches[-1], rooms=rooms, seconds=run.seconds))
+        yield Line(
+            f"chat.send, durable, 50 connections × 32 in flight, {rooms} rooms",
+            "messages/s",
+            figures.values,
+            (Mark("≥", 0.6, BARE),),
+            note=f"Messages in one commit, in the mean of each run: {', '.join(map(str, batches))}.",
+            wrong=tuple(figures.wrong),
+        )
+
+
+def alone(run: Run) -> Iterator[Line]:
+    """Time of one."""
+    figures = Figures()
+    with run.tidings() as server:
+        for _ in range(run.times):
+            figures.add(TIDINGS, run.load("alone_send", server, seconds=run.seconds / 2))
+            figures.add(BARE, bare_disk(batch=1, rooms=1, seconds=run.seconds / 2))
+    yield Line("chat.send, durable, one in flight", "ms", figures.values, (Mark("≤", 2, BARE),))
+
+
+def delivery(run: Run) -> Iterator[Line]:
+    """From the moment a message was due until each of 100 readers has it."""
+    readers = run.sized(100, 20)
+    values: dict[str, list[float]] = {}
+    wrong: list[str] = []
+    most = []
+    with run.tidings() as server:
+        for _ in range(run.times):
+            answer = run.load("paced", server, readers=readers, seconds=run.seconds)
+            most.append(answer["per_second_max"])
+            wrong += answer["wrong"]
+            for name in ("p50", "p99", "p99.9"):
+                values.setdefault(TIDINGS if name == "p99" else name, []).append(answer[name])
+    yield Line(
+        f"send → delivered to {readers} readers, open-loop at half of the maximum (tidings: p99)",
+        "ms",
+        values,
+        (Mark("≤", 10, "p50"),),
+        note=f"Messages a second at most, before each run: {', '.join(f'{rate:,.0f}' for rate in most)}.",
+        wrong=tuple(wrong),
+    )
+
+
+ROWS = (
+    Row(
+        "send",
+        "every message is committed (fsync) before it is answered; bare commits the same rows in batches of the "
+        "size that the service came to",
+        many,
+    ),
+    Row("send-alone", "median of one message at a time beside the median of one commit", alone),
+    Row("delivery", "messages come at a fixed pace, whatever the service does", delivery),
+)
