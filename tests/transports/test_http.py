@@ -131,6 +131,7 @@ async def test_every_answer_has_the_common_headers(path: str) -> None:
         answer, _ = await get(stage, path)
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Server"] == "Tidings"
 
 
 @pytest.mark.asyncio

@@ -386,6 +386,7 @@ async def test_both_ports_speak_tls_when_there_is_a_certificate(tmp_path: Path) 
     async with staged(replace(SETTINGS, tls=TlsSettings(certificate, key))) as stage:
         port = stage.listener.http_port
         assert stage.listener.addresses().ws == f"wss://127.0.0.1:{port}/rsocket"
+        assert stage.listener.addresses().tcp == f"tls://127.0.0.1:{stage.listener.tcp_port}"
         async with (
             aiohttp.ClientSession() as http,
             http.get(f"https://127.0.0.1:{port}/health", ssl=trust) as answer,

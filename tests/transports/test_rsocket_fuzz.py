@@ -150,7 +150,7 @@ def stage() -> tuple[RSocketService, Doorkeeper, Transport, Gate, Handlers, Cloc
 
 @pytest.mark.asyncio
 async def test_what_was_read_while_the_socket_was_full_is_served_as_it_empties() -> None:
-    service, _, transport, gate, handlers, _ = stage()
+    service, _, transport, _, handlers, _ = stage()
     protocol = transport.protocol
     protocol.data_received(enveloped(setup_of("ada")))
     await turns(5)

@@ -24,6 +24,7 @@ COMMON_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Server": "Tidings",  # else aiohttp tells its version, and Python's
 }
 
 
@@ -33,7 +34,6 @@ class Addresses:
 
     ws: str
     tcp: str
-    http: str
 
 
 def application(
@@ -130,7 +130,6 @@ class Page:
         for name, value in {
             "ws": addresses.ws,
             "tcp": addresses.tcp,
-            "http": addresses.http,
             "version": health.version,
             "status": health.status,
         }.items():

@@ -98,11 +98,11 @@ class Listener:
         )
         try:
             self.http_port = await self._open(
-                settings.http.host, settings.http.port, "http.port (--port)", lambda: Doorway(reception), tls
+                settings.http.host, settings.http.port, "--port (http.port)", lambda: Doorway(reception), tls
             )
             if settings.tcp.enabled:
                 self.tcp_port = await self._open(
-                    settings.tcp_host, settings.tcp.port, "tcp.port (--tcp-port)", lambda: TcpDoorway(reception), tls
+                    settings.tcp_host, settings.tcp.port, "--tcp-port (tcp.port)", lambda: TcpDoorway(reception), tls
                 )
         except ListenError:
             await self.close()
@@ -135,12 +135,11 @@ class Listener:
 
     def addresses(self) -> Addresses:
         """Where it listens, as somebody on this machine would write it."""
-        secure = "s" if self.settings.tls.certificate else ""
+        secure = bool(self.settings.tls.certificate)
         http, tcp = _shown(self.settings.http.host), _shown(self.settings.tcp_host)
         return Addresses(
-            ws=f"ws{secure}://{http}:{self.http_port}{self.settings.http.path}",
-            tcp=f"tcp{'+tls' if secure else ''}://{tcp}:{self.tcp_port}" if self.tcp_port else "not offered",
-            http=f"http{secure}://{http}:{self.http_port}/",
+            ws=f"{'wss' if secure else 'ws'}://{http}:{self.http_port}{self.settings.http.path}",
+            tcp=f"{'tls' if secure else 'tcp'}://{tcp}:{self.tcp_port}" if self.tcp_port else "not offered",
         )
 
     async def drain(self, seconds: float) -> bool:
@@ -184,8 +183,10 @@ def _listen(host: str, port: int, option: str, backlog: int, unsent_bytes: int) 
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:
-            raise ListenError(f"{shown} is in use by another program; choose another port: {option}") from error
-        raise ListenError(f"cannot listen on {shown} ({os.strerror(error.errno or 0)}); set {option}") from error
+            raise ListenError(f"{shown} is in use by another program; choose another with {option}") from error
+        raise ListenError(
+            f"cannot listen on {shown} ({os.strerror(error.errno or 0)}); choose another with {option}"
+        ) from error
     return listening
 
 

@@ -20,7 +20,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final
 
 import structlog
 
@@ -37,33 +37,12 @@ from tidings.transports.routes import credentials_of, read_metadata, setup_codec
 from tidings.transports.rsocket_desk import Desk
 from tidings.transports.rsocket_service import RSocketService
 from tidings.transports.rsocket_work import Work
+from tidings.transports.wire import Wire
 
 log = structlog.get_logger()
 
 STOPPING: Final = unavailable("the service is stopping; connect again in a moment")
 WRITE_BYTES: Final = 262_144  # handed to the transport at once; between two of them stream 0 gets its turn
-
-
-class Wire(Protocol):
-    """What a session asks of the transport that carries it."""
-
-    def write(self, data: bytes, /) -> None:
-        """Take bytes; may call `socket_full` before it returns."""
-
-    def buffered_bytes(self) -> int:
-        """Bytes written and not yet taken by the socket."""
-
-    def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
-
-    def admitted(self) -> None:
-        """The peer is somebody known now."""
-
-    def farewell(self, reason: tuple[ErrorCode, str] | None, /) -> None:
-        """Everything is written: close so that it arrives."""
-
-    def abort(self) -> None:
-        """Close at once."""
 
 
 class RSocketSession:
