@@ -214,6 +214,9 @@ class DirectoryKit:
 
         assert await unread() == 0
         first = await store.append(posted(room, "ann", "one"))
+        assert await unread() == 1
+        await store.mark(room, "bob", delivered=0, read=first.seq - 1)
+        assert await unread() == 1
         await store.append(posted(room, "ann", "two"))
         await store.append(posted(room, "bob", "mine"))
         await store.append(reacted(room, "ann", first.seq, "👍"))

@@ -190,6 +190,17 @@ class LogKit:
             assert (again.seq, again.duplicate) == (seq, True)
 
     @pytest.mark.asyncio
+    async def test_nothing_is_kept_that_could_tell_what_a_deleted_message_said(self, store: Store) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "yes", client_id="a"))
+        await store.append(edited(room, "ann", 1, "no", client_id="b"))
+        await store.append(deleted(room, "ann", 1))
+        for guess in (posted(room, "ann", "yes", client_id="a"), posted(room, "ann", "maybe", client_id="a")):
+            assert (await store.append(guess)).seq == 1
+        for guess in (edited(room, "ann", 1, "no", client_id="b"), edited(room, "ann", 1, "perhaps", client_id="b")):
+            assert (await store.append(guess)).seq == 2
+
+    @pytest.mark.asyncio
     async def test_an_edited_message_repeated_with_its_new_text_is_a_conflict(self, store: Store) -> None:
         room = await open_room(store)
         await store.append(posted(room, "ann", "hello", client_id="a"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stores.drafts import Heard, edited, group, open_room, posted, texts, whole_log
+from stores.drafts import Heard, deleted, edited, group, open_room, posted, texts, whole_log
 from stores.faulty_disk import Answered, FaultyDisk, Synced
 from stores.refusals import refused
 from tidings.contract.errors import Code, Failure
@@ -146,6 +146,21 @@ async def test_the_wal_stays_short_while_much_is_written(tmp_path: Path) -> None
 
 
 @pytest.mark.asyncio
+async def test_a_deleted_text_is_not_on_the_disk_any_more(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path)
+    room = await open_room(store)
+    for number in range(100):
+        await store.append(posted(room, "ann", f"text {number}"))
+        await store.append(posted(room, "ann", f"secret {number} " + "x" * 200))
+    await store.append(edited(room, "ann", 100, "secret too"))
+    for number in range(100):
+        await store.append(deleted(room, "ann", 2 * number + 2))
+    await store.close()
+    assert b"text 99" in (tmp_path / "tidings.sqlite").read_bytes()
+    assert b"secret" not in (tmp_path / "tidings.sqlite").read_bytes()
+
+
+@pytest.mark.asyncio
 async def test_a_full_disk_refuses_writes_until_there_is_room_again(tmp_path: Path) -> None:
     disk = FaultyDisk()
     store = await SqliteStore.open(tmp_path, vfs=disk.name)
@@ -221,7 +236,8 @@ async def test_after_an_error_of_the_disk_nothing_is_acknowledged_any_more(tmp_p
 
 
 @pytest.mark.asyncio
-async def test_an_error_while_the_wal_is_copied_ends_writing_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("thread", ["tidings-checkpoints", "tidings-writer"])
+async def test_an_error_while_the_wal_is_copied_ends_writing_too(tmp_path: Path, thread: str) -> None:
     disk = FaultyDisk()
     store = await SqliteStore.open(tmp_path, StoreLimits(wal_pages=5), vfs=disk.name)
     failed = asyncio.Event()
@@ -233,7 +249,7 @@ async def test_an_error_while_the_wal_is_copied_ends_writing_too(tmp_path: Path)
 
     store.on_failure(report)
     room = await open_room(store)
-    disk.sync_fails = lambda file: file.endswith("tidings.sqlite")
+    disk.sync_fails = lambda file: file.endswith("tidings.sqlite") and threading.current_thread().name == thread
     written: list[str] = []
     with refused(Code.UNAVAILABLE):
         while True:

@@ -3,6 +3,9 @@
 The index is a reader of the logs like any other: it has a cursor in every room, kept in the same transaction as what it
 indexed, and goes on from there. Nothing has to be written down for it with a message, and nothing is lost in a crash;
 what the file misses, the logs say. So the file may also be deleted: it is made anew.
+
+The words of a message that was deleted are found no more, but stay in the file, without their text, until SQLite merges
+the part of the index that they are in.
 """
 
 import re
