@@ -117,11 +117,12 @@ class Driver:
         data_mime: str | None = None,
         auth: Mapping[str, str] | None = None,
         fragment_bytes: int | None = None,
+        leases: bool | None = None,
     ) -> "Connection":
-        """Connect and send SETUP. The libraries do not wait for its acceptance."""
+        """Connect and send SETUP. The libraries do not wait for its acceptance. `leases`: make no request without."""
         connection = Connection(self)
         self._connections[connection.number] = connection
-        options = {"dataMime": data_mime, "auth": auth, "fragmentBytes": fragment_bytes}
+        options = {"dataMime": data_mime, "auth": auth, "fragmentBytes": fragment_bytes, "leases": leases}
         await self.ask(
             "connect",
             connection=connection.number,

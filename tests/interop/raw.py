@@ -23,7 +23,7 @@ FINAL, CONTINUATION, TEXT, BINARY, CLOSE, PING = 0x80, 0x0, 0x1, 0x2, 0x8, 0x9
 
 COMPOSITE_MIME = b"message/x.rsocket.composite-metadata.v0"
 PROTOBUF_MIME = b"application/vnd.google.protobuf"
-ROUTING_ID, AUTHENTICATION_ID = 0x7E, 0x7C
+JSON_ID, MIME_TYPE_ID, AUTHENTICATION_ID, ROUTING_ID = 0x05, 0x7A, 0x7C, 0x7E
 FRAME_BYTES_MAX = 0xFF_FF_FF
 # A guard against a wait that never ends; nothing is measured with it.
 ANSWER_SECONDS = 30

@@ -5,7 +5,9 @@ bystander: another client, connected before and asked afterwards.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -46,7 +48,7 @@ from interop.raw import (
     request_with,
     setup,
 )
-from running import RunningService
+from running import RunningService, running_service
 from tidings.contract import v1
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -90,6 +92,13 @@ def page(stream: int, *, room: str = ROOM, limit: int = 0) -> bytes:
 
 def create(stream: int, room: str, kind: v1.RoomKind.ValueType = v1.OPEN) -> bytes:
     return request(stream, REQUEST_RESPONSE, "rooms.create", v1.CreateRequest(room=room, kind=kind).SerializeToString())
+
+
+def json_send(stream: int, data: bytes) -> bytes:
+    metadata = raw.entry(raw.ROUTING_ID, raw.tag(b"chat.send")) + raw.entry(
+        raw.MIME_TYPE_ID, bytes([0x80 | raw.JSON_ID])
+    )
+    return request_with(stream, REQUEST_RESPONSE, metadata, data)
 
 
 def cut(whole: bytes, size: int) -> bytes:
@@ -143,6 +152,10 @@ REQUESTS = {
     ),
     "what is not Protobuf": Case([request(1, REQUEST_RESPONSE, "chat.send", b"\xff\xff\xff")], INVALID_ARGUMENT),
     "what is not UTF-8": Case([request(1, REQUEST_RESPONSE, "chat.send", b"\x1a\x02\xff\xfe")], INVALID_ARGUMENT),
+    "what is not JSON": Case([json_send(1, b'{"room": "square"')], INVALID_ARGUMENT),
+    "JSON that is not UTF-8": Case([json_send(1, b'{"text": "\xff\xfe"}')], INVALID_ARGUMENT),
+    "JSON of another shape": Case([json_send(1, b'{"room": ["square"], "text": 5}')], INVALID_ARGUMENT),
+    "JSON that is 100,000 brackets deep": Case([json_send(1, b"[" * 100_000)], INVALID_ARGUMENT),
     "no room": Case([send(1, room="")], INVALID_ARGUMENT),
     "a room name of 65 bytes": Case([send(1, room="r" * 65)], INVALID_ARGUMENT),
     "a room name with a space": Case([send(1, room="the square")], INVALID_ARGUMENT),
@@ -269,6 +282,40 @@ async def test_what_means_nothing_changes_nothing(case: list[bytes], url: str) -
             assert heard.type == KEEPALIVE
         assert heard is not None
         assert heard.type == PAYLOAD
+
+
+async def test_credit_beyond_all_numbers_means_everything(url: str) -> None:
+    most = frame(1, REQUEST_N, 0, b"\x7f\xff\xff\xff")
+    async with raw.dial(url) as wire:
+        await wire.send(setup(), watch(1, n=LAST_STREAM), most, most, most)
+        assert v1.WatchItem.FromString((await raw.answer(wire, 1)).data).HasField("live")
+        await wire.send(send(3, client_id=f"most-{url[:2]}"))
+        assert v1.WatchItem.FromString((await raw.answer(wire, 1)).data).HasField("event")
+        await assert_alive(wire)
+
+
+async def test_a_setup_that_never_comes_whole_is_not_waited_for_long(tmp_path: Path) -> None:
+    async with running_service(tmp_path, rsocket__first_frame_seconds=0.1) as service:
+        for url in (service.tcp_url, service.ws_url):
+            async with raw.dial(url) as wire:
+                await wire.send_bytes(wire.wrapped(setup())[:40])
+                assert raw.errors(await raw.rest(wire)) == [(0, INVALID_SETUP)]
+
+
+async def test_a_crowd_that_says_nothing_leaves_those_inside_alone(tmp_path: Path) -> None:
+    async with (
+        running_service(tmp_path, connections__strangers_per_address_max=10) as service,
+        raw.dial(service.tcp_url) as inside,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        await enter(inside)
+        crowd = [await stack.enter_async_context(raw.dial(service.tcp_url)) for _ in range(30)]
+        for turned_away in crowd[10:]:
+            assert await turned_away.receive() is None
+        await assert_alive(inside)
+        await enter(crowd[0])
+        async with raw.dial(service.tcp_url) as newcomer:
+            await enter(newcomer)
 
 
 async def test_who_is_refused_is_not_served_whatever_comes_behind_setup(guarded: RunningService, url: str) -> None:

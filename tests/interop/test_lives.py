@@ -31,6 +31,12 @@ async def test_the_services_own_keepalives_are_answered(connect: Connect) -> Non
     assert not alice.is_closed
 
 
+async def test_a_client_that_waits_for_leases_is_given_them(connect: Connect) -> None:
+    alice = await connect(leases=True)
+    for _ in range(100):
+        await alice.call("session.ping")
+
+
 @pytest_asyncio.fixture(loop_scope="module")
 async def process(tmp_path: Path) -> AsyncIterator[ServiceProcess]:
     """A service that can be killed."""

@@ -54,7 +54,7 @@ function observed(transport, on) {
   };
 }
 
-async function connect(url, {dataMime, payload, keepaliveMs, lifetimeMs, fragmentBytes}, on) {
+async function connect(url, {dataMime, payload, keepaliveMs, lifetimeMs, fragmentBytes, leases}, on) {
   const socket = await new RSocketConnector({
     setup: {
       dataMimeType: dataMime,
@@ -64,6 +64,8 @@ async function connect(url, {dataMime, payload, keepaliveMs, lifetimeMs, fragmen
       payload,
     },
     transport: observed(TRANSPORTS[url.protocol](url), on),
+    // Without a lease requests wait.
+    lease: leases && {maxPendingRequests: 256},
     fragmentation: {maxOutboundFragmentSize: fragmentBytes ?? 0},
   }).connect();
   socket.onClose(on.closed);

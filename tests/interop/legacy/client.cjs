@@ -10,6 +10,7 @@ const {
   encodeSimpleAuthMetadata,
   FLAGS,
   FRAME_TYPES,
+  Leases,
   MESSAGE_RSOCKET_AUTHENTICATION,
   MESSAGE_RSOCKET_COMPOSITE_METADATA,
   MESSAGE_RSOCKET_MIMETYPE,
@@ -40,9 +41,19 @@ function credentials({user, password, token}) {
   return token ? encodeBearerAuthMetadata(token) : encodeSimpleAuthMetadata(user, password);
 }
 
-async function connect(url, {dataMime, payload, keepaliveMs, lifetimeMs}, on) {
+/** Leases that call `granted` with each one. */
+function receiving(granted) {
+  const receive = (leases) =>
+    leases.subscribe({onSubscribe: (subscription) => subscription.request(Number.MAX_SAFE_INTEGER), onNext: granted});
+  return () => new Leases().receiver(receive);
+}
+
+async function connect(url, {dataMime, payload, keepaliveMs, lifetimeMs, leases}, on) {
   const transport = TRANSPORTS[url.protocol](url);
   let reason = null;
+  let granted;
+  // Without a lease the library fails every request by itself.
+  const leased = leases && new Promise((resolve) => (granted = resolve));
   const client = new RSocketClient({
     setup: {
       dataMimeType: dataMime ?? APPLICATION_OCTET_STREAM.string,
@@ -52,6 +63,7 @@ async function connect(url, {dataMime, payload, keepaliveMs, lifetimeMs}, on) {
       payload,
     },
     transport,
+    leases: leases && receiving(granted),
     errorHandler: (error) => (reason = error),
   });
   const socket = await new Promise((resolve, reject) => client.connect().then(resolve, reject));
@@ -68,6 +80,7 @@ async function connect(url, {dataMime, payload, keepaliveMs, lifetimeMs}, on) {
       if (kind === 'CLOSED' || kind === 'ERROR') setImmediate(() => on.closed(reason ?? error));
     },
   });
+  await leased;
   return {
     call: (request) =>
       new Promise((resolve, reject) =>

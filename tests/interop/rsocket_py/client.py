@@ -213,6 +213,7 @@ class Commands:
         dataMime: str | None = None,
         fragmentBytes: int | None = None,
         auth: dict[str, str] | None = None,
+        leases: bool = False,
     ) -> None:
         socket = Socket(
             single_transport_provider(await open_transport(url)),
@@ -223,6 +224,7 @@ class Commands:
             max_lifetime_period=timedelta(milliseconds=lifetimeMs),
             setup_payload=Payload(b"", metadata(auth=auth)) if auth else None,
             fragment_size_bytes=fragmentBytes,
+            honor_lease=leases,
         )
         socket.connection = connection
         self.sockets[connection] = (await socket.connect(), dataMime or PROTOBUF_MIME)
