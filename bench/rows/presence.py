@@ -25,14 +25,13 @@ def presence(run: Run) -> Iterator[Line]:
         for _ in range(run.times):
             for name, work in kinds.items():
                 figures.add(name, run.load("presence", server, **work))
-    line = Line(
+    yield Line(
         f"presence, {users:,} users come and go, {watchers} watchers of 50 users each",
         "ms of processor time",
         figures.values,
         (Mark("≤", GROWTH, TIDINGS, TWICE_OFTEN), Mark("≤", GROWTH, TIDINGS, TWICE_WATCHED)),
         wrong=tuple(figures.wrong),
     )
-    yield line
 
 
 ROWS = (
