@@ -19,6 +19,7 @@ from tidings.rsocket import FrameSplitter, Limits, decode, tcp_envelope
 from tidings.rsocket.frames import NEXT
 from tidings.transports.doorkeeper import Doorkeeper
 from tidings.transports.rsocket_service import RSocketService
+from tidings.transports.rsocket_session import FRAMES_A_TURN
 from tidings.transports.rsocket_tcp import RSocketTcp
 from tidings.transports.settings import ConnectionLimits
 from transports.stage import Clock, Gate, Handlers, call, channel, encoded, forget, rows, setup_of, watch
@@ -176,6 +177,28 @@ async def turns(count: int) -> None:
     """Let the loop go round so often; there is no socket to wait for."""
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+@pytest.mark.asyncio
+async def test_one_connection_does_not_keep_the_loop_from_the_others() -> None:
+    service, _, transport, _, handlers, _ = stage()
+    protocol = transport.protocol
+    protocol.data_received(enveloped(setup_of("ada")))
+    await turns(5)
+    transport.high = 1 << 30
+    protocol.data_received(b"".join(enveloped(call(1 + 2 * n, "test.echo")) for n in range(3 * FRAMES_A_TURN)))
+    assert handlers.noticed["echo"] == FRAMES_A_TURN
+    assert not transport.reading
+    protocol.data_received(enveloped(call(9_001, "test.echo")))
+    await turns(1)
+    assert handlers.noticed["echo"] == 2 * FRAMES_A_TURN
+    await turns(5)
+    answers = [decode(each).stream_id for each in FrameSplitter().feed(bytes(transport.written))]
+    assert answers == [*(1 + 2 * n for n in range(3 * FRAMES_A_TURN)), 9_001]
+    assert transport.reading
+    transport.abort()
+    await turns(5)
+    assert not service.sessions
 
 
 def enveloped(frame: bytes) -> bytes:

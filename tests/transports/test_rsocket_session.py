@@ -306,6 +306,14 @@ async def test_a_client_that_asks_for_leases_gets_one_and_another_in_time(transp
         assert (await peer.receive()).type is FrameType.LEASE
 
 
+@pytest.mark.asyncio
+async def test_thousands_of_requests_in_one_piece_are_all_answered_in_order(transport: str) -> None:
+    async with staged() as stage, stage.peer(transport) as peer:
+        assert (await peer.ask(1, "test.echo")).stream_id == 1
+        await peer.send(*(call(3 + 2 * n, "test.echo") for n in range(3_000)))
+        assert [(await peer.receive()).stream_id for _ in range(3_000)] == [3 + 2 * n for n in range(3_000)]
+
+
 # --- watches ----------------------------------------------------------------------------------------------------
 
 

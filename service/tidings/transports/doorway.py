@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from tidings.transports.doorkeeper import Doorkeeper, Visit
 from tidings.transports.head import END, Head, Refusal, head_of, read_head
@@ -179,7 +179,7 @@ async def upgrade(request: web.Request) -> web.StreamResponse:
     """aiohttp's handler of RSocket's path: gets a request that is no handshake, or comes on a used connection."""
     head = head_of(request.method, request.rel_url.raw_path, request.raw_headers)
     doorway = request.transport.get_protocol() if request.transport is not None else None
-    if not isinstance(doorway, Doorway) or not head.asks_for_websocket():
+    if not isinstance(doorway, Doorway) or not head.asks_for_websocket() or request.version < HttpVersion11:
         return refused(Refusal(426, "RSocket over WebSocket is here", {"Upgrade": "websocket"}))
     try:
         protocol = doorway.upgrade(head)

@@ -19,6 +19,7 @@ from tidings.transports.settings import ListenerSettings, is_loopback
 
 # Headers by which a proxy says that the request is somebody else's.
 FORWARDING: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
+BODY_BYTES_MAX: Final = 1_024  # nothing here takes a body
 COMMON_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -62,7 +63,7 @@ def application(
             raise web.HTTPForbidden(text=f"http.metrics is {settings.http.metrics}: /metrics is not for this address")
         return web.Response(body=metrics.page(), headers={"Content-Type": CONTENT_TYPE})
 
-    app = web.Application(middlewares=[_framed(metrics)], client_max_size=0)
+    app = web.Application(middlewares=[_framed(metrics)], client_max_size=BODY_BYTES_MAX)
     app.router.add_get("/", index)
     app.router.add_get("/health", tell_health)
     app.router.add_get("/metrics", tell_metrics)

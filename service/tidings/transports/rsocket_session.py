@@ -6,6 +6,9 @@
 Nothing here waits. Frames of one read are served one after the other, in place: a handler that does not wait is
 called and its answer queued, and only one that does gets a task. What all of them queued is one write.
 
+*Turns.* One read may bring thousands of small frames. They are served a portion at a time, in rounds of the loop, so
+that other connections do not wait for them; until then they wait in `_held`, and nothing more is read.
+
 *A full socket.* When the transport calls it full, nothing is written, no producer has demand, and nothing more is
 read: a peer that does not take answers may not ask. Frames that were read already wait in `_held`. Queued bytes
 therefore stay below the engine's pause mark and one batch. When it is empty again, what was held is served, producers
@@ -42,6 +45,7 @@ from tidings.transports.wire import Wire
 log = structlog.get_logger()
 
 STOPPING: Final = unavailable("the service is stopping; connect again in a moment")
+FRAMES_A_TURN: Final = 512  # of one connection, about 3 ms; then the loop looks at the others
 WRITE_BYTES: Final = 262_144  # handed to the transport at once; between two of them stream 0 gets its turn
 
 
@@ -55,6 +59,7 @@ class RSocketSession:
         "_left",
         "_lost",
         "_stalled",
+        "_turning",
         "connection",
         "desk",
         "dirty",
@@ -83,6 +88,7 @@ class RSocketSession:
         self._finishing = False
         self._left = False
         self._lost = False
+        self._turning = False  # `_serve_held` will be called in the next round of the loop
         service.sessions[self] = None
         self.rearm()
 
@@ -99,6 +105,13 @@ class RSocketSession:
         self.flush()
 
     def _serve(self, frames: list[bytes]) -> None:
+        """Serve frames until the socket is full, or it is somebody else's turn; hold the rest."""
+        if len(frames) > FRAMES_A_TURN:
+            frames, self._held = frames[:FRAMES_A_TURN], frames[FRAMES_A_TURN:]
+            if not self._turning:
+                self._turning = True
+                self.wire.pause_reading()
+                self.service.loop.call_soon(self._serve_held)
         connection = self.connection
         now = self.service.clock()
         receive, on_fact, pause = connection.receive, self.ON_FACT, connection.outbound_bytes_pause
@@ -108,8 +121,22 @@ class RSocketSession:
             if connection.outbound_bytes >= pause:
                 self._push()
                 if not connection.writable:
-                    self._held = frames[index + 1 :]
+                    self._held = frames[index + 1 :] + self._held
                     return
+
+    def _serve_held(self) -> None:
+        self._turning = False
+        self._go_on()
+        self.flush()
+
+    def _go_on(self) -> None:
+        """Serve what was held, as far as it goes, and read on if nothing is left of it."""
+        connection = self.connection
+        if connection.writable and not connection.closing:
+            held, self._held = self._held, []
+            self._serve(held)
+            if connection.writable and not self._held and connection.state is not State.ADMITTING:
+                self.wire.resume_reading()
 
     def _told(self, told: Sequence[Fact]) -> None:
         for fact in told:
@@ -152,8 +179,7 @@ class RSocketSession:
         self._told(self.connection.accept(self.service.clock()))
         self._grant_lease()
         self.rearm()
-        if self.connection.writable and not self.connection.closing:
-            self.wire.resume_reading()
+        self._go_on()
         self.flush()
 
     def _grant_lease(self) -> None:
@@ -261,14 +287,9 @@ class RSocketSession:
             return
         self._stalled = None
         self._push()
-        if connection.writable and not connection.closing:
-            held, self._held = self._held, []
-            self._serve(held)
-        if connection.writable:
-            if self.desk is not None:
-                self.desk.wake()
-            if not self._held and connection.state is not State.ADMITTING:
-                self.wire.resume_reading()
+        if connection.writable and self.desk is not None:
+            self.desk.wake()
+        self._go_on()
         self.flush()
 
     # --- time ---------------------------------------------------------------------------------------------------
