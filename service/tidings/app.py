@@ -150,7 +150,8 @@ class App:
     def listening(self) -> Listening:
         """The addresses, as a client would write them."""
         addresses = self.listener.addresses()
-        return Listening(addresses.http, addresses.ws, addresses.tcp, Path(self.settings.data), self.settings.dev)
+        page = addresses.ws.removesuffix(self.settings.http.path).replace("ws", "http", 1)
+        return Listening(f"{page}/", addresses.ws, addresses.tcp, Path(self.settings.data), self.settings.dev)
 
     async def _open_room(self, clock: SystemClock) -> None:
         with contextlib.suppress(Failure):  # it is there from an earlier start

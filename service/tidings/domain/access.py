@@ -92,6 +92,10 @@ class Access:
         self._places.put(record.room, place)
         return place
 
+    def knows(self, room: str, user: str) -> bool:
+        """Whether the user's standing can be told without asking the store."""
+        return self._places.peek(room) is not None and self._roles.peek((room, user)) is not None
+
     def kind(self, room: str) -> int | None:
         """What kind of room it is, if that is known without asking."""
         place = self._places.peek(room)

@@ -249,7 +249,7 @@ class Channel:
         return self._exchange.messages.append(await self._exchange.messages.draft_edit(request, self._call))
 
     async def _delete(self, request: v1.DeleteRequest) -> Rest:
-        return self._exchange.messages.append(*await self._exchange.messages.draft_delete(request, self._call))
+        return self._exchange.messages.append(await self._exchange.messages.draft_delete(request, self._call))
 
     async def _react(self, request: v1.ReactRequest) -> Rest:
         return self._exchange.messages.append(await self._exchange.messages.draft_react(request, self._call))

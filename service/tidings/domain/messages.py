@@ -4,7 +4,7 @@ A change goes in two steps, so that the channel can keep the order of its comman
 be checked and may have to ask who the caller is; `append` hands the event to the log, at once.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from tidings.contract import v1
 from tidings.contract.call import Call
@@ -15,6 +15,13 @@ from tidings.domain.pace import Pace
 from tidings.domain.ports import Clock, Store
 from tidings.domain.rules import Rules
 from tidings.hub import Hub, Lag, Sink, Source
+
+
+class Draft(NamedTuple):
+    """An event that may be appended. `moderates`: its actor may remove other people's messages."""
+
+    event: v1.Event
+    moderates: bool = False
 
 
 class Messages:
@@ -52,7 +59,7 @@ class Messages:
         after = request.after.seq if request.HasField("after") else None
         return self._hub.subscribe(room, sink, owner=call.user, after=after, epoch=request.after.epoch, lag=lag)
 
-    async def draft_send(self, request: v1.SendRequest, call: Call) -> v1.Event:
+    async def draft_send(self, request: v1.SendRequest, call: Call) -> Draft:
         """The event that a message becomes."""
         draft = self._draft(request.room, request.client_id, call)
         draft.posted.text = self._rules.text(request.text)
@@ -66,7 +73,7 @@ class Messages:
         draft.posted.reply_to = request.reply_to
         return self._stamped(draft, call)
 
-    async def draft_edit(self, request: v1.EditRequest, call: Call) -> v1.Event:
+    async def draft_edit(self, request: v1.EditRequest, call: Call) -> Draft:
         """The event that an edit becomes."""
         draft = self._draft(request.room, request.client_id, call)
         draft.edited.target = self._rules.target(request.target)
@@ -74,14 +81,14 @@ class Messages:
         await self._access.may_write(draft.room, call.user)
         return self._stamped(draft, call)
 
-    async def draft_delete(self, request: v1.DeleteRequest, call: Call) -> tuple[v1.Event, bool]:
+    async def draft_delete(self, request: v1.DeleteRequest, call: Call) -> Draft:
         """The event that a deletion becomes, and whether the caller moderates the room."""
         draft = self._draft(request.room, request.client_id, call)
         draft.deleted.target = self._rules.target(request.target)
         standing = await self._access.may_write(draft.room, call.user)
-        return self._stamped(draft, call), standing.moderates
+        return self._stamped(draft, call, standing.moderates)
 
-    async def draft_react(self, request: v1.ReactRequest, call: Call) -> v1.Event:
+    async def draft_react(self, request: v1.ReactRequest, call: Call) -> Draft:
         """The event that a reaction becomes."""
         draft = self._draft(request.room, request.client_id, call)
         draft.reacted.target = self._rules.target(request.target)
@@ -90,9 +97,13 @@ class Messages:
         await self._access.may_write(draft.room, call.user)
         return self._stamped(draft, call)
 
-    async def append(self, draft: v1.Event, moderates: bool = False) -> v1.SendReply:
+    def knows(self, room: str, user: str) -> bool:
+        """Whether a draft of this user for this room has nothing to look up."""
+        return self._access.knows(room, user)
+
+    async def append(self, draft: Draft) -> v1.SendReply:
         """Put the event at the head of its room's log; answers when it is durable."""
-        written = await self._store.append(draft, moderates=moderates)
+        written = await self._store.append(draft.event, moderates=draft.moderates)
         return v1.SendReply(
             cursor=v1.Cursor(epoch=written.epoch, seq=written.seq), at_ms=written.at_ms, duplicate=written.duplicate
         )
@@ -100,8 +111,8 @@ class Messages:
     def _draft(self, room: str, client_id: str, call: Call) -> v1.Event:
         return v1.Event(room=self._rules.room(room), client_id=self._rules.client_id(client_id), actor=call.user)
 
-    def _stamped(self, draft: v1.Event, call: Call) -> v1.Event:
+    def _stamped(self, draft: v1.Event, call: Call, moderates: bool = False) -> Draft:
         """Everything is as it should be: the last thing that can be refused is the pace."""
         self._pace.take(call.user)
         draft.at_ms = self._clock.now_ms()
-        return draft
+        return Draft(draft, moderates)
