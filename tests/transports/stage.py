@@ -31,6 +31,8 @@ SETTINGS = ListenerSettings(
     tcp=TcpSettings(port=0),
     connections=ConnectionLimits(deadline_tick_seconds=0.01),
 )
+# A service that reads whatever a frame can carry.
+READING_ALL = replace(SETTINGS, connections=replace(SETTINGS.connections, request_bytes_max=16_777_215))
 
 
 # --- handlers ---------------------------------------------------------------------------------------------------

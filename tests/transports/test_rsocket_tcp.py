@@ -8,7 +8,7 @@ import pytest
 from rsocket_kit import setup
 from tidings.contract import v1
 from tidings.rsocket import FrameType, decode
-from transports.stage import GUARD_SECONDS, Stage, TcpPeer, call, reply, said, setup_of, staged
+from transports.stage import GUARD_SECONDS, READING_ALL, Stage, TcpPeer, call, reply, said, setup_of, staged
 
 
 async def raw(stage: Stage) -> TcpPeer:
@@ -50,7 +50,7 @@ async def test_item_89_a_length_below_a_header_before_setup_is_an_invalid_setup(
 
 @pytest.mark.asyncio
 async def test_item_89_a_frame_of_16777215_bytes_is_taken() -> None:
-    async with staged() as stage, stage.peer("tcp") as peer:
+    async with staged(READING_ALL) as stage, stage.peer("tcp") as peer:
         head = call(1, "test.echo")
         text = "a" * (16_777_215 - len(head) - 5)
         await peer.send(call(1, "test.echo", v1.SendRequest(text=text)))

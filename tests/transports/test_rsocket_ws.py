@@ -12,7 +12,7 @@ import websockets.exceptions
 from rsocket_kit import frame, setup
 from tidings.contract import v1
 from tidings.rsocket import FrameType, decode
-from transports.stage import GUARD_SECONDS, SETTINGS, Stage, call, encoded, reply, said, setup_of, staged
+from transports.stage import GUARD_SECONDS, READING_ALL, SETTINGS, Stage, call, encoded, reply, said, setup_of, staged
 from transports.test_websocket import BINARY, CLOSE, CONTINUATION, PING, TEXT, client_frame
 
 HANDSHAKE = (
@@ -174,7 +174,7 @@ async def test_item_87_an_empty_message_is_a_protocol_error() -> None:
 
 @pytest.mark.asyncio
 async def test_item_88_a_message_of_16777215_bytes_is_taken() -> None:
-    async with staged() as stage, stage.peer("websocket") as peer:
+    async with staged(READING_ALL) as stage, stage.peer("websocket") as peer:
         head = call(1, "test.echo")
         text = "a" * (16_777_215 - len(head) - 5)  # tag and length of the field take five bytes
         request = call(1, "test.echo", v1.SendRequest(text=text))

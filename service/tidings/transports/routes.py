@@ -5,7 +5,7 @@ of the same kind. Nothing that carries a secret is remembered.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from tidings.contract.call import Call, Credentials
 from tidings.contract.codecs import CODECS, Codec, codec_for
@@ -13,6 +13,7 @@ from tidings.contract.errors import Failure, invalid_argument, unimplemented
 from tidings.contract.table import Permission, Row, Table, Verb
 from tidings.metrics import Metrics, Outcomes
 from tidings.rsocket import metadata as wire
+from tidings.transports.settings import ConnectionLimits
 
 MEMO_ROUTES_MAX: Final = 1_024  # methods × the encodings that clients ask for
 MEMO_KEY_BYTES_MAX: Final = 512  # with the line above, half a megabyte
@@ -31,21 +32,42 @@ class Route:
     and whose handler does not wait, so that `answer` is all there is to it.
     """
 
-    __slots__ = ("_decode", "_encode", "_handler", "_request", "in_place", "outcomes", "reads", "row", "said", "writes")
+    __slots__ = (
+        "_bytes_max",
+        "_decode",
+        "_encode",
+        "_handler",
+        "_request",
+        "in_place",
+        "outcomes",
+        "row",
+        "said",
+        "writes",
+    )
 
-    def __init__(self, row: Row, reads: Codec, writes: Codec, said: bytes | None, outcomes: Outcomes) -> None:
+    def __init__(
+        self, row: Row, reads: Codec, writes: Codec, said: bytes | None, outcomes: Outcomes, bytes_max: int
+    ) -> None:
         self.row = row
-        self.reads = reads
         self.writes = writes
         self.said = said
         self.outcomes = outcomes
         self.in_place = row.verb is Verb.CALL and not row.waits and row.permission is not Permission.OPERATOR
         self._request, self._handler = row.request, row.handler
         self._decode, self._encode = reads.decode, writes.encode
+        self._bytes_max = bytes_max
+
+    def read(self, data: bytes) -> Any:
+        """The request that the data say. Raises Failure."""
+        if len(data) > self._bytes_max:
+            raise invalid_argument(
+                f"the request has {len(data)} bytes, at most {self._bytes_max} are read (request_bytes_max); send less"
+            )
+        return self._decode(self._request, data)
 
     def answer(self, data: bytes, call: Call) -> bytes:
         """The answer of a handler that does not wait. Raises what it raises."""
-        return self._encode(self._handler(self._decode(self._request, data), call))
+        return self._encode(self._handler(self.read(data), call))
 
 
 class Routes:
@@ -54,10 +76,13 @@ class Routes:
     `known` is for reading only: look there first, then ask `find`.
     """
 
-    __slots__ = ("_codec", "_mime", "_outcomes", "_table", "known")
+    __slots__ = ("_codec", "_limits", "_mime", "_outcomes", "_table", "known")
 
-    def __init__(self, table: Table, metrics: Metrics, metadata_mime: str, codec: Codec) -> None:
+    def __init__(
+        self, table: Table, metrics: Metrics, metadata_mime: str, codec: Codec, limits: ConnectionLimits
+    ) -> None:
         self._table = table
+        self._limits = limits
         self._outcomes: Callable[[str], Outcomes] = metrics.outcomes
         self._mime = metadata_mime
         self._codec = codec
@@ -65,7 +90,7 @@ class Routes:
 
     def find(self, metadata: bytes | None) -> tuple[Route, Credentials | None]:
         """What is asked, and the credentials this one request brings. Raises Failure."""
-        request = read_metadata(metadata, self._mime)
+        request = read_metadata(metadata, self._mime, self._limits.metadata_bytes_max)
         if request.route is None:
             raise unimplemented(f"the request names no method; send its route as {wire.ROUTING}")
         row = self._table.rows.get(request.route)
@@ -73,7 +98,7 @@ class Routes:
             raise unimplemented(f"no such route: {request.route[:ROUTE_SHOWN_MAX]}")
         reads = self._codec if request.data_mime is None else _codec_of(request.data_mime)
         writes, said = self._answer_in(request, reads)
-        route = Route(row, reads, writes, said, self._outcomes(row.route))
+        route = Route(row, reads, writes, said, self._outcomes(row.route), self._limits.request_bytes_max)
         if self._may_be_remembered(metadata, request):
             if len(self.known) >= MEMO_ROUTES_MAX:
                 del self.known[next(iter(self.known))]
@@ -109,8 +134,12 @@ class Routes:
         )
 
 
-def read_metadata(metadata: bytes | None, metadata_mime: str) -> wire.RequestMetadata:
-    """What it says; INVALID_ARGUMENT where it is malformed."""
+def read_metadata(metadata: bytes | None, metadata_mime: str, bytes_max: int) -> wire.RequestMetadata:
+    """What it says; INVALID_ARGUMENT where it is malformed, or more than anybody needs."""
+    if metadata is not None and len(metadata) > bytes_max:
+        raise invalid_argument(
+            f"the metadata have {len(metadata)} bytes, at most {bytes_max} are read (metadata_bytes_max); send less"
+        )
     try:
         return wire.read_request(metadata, metadata_mime)
     except wire.MetadataError as error:

@@ -64,7 +64,7 @@ class RSocketService:
         key = (mime, codec.name)
         found = self._routes.get(key)
         if found is None:
-            found = self._routes[key] = Routes(self.table, self.metrics, mime, codec)
+            found = self._routes[key] = Routes(self.table, self.metrics, mime, codec, self.connections)
         return found
 
     def flush_soon(self, session: "RSocketSession") -> None:

@@ -160,7 +160,8 @@ class RSocketSession:
     async def _admit(self, setup: Setup, codec: Codec) -> None:
         gate = self.service.gate
         try:
-            brought = credentials_of(read_metadata(setup.metadata, setup.metadata_mime))
+            bytes_max = self.service.connections.metadata_bytes_max
+            brought = credentials_of(read_metadata(setup.metadata, setup.metadata_mime, bytes_max))
             identity = await gate.admit(brought or Credentials())
             if self._left or self.connection.state is not State.ADMITTING:
                 return

@@ -110,7 +110,7 @@ class CallWork(Work):
 
     def begin(self, data: bytes) -> None:
         """Decode, and ask the handler."""
-        request = self.route.reads.decode(self.route.row.request, data)
+        request = self.route.read(data)
         self.start(self._run(request))
 
     async def _run(self, request: Any) -> None:
@@ -141,7 +141,7 @@ class ForgetWork(Work):
 
     def begin(self, data: bytes) -> None:
         """Decode, and ask the handler."""
-        request = self.route.reads.decode(self.route.row.request, data)
+        request = self.route.read(data)
         self.start(self._run(request))
 
     async def _run(self, request: Any) -> None:
@@ -218,7 +218,7 @@ class WatchWork(SinkWork):
 
     def begin(self, data: bytes) -> None:
         """Decode, and ask the handler for a source."""
-        request = self.route.reads.decode(self.route.row.request, data)
+        request = self.route.read(data)
         self.start(self._run(request))
 
     async def _run(self, request: Any) -> None:
@@ -265,7 +265,7 @@ class ChannelWork(SinkWork):
         self.payload(data, complete)
 
     def payload(self, data: bytes, complete: bool) -> None:
-        self._tell(lambda conversation: conversation.receive(self.route.reads.decode(self.route.row.request, data)))
+        self._tell(lambda conversation: conversation.receive(self.route.read(data)))
         if complete:
             self.completed()
 

@@ -1,0 +1,49 @@
+"""What costs a client little and would cost the service much: time of the loop, memory, places of others."""
+
+import pytest
+
+from interop import raw
+from interop.raw import ERROR, PAYLOAD, REQUEST_RESPONSE, request, request_with, setup
+from running import RunningService
+from tidings.transports.settings import ConnectionLimits
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+INVALID_ARGUMENT = 0x301
+LIMITS = ConnectionLimits()
+ROUTING = raw.entry(raw.ROUTING_ID, raw.tag(b"session.ping"))
+EMPTY_ENTRY = raw.entry(0x7F, b"")  # four bytes that say nothing
+
+
+def json_of(size: int) -> bytes:
+    """An object of so many bytes, with a field that nobody knows."""
+    return (b'{"numbers":[' + b"1," * (size // 2 - 16) + b"1]").ljust(size - 1) + b"}"
+
+
+def metadata_of(size: int) -> bytes:
+    """Metadata that name a route and then go on for so many bytes."""
+    return ROUTING + EMPTY_ENTRY * ((size - len(ROUTING)) // len(EMPTY_ENTRY))
+
+
+@pytest.mark.parametrize("scheme", ["ws", "tcp"])
+async def test_a_request_is_read_up_to_a_limit_and_not_beyond_it(service: RunningService, scheme: str) -> None:
+    url = {"tcp": service.tcp_url, "ws": service.ws_url}[scheme]
+    async with raw.dial(url) as wire:
+        await wire.send(setup(data_mime=b"application/json"))
+        for stream, size, kind in ((1, LIMITS.request_bytes_max, PAYLOAD), (3, LIMITS.request_bytes_max + 1, ERROR)):
+            await wire.send(request(stream, REQUEST_RESPONSE, "session.ping", json_of(size)))
+            answer = await raw.answer(wire, stream)
+            assert answer.type == kind
+        assert answer.code == INVALID_ARGUMENT
+        assert "request_bytes_max" in answer.text
+
+
+async def test_metadata_are_read_up_to_a_limit_and_not_beyond_it(service: RunningService) -> None:
+    async with raw.dial(service.tcp_url) as wire:
+        await wire.send(setup())
+        await wire.send(request_with(1, REQUEST_RESPONSE, metadata_of(LIMITS.metadata_bytes_max)))
+        assert (await raw.answer(wire, 1)).type == PAYLOAD
+        await wire.send(request_with(3, REQUEST_RESPONSE, metadata_of(LIMITS.metadata_bytes_max + 8)))
+        answer = await raw.answer(wire, 3)
+        assert (answer.type, answer.code) == (ERROR, INVALID_ARGUMENT)
+        assert "metadata_bytes_max" in answer.text
