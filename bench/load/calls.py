@@ -7,6 +7,7 @@ from typing import Any
 
 from bench import wire
 from bench.load.opening import HOST, PATH, RUN, TEXT, WAIT_SECONDS, Speaker, open_all
+from bench.load.processor import cpu_us
 from bench.sockets import Caller
 from tidings.contract import v1
 
@@ -14,7 +15,7 @@ WARM_PART = 0.2  # before the clock starts, until as much is in flight as will b
 
 
 async def calls(
-    port: int, connections: int, in_flight: int, seconds: float, route: str, rooms: int = 1, **_: Any
+    port: int, connections: int, in_flight: int, seconds: float, route: str, rooms: int = 1, pid: int = 0, **_: Any
 ) -> dict[str, Any]:
     """Answers per second; each one asks the next question."""
     number = answers = 0
@@ -47,10 +48,10 @@ async def calls(
     for caller in opened:
         caller.ask(route, *[question() for _ in range(in_flight)])
     await asyncio.sleep(seconds * WARM_PART)
-    begin, counted = time.perf_counter(), -answers
+    begin, counted, spent = time.perf_counter(), -answers, -cpu_us(pid)
     await asyncio.sleep(seconds)
-    took, counted = time.perf_counter() - begin, counted + answers
+    took, counted, spent = time.perf_counter() - begin, counted + answers, spent + cpu_us(pid)
     stop = True
     await asyncio.wait_for(done.wait(), WAIT_SECONDS)
     wrong = [failure.decode(errors="replace") for caller in opened for failure in caller.failures][:3]
-    return {"value": counted / took, "answers": answers, "wrong": wrong}
+    return {"value": counted / took, "answers": answers, "cpu_us": spent / max(1, counted), "wrong": wrong}

@@ -1,14 +1,13 @@
 """Very many connections: what each of them costs at rest, and what happens when all of them come back at once."""
 
 import asyncio
-import re
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from bench import wire
 from bench.load.opening import HOST, PATH, WAIT_SECONDS, Speaker, faults, open_all, seat_readers, watching
+from bench.load.processor import resident_bytes
 from bench.sockets import Reader, Room, Socket, Witness
 from tidings.contract import v1
 
@@ -41,12 +40,6 @@ async def idle(port: int, pid: int, connections: int, **_: Any) -> dict[str, Any
         await asyncio.wait_for(idler.live.wait(), WAIT_SECONDS)
     await asyncio.sleep(SETTLE_SECONDS)
     return {"value": (resident_bytes(pid) - before) / connections / 1024}
-
-
-def resident_bytes(pid: int) -> int:
-    """What a process holds in memory."""
-    found = re.search(r"^VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
 
 
 async def reconnect(port: int, clients: int, missed: int, **_: Any) -> dict[str, Any]:

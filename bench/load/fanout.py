@@ -7,6 +7,7 @@ from typing import Any
 
 from bench import wire
 from bench.load.opening import HOST, PATH, WAIT_SECONDS, Speaker, faults, open_all, seat_readers, watching
+from bench.load.processor import cpu_us
 from bench.sockets import Room, Socket
 
 ROOMS_AT_ONCE = 50  # rooms that are spoken in at the same time
@@ -29,6 +30,7 @@ async def fanout(
     port: int,
     readers: int,
     seconds: float,
+    pid: int = 0,
     rooms: int = 1,
     burst: int = 1,
     tls: bool = False,
@@ -54,6 +56,7 @@ async def fanout(
         speaker.caller.ask("chat.send", *speaker.messages(place.name, burst))
 
     waiting = places[ROOMS_AT_ONCE:]
+    spent = cpu_us(pid)
     begin = time.perf_counter()
     for place in places[:ROOMS_AT_ONCE]:
         speak(place)
@@ -66,5 +69,10 @@ async def fanout(
             speak(waiting.pop(0))
         else:
             busy -= 1
-    took = time.perf_counter() - begin
-    return {"value": deliveries / took, "deliveries": deliveries, "wrong": faults(places, sent) + speaker.complaints}
+    took, spent = time.perf_counter() - begin, cpu_us(pid) - spent
+    return {
+        "value": deliveries / took,
+        "deliveries": deliveries,
+        "cpu_us": spent / deliveries,
+        "wrong": faults(places, sent) + speaker.complaints,
+    }

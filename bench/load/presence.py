@@ -3,11 +3,11 @@
 import asyncio
 import os
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from bench import wire
 from bench.load.opening import HOST, PATH, WAIT_SECONDS, open_all
+from bench.load.processor import cpu_us
 from bench.sockets import STREAM, Socket
 from tidings.contract import v1
 
@@ -73,7 +73,7 @@ async def presence(
     watching = await open_all(port, makers)
     for watcher in watching:
         await asyncio.wait_for(watcher.live.wait(), WAIT_SECONDS)
-    before = cpu_ms(pid)
+    before = cpu_us(pid)
     expected = 0
     for _round in range(rounds):
         here = await open_all(port, [partial(Socket, HOST, PATH, wire.masked(wire.setup(name))) for name in names])
@@ -85,12 +85,6 @@ async def presence(
         await seen.reach(expected)
     if not watchers:
         await asyncio.sleep(1)  # nobody sees that the last ones have gone
-    spent = cpu_ms(pid) - before
+    spent = (cpu_us(pid) - before) / 1000
     wrong = [] if seen.changes == expected else [f"{seen.changes} changes were seen instead of {expected}"]
     return {"value": spent, "deliveries": seen.changes, "wrong": wrong}
-
-
-def cpu_ms(pid: int) -> float:
-    """Processor time that a process has used, with the kernel's on its behalf."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")

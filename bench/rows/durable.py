@@ -34,7 +34,7 @@ def many(run: Run) -> Iterator[Line]:
             "messages/s",
             figures.values,
             (Mark("≥", 0.6, BARE),),
-            note=f"Messages in one commit, in the mean of each run: {', '.join(map(str, batches))}.",
+            note=f"{figures.processor} Messages in one commit, mean of each run: {', '.join(map(str, batches))}.",
             wrong=tuple(figures.wrong),
         )
 

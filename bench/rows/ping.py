@@ -16,7 +16,7 @@ def many(run: Run) -> Iterator[Line]:
                 figures.add(name, run.load("calls", server, **work))
     marks = (Mark("≥", 10, RSOCKET_PY), Mark("≥", 2, RSOCKET_JS))
     title = "session.ping, 10 connections × 16 in flight"
-    yield Line(title, "answers/s", figures.values, marks, wrong=tuple(figures.wrong))
+    yield Line(title, "answers/s", figures.values, marks, figures.processor, wrong=tuple(figures.wrong))
 
 
 def alone(run: Run) -> Iterator[Line]:

@@ -85,12 +85,22 @@ class Figures:
 
     values: dict[str, list[float]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
+    cpu_us: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def processor(self) -> str:
+        """What one delivery or answer cost each server, which a noisy machine changes less than the pace."""
+        said = [f"{name} {statistics.median(values):.1f} µs" for name, values in self.cpu_us.items()]
+        return f"Processor time of the server for each: {', '.join(said)}." if said else ""
 
     def add(self, name: str, answer: Mapping[str, object], key: str = "value") -> None:
         """One more figure of a server."""
         value = answer[key]
         assert isinstance(value, (int, float))
         self.values.setdefault(name, []).append(float(value))
+        cpu_us = answer.get("cpu_us")
+        if isinstance(cpu_us, float) and cpu_us:
+            self.cpu_us.setdefault(name, []).append(cpu_us)
         wrong = answer.get("wrong") or ()
         assert isinstance(wrong, (list, tuple))
         self.wrong += [f"{name}: {text}" for text in wrong]
