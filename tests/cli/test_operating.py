@@ -35,6 +35,8 @@ async def test_a_backup_made_while_it_runs_is_restored_and_old_positions_are_ref
         assert before.out.count('"posted"') == 2
         assert await service.stop() == 0
         await carry_out("restore", tmp_path)
+        # The port of before may be somebody else's by now.
+        service = ServiceProcess(tmp_path / "data", environment=environment())
         await service.start()
         env = environment(TIDINGS_URL=service.ws_url)
         after = await tidings("history", "general", env=env)

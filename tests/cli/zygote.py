@@ -11,7 +11,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-MODULES = ["tidings.cli.commands", "tidings.cli.link", "tidings.cli.events", "tidings.cli.complaints", "cli.zygote"]
+from tidings.cli.commands import COMMANDS
+
+MODULES = [
+    *(f"tidings.cli.{name}" for name in {command.module for command in COMMANDS}),
+    *("tidings.cli.link", "tidings.cli.events", "tidings.cli.complaints", "cli.zygote"),
+]
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(MODULES)

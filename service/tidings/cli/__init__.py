@@ -29,11 +29,12 @@ def main() -> int:
 
 
 def _run() -> int:
-    from tidings.cli.commands import command
+    from tidings.cli.commands import program
     from tidings.cli.screen import ReaderLeft
 
     try:
-        code = command().main(prog_name="tidings", standalone_mode=False)
+        asked = sys.argv[1] if len(sys.argv) > 1 else ""
+        code = program(asked).main(prog_name="tidings", standalone_mode=False)
     except ReaderLeft:
         return PIPE_CLOSED
     except Exception as error:

@@ -120,10 +120,3 @@ def version() -> int:
 
     typer.echo(f"tidings {__version__}")
     return 0
-
-
-def tell_version(wanted: bool) -> None:
-    """The same for `tidings --version`."""
-    if wanted:
-        version()
-        raise typer.Exit
