@@ -116,6 +116,23 @@ async def test_nothing_is_read_for_who_asks_for_nothing_and_one_page_at_most_for
 
 
 @pytest.mark.asyncio
+async def test_the_rest_of_a_page_is_kept_where_it_is_small_and_read_again_where_it_is_not() -> None:
+    for text, reads in (("s" * 100, [(0, 4)]), ("l" * 1_000, [(0, 4), (1, 4), (2, 4)])):
+        store = CountingStore()
+        house = House(store, read_events_min=4, read_held_bytes_max=1_000)
+        alice = house.connect("alice")
+        await alice.create()
+        for _ in range(8):
+            await alice.send(text)
+        reader = await read(house, credit=1, after=v1.Cursor(seq=2))
+        for _ in range(2):
+            reader.take(1)
+            await settled()
+        assert reader.seqs == [3, 4, 5]
+        assert store.reads == [(2 + after, limit) for after, limit in reads]
+
+
+@pytest.mark.asyncio
 async def test_a_reading_that_is_closed_gets_nothing_more() -> None:
     house = await house_with_events(50)
     reader = await read(house, credit=3)

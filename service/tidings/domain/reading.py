@@ -1,8 +1,8 @@
 """A range of a room's log as a stream, at the reader's pace.
 
 The theory. A reading has a position, and at most one page: being read, or read and not taken yet. A page is asked for
-only while there is demand, and no larger than the demand asks for (within a minimum that saves reads), so a reader that
-stops holds next to nothing, and no task. Every step is taken in a callback of its own, so that a sink may wake or close
+only while there is demand, and no larger than the demand asks for (within a minimum that saves reads); what is left of
+it when the demand ends is kept only if it is small. So a reader that stops holds next to nothing, and no task. Every step is taken in a callback of its own, so that a sink may wake or close
 from inside `deliver`.
 
     position   everything up to here was delivered
@@ -87,7 +87,9 @@ class Reading:
             self._read(demand)
 
     def _deliver(self, sink: Sink[Any], demand: int) -> None:
-        taken, self._items = self._items[:demand], self._items[demand:]
+        taken, rest = self._items[:demand], self._items[demand:]
+        small = sum(len(item.protobuf) for _, item in rest) <= self._limits.read_held_bytes_max
+        self._items = rest if small else []
         first, self._position = self._position + 1, taken[-1][0]
         self.wake()
         sink.deliver(Batch([item for _, item in taken], first, self._position))
