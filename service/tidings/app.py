@@ -91,7 +91,7 @@ class App:
         settings = self.settings
         loop = asyncio.get_running_loop()
         clock = SystemClock()
-        self.store: Store = await SqliteStore.open(Path(settings.data))
+        self.store: Store = await SqliteStore.open(Path(settings.data), settings.store)
         self._closes(self.store.close)
         self.store.on_failure(self._store_failed)
         self.store.on_transaction(self.metrics.observe_commit)

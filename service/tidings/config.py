@@ -22,6 +22,7 @@ from typing import Any, Final, NamedTuple
 from tidings.domain.limits import DomainLimits
 from tidings.hub import BoardLimits, HubLimits
 from tidings.rsocket import Limits
+from tidings.stores.limits import StoreLimits
 from tidings.transports.settings import (
     ConnectionLimits,
     HttpSettings,
@@ -78,6 +79,7 @@ class Settings:
     hub: HubLimits = field(default_factory=HubLimits)
     board: BoardLimits = field(default_factory=BoardLimits)
     domain: DomainLimits = field(default_factory=DomainLimits)
+    store: StoreLimits = field(default_factory=StoreLimits)
     # Where each value came from that is not a default, by key.
     sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
@@ -197,7 +199,7 @@ def _unit(key: str) -> str:
 _UNITS: Final = frozenset(
     {"bytes", "seconds", "ms", "chars", "connections", "address", "requests", "streams", "fragments", "items", "events"}
     | {"subscriptions", "users", "rooms", "roles", "members", "commands", "keys", "reads", "feeds", "visits", "batches"}
-    | {"results"}
+    | {"results", "writes", "pages", "readers"}
 )
 
 

@@ -40,7 +40,7 @@ async def test_what_came_while_the_last_commit_ran_is_committed_together(tmp_pat
 
 @pytest.mark.asyncio
 async def test_more_writes_than_may_wait_are_refused_and_the_others_go_on(tmp_path: Path) -> None:
-    store = await SqliteStore.open(tmp_path, StoreLimits(writes_waiting_max=10))
+    store = await SqliteStore.open(tmp_path, StoreLimits(waiting_writes_max=10))
     room = await open_room(store)
     answers = await asyncio.gather(
         *(store.append(posted(room, "ann", str(number))) for number in range(50)), return_exceptions=True
@@ -55,7 +55,7 @@ async def test_more_writes_than_may_wait_are_refused_and_the_others_go_on(tmp_pa
 
 @pytest.mark.asyncio
 async def test_more_bytes_than_may_wait_are_refused(tmp_path: Path) -> None:
-    store = await SqliteStore.open(tmp_path, StoreLimits(writes_waiting_bytes_max=100_000))
+    store = await SqliteStore.open(tmp_path, StoreLimits(waiting_bytes_max=100_000))
     room = await open_room(store)
     answers = await asyncio.gather(
         *(store.append(posted(room, "ann", "x" * 30_000)) for _ in range(9)), return_exceptions=True
@@ -67,7 +67,7 @@ async def test_more_bytes_than_may_wait_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_more_reads_than_may_wait_are_refused(tmp_path: Path) -> None:
-    store = await SqliteStore.open(tmp_path, StoreLimits(reads_waiting_max=10))
+    store = await SqliteStore.open(tmp_path, StoreLimits(waiting_reads_max=10))
     room = await open_room(store)
     answers = await asyncio.gather(*(store.head(room) for _ in range(30)), return_exceptions=True)
     assert sum(isinstance(answer, Failure) for answer in answers) == 20

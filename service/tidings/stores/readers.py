@@ -42,7 +42,7 @@ class Readers:
             raise unavailable("the service is stopping; connect again")
         if self._waiting >= self._waiting_max:
             raise resource_exhausted(
-                f"{self._waiting_max} reads are waiting already (reads_waiting_max); try again", retry_after_ms=RETRY_MS
+                f"{self._waiting_max} reads are waiting already (waiting_reads_max); try again", retry_after_ms=RETRY_MS
             )
         future: asyncio.Future[T] = self._loop.create_future()
         self._waiting += 1

@@ -62,11 +62,11 @@ class SqlTables:
     While `careful` is set, each message is written at once, and a repetition is found in its place.
     """
 
-    def __init__(self, connection: apsw.Connection, rooms_cached_max: int) -> None:
+    def __init__(self, connection: apsw.Connection, cached_rooms_max: int) -> None:
         self._connection = connection
         self._changes = connection.changes
         self._rooms: dict[str, Room] = {}
-        self._rooms_cached_max = rooms_cached_max
+        self._cached_rooms_max = cached_rooms_max
         self._unwritten: list[tuple[int, int, str, str, int, int, int, bytes]] = []
         self.careful = False
 
@@ -96,7 +96,7 @@ class SqlTables:
         room = rooms.pop(name, None) or self._load(name)
         if room is not None:
             rooms[name] = room  # the one used last is the last one to go
-            if len(rooms) > self._rooms_cached_max:
+            if len(rooms) > self._cached_rooms_max:
                 del rooms[next(iter(rooms))]
         return room
 

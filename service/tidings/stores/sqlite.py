@@ -71,7 +71,7 @@ class SqliteStore:
         self._secret = opened.secret
         self._indexer = Indexer(opened.indexing, loop, limits)
         self._writer = Writer(opened.writer, opened.copier, loop, limits, self._indexer.committed)
-        self._readers = Readers(opened.readers, loop, limits.reads_waiting_max)
+        self._readers = Readers(opened.readers, loop, limits.waiting_reads_max)
         self._closing: asyncio.Task[None] | None = None
 
     @classmethod

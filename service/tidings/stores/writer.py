@@ -97,7 +97,7 @@ class Writer:
         self._loop = loop
         self._limits = limits
         self._committed = committed
-        self._tables = SqlTables(connection, limits.rooms_cached_max)
+        self._tables = SqlTables(connection, limits.cached_rooms_max)
         self._checkpoints = Checkpoints(connection, copier, limits.wal_pages)
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         # What waits, counted on the loop; whether writing has ended, and why.
@@ -147,10 +147,10 @@ class Writer:
             raise unavailable("the service is stopping; connect again")
         if self._error is not None:
             raise _ended()
-        if self._waiting >= limits.writes_waiting_max or self._waiting_bytes >= limits.writes_waiting_bytes_max:
+        if self._waiting >= limits.waiting_writes_max or self._waiting_bytes >= limits.waiting_bytes_max:
             raise resource_exhausted(
                 f"{self._waiting} writes of {self._waiting_bytes} bytes wait for the disk already "
-                "(writes_waiting_max, writes_waiting_bytes_max); try again",
+                "(waiting_writes_max, waiting_bytes_max); try again",
                 retry_after_ms=RETRY_MS,
             )
         self._waiting += 1
