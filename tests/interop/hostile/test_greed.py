@@ -2,8 +2,8 @@
 
 import pytest
 
-from interop import raw
-from interop.raw import ERROR, PAYLOAD, REQUEST_RESPONSE, request, request_with, setup
+from interop.hostile import raw
+from interop.hostile.raw import ERROR, PAYLOAD, REQUEST_RESPONSE, request, request_with, setup
 from running import RunningService
 from tidings.transports.settings import ConnectionLimits
 
