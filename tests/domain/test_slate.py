@@ -1,5 +1,6 @@
 """The latest state of everything in one room, whatever the readers' pace."""
 
+import gc
 from collections import deque
 from collections.abc import Callable
 from itertools import count
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from domain.stage import UNBOUNDED, Reader
 from tidings.contract import v1
 from tidings.domain.items import field
-from tidings.domain.slate import Slate
+from tidings.domain.slate import BATCHES_KEPT_MAX, Slate
+from tidings.hub import Batch
 from tidings.hub.turns import Turns
 
 
@@ -101,6 +103,25 @@ def test_a_reader_resumes_from_any_cursor_it_was_given() -> None:
     assert told(desk.read(after=full.items[-1].cursor)) == ["live"]
     for foreign in (v1.Cursor(epoch="other", seq=3), v1.Cursor(epoch="e", seq=99), v1.Cursor(seq=3)):
         assert told(desk.read(after=foreign)) == ["b1", "c1", "a2", "live"]
+
+
+def test_readers_who_resume_from_everywhere_leave_nothing_behind() -> None:
+    desk = Desk()
+    for number in range(100):
+        desk.put(f"u{number}", "1")
+    before = living_batches()
+    for seq in range(1, desk.slate.version):
+        reader = desk.read(after=v1.Cursor(epoch="e", seq=seq))
+        assert told(reader)[-2:] == ["u991", "live"]
+        assert reader.source is not None
+        reader.source.close()
+        del reader
+    assert living_batches() - before <= BATCHES_KEPT_MAX
+
+
+def living_batches() -> int:
+    gc.collect()
+    return sum(type(each) is Batch for each in gc.get_objects())
 
 
 def test_who_resumes_from_before_something_was_dropped_gets_everything() -> None:

@@ -28,6 +28,7 @@ from tidings.hub.nobody import NOBODY
 from tidings.hub.turns import Turns
 
 BATCH_ITEMS_MAX: Final = 256  # one write to one reader
+BATCHES_KEPT_MAX: Final = 8  # readers stand at few positions at a time; where they stand is theirs to choose
 
 Item = Prepared[v1.PresenceItem]
 
@@ -160,6 +161,8 @@ class Slate:
         """The entries with versions from `after` to `limit`, the oldest so many of them; None when there are none."""
         asked = (after, limit, items_max)
         if asked not in self._batches:
+            if len(self._batches) >= BATCHES_KEPT_MAX:
+                del self._batches[next(iter(self._batches))]
             newer = takewhile(lambda entry: entry[0] > after, reversed(self._entries.values()))
             found = [entry for entry in newer if entry[0] <= limit][: -items_max - 1 : -1]
             items = [item for _, item in found]
