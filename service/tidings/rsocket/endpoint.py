@@ -9,7 +9,7 @@ ends the connection leaves last.
 
 *One way to end.* Whatever the reason, `_end` closes every stream, tells about each of them, and says
 `ConnectionEnded` once. If the reason came from this side there is nobody to hand the facts to at that moment;
-they wait in `unreported` for the next `tick`, `receive` or `transport_lost`.
+they wait in `unreported` for the next `tick` or `transport_lost`.
 
 *Bytes are counted where they are queued.* `send` is the one place that frames of streams go through, as
 `Connection.receive` is the one place they come in: the positions of resumption belong there.
