@@ -105,6 +105,18 @@ def test_a_reader_resumes_from_any_cursor_it_was_given() -> None:
         assert told(desk.read(after=foreign)) == ["b1", "c1", "a2", "live"]
 
 
+def test_readers_with_different_demand_share_what_all_of_them_can_take() -> None:
+    desk = Desk()
+    some, more = desk.read(credit=3), desk.read(credit=5)
+    desk.put("a", "1")
+    desk.put("b", "1")
+    desk.run()
+    assert some.batches[-1] is more.batches[-1]
+    desk.put("c", "1")
+    desk.run()
+    assert (told(some), told(more)) == (["live", "a1", "b1"], ["live", "a1", "b1", "c1"])
+
+
 def test_readers_who_resume_from_everywhere_leave_nothing_behind() -> None:
     desk = Desk()
     for number in range(100):

@@ -85,7 +85,10 @@ class SlateReader:
 
     def _serve(self, demand: int) -> None:
         limit = self._goal if self._state is State.SNAPSHOT else self._slate.version
-        batch = self._slate.batch(self.cursor, limit, min(demand, BATCH_ITEMS_MAX))
+        batch = self._slate.batch(self.cursor, limit, BATCH_ITEMS_MAX)
+        if batch is not None and len(batch.items) > demand:
+            # Only now: the whole run is what neighbours share, however different their demand.
+            batch = self._slate.batch(self.cursor, limit, demand)
         if batch is None:
             if self._state is State.LIVE:
                 return
