@@ -2,8 +2,8 @@
 
 The theory. A reading has a position, and at most one page: being read, or read and not taken yet. A page is asked for
 only while there is demand, and no larger than the demand asks for (within a minimum that saves reads); what is left of
-it when the demand ends is kept only if it is small. So a reader that stops holds next to nothing, and no task. Every step is taken in a callback of its own, so that a sink may wake or close
-from inside `deliver`.
+it when the demand ends is kept only if it is small. So a reader that stops holds next to nothing, and no task. Every
+step is taken in a callback of its own, so that a sink may wake or close from inside `deliver`.
 
     position   everything up to here was delivered
     last       the stream completes when the position reaches it
