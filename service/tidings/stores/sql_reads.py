@@ -5,6 +5,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
 
+from tidings.contract import v1
 from tidings.contract.errors import not_found
 from tidings.domain.ports import UNREAD_MAX, Head, InboxRecord, MemberRecord, Page, RoomRecord, StoredEvent
 from tidings.stores.asking import ask
@@ -23,7 +24,7 @@ UNREAD = f"""SELECT count(*) FROM
              (SELECT 1 FROM events WHERE id BETWEEN ? AND ? AND kind = {POSTED} AND actor <> ? LIMIT {UNREAD_MAX})"""
 RECORD = "r.number, r.name, r.kind, r.title, r.creator, r.epoch, r.created_at_ms, r.members"
 ROOM_RECORD = f"SELECT {RECORD} FROM rooms r WHERE r.name = ?"
-PUBLIC = f"SELECT {RECORD} FROM rooms r WHERE r.kind = 3 AND r.name > ? ORDER BY r.name LIMIT ?"
+PUBLIC = f"SELECT {RECORD} FROM rooms r WHERE r.kind = {v1.OPEN} AND r.name > ? ORDER BY r.name LIMIT ?"
 ROLE = "SELECT m.role FROM rooms r JOIN members m ON m.room = r.number WHERE r.name = ? AND m.user = ?"
 MEMBERS = """SELECT m.user, m.role, coalesce(p.delivered, 0), coalesce(p.read, 0)
              FROM members m LEFT JOIN positions p ON p.room = m.room AND p.user = m.user

@@ -7,7 +7,7 @@ from typing import Any
 import apsw
 
 from tidings.stores.asking import ask, ask_one
-from tidings.stores.rows import POSTED, SEQ_BITS, SEQ_MAX, Room, Row
+from tidings.stores.rows import EDITED, POSTED, SEQ_BITS, SEQ_MAX, Room, Row
 
 ROW = f"id & {SEQ_MAX}, kind, actor, client_id, at_ms, latest, target, asked, data"
 
@@ -23,7 +23,7 @@ FIRST = f"""SELECT {ROW} FROM events
             WHERE actor = ? AND client_id = ? AND id >> {SEQ_BITS} = ? AND client_id <> ''"""
 EVENT = f"SELECT {ROW} FROM events WHERE id = ?"
 REWRITE = "UPDATE events SET kind = ?, asked = ?, data = ? WHERE id = ?"
-EDITS = f"SELECT {ROW} FROM events WHERE id >> {SEQ_BITS} = ? AND target = ? AND kind = 11 ORDER BY id"
+EDITS = f"SELECT {ROW} FROM events WHERE id >> {SEQ_BITS} = ? AND target = ? AND kind = {EDITED} ORDER BY id"
 ROOM = """SELECT number, name, kind, title, creator, epoch, created_at_ms, asked, members FROM rooms WHERE name = ?"""
 END = "SELECT id, latest, at_ms FROM events WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"
 ADD_ROOM = """INSERT INTO rooms (name, kind, title, creator, epoch, created_at_ms, asked, members)
