@@ -1,4 +1,4 @@
-"""Metadata as a whole: what a request says, and the memo of it."""
+"""Metadata as a whole: what a request says."""
 
 import pytest
 from hypothesis import given
@@ -12,15 +12,7 @@ from tidings.rsocket.metadata import (
     Credentials,
     MetadataError,
     RequestMetadata,
-    RequestMetadataMemo,
 )
-
-
-def composite(route: str, token: str = "") -> bytes:
-    entries = [(ROUTING, metadata.write_route(route))]
-    if token:
-        entries.append((AUTHENTICATION, metadata.write_bearer_auth(token)))
-    return metadata.write_composite(entries)
 
 
 def test_request_without_metadata_says_nothing() -> None:
@@ -46,49 +38,6 @@ def test_another_mime_type_says_nothing() -> None:
 def test_first_entry_of_a_kind_counts() -> None:
     said = metadata.write_composite([(ROUTING, b"\1a"), (ROUTING, b"\1b")])
     assert metadata.read_request(said, COMPOSITE).route == "a"
-
-
-def test_memo_says_what_reading_says_and_makes_it_once() -> None:
-    memo = RequestMetadataMemo(COMPOSITE)
-    said = composite("chat.send")
-    first = memo.read(said)
-    assert first == metadata.read_request(said, COMPOSITE)
-    assert memo.read(bytes(bytearray(said))) is first
-    assert memo.read(None) == RequestMetadata()
-
-
-def test_memo_does_not_remember_errors() -> None:
-    memo = RequestMetadataMemo(COMPOSITE)
-    for _ in range(2):
-        with pytest.raises(MetadataError):
-            memo.read(b"\xfe\0\0\x09")
-
-
-def test_memo_is_bounded_in_entries_and_forgets_the_oldest() -> None:
-    memo = RequestMetadataMemo(COMPOSITE, entries_max=10)
-    first = memo.read(composite("route.0"))
-    for number in range(10):
-        memo.read(composite(f"route.{number}"))
-    assert memo.remembered == (10, 0)
-    assert memo.read(composite("route.0")) is first
-    memo.read(composite("route.10"))
-    assert memo.remembered == (10, 0)
-    assert memo.read(composite("route.0")) is not first
-
-
-def test_memo_keeps_few_credentials_and_lets_them_push_nothing_else_out() -> None:
-    memo = RequestMetadataMemo(COMPOSITE, entries_max=10, credentials_max=3)
-    plain = memo.read(composite("chat.send"))
-    for number in range(100):
-        assert memo.read(composite("chat.send", f"token {number}")).credentials is not None
-    assert memo.remembered == (1, 3)
-    assert memo.read(composite("chat.send")) is plain
-
-
-def test_memo_does_not_keep_big_metadata() -> None:
-    memo = RequestMetadataMemo(COMPOSITE, key_bytes_max=100)
-    assert memo.read(composite("r" * 200)).route == "r" * 200
-    assert memo.remembered == (0, 0)
 
 
 @given(st.binary(max_size=60), st.sampled_from([*metadata.WELL_KNOWN.values(), metadata.BEARER_LEGACY]))

@@ -38,7 +38,6 @@ __all__ = [
     "Entry",
     "MetadataError",
     "RequestMetadata",
-    "RequestMetadataMemo",
     "Trace",
     "read_accept_mime_types",
     "read_auth",
@@ -251,7 +250,6 @@ def write_accept_mime_types(mimes: Iterable[str]) -> bytes:
 
 # --- tracing: message/x.rsocket.tracing-zipkin.v0 ---------------------------------------------------------------
 
-_NO_IDS: Final = 0x00
 _HAS_IDS, _DEBUG, _SAMPLE, _NOT_SAMPLED, _TRACE_128, _HAS_PARENT = 0x80, 0x40, 0x20, 0x10, 0x08, 0x04
 _SPAN: Final = Struct(">Q")
 
@@ -341,51 +339,3 @@ def read_request(metadata: bytes | None, metadata_mime: str) -> RequestMetadata:
         elif mime == ACCEPT_MIME_TYPES:
             accept_mimes = accept_mimes or read_accept_mime_types(content)
     return RequestMetadata(route, credentials, data_mime, accept_mimes, () if bare else entries)
-
-
-class RequestMetadataMemo:
-    """`read_request`, remembered: a client sends the same few metadata again and again.
-
-    Bounded in entries and, by `key_bytes_max`, in bytes; when full, the oldest goes. What carries credentials has a
-    small room of its own, because secrets should not stay in memory, and metadata with a fresh token in each
-    request must not push the others out.
-    """
-
-    __slots__ = ("_credentials_max", "_entries_max", "_key_bytes_max", "_mime", "_plain", "_secret")
-
-    def __init__(
-        self, metadata_mime: str, *, entries_max: int = 1024, credentials_max: int = 16, key_bytes_max: int = 512
-    ) -> None:
-        self._mime = metadata_mime
-        self._entries_max = entries_max  # routes × the few other entries that clients add
-        self._credentials_max = credentials_max
-        self._key_bytes_max = key_bytes_max  # a route and a trace; 512 bytes × 1024 is half a megabyte
-        self._plain: dict[bytes, RequestMetadata] = {}
-        self._secret: dict[bytes, RequestMetadata] = {}
-
-    @property
-    def remembered(self) -> tuple[int, int]:
-        """How many without and with credentials."""
-        return len(self._plain), len(self._secret)
-
-    def read(self, metadata: bytes | None) -> RequestMetadata:
-        """Like `read_request` with this memo's MIME type."""
-        if metadata is None:
-            return _EMPTY
-        found = self._plain.get(metadata) or self._secret.get(metadata)
-        if found is not None:
-            return found
-        found = read_request(metadata, self._mime)
-        if len(metadata) <= self._key_bytes_max:
-            memo, most = (
-                (self._secret, self._credentials_max)
-                if found.credentials is not None or any(mime in _SECRET_MIMES for mime, _ in found.entries)
-                else (self._plain, self._entries_max)
-            )
-            if len(memo) >= most:
-                del memo[next(iter(memo))]
-            memo[metadata] = found
-        return found
-
-
-_SECRET_MIMES: Final = frozenset((AUTHENTICATION, BEARER_LEGACY))
