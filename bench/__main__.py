@@ -1,6 +1,7 @@
 """`make bench`: measure, print the table, write `bench/RESULTS.md` and the charts."""
 
 import argparse
+import signal
 import sys
 import time
 
@@ -13,6 +14,7 @@ from bench.run import Run
 def main() -> int:
     """0, or 1 when a reader got wrong data or a row could not be measured. A mark that is missed is told, no more."""
     arguments = parsed()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # servers are ended on the way out
     rows = chosen(arguments.row)
     run = Run(quick=arguments.quick, times=arguments.times or (1 if arguments.quick else 5))
     began = time.perf_counter()

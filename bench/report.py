@@ -43,8 +43,7 @@ def spread(line: Line, name: str) -> str:
 
 def ratio(line: Line, name: str) -> str:
     """The service's figure as a multiple of another one's."""
-    beside = line.median(name)
-    return f"{line.median(TIDINGS) / beside:.2f} ×" if beside and line.figures.get(TIDINGS) else "–"
+    return f"{line.ratio(TIDINGS, name):.2f} ×" if line.figures.get(TIDINGS) else "–"
 
 
 def verdicts(line: Line) -> str:
@@ -145,7 +144,8 @@ def table(lines: Sequence[Line]) -> str:
 INTRODUCTION = """# Results
 
 Made by `make bench`; do not edit. Every figure stands beside its peers, measured in the same run, turn by turn: the
-median, in brackets the smallest and the largest. Compare ratios, not numbers of different machines.
+median, in brackets the smallest and the largest. A ratio is the median of the ratios of all turns; compare ratios, not
+numbers of different machines.
 
 - **tidings**: `tidings serve --dev`. Real protocol: SETUP with identity, composite metadata, Protobuf, permission
   check; sent messages are on the disk before they are answered or delivered. Texts have 100 bytes.

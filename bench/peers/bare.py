@@ -147,7 +147,7 @@ async def main() -> None:
         server = await loop.create_server(protocol, "127.0.0.1", 0, backlog=4096, ssl=context)
         ports[name] = server.sockets[0].getsockname()[1]
     print(json.dumps(ports), flush=True)
-    await asyncio.Event().wait()
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ the socket takes it; credit is neither asked for nor heard.
 """
 
 import json
+import os
 import socket
 import sys
+import threading
 
 import apsw
 
@@ -39,10 +41,17 @@ def main() -> None:
     database.pragma("cache_size", -(DEFAULTS.reader_cache_bytes // 1024))
     listening = socket.create_server(("127.0.0.1", 0))
     print(json.dumps({"ws": listening.getsockname()[1]}), flush=True)
+    threading.Thread(target=end_with_parent, daemon=True).start()
     while True:
         peer, _ = listening.accept()
         with peer:
             serve(peer, database)
+
+
+def end_with_parent() -> None:
+    """When nobody holds the other end of the standard input any more."""
+    sys.stdin.read()
+    os._exit(0)
 
 
 def serve(peer: socket.socket, database: apsw.Connection) -> None:

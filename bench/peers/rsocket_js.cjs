@@ -93,4 +93,5 @@ const transport = {
   stop: () => sockets.close(),
 };
 new RSocketServer({getRequestHandler: () => handler, transport}).start();
+process.stdin.resume().on('end', () => process.exit());
 sockets.on('listening', () => console.log(JSON.stringify({ws: sockets.address().port})));

@@ -5,6 +5,7 @@ Less than the service does, with the library doing what it does: it is the measu
 
 import asyncio
 import json
+import sys
 from typing import Any
 
 from aiohttp import web
@@ -80,7 +81,7 @@ async def main() -> None:
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=4096)
     await site.start()
     print(json.dumps({"ws": runner.addresses[0][1]}), flush=True)
-    await asyncio.Event().wait()
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
 if __name__ == "__main__":

@@ -59,6 +59,14 @@ class Line:
         """Of one server's figures."""
         return statistics.median(self.figures[name])
 
+    def ratio(self, name: str, beside: str) -> float:
+        """One server's figures as multiples of another one's: the median over the turns, since the machine's noise is
+        shared within a turn and not between them."""
+        some, others = self.figures[name], self.figures[beside]
+        if len(some) != len(others):
+            return self.median(name) / self.median(beside)
+        return statistics.median(one / other for one, other in zip(some, others, strict=True))
+
     def verdicts(self) -> list[Verdict]:
         """Every mark beside what was measured."""
         return [Verdict(mark, self._value(mark)) for mark in self.marks]
@@ -66,7 +74,7 @@ class Line:
     def _value(self, mark: Mark) -> float | None:
         if not self.figures.get(mark.figure) or (mark.beside and not self.figures.get(mark.beside)):
             return None
-        return self.median(mark.figure) / (self.median(mark.beside) if mark.beside else 1.0)
+        return self.ratio(mark.figure, mark.beside) if mark.beside else self.median(mark.figure)
 
 
 @dataclass(frozen=True, slots=True)
