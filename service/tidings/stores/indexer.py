@@ -9,6 +9,7 @@ import asyncio
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -39,7 +40,11 @@ class Indexer:
         self._connection = connection
         self._loop = loop
         self._limits = limits
-        self._messages: queue.SimpleQueue[Journal | Wanted | None] = queue.SimpleQueue()
+        # What was committed is laid down without waking the thread, which would take the interpreter's lock from those
+        # who wait for the commit; it looks by itself while there is something to do, and is woken only from a sleep.
+        self._journals: deque[Journal] = deque()
+        self._asleep = False
+        self._messages: queue.SimpleQueue[Wanted | bool] = queue.SimpleQueue()
         # Of the thread: rooms that are behind with the heads to reach, how many events that is about, who waits.
         self._behind: dict[int, Reached] = {}
         self._missing = 0
@@ -52,7 +57,11 @@ class Indexer:
 
     def committed(self, journal: Journal) -> None:
         """There is more in these rooms. From any thread, before anybody hears of the commit."""
-        self._messages.put(journal)
+        if journal.rooms:
+            self._journals.append(journal)
+            if self._asleep:
+                self._asleep = False
+                self._messages.put(True)
 
     async def caught_up(self, rooms: Iterable[int]) -> None:
         """Comes back when all that was committed in these rooms can be found."""
@@ -65,7 +74,7 @@ class Indexer:
     def close(self) -> None:
         """What is not indexed yet will be after the next start. To be called on the loop, once."""
         self._closed = True
-        self._messages.put(None)
+        self._messages.put(False)
 
     def join(self) -> None:
         """Blocks until the thread is gone."""
@@ -92,14 +101,15 @@ class Indexer:
             try:
                 message = self._messages.get(timeout=self._pause())
             except queue.Empty:
-                return True
-            if message is None:
-                self._refuse_waiting(unavailable("the service is stopping; connect again"))
-                return False
+                if not self._note():
+                    return True
+                continue
+            self._note()
             if isinstance(message, Wanted):
                 self._wanted.append(message)
-            else:
-                self._note(message)
+            elif not message:
+                self._refuse_waiting(unavailable("the service is stopping; connect again"))
+                return False
 
     def _pause(self) -> float | None:
         """How long to listen before working."""
@@ -107,12 +117,21 @@ class Indexer:
             return max(0.0, self._resume_at - time.monotonic())
         if self._wanted or self._missing > self._limits.unindexed_events_max:
             return 0.0
-        return self._limits.index_idle_seconds if self._behind else None
+        if self._behind:
+            return self._limits.index_idle_seconds
+        self._asleep = True
+        # Whatever was laid down before the line above did not wake anybody.
+        return 0.0 if self._journals else None
 
-    def _note(self, journal: Journal) -> None:
-        for room, events, _ in journal.rooms.values():
-            self._behind[room.number] = Reached(room.epoch, events[-1].seq)
-            self._missing += len(events)
+    def _note(self) -> bool:
+        """Take in what was committed; whether there was anything, and not so much that work must begin."""
+        noted = False
+        while self._journals:
+            for room, events, _ in self._journals.popleft().rooms.values():
+                self._behind[room.number] = Reached(room.epoch, events[-1].seq)
+                self._missing += len(events)
+            noted = True
+        return noted and self._missing <= self._limits.unindexed_events_max and not self._wanted
 
     def _work(self) -> None:
         """One chunk, first where somebody waits for it."""
@@ -156,6 +175,6 @@ class Indexer:
     def _refuse(self, failure: Failure) -> None:
         """Nothing can be indexed any more: say so until the end."""
         self._refuse_waiting(failure)
-        while (message := self._messages.get()) is not None:
+        while message := self._messages.get():
             if isinstance(message, Wanted):
                 self._loop.call_soon_threadsafe(settle, message.future, failure)

@@ -12,7 +12,8 @@ from tidings.stores.rows import EDITED, POSTED, SEQ_BITS, SEQ_MAX, Room, Row
 ROW = f"id & {SEQ_MAX}, kind, actor, client_id, at_ms, latest, target, asked, data"
 
 # Messages are written many at a time: SQLite then works for long without the interpreter's lock, and the loop goes on.
-GROUPS = (512, 64, 8, 1)
+# Powers of two, as every number of them takes few statements; 512 is the longest one that apsw still keeps prepared.
+GROUPS = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
 INSERT = {
     rows: "INSERT OR IGNORE INTO events (id, kind, actor, client_id, at_ms, latest, target, data) VALUES "
     + ",".join(["(?,?,?,?,?,?,?,?)"] * rows)
@@ -92,12 +93,14 @@ class SqlTables:
                 start += size
 
     def room(self, name: str) -> Room | None:
+        return self._rooms.get(name) or self._load(name)
+
+    def _known(self, room: Room) -> Room:
+        """Remember a room; the one that has been known for longest goes when there are too many."""
         rooms = self._rooms
-        room = rooms.pop(name, None) or self._load(name)
-        if room is not None:
-            rooms[name] = room  # the one used last is the last one to go
-            if len(rooms) > self._cached_rooms_max:
-                del rooms[next(iter(rooms))]
+        rooms[room.name] = room
+        if len(rooms) > self._cached_rooms_max:
+            del rooms[next(iter(rooms))]
         return room
 
     def _load(self, name: str) -> Room | None:
@@ -109,13 +112,12 @@ class SqlTables:
         if last is not None:
             event_id, room.latest, room.at_ms = last
             room.head = event_id & SEQ_MAX
-        return room
+        return self._known(room)
 
     def add_room(self, name: str, kind: int, title: str, creator: str, epoch: str, at_ms: int, asked: bytes) -> Room:
         self._execute(ADD_ROOM, (name, kind, title, creator, epoch, at_ms, asked))
         number = self._connection.last_insert_rowid()
-        room = self._rooms[name] = Room(number, name, kind, title, creator, epoch, at_ms, asked)
-        return room
+        return self._known(Room(number, name, kind, title, creator, epoch, at_ms, asked))
 
     def describe(self, room: Room) -> None:
         self._execute(DESCRIBE, (room.kind, room.title, room.members, room.number))
