@@ -44,6 +44,25 @@ def test_there_is_no_socket_clock_or_logger_in_the_engine_and_the_hub(package: s
         assert not FORBIDDEN_IN_ENGINE & {module.split(".")[0] for module in imports(path)}, path
 
 
+@pytest.mark.parametrize("package", STANDARD_ONLY)
+def test_the_engine_and_the_hub_never_wait(package: str) -> None:
+    # So nothing can come between what is read of their state and what is changed of it.
+    waiting = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
+    for path in sources(SERVICE / package):
+        assert not [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, waiting)], path
+
+
+def test_stores_know_of_the_domain_its_ports_and_what_events_make_of_a_message() -> None:
+    for path in sources(SERVICE / "stores"):
+        of_the_domain = {module for module in imports(path) if module.startswith("tidings.domain")}
+        assert of_the_domain <= {"tidings.domain.ports", "tidings.domain.fold"}, path
+
+
+def test_the_domain_never_sees_json() -> None:
+    for path in sources(SERVICE / "domain"):
+        assert not {"json", "google.protobuf.json_format"} & set(imports(path)), path
+
+
 def test_no_file_is_named_after_nothing() -> None:
     vague = {"utils.py", "util.py", "helpers.py", "manager.py", "common.py", "misc.py"}
     assert not [path for folder in (SERVICE, CLIENT) for path in sources(folder) if path.name in vague]
