@@ -6,8 +6,10 @@ Both listen on free ports of loopback and keep their data where the test says.
 import asyncio
 import contextlib
 import os
+import random
 import re
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -44,6 +46,15 @@ async def running_service(data: Path, *, dev: bool = True, **overrides: object) 
         await app.close()
 
 
+def free_port() -> int:
+    """A port that stays free while its service is down: outgoing connections take theirs from 32,768 on."""
+    while True:
+        port = random.SystemRandom().randrange(10_000, 30_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class ServiceProcess:
     """`tidings serve` as a process of its own, startable again on the same ports and data."""
 
@@ -53,7 +64,7 @@ class ServiceProcess:
         self.data = data
         self.arguments = [*(["--dev"] if dev else []), *arguments]
         self.environment = {**os.environ, **(environment or {})}
-        self.ports = {"http": 0, "tcp": 0}
+        self.ports: dict[str, int] = {}
         self.process: asyncio.subprocess.Process | None = None
         self.printed = ""
 
@@ -74,6 +85,7 @@ class ServiceProcess:
 
     async def start(self) -> None:
         """Start it and wait until it says where it listens."""
+        self.ports = self.ports or {"http": free_port(), "tcp": free_port()}
         self.process = await asyncio.create_subprocess_exec(
             str(TIDINGS),
             "serve",
@@ -83,12 +95,13 @@ class ServiceProcess:
             stderr=asyncio.subprocess.STDOUT,
             env=self.environment,
         )
+        stdout = self.process.stdout
+        assert stdout is not None
         async with asyncio.timeout(START_SECONDS):
-            await self._read_addresses()
-        self._drain = asyncio.create_task(self._keep_reading())
+            await self._read_addresses(stdout)
+        self._drain = asyncio.create_task(self._keep_reading(stdout))
 
-    async def _read_addresses(self) -> None:
-        stdout = self._stdout()
+    async def _read_addresses(self, stdout: asyncio.StreamReader) -> None:
         self.printed = ""
         found: dict[str, int] = {}
         while not {"ws", "tcp", "http"} <= found.keys():
@@ -99,14 +112,8 @@ class ServiceProcess:
             found |= {scheme: int(port) for scheme, port in ADDRESS.findall(line)}
         self.ports = {"http": found["http"], "tcp": found["tcp"]}
 
-    def _stdout(self) -> asyncio.StreamReader:
-        assert self.process is not None
-        assert self.process.stdout is not None
-        return self.process.stdout
-
-    async def _keep_reading(self) -> None:
+    async def _keep_reading(self, stdout: asyncio.StreamReader) -> None:
         # A full pipe would stop the service.
-        stdout = self._stdout()
         while line := await stdout.readline():
             self.printed += line.decode(errors="replace")
 

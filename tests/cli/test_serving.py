@@ -1,9 +1,7 @@
 """`tidings serve`: what it says, how it ends, what keeps it from starting."""
 
 import asyncio
-import contextlib
 import os
-import random
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -28,18 +26,8 @@ SECRET = "0123456789abcdef0123456789abcdef"
 async def served(tmp_path: Path) -> AsyncIterator[ServiceProcess]:
     """A service as a process of its own, on ports that nobody else gets while it is down."""
     service = ServiceProcess(tmp_path / "data", environment=environment())
-    service.ports = {"http": lasting_port(), "tcp": lasting_port()}
     async with service:
         yield service
-
-
-def lasting_port() -> int:
-    """A free port below those that the system gives to anybody who asks for none in particular."""
-    while True:
-        port = random.SystemRandom().randrange(10_000, 30_000)
-        with socket.socket() as tried, contextlib.suppress(OSError):
-            tried.bind(("127.0.0.1", port))
-            return port
 
 
 async def test_it_says_where_it_listens_and_three_commands_that_work(tmp_path: Path) -> None:
