@@ -194,3 +194,14 @@ def test_item_31_unread_answers_are_bounded_in_bytes() -> None:
         server.receive(keepalive(bytes(1000)), 1.0)
         assert server.outbound_bytes <= 10_000
     assert server.closing
+
+
+def test_item_31_a_few_answers_wait_for_a_full_socket_and_no_more() -> None:
+    server = open_server(Limits(keepalive_echoes_waiting_max=3))
+    server.writable = False
+    for _ in range(10):
+        server.receive(keepalive(), 1.0)
+    server.writable = True
+    assert len(server.outgoing()) == 3
+    server.receive(keepalive(), 1.0)
+    assert len(server.outgoing()) == 1

@@ -25,7 +25,7 @@ from tidings.transports.settings import ConnectionLimits
 from transports.stage import Clock, Gate, Handlers, call, channel, encoded, forget, rows, setup_of, watch
 
 LIMITS = Limits(outbound_bytes_pause=2_000, outbound_bytes_max=100_000)
-CONNECTIONS = ConnectionLimits(requests_in_flight_max=3, deadline_tick_seconds=0.001)
+CONNECTIONS = ConnectionLimits(requests_in_flight_max=3, held_frames_max=30, deadline_tick_seconds=0.001)
 
 
 class Transport(asyncio.Transport):
@@ -168,6 +168,31 @@ async def test_what_was_read_while_the_socket_was_full_is_served_as_it_empties()
     assert transport.reading
     answers = [decode(each) for each in FrameSplitter().feed(bytes(transport.written))]
     assert [each.stream_id for each in answers] == [1 + 2 * n for n in range(40)]
+    transport.abort()
+    await turns(5)
+    assert not service.sessions
+
+
+@pytest.mark.asyncio
+async def test_keepalives_and_cancellations_pass_what_waits_for_a_full_socket() -> None:
+    service, _, transport, _, handlers, _ = stage()
+    protocol = transport.protocol
+    protocol.data_received(enveloped(setup_of("ada")) + enveloped(watch(1, 2)))
+    await turns(5)
+    protocol.data_received(enveloped(call(3, "test.echo", v1.SendRequest(text="e" * 3_000))))
+    assert transport.full
+    assert transport.reading
+    written = len(transport.written)
+    asked = (call(5, "test.echo"), cancel(5), call(7, "test.echo"), keepalive(b"there?"), cancel(1))
+    for each in asked:
+        protocol.data_received(enveloped(each))
+    assert handlers.sources[0].closed.is_set()
+    assert handlers.noticed["echo"] == 1, "requests wait"
+    assert len(transport.written) == written
+    transport.drained()
+    answers = [decode(each) for each in FrameSplitter().feed(bytes(transport.written[written:]))]
+    assert [(each.stream_id, each.data) for each in answers[:1]] == [(0, b"there?")]
+    assert [each.stream_id for each in answers[1:]] == [5, 7], "a CANCEL does not pass its own request"
     transport.abort()
     await turns(5)
     assert not service.sessions

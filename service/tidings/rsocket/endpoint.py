@@ -190,6 +190,11 @@ class Endpoint:
         return taken
 
     @property
+    def urgent_frames(self) -> int:
+        """Frames of stream 0 that wait to leave."""
+        return len(self._urgent)
+
+    @property
     def congested(self) -> bool:
         """Whether producers should pause, and requests should not be read."""
         return not self.writable or self.outbound_bytes >= self.outbound_bytes_pause

@@ -45,6 +45,7 @@ class Limits:
 
     # Floods.
     keepalive_data_bytes_max: int = 4_096  # echoed verbatim, so it is our memory; no known client sends any
+    keepalive_echoes_waiting_max: int = 16  # for a full socket; who reads again needs the news of one
     keepalives_per_second_max: int = 100  # answered; the rest is dropped (a client that sends every 10 ms is a test)
     metadata_push_per_second_max: int = 20  # nothing answers a push, so nothing else slows it down
     error_text_bytes_max: int = 4_096  # ERROR cannot be fragmented, and nobody reads longer ones

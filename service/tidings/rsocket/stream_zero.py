@@ -88,6 +88,8 @@ def on_keepalive(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Seq
         return (KeepaliveReceived(data),)
     if len(data) > end.limits.keepalive_data_bytes_max:
         raise ProtocolError(f"KEEPALIVE carries more than {end.limits.keepalive_data_bytes_max} bytes")
+    if end.congested and end.urgent_frames >= end.limits.keepalive_echoes_waiting_max:
+        return NOTHING
     if end.keepalives is None or end.keepalives.may_answer(end.now):
         end.send_first(keepalive_frame(data, end.envelope, respond=False))
     return NOTHING

@@ -9,10 +9,12 @@ called and its answer queued, and only one that does gets a task. What all of th
 *Turns.* One read may bring thousands of small frames. They are served a portion at a time, in rounds of the loop, so
 that other connections do not wait for them; until then they wait in `_held`, and nothing more is read.
 
-*A full socket.* When the transport calls it full, nothing is written, no producer has demand, and nothing more is
-read: a peer that does not take answers may not ask. Frames that were read already wait in `_held`. Queued bytes
-therefore stay below the engine's pause mark and one batch. When it is empty again, what was held is served, producers
-are woken, reading goes on. A socket that takes nothing for `stall_seconds` is closed.
+*A full socket.* When the transport calls it full, nothing is written, no producer has demand, and no request is
+served: a peer that does not take answers may not ask. Requests wait in `_held`; when many do, nothing more is read.
+Until then keepalives, credit and CANCEL are served as they come, or a peer that asked for much over a thin line would
+call us dead. Queued bytes therefore stay below the engine's pause mark, one batch, and the answers of calls that were
+begun. When the socket is empty again, what was held is served, producers are woken. A socket that takes nothing for
+`stall_seconds` is closed.
 
 *The end* comes once, in `_leave`, whoever caused it: all work is ended, the domain's `left` callbacks run,
 the gate is told. It comes when the connection is over for the protocol; the transport may live a little longer
@@ -33,7 +35,7 @@ from tidings.contract.errors import (
     Failure,
     unavailable,
 )
-from tidings.rsocket import Connection, Envelope, ErrorCode, Setup, State, facts
+from tidings.rsocket import Connection, Envelope, ErrorCode, FrameType, Setup, State, facts
 from tidings.rsocket.facts import Fact
 from tidings.transports.endings import failure_of
 from tidings.transports.routes import credentials_of, read_metadata, setup_codec
@@ -45,6 +47,12 @@ from tidings.transports.wire import Wire
 log = structlog.get_logger()
 
 STOPPING: Final = unavailable("the service is stopping; connect again in a moment")
+# The first byte behind the stream id of frames that ask for nothing, with and without the upper two flags.
+PASSING: Final = frozenset(
+    bytes((kind << 2 | flags,))
+    for kind in (FrameType.KEEPALIVE, FrameType.REQUEST_N, FrameType.CANCEL, FrameType.ERROR)
+    for flags in range(4)
+)
 FRAMES_A_TURN: Final = 512  # of one connection, about 3 ms; then the loop looks at the others
 WRITE_BYTES: Final = 262_144  # handed to the transport at once; between two of them stream 0 gets its turn
 
@@ -96,16 +104,18 @@ class RSocketSession:
 
     def received(self, frames: list[bytes]) -> None:
         """Whole frames, in order."""
-        if self._held or not self.connection.writable:
+        if self._turning:
             self._held += frames
             return
+        if self._held:
+            frames, self._held = self._held + frames, []
         self._serve(frames)
         if self.connection.lease_given is not None:
             self._grant_lease()
         self.flush()
 
     def _serve(self, frames: list[bytes]) -> None:
-        """Serve frames until the socket is full, or it is somebody else's turn; hold the rest."""
+        """Serve frames until it is somebody else's turn, and of a full socket what may pass; hold the rest."""
         if len(frames) > FRAMES_A_TURN:
             frames, self._held = frames[:FRAMES_A_TURN], frames[FRAMES_A_TURN:]
             if not self._turning:
@@ -115,14 +125,20 @@ class RSocketSession:
         connection = self.connection
         now = self.service.clock()
         receive, on_fact, pause = connection.receive, self.ON_FACT, connection.outbound_bytes_pause
-        for index, frame in enumerate(frames):
+        kept: list[bytes] = []
+        streams: set[bytes] = set()  # whose frames are kept: what follows on the same stream may not pass them
+        for frame in frames:
+            if not connection.writable and (frame[4:5] not in PASSING or frame[:4] in streams):
+                kept.append(frame)
+                streams.add(frame[:4])
+                continue
             for fact in receive(frame, now):
                 on_fact[fact.__class__](self, fact)
             if connection.outbound_bytes >= pause:
                 self._push()
-                if not connection.writable:
-                    self._held = frames[index + 1 :] + self._held
-                    return
+        if kept:
+            self._held = kept + self._held
+            self._read_on()
 
     def _serve_held(self) -> None:
         self._turning = False
@@ -130,13 +146,21 @@ class RSocketSession:
         self.flush()
 
     def _go_on(self) -> None:
-        """Serve what was held, as far as it goes, and read on if nothing is left of it."""
-        connection = self.connection
-        if connection.writable and not connection.closing:
+        """Serve what was held, as far as it goes, and read on."""
+        if self.connection.writable and not self.connection.closing:
             held, self._held = self._held, []
             self._serve(held)
-            if connection.writable and not self._held and connection.state is not State.ADMITTING:
-                self.wire.resume_reading()
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Read, or not, by what is held now."""
+        connection, limits = self.connection, self.service.connections
+        if connection.closing or self._turning or connection.state is State.ADMITTING:
+            return
+        if len(self._held) <= limits.held_frames_max and sum(map(len, self._held)) <= limits.held_bytes_max:
+            self.wire.resume_reading()
+        else:
+            self.wire.pause_reading()
 
     def _told(self, told: Sequence[Fact]) -> None:
         for fact in told:
@@ -277,7 +301,6 @@ class RSocketSession:
         self.connection.writable = False
         if not self._finishing:
             self._stalled = (self.service.clock(), self.wire.buffered_bytes())
-            self.wire.pause_reading()
             self.rearm()
 
     def socket_free(self) -> None:

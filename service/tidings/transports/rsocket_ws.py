@@ -78,12 +78,20 @@ class RSocketWebSocket(RSocketWire):
         messages = reader.feed(data)
         if messages and not self.session.connection.closing:
             self.session.received(messages)
-        if reader.pong is not None:
-            if not self._close_sent:
-                self.write(websocket.pong_frame(reader.pong))
-            reader.pong = None
+        if self.session.connection.writable:
+            self._answer_ping()
         if reader.ending is not None:
             self._end(reader.ending)
+
+    def resume_writing(self) -> None:
+        """The transport holds little again."""
+        self._answer_ping()
+        super().resume_writing()
+
+    def _answer_ping(self) -> None:
+        pong, self._reader.pong = self._reader.pong, None
+        if pong is not None and not self._close_sent:
+            self.write(websocket.pong_frame(pong))
 
     def _end(self, ending: websocket.Ending) -> None:
         """The peer has closed, or broken the rules; either way there is no more to read."""

@@ -64,6 +64,9 @@ class ConnectionLimits:
     # Reading a request takes the loop from everybody else: JSON comes at 2 MB/s, metadata of empty entries at the same.
     request_bytes_max: int = 524_288  # a text of 64 KiB in which JSON escapes every character has six times as much
     metadata_bytes_max: int = 65_536  # the largest token in use, eight times
+    # Requests that wait until a full socket takes answers again; beyond it nothing more is read, not even a keepalive.
+    held_frames_max: int = 256
+    held_bytes_max: int = 65_536  # the same in bytes, so that a full socket costs no more memory than its buffer does
     lease_requests: int = 65_536  # in a lease, for clients that ask for leases; renewed when half of them are used
     lease_seconds: float = 60.0  # of a lease; renewed when half of them have passed
     write_buffer_bytes: int = 131_072  # above it the socket counts as full: about what a phone takes in a second
