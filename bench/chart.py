@@ -7,19 +7,19 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from bench.rows.row import TIDINGS, Line
+from bench.rows.row import Line
 
 WIDTH, LEFT, RIGHT = 760, 130, 150
 BAR, GAP, HEAD, FOOT = 18, 8, 26, 14
 STYLE = """<style>
 text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 .title { font-weight: 600 } .quiet { fill: #59636e }
-.bar { fill: #afb8c1 } .tidings { fill: #2f6feb } .whisker { stroke: #1f2328 } .grid { stroke: #d1d9e0 }
-.line { fill: none; stroke: #afb8c1; stroke-width: 2 } .line.tidings { stroke: #2f6feb; fill: none }
+.bar { fill: #afb8c1 } .subject { fill: #2f6feb } .whisker { stroke: #1f2328 } .grid { stroke: #d1d9e0 }
+.line { fill: none; stroke: #afb8c1; stroke-width: 2 } .line.subject { stroke: #2f6feb; fill: none }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 } .quiet { fill: #9198a1 }
-.bar { fill: #4b535d } .tidings { fill: #4c8dff } .whisker { stroke: #e6edf3 } .grid { stroke: #3d444d }
-.line { stroke: #656c76 } .line.tidings { stroke: #4c8dff }
+.bar { fill: #4b535d } .subject { fill: #4c8dff } .whisker { stroke: #e6edf3 } .grid { stroke: #3d444d }
+.line { stroke: #656c76 } .line.subject { stroke: #4c8dff }
 }
 </style>"""
 
@@ -36,7 +36,7 @@ def bars(lines: Sequence[Line]) -> str:
         for name, values in line.figures.items():
             middle = top + BAR / 2
             median = line.median(name)
-            kind = "bar tidings" if name == TIDINGS else "bar"
+            kind = "bar subject" if name == line.subject else "bar"
             out.append(_text(LEFT - 8, middle + 4, name, anchor="end"))
             out.append(
                 f'<rect class="{kind}" x="{LEFT}" y="{top}" width="{median * scale:.1f}" height="{BAR}" rx="2"/>'
@@ -74,7 +74,7 @@ def curves(lines: Sequence[Line]) -> str:
         x, _ = place((line.size, 10.0**y_low))
         out.append(_text(x, height - 10, short(line.size), "quiet", anchor="middle"))
     for name, some in points.items():
-        kind = "line tidings" if name == TIDINGS else "line"
+        kind = "line subject" if name == lines[0].subject else "line"
         path = "L".join("{:.1f} {:.1f}".format(*place(point)) for point in some)
         out.append(f'<path class="{kind}" d="M{path}"/>')
         x, y = place(some[-1])

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import chart
-from bench.rows.row import TIDINGS, Line, Mark, Row
+from bench.rows.row import Line, Mark, Row
 from bench.run import ROOT, Run
 
 HERE = Path(__file__).parent
@@ -42,8 +42,8 @@ def spread(line: Line, name: str) -> str:
 
 
 def ratio(line: Line, name: str) -> str:
-    """The service's figure as a multiple of another one's."""
-    return f"{line.ratio(TIDINGS, name):.2f} ×" if line.figures.get(TIDINGS) else "–"
+    """The subject's figure as a multiple of another one's."""
+    return f"{line.ratio(line.subject, name):.2f} ×"
 
 
 def verdicts(line: Line) -> str:
@@ -68,7 +68,7 @@ def table_of_text(lines: Sequence[Line]) -> str:
     for line in lines:
         out.append(f"{line.title}  [{line.unit}]")
         for name in line.figures:
-            beside = "" if name == TIDINGS else f"   ratio {ratio(line, name)}"
+            beside = "" if name == line.subject else f"   ratio {ratio(line, name)}"
             out.append(f"    {name:<14} {spread(line, name):<40}{beside}")
         if line.marks:
             out.append(f"    {verdicts(line)}")
@@ -135,7 +135,7 @@ def table(lines: Sequence[Line]) -> str:
     rows = [["", *names, "ratio", "marks"]]
     for line in lines:
         cells = [spread(line, name) if line.figures.get(name) else "–" for name in names]
-        ratios = [f"{ratio(line, name)} {name}" for name in line.figures if name != TIDINGS]
+        ratios = [f"{ratio(line, name)} {name}" for name in line.figures if name != line.subject]
         rows.append([f"{line.title}, {line.unit}", *cells, "<br>".join(ratios), verdicts(line).replace("; ", "<br>")])
     rows.insert(1, ["---"] * len(rows[0]))
     return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)

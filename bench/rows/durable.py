@@ -61,14 +61,15 @@ def delivery(run: Run) -> Iterator[Line]:
             most.append(answer["per_second_max"])
             wrong += answer["wrong"]
             for name in ("p50", "p99", "p99.9"):
-                values.setdefault(TIDINGS if name == "p99" else name, []).append(answer[name])
+                values.setdefault(name, []).append(answer[name])
     yield Line(
-        f"send → delivered to {readers} readers, open-loop at half of the maximum (tidings: p99)",
+        f"send → delivered to {readers} readers, open-loop at half of the maximum",
         "ms",
         values,
         (Mark("≤", 10, "p50"),),
         note=f"Messages a second at most, before each run: {', '.join(f'{rate:,.0f}' for rate in most)}.",
         wrong=tuple(wrong),
+        subject="p99",
     )
 
 

@@ -60,10 +60,16 @@ def stopped(run: Run) -> Iterator[Line]:
     with run.tidings() as server:
         for _ in range(run.times):
             figures.add("all read", run.load("fanout", server, **work))
-            figures.add(TIDINGS, run.load("fanout", server, stopped=1, **work))
+            figures.add("one stopped", run.load("fanout", server, stopped=1, **work))
     title = f"fan-out, one stopped reader among {readers:,}: what the others get"
     yield Line(
-        title, UNIT, figures.values, (Mark("≥", 0.95, "all read"),), figures.processor, wrong=tuple(figures.wrong)
+        title,
+        UNIT,
+        figures.values,
+        (Mark("≥", 0.95, "all read"),),
+        figures.processor,
+        wrong=tuple(figures.wrong),
+        subject="one stopped",
     )
 
 
@@ -75,7 +81,7 @@ def encrypted(run: Run) -> Iterator[Line]:
     with tempfile.TemporaryDirectory(prefix="tidings-bench-") as folder, ExitStack() as stack:
         certificate = self_signed(Path(folder))
         servers: dict[str, tuple[Server, bool]] = {
-            TIDINGS: (stack.enter_context(run.tidings(tls__certificate=certificate)), True),
+            "TLS": (stack.enter_context(run.tidings(tls__certificate=certificate)), True),
             "plain": (stack.enter_context(run.tidings()), False),
             "bare TLS": (stack.enter_context(PEERS[BARE].running("--tls", str(certificate))), True),
         }
@@ -83,7 +89,7 @@ def encrypted(run: Run) -> Iterator[Line]:
             for name, (server, tls) in servers.items():
                 figures.add(name, run.load("fanout", server, tls=tls, **work))
     title = f"fan-out over TLS, 1 room, {readers:,} readers, bursts of 10"
-    yield Line(title, UNIT, figures.values, (), figures.processor, wrong=tuple(figures.wrong))
+    yield Line(title, UNIT, figures.values, (), figures.processor, tuple(figures.wrong), subject="TLS")
 
 
 def self_signed(folder: Path) -> Path:

@@ -18,15 +18,15 @@ def events_of(run: Run) -> int:
 def pages(run: Run) -> Iterator[Line]:
     """The same page at three depths."""
     events = events_of(run)
-    depths = {"newest": 0, "middle": events // 2, TIDINGS: 51}
+    depths = {"newest": 0, "middle": events // 2, "oldest": 51}
     figures = Figures()
     with run.tidings(log.folder(events)) as server:
         for _ in range(run.times):
             for name, before in depths.items():
                 work = {"room": log.ROOM, "before": before, "seconds": run.seconds / 4}
                 figures.add(name, run.load("pages", server, **work))
-    title = f"history.page of 50 in a room of {events:,} events (tidings: the oldest)"
-    yield Line(title, "ms", figures.values, (Mark("≤", 1.3, "newest"),), wrong=tuple(figures.wrong))
+    title = f"history.page of 50 in a room of {events:,} events"
+    yield Line(title, "ms", figures.values, (Mark("≤", 1.3, "newest"),), wrong=tuple(figures.wrong), subject="oldest")
 
 
 def whole(run: Run) -> Iterator[Line]:

@@ -21,10 +21,10 @@ class Mark:
     sign: Literal["≥", "≤"]
     bound: float
     beside: str = ""
-    figure: str = TIDINGS
+    figure: str = ""  # empty: the line's subject
 
     def __str__(self) -> str:
-        what = "" if self.figure == TIDINGS else f"{self.figure} "
+        what = f"{self.figure} " if self.figure else ""
         return f"{what}{self.sign} {self.bound:g}{f' × {self.beside}' if self.beside else ''}"
 
 
@@ -45,7 +45,8 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the table. The figures of the service come first; `sizes` is for lines that are drawn as a curve."""
+    """One line of the table: figures of several servers, or of several situations of one. The `subject` is what the
+    others are compared with."""
 
     title: str
     unit: str
@@ -53,6 +54,7 @@ class Line:
     marks: tuple[Mark, ...] = ()
     note: str = ""
     wrong: tuple[str, ...] = ()  # what shows that the work was not done: such a run fails
+    subject: str = TIDINGS
     size: float = 0.0  # of the work, where a curve over sizes is drawn
 
     def median(self, name: str) -> float:
@@ -72,9 +74,10 @@ class Line:
         return [Verdict(mark, self._value(mark)) for mark in self.marks]
 
     def _value(self, mark: Mark) -> float | None:
-        if not self.figures.get(mark.figure) or (mark.beside and not self.figures.get(mark.beside)):
+        figure = mark.figure or self.subject
+        if not self.figures.get(figure) or (mark.beside and not self.figures.get(mark.beside)):
             return None
-        return self.ratio(mark.figure, mark.beside) if mark.beside else self.median(mark.figure)
+        return self.ratio(figure, mark.beside) if mark.beside else self.median(figure)
 
 
 @dataclass(frozen=True, slots=True)

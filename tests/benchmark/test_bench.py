@@ -19,7 +19,7 @@ LINE = Line("pings", "answers/s", {TIDINGS: [90.0, 100.0, 110.0], BARE: [200.0]}
 
 @pytest.mark.asyncio
 async def test_every_reader_of_every_room_gets_every_message(tmp_path: Path) -> None:
-    async with running_service(tmp_path) as service:
+    async with running_service(tmp_path, connections__close_seconds=0.05) as service:
         answer = await fanout(service.app.http_port, readers=3, rooms=2, burst=5, seconds=0.05)
     assert answer["deliveries"] > 0
     assert answer["wrong"] == []
@@ -27,7 +27,7 @@ async def test_every_reader_of_every_room_gets_every_message(tmp_path: Path) -> 
 
 @pytest.mark.asyncio
 async def test_pings_are_answered(tmp_path: Path) -> None:
-    async with running_service(tmp_path) as service:
+    async with running_service(tmp_path, connections__close_seconds=0.05) as service:
         answer = await calls(service.app.http_port, connections=2, in_flight=3, seconds=0.05, route="session.ping")
     assert answer["answers"] > 0
     assert answer["wrong"] == []
@@ -35,14 +35,14 @@ async def test_pings_are_answered(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_a_refused_request_is_a_fault_of_the_run(tmp_path: Path) -> None:
-    async with running_service(tmp_path) as service:
+    async with running_service(tmp_path, connections__close_seconds=0.05) as service:
         answer = await calls(service.app.http_port, connections=1, in_flight=1, seconds=0.05, route="no.such")
     assert "UNIMPLEMENTED" in answer["wrong"][0]
 
 
 @pytest.mark.asyncio
 async def test_a_reader_with_another_byte_and_a_missing_message_are_faults(tmp_path: Path) -> None:
-    async with running_service(tmp_path) as service:
+    async with running_service(tmp_path, connections__close_seconds=0.05) as service:
         room = Room("general", lambda _: None)
         first, second = await asyncio.wait_for(seat_readers(service.app.http_port, [room], 2), 20)
     assert first is room.witness
