@@ -88,7 +88,8 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
     if len(logs) < 2:
         return 0.0
     x_mean, y_mean = (sum(values) / len(logs) for values in zip(*logs, strict=True))
-    return sum((x - x_mean) * (y - y_mean) for x, y in logs) / (sum((x - x_mean) ** 2 for x, _ in logs) or 1.0)
+    rise: float = sum((x - x_mean) * (y - y_mean) for x, y in logs)
+    return rise / (sum((x - x_mean) ** 2 for x, _ in logs) or 1.0)
 
 
 def short(value: float) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
@@ -85,7 +86,7 @@ async def come_back(port: int, rooms: list[Room], readers: int, cursors: dict[st
         if not missing:
             everybody.set()
 
-    opening = []
+    opening: list[Coroutine[Any, Any, object]] = []
     for room in rooms:
         asked = watching(room.name, cursors[room.name])
         for number in range(readers):
