@@ -39,6 +39,12 @@ def test_a_name_is_composed_so_that_what_looks_alike_is_the_same() -> None:
     assert RULES.room("cafe\u0301") == "caf\u00e9"
 
 
+@pytest.mark.parametrize("sign", ["\u034f", "\u115f", "\u1160", "\u180b", "\u3164", "\ufe0f", "\uffa0", "\U000e0100"])
+def test_a_name_has_no_letter_that_nobody_sees_or_two_names_would_look_the_same(sign: str) -> None:
+    with refused(INVALID, "a character that no name may have"):
+        RULES.room(f"general{sign}")
+
+
 @pytest.mark.parametrize("name", ["", "x" * 65, "é" * 33, "群" * 22])
 def test_a_name_has_1_to_64_bytes(name: str) -> None:
     with refused(INVALID, "64"):

@@ -15,6 +15,8 @@ _PLAIN_ID = re.compile(r"[A-Za-z0-9._\-@:]+")
 _ID_SIGNS = frozenset("._-@:")
 # Letters, the marks that some alphabets cannot be written without, decimal digits.
 _ID_CATEGORIES = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Nd"})
+# Letters and marks that nobody sees (Default_Ignorable_Code_Point): with one of them a name looks like another name.
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
 _CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -142,4 +144,6 @@ def printable(name: str) -> str:
 
 
 def _may_be_in_id(character: str) -> bool:
+    if _UNSEEN.match(character):
+        return False
     return character in _ID_SIGNS or unicodedata.category(character) in _ID_CATEGORIES
