@@ -67,6 +67,13 @@ async def test_a_table_shows_markup_of_others_as_text(run: Caller) -> None:
     assert row.rstrip().endswith("[red]tea[/red] \U0001f375")
 
 
+async def test_a_terminal_too_narrow_for_the_table_gets_a_list_with_words_left_whole(run: Caller) -> None:
+    await run.well("create", "narrow", "--open", "--title", "茶室 [red]tea[/red]", user="tim")
+    shown = STYLE.sub("", await seen(run, "rooms", TIDINGS_USER="tim", COLUMNS="40"))
+    cells = ["narrow", "kind open", "role owner", "unread 0", "events 2", "members 1", "title 茶室 [red]tea[/red]"]
+    assert shown == "\n    ".join(cells) + "\n"
+
+
 async def test_an_import_shows_how_far_it_is_and_reports_above_the_bar(run: Caller, room: str, tmp_path: Path) -> None:
     file = tmp_path / "chat[bold].jsonl"
     lines = [json.dumps({"text": f"message {number}"}) for number in range(200)]

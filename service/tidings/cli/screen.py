@@ -24,6 +24,8 @@ FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
 # What stands before every line of a message but its first.
 CONTINUATION: Final = "    "
 TAB: Final = "    "
+COLUMN_GAP: Final = "  "
+LAST_COLUMN_CHARS_MIN: Final = 10  # narrower, and titles are cut inside their words
 
 STYLES: Final = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
@@ -81,23 +83,37 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, right: Iterable[str] = ()) -> None:
-    """A table on a terminal; in a pipe one row a line, the cells between tabs, without a heading."""
+    """A table on a terminal; in a pipe one row a line, the cells between tabs, without a heading.
+
+    Only the last column is folded; a terminal too narrow for that gets each row as a list.
+    """
     if not is_terminal(sys.stdout):
         for row in rows:
             say("\t".join(map(clean, row)))
         return
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
+    columns, rows = list(columns), [list(map(clean, row)) for row in rows]
+    widths = [max(map(cell_len, cells)) + len(COLUMN_GAP) for cells in zip(columns, *rows, strict=True)]
+    if sum(widths[:-1]) + LAST_COLUMN_CHARS_MIN > console.width:
+        for name, *cells in rows:
+            say(styled(name, "bold"))
+            for column, cell in zip(columns[1:], cells, strict=True):
+                if cell:
+                    say(f"{CONTINUATION}{styled(column, 'dim')} {cell}")
+        return
     drawn = Table(box=None, pad_edge=False, header_style="dim")
     numbers = set(right)
     for column in columns:
         drawn.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
         # Text, not str: rich reads markup in strings, and a room's title may hold some.
-        drawn.add_row(*(Text(clean(cell)) for cell in row))
-    Console().print(drawn)
+        drawn.add_row(*map(Text, row))
+    console.print(drawn)
 
 
 def _visible(character: str) -> str:
