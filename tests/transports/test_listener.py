@@ -427,6 +427,14 @@ async def test_a_certificate_that_cannot_be_read_is_said_in_one_line(tmp_path: P
         await stage.listener.start()
 
 
+@pytest.mark.asyncio
+async def test_of_certificate_and_key_the_one_that_is_missing_is_named(tmp_path: Path) -> None:
+    certificate, _ = self_signed(tmp_path)
+    stage = Stage(replace(SETTINGS, tls=TlsSettings(certificate, str(tmp_path / "none.pem"))))
+    with pytest.raises(ListenError, match=r"cannot read tls\.key .*/none\.pem: No such file"):
+        await stage.listener.start()
+
+
 def test_a_listener_can_be_made_outside_of_a_loop() -> None:
     made: Any = Stage().listener
     assert isinstance(made, Listener)

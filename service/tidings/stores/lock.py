@@ -23,11 +23,11 @@ class DataLock:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         except (FileExistsError, NotADirectoryError):
-            raise StoreError(f"{directory} is not a directory; name one for the data") from None
+            raise StoreError(f"{directory} is not a directory; name one for the data (--data)") from None
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise StoreError(
-                f"{directory} cannot be used for the data ({reason}); name a directory that this user may write to"
+                f"{directory} cannot be used for the data ({reason}); name one that this user may write to (--data)"
             ) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -35,7 +35,7 @@ class DataLock:
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(descriptor)
             raise StoreError(
-                f"{directory} is in use by another Tidings (process {holder}); stop it, or name another data directory"
+                f"{directory} is in use by another Tidings (process {holder}); stop it, or name another with --data"
             ) from None
         with contextlib.suppress(OSError):  # a full disk: the lock holds, only its note is missing
             os.ftruncate(descriptor, 0)

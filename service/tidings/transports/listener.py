@@ -12,6 +12,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, cast
 
 import structlog
@@ -200,6 +201,11 @@ def _tls_context(settings: ListenerSettings) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    for setting, file in (("tls.certificate", tls.certificate), ("tls.key", tls.key or tls.certificate)):
+        try:
+            Path(file).open("rb").close()  # OpenSSL does not say which of the two it could not open
+        except OSError as error:
+            raise ListenError(f"cannot read {setting} {file}: {os.strerror(error.errno or 0)}") from error
     try:
         context.load_cert_chain(tls.certificate, tls.key or None)
     except (OSError, ssl.SSLError) as error:
