@@ -15,6 +15,7 @@ help: ## list the habits
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.run ## make .venv with the `tidings` command in it
+	@echo "Ready: $(BIN)/tidings is installed; start the service with: make serve"
 
 serve: $(VENV)/.run ## start the service for development, data under ./data
 	@$(BIN)/tidings serve --dev $(ARGS)
