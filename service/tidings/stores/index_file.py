@@ -98,7 +98,7 @@ def _connect(path: Path, database: Path, vfs: str | None) -> apsw.Connection:
 def attach_index(reader: apsw.Connection, path: Path) -> None:
     """Let a reader of the logs look into the index, under the names that `search` uses."""
     reader.execute("ATTACH ? AS search", (str(path),))
-    reader.execute("CREATE VIRTUAL TABLE temp.terms USING fts5vocab('search', 'words', 'row')")
+    reader.execute("CREATE VIRTUAL TABLE temp.terms USING fts5vocab('search', 'words', 'instance')")
 
 
 def unindexed(connection: apsw.Connection) -> dict[int, Reached]:
