@@ -234,7 +234,11 @@ class Channel:
         if self._closed:
             return None
         events, life = self._rooms[room] = Lane(self, room, EVENT), Lane(self, room, PRESENCE)
-        events.source = exchange.messages.subscribe(request, room, lag, call, events)
+        try:
+            events.source = exchange.messages.subscribe(request, room, lag, call, events)
+        except Failure:
+            self._close_room(room)
+            raise
         exchange.errands.run(exchange.presence.around(room, call, life, v1.Cursor()), partial(self._opened, life))
         return None
 

@@ -39,6 +39,10 @@ class DomainLimits:
     sends_burst_max: int = 60  # a phone that empties its outbox after a tunnel
     paced_users_max: int = 100_000  # how many buckets are remembered
 
+    # What one user holds at once, over all connections, so that one cannot take what is there for all.
+    watched_rooms_max: int = 10_000  # rooms watched, one by one or on channels: a tenth of the hub's subscriptions_max
+    watched_users_max: int = 50_000  # users named by presence watches: about 0.4 KiB each
+
     # chat.channel
     channel_commands_max: int = 64  # commands waiting, running, or answered and not yet taken, of one channel
     channel_rooms_max: int = 1_000  # rooms one channel has open

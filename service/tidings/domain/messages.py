@@ -14,6 +14,7 @@ from tidings.domain.access import Access
 from tidings.domain.pace import Pace
 from tidings.domain.ports import Clock, Store
 from tidings.domain.rules import Rules
+from tidings.domain.shares import Shares
 from tidings.hub import Hub, Lag, Sink, Source
 
 
@@ -39,6 +40,7 @@ class Messages:
     ) -> None:
         self._store = store
         self._hub = hub
+        self._watches = Shares(rules.limits.watched_rooms_max, "rooms watched at once (watched_rooms_max)")
         self._access = access
         self._rules = rules
         self._pace = pace
@@ -57,7 +59,10 @@ class Messages:
     def subscribe(self, request: v1.WatchRequest, room: str, lag: Lag, call: Call, sink: Sink[Any]) -> Source:
         """Deliver a room's events to a sink; who may read it has been checked just now."""
         after = request.after.seq if request.HasField("after") else None
-        return self._hub.subscribe(room, sink, owner=call.user, after=after, epoch=request.after.epoch, lag=lag)
+        user, epoch = call.user, request.after.epoch
+        return self._watches.lend(
+            user, 1, lambda: self._hub.subscribe(room, sink, owner=user, after=after, epoch=epoch, lag=lag)
+        )
 
     async def draft_send(self, request: v1.SendRequest, call: Call) -> Draft:
         """The event that a message becomes."""

@@ -15,6 +15,7 @@ from tidings.domain.items import cursor, field, live_item
 from tidings.domain.lru import Lru
 from tidings.domain.roster import Chosen, Roster
 from tidings.domain.rules import Rules
+from tidings.domain.shares import Shares
 from tidings.hub import Board, PulledSubscription, Sink, Source
 
 # What a user's own devices see is another key than what others see. No user's name has a space in it.
@@ -48,6 +49,7 @@ class Presence:
         self._rules = rules
         self._limits = rules.limits
         self._errands = errands
+        self._named = Shares(self._limits.watched_users_max, "names in watches (watched_users_max)")
         self._recent: Lru[str, bool] = Lru(2 * self._limits.presence_remembered_max)
         roster.changed.append(self._publish)
         roster.changed_for_self.append(lambda user: self._publish(_OWN + user))
@@ -90,15 +92,19 @@ class Presence:
         if len(request.users) > most:
             raise invalid_argument(f"one watch names at most {most} users; use another watch for the rest, or a room")
         users = dict.fromkeys(self._rules.user(user) for user in request.users)
-        return PulledSubscription(
-            self._board,
-            [_OWN + user if user == call.user else user for user in users],
-            Reader(sink),
-            fetch=self._fetch,
-            render=self._render,
-            live=_live,
-            after=request.after.seq if request.HasField("after") else None,
-            epoch=request.after.epoch,
+        return self._named.lend(
+            call.user,
+            len(users),
+            lambda: PulledSubscription(
+                self._board,
+                [_OWN + user if user == call.user else user for user in users],
+                Reader(sink),
+                fetch=self._fetch,
+                render=self._render,
+                live=_live,
+                after=request.after.seq if request.HasField("after") else None,
+                epoch=request.after.epoch,
+            ),
         )
 
     def _publish(self, key: str) -> None:
