@@ -10,10 +10,11 @@ clients use the same few ids; so the bytes are left in the batch for the next re
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
-from tidings.contract.call import Call, Credentials
+from tidings.contract.call import Call, Credentials, Identity
 from tidings.contract.codecs import Prepared
 from tidings.contract.errors import unavailable
 from tidings.hub import Batch, Source
@@ -39,7 +40,9 @@ class Conversation(Protocol):
 
 
 class Work:
-    """One stream that is served and not over yet."""
+    """One stream that is served and not over yet. `STOPPED` is what its peer hears when the service stops under it."""
+
+    STOPPED: ClassVar = "the service is stopping; ask again"
 
     __slots__ = ("call", "desk", "over", "route", "session", "stream", "task")
 
@@ -52,9 +55,30 @@ class Work:
         self.over = False
         self.task: asyncio.Task[None] | None = None
 
-    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Give it a task; the session counts it until it has ended."""
-        self.task = self.desk.start(coroutine)
+    def start(self, ask: Callable[[], Awaitable[Any]]) -> None:
+        """Ask in a task; `arrived` gets the answer. The session counts the task until it has ended."""
+        self.task = self.desk.start(self._wait(ask))
+
+    async def _wait(self, ask: Callable[[], Awaitable[Any]]) -> None:
+        try:
+            answer = await ask()
+        except asyncio.CancelledError:
+            self.task = None
+            self.interrupt()
+            raise
+        except Exception as error:
+            self.task = None
+            self.fail(error)
+            return
+        self.task = None
+        self.arrived(answer)
+
+    def arrived(self, answer: Any) -> None:
+        """What was asked for; the work may be over by now."""
+
+    def interrupt(self) -> None:
+        """End it because the service stops."""
+        self.fail(unavailable(self.STOPPED))
 
     def end(self) -> None:
         """Stop, and tell nobody: the stream is over already, or somebody else tells. Idempotent."""
@@ -110,26 +134,18 @@ class CallWork(Work):
 
     def begin(self, data: bytes) -> None:
         """Decode, and ask the handler."""
-        request = self.route.read(data)
-        self.start(self._run(request))
+        self.start(partial(self.route.row.handler, self.route.read(data), self.call))
 
-    async def _run(self, request: Any) -> None:
+    def arrived(self, answer: Any) -> None:
+        if self.over:
+            return
         try:
-            reply = await self.route.row.handler(request, self.call)
-            if self.over:
-                return
-            answer = self.route.writes.encode(reply)
-        except asyncio.CancelledError:
-            self.task = None
-            self.fail(unavailable("the service is stopping; ask again"))
-            raise
+            data = self.route.writes.encode(answer)
         except Exception as error:
-            self.task = None
             self.fail(error)
             return
-        self.task = None
         self.route.outcomes.ok += 1
-        self.stream.next(answer, self.route.said, complete=True)
+        self.stream.next(data, self.route.said, complete=True)
         self.end()
         self.session.flush_soon()
 
@@ -141,8 +157,7 @@ class ForgetWork(Work):
 
     def begin(self, data: bytes) -> None:
         """Decode, and ask the handler."""
-        request = self.route.read(data)
-        self.start(self._run(request))
+        self.desk.start(self._run(self.route.read(data)))
 
     async def _run(self, request: Any) -> None:
         try:
@@ -155,6 +170,8 @@ class ForgetWork(Work):
 
 class SinkWork(Work):
     """What sends items: the sink of a watch or a channel."""
+
+    STOPPED: ClassVar = "the service is stopping; connect again and go on from your cursor"
 
     __slots__ = ("_key",)
 
@@ -204,7 +221,7 @@ class SinkWork(Work):
         self.session.flush_soon()
 
     def stop(self) -> None:
-        self.fail(unavailable("the service is stopping; connect again and go on from your cursor"))
+        self.interrupt()
 
 
 class WatchWork(SinkWork):
@@ -218,27 +235,15 @@ class WatchWork(SinkWork):
 
     def begin(self, data: bytes) -> None:
         """Decode, and ask the handler for a source."""
-        request = self.route.read(data)
-        self.start(self._run(request))
+        self.start(partial(self.route.row.handler, self.route.read(data), self.call, self))
 
-    async def _run(self, request: Any) -> None:
-        try:
-            source: Source = await self.route.row.handler(request, self.call, self)
-        except asyncio.CancelledError:
-            self.task = None
-            self.stop()
-            raise
-        except Exception as error:
-            self.task = None
-            self.fail(error)
-            return
-        self.task = None
+    def arrived(self, answer: Source) -> None:
         if self.over:
-            source.close()
+            answer.close()
             return
-        self._source = source
+        self._source = answer
         # Credit may have come, and the socket gone empty, before there was anybody to tell.
-        source.wake()
+        answer.wake()
 
     def credit(self) -> None:
         if self._source is not None:
@@ -311,34 +316,25 @@ class ChannelWork(SinkWork):
 class AdmissionWork(Work):
     """A request with credentials of its own, until they have been looked at."""
 
-    __slots__ = ("_early",)
+    __slots__ = ("_asked", "_early")
 
     def __init__(self, desk: "Desk", route: Route, stream: Stream, call: Call) -> None:
         super().__init__(desk, route, stream, call)
+        self._asked = (b"", False)
         # What a channel's peer sends meanwhile; at most the credit that goes out by itself.
         self._early: list[tuple[bytes | None, bool]] = []
 
     def begin(self, credentials: Credentials, data: bytes, complete: bool) -> None:
         """Ask the gate, then go on as that user."""
-        self.start(self._run(credentials, data, complete))
+        self._asked = (data, complete)
+        self.start(partial(self.session.service.gate.admit, credentials))
 
-    async def _run(self, credentials: Credentials, data: bytes, complete: bool) -> None:
-        session, stream = self.session, self.stream
-        try:
-            identity = await session.service.gate.admit(credentials)
-        except asyncio.CancelledError:
-            self.task = None
-            self.fail(unavailable("the service is stopping; ask again"))
-            raise
-        except Exception as error:
-            self.task = None
-            self.fail(error)
-            return
-        self.task = None
+    def arrived(self, answer: Identity) -> None:
         if self.over:
             return
         self.end()
-        self.desk.serve(self.route, stream, data, complete, Call(self.call.session, identity))
+        stream = self.stream
+        self.desk.serve(self.route, stream, *self._asked, Call(self.call.session, answer))
         for early, last in self._early:
             work: Work | None = stream.context
             if work is None:
@@ -347,10 +343,10 @@ class AdmissionWork(Work):
                 work.completed()
             else:
                 work.payload(early, last)
-        session.flush_soon()
+        self.session.flush_soon()
 
     def stop(self) -> None:
-        self.fail(unavailable("the service is stopping; ask again"))
+        self.interrupt()
 
     def payload(self, data: bytes, complete: bool) -> None:
         self._early.append((data, complete))
