@@ -116,7 +116,7 @@ def revived(line: dict[str, Any]) -> Line:
 
 def document(ordered: Mapping[str, Any]) -> str:
     """RESULTS.md."""
-    parts = [INTRODUCTION.format(machine=machine(), versions=versions())]
+    parts = [INTRODUCTION.format(machine=machine(), versions=versions()), glance(ordered)]
     for name, entry in ordered.items():
         lines = [revived(line) for line in entry["lines"]]
         parts.append(f"## {name}\n\n{entry['about'][0].upper()}{entry['about'][1:]}.\n")
@@ -127,6 +127,18 @@ def document(ordered: Mapping[str, Any]) -> str:
             f"<sub>{entry['at']}, commit {entry['commit']}, {entry['times']} runs, load average {entry['load']}</sub>\n"
         )
     return "\n".join(parts)
+
+
+def glance(ordered: Mapping[str, Any]) -> str:
+    """Every line that has marks, with what became of them."""
+    rows = ["| | median | marks |", "| --- | --- | --- |"]
+    for name, entry in ordered.items():
+        for line in map(revived, entry["lines"]):
+            if line.marks and line.figures.get(line.subject):
+                median = f"{number(line.median(line.subject))} {line.unit}"
+                said = verdicts(line).replace("; ", "<br>")
+                rows.append(f"| [{line.title}](#{name}) | {median} | {said} |")
+    return "\n".join(("## At a glance\n", *rows, ""))
 
 
 def table(lines: Sequence[Line]) -> str:
@@ -157,6 +169,8 @@ numbers of different machines.
   streams of messages are open-loop: time runs from the moment when a message was due, so that a missed slot counts.
 - Beside every fan-out stands a check: one reader's events are parsed and must be every sequence number once, in order;
   every other reader must have got the very same bytes. A run that is fast and wrong fails.
+- Below each table stands the machine's load average at the end of that row. Above the number of cores it means that
+  other programs took turns with the server: paces are low then and scatter, and the processor times tell more.
 
 Machine: {machine}
 
