@@ -198,6 +198,19 @@ async def test_keepalives_and_cancellations_pass_what_waits_for_a_full_socket() 
     assert not service.sessions
 
 
+@pytest.mark.asyncio
+async def test_a_flood_of_what_fails_and_wants_no_answer_is_counted_and_written_down_in_part() -> None:
+    service, _, transport, _, _, _ = stage()
+    transport.protocol.data_received(enveloped(setup_of("ada")))
+    await turns(5)
+    with structlog.testing.capture_logs() as lines:
+        transport.protocol.data_received(b"".join(enveloped(forget(1 + 2 * n, "test.absent")) for n in range(100)))
+    assert len(lines) == CONNECTIONS.forgotten_lines_per_second_max
+    assert service.metrics.outcomes("test.absent").failed["NOT_FOUND"] == 100
+    transport.abort()
+    await turns(5)
+
+
 async def turns(count: int) -> None:
     """Let the loop go round so often; there is no socket to wait for."""
     for _ in range(count):

@@ -12,6 +12,7 @@ from tidings.contract.table import Table
 from tidings.metrics import Metrics
 from tidings.rsocket import UNBOUNDED, Limits
 from tidings.rsocket import metadata as wire
+from tidings.rsocket.limits import PerSecond
 from tidings.transports.deadlines import Deadlines
 from tidings.transports.routes import Routes
 from tidings.transports.settings import ConnectionLimits
@@ -52,6 +53,7 @@ class RSocketService:
         self.deadlines = Deadlines(self.loop, clock, connections.deadline_tick_seconds)
         self.sessions: dict[RSocketSession, None] = {}
         self.tasks: set[asyncio.Task[None]] = set()
+        self.forgotten_lines = PerSecond(connections.forgotten_lines_per_second_max)
         self.draining = False
         self._routes: dict[tuple[str, str], Routes] = {}
         self._dirty: list[RSocketSession] = []
