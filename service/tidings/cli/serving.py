@@ -81,10 +81,17 @@ def serve(
     loop: Loop = None,
 ) -> int:
     """Run the service until Ctrl-C or SIGTERM."""
+    import gc
     import os
 
+    # What is imported lives as long as the process. Looking through it for rubbish would make the start longer, and
+    # later stop the event loop for some 40 ms every now and then.
+    gc.disable()
     from tidings.app import serve as serve_until_told
     from tidings.config import load
+
+    gc.freeze()
+    gc.enable()
 
     said = {"http.host": host, "http.port": port, "tcp.port": tcp_port, "data": data, "dev": dev or None, "loop": loop}
     settings = load(config, os.environ, {name: value for name, value in said.items() if value is not None})
