@@ -4,7 +4,7 @@ What is kept, so that a lost connection changes nothing for the caller:
 
 - `_commands`, by number: what was asked and not answered yet. On a new stream all of it is sent again, in order; a
   `client_id` in each command that writes makes that safe.
-- `_rooms`, by name: what is open, and the seam behind which its events go on. On a new stream the rooms are opened
+- `rooms`, by name: what is open, and the seam behind which its events go on. On a new stream the rooms are opened
   first, each from its seam.
 - the window: items that happened and were not taken yet, and what the service may still send.
 
@@ -22,11 +22,10 @@ from collections import deque
 from typing import Final, NamedTuple
 
 from tidings.contract import v1
-from tidings.rsocket import Stream
 from tidings_client.errors import WATCH_AGAIN, Code, Failure, Lost, Refused, again, closed, retry_seconds
 from tidings_client.keeper import Keeper
-from tidings_client.link import Link
 from tidings_client.reconnect import Attempts
+from tidings_client.resumed import Resumed
 from tidings_client.watch import LogSeam
 from tidings_client.window import Window
 
@@ -60,36 +59,19 @@ class OpenRoom:
             self.timer = None
 
 
-class Conversation:
+class Conversation(Resumed[v1.ChannelItem]):
     """Commands and their answers, rooms and what happens in them."""
 
     def __init__(self, keeper: Keeper, window: Window) -> None:
-        self._keeper = keeper
-        self._codec = keeper.settings.codec
-        self._window = window
-        self._held: deque[tuple[v1.ChannelItem, int]] = deque()
+        super().__init__(keeper, window)
         self._commands: dict[int, Command] = {}
         self._waiting: deque[int] = deque()
         self._next_ref = 1
-        self._attempts = Attempts(keeper.settings.jitter)
-        self._arrival = asyncio.Event()
-        self._stream: Stream | None = None
-        self._link: Link | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._patience_seconds = PATIENCE_SECONDS
         self.rooms: dict[str, OpenRoom] = {}
-        self.started = False
-        self.over = False
-        self.failure: Failure | None = None
 
     # --- the caller's side ------------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """Begin. Idempotent."""
-        if not self.started:
-            self.started = True
-            self._keeper.follow(self)
 
     async def ask(self, message: v1.ChannelCommand) -> v1.ChannelItem:
         """The answer, over as many connections as it takes. Raises the Failure that the service answers with."""
@@ -124,48 +106,16 @@ class Conversation:
         if opened is not None:
             opened.rest()
 
-    def take(self) -> v1.ChannelItem | None:
-        """The next thing that happened, if there is one; room for another one in the window."""
-        if not self._held:
-            return None
-        item, size = self._held.popleft()
-        self._window.taken(size)
-        self._refill()
-        return item
-
-    async def arrival(self) -> None:
-        """Wait until there is something to take, or the end."""
-        while not self._held and not self.over:
-            self._arrival.clear()
-            await self._arrival.wait()
-
-    def end(self, failure: Failure | None) -> None:
-        """Over, here and on the service. Idempotent."""
-        if self.over:
-            return
-        self.over, self.failure = True, failure
-        stream, link = self._stream, self._link
-        self._stream = self._link = None
+    def _ended(self) -> None:
         commands, self._commands = self._commands, {}
         for room in list(self.rooms):
             self.leave(room)
-        self._cancel_timer()
         self._lose_patience()
-        self._arrival.set()
-        self._keeper.unfollow(self)
         for command in commands.values():
             if command.future is not None and not command.future.done():
-                command.future.set_exception(failure or closed())
-        if stream is not None and link is not None:
-            link.cancel(stream)
+                command.future.set_exception(self.failure or closed())
 
     # --- the keeper's side ------------------------------------------------------------------------------------------
-
-    def link_up(self, link: Link) -> None:
-        self._link = link
-        self._attempts.reset()
-        self._cancel_timer()
-        self._begin()
 
     def link_gone_for_good(self, failure: Failure) -> None:
         self.end(None if failure.code is Code.UNAVAILABLE else failure)
@@ -194,16 +144,6 @@ class Conversation:
     def completed(self) -> None:
         self._broken()
         self._begin_later(0.0)
-
-    def failed(self, error: Failure | Lost | Refused) -> None:
-        self._broken()
-        if isinstance(error, Lost):
-            # The keeper will say when there is another link.
-            self._link = None
-        elif isinstance(error, Refused) or again(error, WATCH_AGAIN):
-            self._begin_later(0.0 if isinstance(error, Refused) else retry_seconds(error) or 0.0)
-        else:
-            self.end(error)
 
     def credited(self) -> None:
         stream = self._stream
@@ -311,9 +251,6 @@ class Conversation:
             self._broken()
             self._begin_later(0.0)
 
-    def _over_or_under_way(self) -> bool:
-        return self.over or self._stream is not None or self._timer is not None
-
     def _line_up(self) -> None:
         """All that a new stream has to say: the rooms first, then what was not answered, in its order."""
         asked = {ref: command for ref, command in self._commands.items() if command.future is not None}
@@ -354,31 +291,9 @@ class Conversation:
             self._patience.cancel()
             self._patience = None
 
-    def _refill(self) -> None:
-        if self._stream is None:
-            self._begin()
-        elif self._link is not None:
-            n = self._window.refill()
-            if n:
-                self._link.request(self._stream, n)
-
     def _broken(self) -> None:
-        self._stream = None
+        super()._broken()
         self._lose_patience()
-        self._window.ended()
-
-    def _begin_later(self, at_least_seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._attempts.next_seconds(at_least_seconds), self._begin_now)
-
-    def _begin_now(self) -> None:
-        self._timer = None
-        self._begin()
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
 
 def _failure(error: v1.Error) -> Failure:
