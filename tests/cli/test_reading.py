@@ -55,6 +55,12 @@ async def test_search_by_sender_and_nothing_found(run: Caller, room: str) -> Non
     assert "alice: kettle" in await run.well("search", "kettle", "--room", room, "--from", "alice")
 
 
+async def test_a_search_without_a_room_says_where_it_did_not_look(run: Caller, room: str) -> None:
+    await run.well("send", room, "teapot")
+    ran = await run("search", "teapot", user="stranger")
+    assert ran == (0, "", "nothing found in rooms you are a member of; name an open one with --room\n")
+
+
 async def test_export_writes_the_whole_log_and_import_takes_it(run: Caller, room: str, tmp_path: Path) -> None:
     for text in ("one", "two\nlines", "שלום"):
         await run.well("send", room, text)

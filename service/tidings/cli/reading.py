@@ -46,7 +46,7 @@ def history(
 
 def search(
     words: Annotated[list[str], typer.Argument(help="All must occur.", metavar="WORDS…", show_default=False)],
-    room: Annotated[str, typer.Option(help="Only in this room; else in all of yours.", metavar="ROOM")] = "",
+    room: Annotated[str, typer.Option(help="Only in this room; else in all you are a member of.", metavar="ROOM")] = "",
     sender: Annotated[str, typer.Option("--from", help="Only what this user wrote.", metavar="NAME")] = "",
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many at most.", min=1, max=100)] = 20,
     json: Json = False,
@@ -68,7 +68,7 @@ def search(
     if not json and reply.next:
         note("there is more: add --limit, or more words")
     elif not json and not reply.events:
-        note("nothing found")
+        note("nothing found" if room else "nothing found in rooms you are a member of; name an open one with --room")
     return 0
 
 
