@@ -8,7 +8,7 @@ from stores.drafts import NOW_MS, deleted, edited, group, member, open_room, par
 from stores.refusals import refused
 from tidings.contract import v1
 from tidings.contract.errors import Code
-from tidings.domain.ports import MemberRecord, RoomRecord, Store
+from tidings.domain.ports import UNREAD_MAX, MemberRecord, RoomRecord, Store
 
 
 class DirectoryKit:
@@ -226,6 +226,16 @@ class DirectoryKit:
         assert await unread() == 1
         await store.append(deleted(room, "ann", first.seq + 1))
         assert await unread() == 0
+
+    @pytest.mark.asyncio
+    async def test_unread_are_counted_up_to_a_bound(self, store: Store) -> None:
+        room = await group(store, "team", "ann", "bob")
+        await asyncio.gather(*(store.append(posted(room, "ann", "x")) for _ in range(UNREAD_MAX + 10)))
+        (mine,) = await store.inbox("bob", [room])
+        assert mine.unread == UNREAD_MAX
+        await store.mark(room, "bob", delivered=0, read=mine.room.head.seq - 5)
+        (mine,) = await store.inbox("bob", [room])
+        assert mine.unread == 5
 
     @pytest.mark.asyncio
     async def test_the_last_message_is_seen_as_it_is_now(self, store: Store) -> None:

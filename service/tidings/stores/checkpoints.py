@@ -10,6 +10,7 @@ a full disk is tried again once the WAL has grown further.
 
 import contextlib
 import threading
+from collections.abc import Callable
 
 import apsw
 
@@ -22,10 +23,14 @@ ROUNDS_MAX = 8  # a reader that stays on an old page keeps pages behind; that is
 class Checkpoints:
     """`after_commit` belongs to the thread that writes; everything else happens in a thread of its own."""
 
-    def __init__(self, writer: apsw.Connection, copier: apsw.Connection, wal_pages: int) -> None:
+    def __init__(
+        self, writer: apsw.Connection, copier: apsw.Connection, wal_pages: int, failed: Callable[[], None]
+    ) -> None:
+        """`failed` is called in the copying thread: the next `after_commit` will raise, so let there be one."""
         self._writer = writer
         self._copier = copier
         self._wal_pages = wal_pages
+        self._failed = failed
         self._pages = 0
         self._next_at = wal_pages
         self._wanted = threading.Event()
@@ -75,6 +80,7 @@ class Checkpoints:
                     log.error("the disk is full: the WAL could not be copied into the database")
                 elif not is_busy(error):  # the writer is copying at this moment
                     self._error = error
+                    self._failed()
 
     def _copy(self) -> None:
         for _ in range(ROUNDS_MAX):

@@ -98,7 +98,7 @@ class Writer:
         self._limits = limits
         self._committed = committed
         self._tables = SqlTables(connection, limits.cached_rooms_max)
-        self._checkpoints = Checkpoints(connection, copier, limits.wal_pages)
+        self._checkpoints = Checkpoints(connection, copier, limits.wal_pages, self._copying_failed)
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         # What waits, counted on the loop; whether writing has ended, and why.
         self._waiting = 0
@@ -169,6 +169,14 @@ class Writer:
         for request, answer in answers:
             self._waiting_bytes -= request.weight_bytes
             settle(request.future, answer)
+
+    def _copying_failed(self) -> None:
+        """In the copying thread: have a commit, though nobody wants one, so that its end is heard of soon."""
+        self._loop.call_soon_threadsafe(self._commit_nothing)
+
+    def _commit_nothing(self) -> None:
+        if not self._closed and self._error is None:
+            self.write(lambda tables, journal: None).cancel()  # nobody waits for it
 
     def _give_up(self, error: Exception) -> None:
         self._error = error
