@@ -8,7 +8,8 @@ from tidings.contract.errors import Failure, cursor_lost, invalid_argument
 from tidings.domain.access import Access
 from tidings.domain.errands import Errands
 from tidings.domain.items import page_reply, search_reply
-from tidings.domain.ports import Head, Store
+from tidings.domain.lines import Lines
+from tidings.domain.ports import Head, SearchPage, Store
 from tidings.domain.reading import Reading
 from tidings.domain.rules import SEQ_MAX, Rules
 from tidings.hub import Sink, Source
@@ -18,11 +19,14 @@ from tidings.hub.ports import Schedule
 class History:
     """The service `History`. Ends the readings of whoever loses the right to read (a `Cut`)."""
 
-    def __init__(self, *, store: Store, access: Access, rules: Rules, errands: Errands, schedule: Schedule) -> None:
+    def __init__(
+        self, *, store: Store, access: Access, rules: Rules, lines: Lines, errands: Errands, schedule: Schedule
+    ) -> None:
         self._store = store
         self._access = access
         self._rules = rules
         self._limits = rules.limits
+        self._lines = lines
         self._errands = errands
         self._schedule = schedule
         # (room, user) → the readings that are open.
@@ -35,9 +39,12 @@ class History:
             raise invalid_argument("before and after are both given; give one, or none for the newest page")
         room = self._rules.room(request.room)
         await self._access.may_read(room, call.user)
-        page = await self._store.page(
-            room, before=min(request.before, SEQ_MAX), after=min(request.after, SEQ_MAX), limit=limit
+        before, after = min(request.before, SEQ_MAX), min(request.after, SEQ_MAX)
+        page = await self._lines.wait(
+            call.user, lambda: self._store.page(room, before=before, after=after, limit=limit)
         )
+        # The right may have been lost in the line.
+        await self._access.may_read(room, call.user)
         return page_reply(
             (event.data for event in page.events), more=page.more, epoch=page.head.epoch, head=page.head.seq
         )
@@ -56,7 +63,9 @@ class History:
             epoch=head.epoch,
             after=request.after.seq,
             last=min(request.to or head.seq, head.seq),
-            fetch=lambda after, limit, done: self._errands.run(self._store.read(room, after, limit), done),
+            fetch=lambda after, limit, done: self._errands.run(
+                self._lines.wait(call.user, lambda: self._store.read(room, after, limit)), done
+            ),
             schedule=self._schedule,
             left=lambda: self._forget(key, reading),
             limits=self._limits,
@@ -71,15 +80,17 @@ class History:
         sender = getattr(request, "from")
         if sender:
             sender = self._rules.user(sender)
-        if request.room:
-            room = self._rules.room(request.room)
-            await self._access.may_read(room, call.user)
-            rooms = [room]
-        else:
-            rooms = list(await self._store.names_of(call.user))
-        if not rooms:
-            return v1.SearchReply()
-        found = await self._store.search(words, rooms=rooms, sender=sender, page=request.page, limit=limit)
+        room = self._rules.room(request.room) if request.room else ""
+
+        async def look() -> SearchPage:
+            if room:
+                await self._access.may_read(room, call.user)
+            rooms = [room] if room else list(await self._store.names_of(call.user))
+            if not rooms:
+                return SearchPage([], "")
+            return await self._store.search(words, rooms=rooms, sender=sender, page=request.page, limit=limit)
+
+        found = await self._lines.wait(call.user, look)
         return search_reply((event.data for event in found.events), found.next)
 
     def end(self, room: str, owner: str, error: Failure, /) -> None:

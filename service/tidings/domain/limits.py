@@ -25,6 +25,9 @@ class DomainLimits:
     search_results_max: int = 100
     search_results_default: int = 20
 
+    # Reads of one user that the store has at a time; further ones wait for these. Enough for all its threads.
+    user_reads_max: int = 8
+
     # history.read: one page of these is held for each reader.
     read_events_min: int = 32  # who asks for one event at a time does not cost a read each
     read_events_max: int = 512
@@ -82,5 +85,5 @@ class DomainLimits:
 INTERNAL = frozenset(
     {"paced_users_max", "presence_remembered_max", "inbox_remembered_max", "known_rooms_max", "known_roles_max"}
     | {"presence_count_members_max", "read_events_min", "read_events_max"}
-    | {"read_held_bytes_max", "typing_max"}
+    | {"read_held_bytes_max", "user_reads_max", "typing_max"}
 )

@@ -21,6 +21,7 @@ from tidings.domain.history import History
 from tidings.domain.inbox import Inboxes
 from tidings.domain.items import WatchMarks, event_item, weigh
 from tidings.domain.limits import DomainLimits
+from tidings.domain.lines import Lines
 from tidings.domain.messages import Messages
 from tidings.domain.pace import Pace
 from tidings.domain.ports import Clock, Head, Store
@@ -142,7 +143,8 @@ def build(
         board=people_board, roster=roster, gatherings=gatherings, access=access, rules=rules, errands=errands
     )
     receipts = Receipts(store=store, access=access, gatherings=gatherings, inboxes=inboxes, rules=rules)
-    history = History(store=store, access=access, rules=rules, errands=errands, schedule=schedule)
+    lines = Lines(limits.user_reads_max)
+    history = History(store=store, access=access, rules=rules, lines=lines, errands=errands, schedule=schedule)
     publication = Publication(access, hub)
     publication.cuts += [gatherings, history]
     publication.followers += [gatherings, inboxes]
@@ -160,7 +162,9 @@ def build(
     return Product(
         services={
             "chat": Chat(exchange),
-            "rooms": Rooms(store=store, access=access, inboxes=inboxes, rules=rules, pace=pace, clock=clock),
+            "rooms": Rooms(
+                store=store, access=access, inboxes=inboxes, rules=rules, lines=lines, pace=pace, clock=clock
+            ),
             "presence": presence,
             "receipts": receipts,
             "history": history,

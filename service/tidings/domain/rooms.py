@@ -11,6 +11,7 @@ from tidings.contract.errors import invalid_argument, permission_denied
 from tidings.domain import roles
 from tidings.domain.access import STRANGER, Access, Standing, no_such_room
 from tidings.domain.inbox import Inboxes
+from tidings.domain.lines import Lines
 from tidings.domain.names import DIRECT_PREFIX, direct_name, new_name
 from tidings.domain.pace import Pace
 from tidings.domain.ports import Clock, Store
@@ -29,13 +30,14 @@ class Rooms:
     """
 
     def __init__(
-        self, *, store: Store, access: Access, inboxes: Inboxes, rules: Rules, pace: Pace, clock: Clock
+        self, *, store: Store, access: Access, inboxes: Inboxes, rules: Rules, lines: Lines, pace: Pace, clock: Clock
     ) -> None:
         self._store = store
         self._access = access
         self._inboxes = inboxes
         self._rules = rules
         self._limits = rules.limits
+        self._lines = lines
         self._pace = pace
         self._clock = clock
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -91,19 +93,28 @@ class Rooms:
         limit = self._limit(request.limit)
         room = self._rules.room(request.room)
         await self._access.may_read(room, call.user)
-        records = await self._store.members(room, after=request.after, limit=limit + 1)
+        records = await self._lines.wait(
+            call.user, lambda: self._store.members(room, after=request.after, limit=limit + 1)
+        )
+        # The right may have been lost in the line.
+        await self._access.may_read(room, call.user)
         return v1.MembersReply(members=map(member_state, records[:limit]), more=len(records) > limit)
 
     async def list(self, request: v1.ListRequest, call: Call) -> v1.ListReply:
         """My rooms, or all open ones, by name."""
         limit = self._limit(request.limit)
         if request.scope == v1.MINE:
-            mine = await self._store.rooms_of(call.user, after=request.after, limit=limit + 1)
+            mine = await self._lines.wait(
+                call.user, lambda: self._store.rooms_of(call.user, after=request.after, limit=limit + 1)
+            )
             return v1.ListReply(rooms=map(room_state, mine[:limit]), more=len(mine) > limit)
         if request.scope != v1.PUBLIC:
             raise invalid_argument(f"scope is {request.scope}; use MINE or PUBLIC")
-        rooms = await self._store.public_rooms(after=request.after, limit=limit + 1)
-        inbox = await self._store.inbox(call.user, [record.room for record in rooms[:limit]])
+        rooms = await self._lines.wait(
+            call.user, lambda: self._store.public_rooms(after=request.after, limit=limit + 1)
+        )
+        names = [record.room for record in rooms[:limit]]
+        inbox = await self._lines.wait(call.user, lambda: self._store.inbox(call.user, names))
         states = {record.room.room: room_state(record) for record in inbox}
         return v1.ListReply(
             rooms=[states.get(record.room) or v1.RoomState(room=room_message(record)) for record in rooms[:limit]],

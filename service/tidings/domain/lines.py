@@ -1,0 +1,31 @@
+"""Who reads much waits for himself."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+T = TypeVar("T")
+
+
+class Lines:
+    """One line for each user, over all connections, in front of the store's readers.
+
+    They answer in the order of asking. So a user has only a few reads with them at a time, and everybody else's come
+    behind these few and not behind the thousands that one client can ask for at once.
+    """
+
+    __slots__ = ("_at_once_max", "_lines")
+
+    def __init__(self, at_once_max: int) -> None:
+        self._at_once_max = at_once_max
+        # A line is there as long as somebody stands in it.
+        self._lines: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    async def wait(self, user: str, read: Callable[[], Awaitable[T]]) -> T:
+        """What `read` answers, when it is this user's turn."""
+        line = self._lines.get(user)
+        if line is None:
+            line = self._lines[user] = asyncio.Semaphore(self._at_once_max)
+        async with line:
+            return await read()

@@ -1,0 +1,57 @@
+"""Who reads much waits for himself."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from domain.stage import House, refused, settled
+from tidings.contract import v1
+from tidings.contract.errors import Code
+from tidings.stores.memory import MemoryStore
+
+
+class SlowStore(MemoryStore):
+    """Gives pages when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = 0
+        self.go_on = asyncio.Event()
+
+    async def page(self, *asked: Any, **named: Any) -> Any:
+        self.begun += 1
+        await self.go_on.wait()
+        return await super().page(*asked, **named)
+
+
+@pytest.mark.asyncio
+async def test_reads_of_one_user_wait_for_one_another_and_nobody_else_for_them() -> None:
+    store = SlowStore()
+    house = House(store, user_reads_max=2)
+    alice, phone, bob = house.people("alice", "alice", "bob")
+    await alice.create("den", v1.OPEN)
+    asked = [asyncio.ensure_future(who.page()) for who in (alice, phone, alice, phone)]
+    await settled()
+    assert store.begun == 2
+    asked.append(asyncio.ensure_future(bob.page()))
+    await settled()
+    assert store.begun == 3
+    asked[2].cancel()
+    store.go_on.set()
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert [isinstance(answer, v1.PageReply) for answer in answers] == [True, True, False, True, True]
+
+
+@pytest.mark.asyncio
+async def test_who_loses_the_right_to_read_while_waiting_gets_no_page() -> None:
+    store = SlowStore()
+    house = House(store)
+    alice, bob = house.people("alice", "bob")
+    await alice.create("den", v1.GROUP, "bob")
+    waiting = asyncio.ensure_future(bob.page())
+    await settled()
+    await alice.quit(user="bob")
+    store.go_on.set()
+    with refused(Code.NOT_FOUND):
+        await waiting
