@@ -267,3 +267,20 @@ async def test_unread_is_what_a_naive_count_says_whatever_happens(seed: int) -> 
         assert (state.read, state.unread) == (model.read[name], model.unread(name))
         last = [item.room for item in readers[name].items if item.HasField("room")][-1]
         assert last == state
+
+
+@pytest.mark.asyncio
+async def test_who_comes_back_to_more_changes_than_are_remembered_gets_all_rooms() -> None:
+    async def told_after_a_break(remembered: int) -> list[str]:
+        house = House(inbox_remembered_max=remembered)
+        alice, bob = house.people("alice", "bob")
+        for room in ("a", "b", "c", "d"):
+            await alice.create(room, v1.GROUP, "bob")
+        reader = await inbox(bob)
+        reader.close()
+        for room in ("a", "b", "c"):
+            await alice.send(room=room)
+        return sorted(told((await inbox(bob, after=reader.items[-1].cursor)).items))
+
+    assert await told_after_a_break(remembered=4) == ["a", "b", "c", "live"]
+    assert await told_after_a_break(remembered=2) == ["a", "b", "c", "d", "live"]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from domain.stage import StageClock, refused
+from domain.stage import House, StageClock, refused
+from tidings.contract import v1
 from tidings.contract.errors import Code, Failure
 from tidings.domain.pace import Pace
 
@@ -53,3 +54,15 @@ def test_without_a_pace_everything_goes() -> None:
     pace = Pace(0.0, 1, 100, StageClock().monotonic)
     for _ in range(1_000):
         pace.take("alice")
+
+
+@pytest.mark.asyncio
+async def test_who_is_forgotten_for_others_starts_with_a_full_bucket() -> None:
+    house = House(dev=False, sends_per_second_max=1.0, sends_burst_max=2, paced_users_max=1)
+    alice, bob = house.people("alice", "bob")
+    await alice.create("den", v1.OPEN)
+    await alice.send()
+    with refused(Code.RESOURCE_EXHAUSTED, "sends_per_second_max"):
+        await alice.send()
+    await bob.send()
+    assert await alice.send()
