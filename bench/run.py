@@ -54,7 +54,10 @@ class Run:
             running = {}
             for name in names:
                 program = Tidings(Path(folder), {}) if name == "tidings" else PEERS[name]
-                if not program.missing():
+                missing = program.missing()
+                if missing:
+                    print(f"    without {name}: this machine has no {missing}", flush=True)
+                else:
                     running[name] = stack.enter_context(program.running())
             yield running
 
