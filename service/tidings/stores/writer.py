@@ -194,7 +194,11 @@ class Writer:
             if self._failed:
                 self._refuse(batch, _ended())
                 continue
-            self._commit(batch)
+            try:
+                self._commit(batch)
+            except Exception as error:  # a fault of this file; nobody may wait for ever because of it
+                self._end(error)
+                self._refuse(batch, _ended())
         self._checkpoints.stop()
         self._finish()
 
