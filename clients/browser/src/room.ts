@@ -1,0 +1,220 @@
+import {toBinary, create, fromBinary} from "@bufbuild/protobuf";
+import {call, newClientId} from "./calls.ts";
+import type {Core} from "./core.ts";
+import {Code, Failure} from "./errors.ts";
+import {Feed} from "./feed.ts";
+import {Chat, Lag, type SendReply, type WatchItem, WatchItemSchema, WatchRequestSchema} from "./gen/tidings/v1/chat_pb.ts";
+import {History, type PageReply, ReadRequestSchema, type SearchReply} from "./gen/tidings/v1/history_pb.ts";
+import {type Event, type Role} from "./gen/tidings/v1/log_pb.ts";
+import {Presence as PresenceService, type PresenceItem} from "./gen/tidings/v1/presence_pb.ts";
+import {type MarkReply, Receipts} from "./gen/tidings/v1/receipts_pb.ts";
+import {type MembersReply, type RoomReply, Rooms as RoomsService} from "./gen/tidings/v1/rooms_pb.ts";
+import {watchPresence} from "./presence.ts";
+import {type After, cursorFrom, LogSeam} from "./seams.ts";
+import type {Pending} from "./storage/storage.ts";
+import {Watch} from "./watch.ts";
+import {Window} from "./window.ts";
+
+const TYPING_MS = 5_000; // typing is over by then; later it would be a lie
+
+/** A seq as callers have it: events carry bigints. */
+export type Seq = number | bigint;
+
+export interface WatchOptions {
+  /** A cursor, a seq (0: from the beginning), or nothing: what happens from now on. */
+  readonly after?: After;
+  /** What becomes of a reader who falls behind. */
+  readonly lag?: Lag;
+  /** How many items may be here untaken. */
+  readonly window?: number;
+}
+
+/** One room, by name: `tidings.room("general")`. Holds nothing; make as many as you like. */
+export class Room {
+  /** @internal */
+  constructor(
+    private readonly core: Core,
+    readonly name: string,
+  ) {}
+
+  // --- writing
+
+  /**
+   * Write a message. It is pending at once (`tidings.on("pending")`), is sent when there is a connection, also after a
+   * reload, and is never doubled. Resolves when it is on the service's disk.
+   */
+  send(text: string, {replyTo = 0, clientId = newClientId()}: {replyTo?: Seq; clientId?: string} = {}): Promise<SendReply> {
+    const answer = this.core.outbox.send(this.name, text, Number(replyTo), clientId);
+    // Who does not wait for it is told by "failed"; it must not count as an unhandled rejection.
+    answer.catch(() => undefined);
+    return answer;
+  }
+
+  /** This room's messages on their way, in the order they were written. */
+  pending(): Pending[] {
+    return this.core.outbox.pending(this.name);
+  }
+
+  /** Give your message `seq` another text. */
+  edit(seq: Seq, text: string, {clientId = newClientId()} = {}): Promise<SendReply> {
+    return call(this.core.keeper, Chat.method.edit, {room: this.name, clientId, target: BigInt(seq), text});
+  }
+
+  /** Remove the text and reactions of message `seq` for everybody. Its author may, and moderators. */
+  delete(seq: Seq, {clientId = newClientId()} = {}): Promise<SendReply> {
+    return call(this.core.keeper, Chat.method.delete, {room: this.name, clientId, target: BigInt(seq)});
+  }
+
+  /** React to message `seq`, or take the reaction back. */
+  react(seq: Seq, emoji: string, {remove = false, clientId = newClientId()} = {}): Promise<SendReply> {
+    return call(this.core.keeper, Chat.method.react, {room: this.name, clientId, target: BigInt(seq), emoji, remove});
+  }
+
+  /** I am typing; dies by itself after a few seconds. Not worth long attempts: given up after 5 s. */
+  async typing({stopped = false} = {}): Promise<void> {
+    await call(this.core.keeper, PresenceService.method.typing, {room: this.name, stopped}, TYPING_MS);
+  }
+
+  /** I have read up to `seq`; it never goes back. */
+  markRead(seq: Seq): Promise<MarkReply> {
+    return this.mark({read: seq});
+  }
+
+  /** My positions, as seqs; 0 leaves one as it is. What was read was delivered. */
+  mark({read = 0, delivered = 0}: {read?: Seq; delivered?: Seq}): Promise<MarkReply> {
+    return call(this.core.keeper, Receipts.method.mark, {room: this.name, read: BigInt(read), delivered: BigInt(delivered)});
+  }
+
+  // --- reading
+
+  /**
+   * The room as one wants to see it: its newest `history` (50) events, then each as it happens, in order, each once.
+   * After a reload the first ones come from this browser, before the network answers, and then what was missed. A listener
+   * that returns a promise sets the pace. What cannot be healed is told by `tidings.on("error")`. Call what is returned
+   * to stop.
+   */
+  on(_event: "event", listener: (event: Event) => unknown, {history = 50}: {history?: number} = {}): () => void {
+    let stopped = false;
+    let watch: Watch<WatchItem> | undefined;
+    const tell = async (event: Event): Promise<void> => {
+      if (!stopped) await listener(event);
+    };
+    const begin = async (): Promise<After> => {
+      const kept = await this.core.cache.load(this.name);
+      if (kept) {
+        for (const event of kept.events) await tell(event);
+        return kept.cursor;
+      }
+      const page = history ? await this.history({limit: history}, Infinity) : await this.history({limit: 1}, Infinity);
+      const events = history ? page.events : [];
+      await this.core.cache.add(this.name, page.head?.epoch ?? "", events);
+      for (const event of events) await tell(event);
+      return page.head;
+    };
+    const run = async (): Promise<void> => {
+      watch = this.items({after: await begin()});
+      if (stopped) watch.close();
+      for await (const {cursor, item} of watch) {
+        if (item.case !== "event") continue;
+        await this.core.cache.add(this.name, cursor?.epoch ?? "", [item.value]);
+        await tell(item.value);
+      }
+    };
+    const failed = async (error: unknown): Promise<void> => {
+      if (stopped) return;
+      const lost = error instanceof Failure && error.code === Code.CURSOR_LOST;
+      if (!lost) {
+        if (this.core.keeper.state !== "closed") this.core.tell.emit("error", error);
+        return;
+      }
+      // The log was replaced: what is kept belongs to another one.
+      await this.core.cache.forget(this.name);
+      await run().catch(failed);
+    };
+    void run().catch(failed);
+    return () => {
+      stopped = true;
+      watch?.close();
+    };
+  }
+
+  /** The room's events behind `after`: those of the past first, then each as it happens. See `Watch`. */
+  watch(options: WatchOptions = {}): Watch<Event> {
+    return new Watch<Event>(this.feed(options), eventOf);
+  }
+
+  /** As `watch`, with the marks: `live` once everything old was sent, `gap` for what was skipped or removed. */
+  items(options: WatchOptions = {}): Watch<WatchItem> {
+    return new Watch<WatchItem>(this.feed(options), (item) => item);
+  }
+
+  /** The events behind `after` up to `to` (0: what is the newest now), at your pace; then the loop ends. */
+  read({after = 0, to = 0, window}: {after?: After; to?: Seq; window?: number} = {}): Watch<Event> {
+    const seam = new LogSeam(cursorFrom(after));
+    const {name} = this;
+    const asked = {
+      route: "history.read",
+      request: () => toBinary(ReadRequestSchema, create(ReadRequestSchema, {room: name, ...behind(seam), to: BigInt(to)})),
+      decode: (data: Uint8Array) => fromBinary(WatchItemSchema, data),
+      endless: false,
+    };
+    return new Watch<Event>(new Feed(this.core.keeper, asked, seam, new Window(window)), eventOf);
+  }
+
+  /** A page in seq order: before or after a seq, or the newest. `limit` is 1 to 1000, 0 means 50. */
+  history({before = 0, after = 0, limit = 0}: {before?: Seq; after?: Seq; limit?: number} = {}, ms?: number): Promise<PageReply> {
+    return call(this.core.keeper, History.method.page, {room: this.name, before: BigInt(before), after: BigInt(after), limit}, ms);
+  }
+
+  /** Messages of this room with all the words of `query`, newest first. */
+  search(query: string, {from = "", page = "", limit = 0} = {}): Promise<SearchReply> {
+    return call(this.core.keeper, History.method.search, {query, room: this.name, from, page, limit});
+  }
+
+  // --- people
+
+  /** The room and my role in it. */
+  get(): Promise<RoomReply> {
+    return call(this.core.keeper, RoomsService.method.get, {room: this.name});
+  }
+
+  /** Join an open room; or, as owner or moderator, bring `user` in or give them another role. */
+  join(user = "", role?: Role): Promise<RoomReply> {
+    return call(this.core.keeper, RoomsService.method.join, {room: this.name, user, ...(role && {role})});
+  }
+
+  /** Leave; or, as owner or moderator, remove `user`. */
+  async leave(user = ""): Promise<void> {
+    await call(this.core.keeper, RoomsService.method.leave, {room: this.name, user});
+  }
+
+  /** A page of members by name, with how far each has read. */
+  members({after = "", limit = 0} = {}): Promise<MembersReply> {
+    return call(this.core.keeper, RoomsService.method.members, {room: this.name, after, limit});
+  }
+
+  /** Who of the room is there, who is typing, who has read what. */
+  presence(): Watch<PresenceItem> {
+    return watchPresence(this.core.keeper, {room: this.name});
+  }
+
+  private feed({after, lag = Lag.CATCH_UP, window}: WatchOptions): Feed<WatchItem> {
+    const seam = new LogSeam(cursorFrom(after));
+    const {name} = this;
+    const asked = {
+      route: "chat.watch",
+      request: () => toBinary(WatchRequestSchema, create(WatchRequestSchema, {room: name, ...behind(seam), lag})),
+      decode: (data: Uint8Array) => fromBinary(WatchItemSchema, data),
+      endless: true,
+    };
+    return new Feed(this.core.keeper, asked, seam, new Window(window));
+  }
+}
+
+function behind({position}: LogSeam) {
+  return position ? {after: position} : {};
+}
+
+function eventOf({item}: WatchItem): Event | undefined {
+  return item.case === "event" ? item.value : undefined;
+}

@@ -1,0 +1,104 @@
+/**
+ * Sharing without a SharedWorker: one tab leads and holds the connection, the others speak to it over a BroadcastChannel.
+ *
+ * Who holds the Web Lock leads; every other tab waits for it, so the browser itself elects the next leader the moment
+ * the leading tab is gone, however it went. The new one announces itself, and the others open their wires through it.
+ */
+import type {Connector} from "../wire.ts";
+import {Host} from "./host.ts";
+import type {Line, ToHost, ToTab} from "./protocol.ts";
+import {TabConnector} from "./tab.ts";
+
+/** The part of `navigator.locks` that is used. */
+export interface Locks {
+  request(name: string, held: () => Promise<unknown>): Promise<unknown>;
+}
+
+/** The part of BroadcastChannel that is used. */
+export interface Air {
+  postMessage(message: unknown): void;
+  onmessage: ((event: MessageEvent) => unknown) | null;
+  close(): void;
+}
+
+type OnAir = {to: "host"; from: string; message: ToHost} | {to: string; message: ToTab} | {to: "all"; leader: string};
+
+/** A connector for one tab. `own` opens the connection when this tab leads. */
+export function led(name: string, own: Connector, air: Air, locks: Locks, me: string): Connector {
+  const lines = new Map<string, (message: ToHost) => void>();
+  let host: Host | undefined;
+  let leader: string | undefined;
+  let disposed = false;
+  let release: () => void = () => undefined;
+  let hear: (message: ToTab) => void = () => undefined;
+  // Said before there was a leader: only the wish to open is worth keeping.
+  let wish: ToHost | undefined;
+
+  const toHost: Line<ToHost, ToTab> = {
+    say(message) {
+      if (host) lines.get(me)?.(message);
+      else if (leader) air.postMessage({to: "host", from: me, message} satisfies OnAir);
+      else if (message.do === "open") wish = message;
+    },
+    onHear: (listener) => (hear = listener),
+    close: () => undefined,
+  };
+  const tab = new TabConnector(toHost, `tab ${me}`);
+
+  const admit = (from: string): void => {
+    if (!host || lines.has(from)) return;
+    host.add({
+      say: (message) => (from === me ? queueMicrotask(() => hear(message)) : air.postMessage({to: from, message} satisfies OnAir)),
+      onHear: (listener) => lines.set(from, listener),
+      close: () => lines.delete(from),
+    });
+  };
+
+  const led = (): void => {
+    const said = wish;
+    wish = undefined;
+    tab.hostGone("another tab holds the connection now");
+    if (said) toHost.say(said);
+  };
+
+  air.onmessage = ({data}: {data: OnAir}) => {
+    if (disposed) return;
+    if ("leader" in data) {
+      if (data.leader === leader) return;
+      leader = data.leader;
+      led();
+    } else if (data.to === "host" && "from" in data) {
+      if (!host) return;
+      admit(data.from);
+      lines.get(data.from)?.(data.message);
+    } else if (data.to === me) hear(data.message as ToTab);
+    else if (data.to === "leader?" && host) air.postMessage({to: "all", leader: me} satisfies OnAir);
+  };
+  air.postMessage({to: "leader?"});
+
+  // As long as this tab lives it holds its own lock; the host waits for it and so knows when the tab is gone.
+  const living = new Promise<void>((resolve) => (release = resolve));
+  void locks.request(`tab ${me}`, () => living);
+  void locks.request(name, () => {
+    if (disposed) return Promise.resolve();
+    host = new Host(own, (lock) => (lock === `tab ${me}` ? living : locks.request(lock, async () => undefined).then(() => undefined)));
+    leader = me;
+    admit(me);
+    air.postMessage({to: "all", leader: me} satisfies OnAir);
+    led();
+    return living;
+  });
+
+  return {
+    open: (setup) => tab.open(setup),
+    onHint: (listener) => tab.onHint(listener),
+    dispose() {
+      tab.dispose();
+      disposed = true;
+      // The others are told by the next leader; until then nobody answers them.
+      host?.close();
+      release();
+      air.close();
+    },
+  };
+}

@@ -1,0 +1,73 @@
+import type {Cursor} from "./gen/tidings/v1/log_pb.ts";
+import type {Feed} from "./feed.ts";
+
+/**
+ * Something that goes on happening, as an async iterator. Made by `room.watch()` and its kin.
+ *
+ *     for await (const event of tidings.room("general").watch({after: cursor})) show(event);
+ *
+ * It begins with the first item asked for (or with `started()`), and survives lost connections and restarts of the
+ * service: nothing is missing, nothing comes twice. Items are asked for as they are taken, 64 ahead at most: a loop that
+ * is slow slows the service, a loop that stops stops it. Leaving the loop ends the watch on the service there and then.
+ */
+export class Watch<Out> implements AsyncIterableIterator<Out> {
+  private taken: Cursor | undefined;
+  private wasLive = false;
+
+  /** @internal */
+  constructor(
+    private readonly feed: Feed<any>,
+    private readonly pick: (item: any) => Out | undefined,
+  ) {}
+
+  /** Behind the last item taken: hand it in as `after` another day, and the watch goes on there. */
+  get cursor(): Cursor | undefined {
+    return this.taken;
+  }
+
+  /** Everything there was has been taken; what follows is happening now. */
+  get live(): boolean {
+    return this.wasLive;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** The next item. Rejects with the Failure that a new connection does not heal. */
+  async next(): Promise<IteratorResult<Out, undefined>> {
+    this.feed.start();
+    for (;;) {
+      while (!this.feed.empty) {
+        const item = this.feed.take() as {cursor?: Cursor; item?: {case?: string}};
+        if (item.cursor) this.taken = item.cursor;
+        this.wasLive ||= item.item?.case === "live";
+        const picked = this.pick(item);
+        if (picked !== undefined) return {done: false, value: picked};
+      }
+      if (this.feed.over) {
+        if (this.feed.failure) throw this.feed.failure;
+        return {done: true, value: undefined};
+      }
+      await this.feed.change();
+    }
+  }
+
+  /** Resolves when the service has begun to answer: what happens from then on will be seen. */
+  async started(): Promise<void> {
+    this.feed.start();
+    while (!this.feed.answered && !this.feed.over) await this.feed.change();
+    if (this.feed.failure) throw this.feed.failure;
+  }
+
+  /** End it here and on the service. */
+  close(): void {
+    this.feed.close();
+  }
+
+  /** Called by the language when a loop is left. */
+  async return(): Promise<IteratorResult<Out, undefined>> {
+    this.close();
+    return {done: true, value: undefined};
+  }
+}

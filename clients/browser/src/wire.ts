@@ -1,0 +1,59 @@
+/**
+ * What the client needs of a connection, and nothing of how it is made.
+ *
+ * Three things implement it: rsocket-js (`rsocket.ts`), a port to the connection of another tab (`shared/tab.ts`), and
+ * whatever you hand in as `connect({connector})`. A wire is never repaired: the keeper opens another one.
+ *
+ * The rule: after `onClosed` was called nothing else is, and everything asked afterwards fails with Lost.
+ */
+import type {Lost, WireError} from "./errors.ts";
+
+/** Who is told what happens on a stream, in order. Must neither throw nor wait. */
+export interface Receiver {
+  next(data: Uint8Array): void;
+  complete(): void;
+  error(error: WireError): void;
+}
+
+/** A stream under way. */
+export interface WireStream {
+  /** The service may send `items` more. */
+  request(items: number): void;
+  cancel(): void;
+}
+
+/** One connection. */
+export interface Wire {
+  requestResponse(route: string, data: Uint8Array, receiver: Receiver): WireStream;
+  requestStream(route: string, data: Uint8Array, items: number, receiver: Receiver): WireStream;
+  fireAndForget(route: string, data: Uint8Array): void;
+  close(): void;
+  /** Called once, at the end of the wire, also if it ended before it was asked. */
+  onClosed(listener: (lost: Lost) => void): void;
+  /** Whether this owner has to keep the connection's token fresh. With a shared connection one of the tabs has. */
+  readonly leads: boolean;
+  /** Called when `leads` becomes true. */
+  onLead(listener: () => void): void;
+}
+
+/** What SETUP says. */
+export interface Setup {
+  readonly url: string;
+  readonly token?: string | undefined;
+  readonly user?: string | undefined;
+  readonly password?: string | undefined;
+  /** How often this side says that it is alive. */
+  readonly keepaliveMs: number;
+  /** Silence after which the other side is taken for dead. Three minutes or more: tabs in the background sleep. */
+  readonly lifetimeMs: number;
+}
+
+/** Opens wires. */
+export interface Connector {
+  /** Rejects with an Error when nobody is there. Whether SETUP is accepted shows in the first answer. */
+  open(setup: Setup): Promise<Wire>;
+  /** Tells that an attempt is worth it now: another tab is connected. */
+  onHint?(listener: () => void): void;
+  /** Nothing will be opened any more. */
+  dispose?(): void;
+}

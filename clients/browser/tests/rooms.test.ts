@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import {after, before, test} from "node:test";
+import {Failure, Status, type Tidings} from "../src/index.ts";
+import {openRoom, Service, take, textOf, until} from "./service.ts";
+
+let service: Service;
+let ada: Tidings;
+let bob: Tidings;
+
+before(async () => {
+  service = await Service.start();
+  ada = service.client("ada");
+  bob = service.client("bob");
+});
+after(() => service.stop());
+
+test("a message that is sent is watched by another", async () => {
+  await openRoom(ada, "hall");
+  const watch = bob.room("hall").watch();
+  await watch.started();
+  await ada.room("hall").send("hi");
+  const [event] = await take(watch, 1);
+  assert.equal(textOf(event!), "hi");
+  assert.equal(event!.actor, "ada");
+});
+
+test("messages are edited, deleted, reacted to, read and found", async () => {
+  await openRoom(ada, "desk");
+  const room = ada.room("desk");
+  const {cursor} = await room.send("first thoughts about walruses");
+  await room.edit(cursor!.seq, "second thoughts about walruses");
+  await room.react(cursor!.seq, "👍");
+  const page = await room.history();
+  const posted = page.events.find((event) => event.seq === cursor!.seq)!;
+  assert.equal(textOf(posted), "second thoughts about walruses");
+  const read: string[] = [];
+  for await (const event of room.read()) if (textOf(event) !== undefined) read.push(textOf(event)!);
+  assert.deepEqual(read, ["second thoughts about walruses"]);
+  assert.equal((await room.markRead(cursor!.seq)).read, cursor!.seq);
+  await room.typing();
+  await room.delete(cursor!.seq);
+  assert.equal(textOf((await room.history()).events.find((event) => event.seq === cursor!.seq)!), "");
+  const other = await room.send("nobody expects narwhals");
+  const found = await ada.search("narwhals");
+  assert.deepEqual(found.events.map(({seq}) => seq), [other.cursor!.seq]);
+});
+
+test("rooms and people are listed and watched", async () => {
+  await openRoom(ada, "kitchen");
+  assert.ok((await ada.rooms.list()).rooms.some(({room}) => room?.room === "kitchen"));
+  for await (const {item} of ada.rooms.watch()) if (item.case === "live") break;
+  await bob.setPresence(Status.BUSY, "baking");
+  for await (const {item} of ada.presence(["bob"])) {
+    if (item.case === "user" && item.value.status === Status.BUSY) {
+      assert.equal(item.value.text, "baking");
+      break;
+    }
+  }
+  for await (const {item} of ada.room("kitchen").presence()) if (item.case === "live") break;
+  assert.equal((await ada.session.info()).user, "ada");
+  assert.ok((await ada.session.ping()) >= 0);
+});
+
+test("hostile texts stay texts, byte for byte", async () => {
+  await openRoom(ada, "gate");
+  const texts = ["<img src=x onerror=alert(1)>", "__proto__", '{"text":"x"}', "\u202Egnp.exe", "𝕏 👩‍👩‍👧‍👦 é", "</script><script>"];
+  for (const text of texts) await ada.room("gate").send(text);
+  const read: string[] = [];
+  for await (const event of bob.room("gate").read()) if (textOf(event) !== undefined) read.push(textOf(event)!);
+  assert.deepEqual(read, texts);
+});
+
+test("what the service does not take is thrown with its code", async () => {
+  await assert.rejects(ada.room("no such room").history(), (error) => error instanceof Failure && error.text.length > 0);
+});
+
+test("a room shows its history, then what happens, each once", async () => {
+  await openRoom(ada, "stage");
+  await ada.room("stage").send("one");
+  const seen: string[] = [];
+  let showed = (): void => undefined;
+  const first = new Promise<void>((resolve) => (showed = resolve));
+  bob.room("stage").on("event", (event) => {
+    const text = textOf(event);
+    if (text !== undefined && seen.push(text) === 1) showed();
+  });
+  await first;
+  await ada.room("stage").send("two");
+  await ada.room("stage").send("three");
+  await until(() => seen.length === 3, "three messages");
+  assert.deepEqual(seen, ["one", "two", "three"]);
+});
