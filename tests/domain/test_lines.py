@@ -55,3 +55,21 @@ async def test_who_loses_the_right_to_read_while_waiting_gets_no_page() -> None:
     store.go_on.set()
     with refused(Code.NOT_FOUND):
         await waiting
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_read_for_a_peer_that_takes_no_answers_and_its_other_devices_do_not_wait() -> None:
+    store = SlowStore()
+    store.go_on.set()
+    house = House(store, user_reads_max=1)
+    alice, phone = house.people("alice", "alice")
+    await alice.create("den", v1.OPEN)
+    taking: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    phone.session.full = lambda: None if taking.done() else taking
+    waiting = asyncio.ensure_future(phone.page())
+    await settled()
+    assert store.begun == 0
+    await alice.page()
+    taking.set_result(None)
+    assert (await waiting).head.seq
+    assert store.begun == 2

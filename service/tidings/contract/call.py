@@ -1,6 +1,6 @@
 """Who asks, over which connection, until when."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -27,6 +27,8 @@ class Session:
     transport: str
     # Ends the connection with this error; set by the transport.
     close: Callable[[Failure], None]
+    # None while the peer takes answers; else what to wait for before asking again. Set by the transport.
+    full: Callable[[], Awaitable[None] | None] = lambda: None
     # What the domain hangs on the connection and cleans up when it is gone.
     left: list[Callable[[], None]] = field(default_factory=list)
 

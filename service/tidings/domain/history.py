@@ -40,9 +40,7 @@ class History:
         room = self._rules.room(request.room)
         await self._access.may_read(room, call.user)
         before, after = min(request.before, SEQ_MAX), min(request.after, SEQ_MAX)
-        page = await self._lines.wait(
-            call.user, lambda: self._store.page(room, before=before, after=after, limit=limit)
-        )
+        page = await self._lines.wait(call, lambda: self._store.page(room, before=before, after=after, limit=limit))
         # The right may have been lost in the line.
         await self._access.may_read(room, call.user)
         return page_reply(
@@ -64,7 +62,7 @@ class History:
             after=request.after.seq,
             last=min(request.to or head.seq, head.seq),
             fetch=lambda after, limit, done: self._errands.run(
-                self._lines.wait(call.user, lambda: self._store.read(room, after, limit)), done
+                self._lines.wait(call, lambda: self._store.read(room, after, limit)), done
             ),
             schedule=self._schedule,
             left=lambda: self._forget(key, reading),
@@ -90,7 +88,7 @@ class History:
                 return SearchPage([], "")
             return await self._store.search(words, rooms=rooms, sender=sender, page=request.page, limit=limit)
 
-        found = await self._lines.wait(call.user, look)
+        found = await self._lines.wait(call, look)
         return search_reply((event.data for event in found.events), found.next)
 
     def end(self, room: str, owner: str, error: Failure, /) -> None:

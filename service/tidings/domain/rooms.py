@@ -93,9 +93,7 @@ class Rooms:
         limit = self._limit(request.limit)
         room = self._rules.room(request.room)
         await self._access.may_read(room, call.user)
-        records = await self._lines.wait(
-            call.user, lambda: self._store.members(room, after=request.after, limit=limit + 1)
-        )
+        records = await self._lines.wait(call, lambda: self._store.members(room, after=request.after, limit=limit + 1))
         # The right may have been lost in the line.
         await self._access.may_read(room, call.user)
         return v1.MembersReply(members=map(member_state, records[:limit]), more=len(records) > limit)
@@ -105,16 +103,14 @@ class Rooms:
         limit = self._limit(request.limit)
         if request.scope == v1.MINE:
             mine = await self._lines.wait(
-                call.user, lambda: self._store.rooms_of(call.user, after=request.after, limit=limit + 1)
+                call, lambda: self._store.rooms_of(call.user, after=request.after, limit=limit + 1)
             )
             return v1.ListReply(rooms=map(room_state, mine[:limit]), more=len(mine) > limit)
         if request.scope != v1.PUBLIC:
             raise invalid_argument(f"scope is {request.scope}; use MINE or PUBLIC")
-        rooms = await self._lines.wait(
-            call.user, lambda: self._store.public_rooms(after=request.after, limit=limit + 1)
-        )
+        rooms = await self._lines.wait(call, lambda: self._store.public_rooms(after=request.after, limit=limit + 1))
         names = [record.room for record in rooms[:limit]]
-        inbox = await self._lines.wait(call.user, lambda: self._store.inbox(call.user, names))
+        inbox = await self._lines.wait(call, lambda: self._store.inbox(call.user, names))
         states = {record.room.room: room_state(record) for record in inbox}
         return v1.ListReply(
             rooms=[states.get(record.room) or v1.RoomState(room=room_message(record)) for record in rooms[:limit]],

@@ -4,7 +4,8 @@ A call whose handler does not wait is answered in place. Everything else becomes
 bounded in number, kept in `live` until it is over.
 """
 
-from collections.abc import Coroutine
+import asyncio
+from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import structlog
@@ -34,7 +35,7 @@ _RESPONSE: Final = Interaction.REQUEST_RESPONSE
 class Desk:
     """Where an accepted session's requests arrive."""
 
-    __slots__ = ("_call", "_caller", "_in_flight", "_known", "_lent", "_routes", "live", "session")
+    __slots__ = ("_call", "_caller", "_in_flight", "_known", "_lent", "_routes", "_woken", "live", "session")
 
     def __init__(self, session: "RSocketSession", caller: Session, routes: Routes) -> None:
         self.session = session
@@ -44,6 +45,7 @@ class Desk:
         self._routes = routes
         self._known = routes.known
         self._in_flight = 0
+        self._woken: asyncio.Future[None] | None = None
         self._lent: dict[Work, int] = {}  # work on credentials of its own that run out, Unix ms
 
     def request(self, fact: RequestReceived) -> None:
@@ -188,8 +190,17 @@ class Desk:
 
     def wake(self) -> None:
         """The socket takes bytes again: whoever has something to send may."""
+        woken, self._woken = self._woken, None
+        if woken is not None:
+            woken.set_result(None)
         for work in list(self.live.values()):
             work.credit()
+
+    def woken(self) -> Awaitable[None]:
+        """To be awaited until the socket takes bytes again, or the peer is gone."""
+        if self._woken is None:
+            self._woken = self.session.service.loop.create_future()
+        return asyncio.shield(self._woken)
 
     def stop(self) -> None:
         """The service is stopping: what would never end by itself ends now."""
@@ -198,6 +209,9 @@ class Desk:
 
     def leave(self) -> None:
         """The peer is gone."""
+        woken, self._woken = self._woken, None
+        if woken is not None:
+            woken.set_result(None)
         for work in list(self.live.values()):
             work.cancelled()
 

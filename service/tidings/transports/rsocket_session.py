@@ -23,7 +23,7 @@ to bring the last words out.
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final
 
@@ -189,7 +189,7 @@ class RSocketSession:
             identity = await gate.admit(brought or Credentials())
             if self._left or self.connection.state is not State.ADMITTING:
                 return
-            session = Session(self.id, identity, self.transport_name, self.close)
+            session = Session(self.id, identity, self.transport_name, self.close, self._full)
             gate.entered(session)
             self.session = session
         except Exception as error:
@@ -206,6 +206,10 @@ class RSocketSession:
         self.rearm()
         self._go_on()
         self.flush()
+
+    def _full(self) -> Awaitable[None] | None:
+        """What to wait for while the peer takes no answers."""
+        return self.desk.woken() if self.desk is not None and self.connection.congested else None
 
     def _grant_lease(self) -> None:
         """Renew the lease of a client that asked for leases in SETUP, long before it needs one."""
