@@ -27,8 +27,9 @@ class StoreLimits:
     cached_rooms_max: int = 20_000
     # SQLite's cache of the one who writes; the ends of the logs of busy rooms should fit.
     writer_cache_bytes: int = 67_108_864
-    # The same for each who reads; the kernel keeps the files as well.
-    reader_cache_bytes: int = 16_777_216
+    # The same for each who reads. The kernel keeps the files as well, so this is small: reading a log of a million
+    # events once fills it, and the service is to grow by less than 32 MiB then.
+    reader_cache_bytes: int = 12_582_912
     # The WAL is copied into the database when it has grown to this many pages of 4 KiB. Copying seldom spares pages
     # that many commits change: at 500 rooms 8,000 pages write 1.6 times as fast as SQLite's 1,000.
     wal_pages: int = 8_000
