@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import {after, before, test} from "node:test";
+import {type Connector, direct, type Setup, type Wire} from "../src/index.ts";
+import {Host} from "../src/shared/host.ts";
+import {type Air, led, type Locks} from "../src/shared/leader.ts";
+import {portLine, type ToHost, type ToTab} from "../src/shared/protocol.ts";
+import {TabConnector} from "../src/shared/tab.ts";
+import {makeSocket, openRoom, Service, take, textOf, until} from "./service.ts";
+
+let service: Service;
+
+before(async () => {
+  service = await Service.start();
+});
+after(() => service.stop());
+
+/** Opens real connections and counts them. */
+class Counting implements Connector {
+  opened: Wire[] = [];
+  private readonly own = direct(makeSocket);
+
+  async open(setup: Setup): Promise<Wire> {
+    const wire = await this.own.open(setup);
+    this.opened.push(wire);
+    return wire;
+  }
+}
+
+/** A tab as a SharedWorker sees it: a port. */
+function tabOf(host: Host): {connector: TabConnector; die: () => void} {
+  const {port1, port2} = new MessageChannel();
+  const die = host.add(portLine<ToTab, ToHost>(port2 as unknown as MessagePort));
+  return {connector: new TabConnector(portLine<ToHost, ToTab>(port1 as unknown as MessagePort)), die};
+}
+
+test("three tabs share one connection, and each gets its own answers", async () => {
+  const counting = new Counting();
+  const host = new Host(counting);
+  const tabs = [0, 1, 2].map(() => service.client("ada", {connector: tabOf(host).connector}));
+  await openRoom(tabs[0]!, "shared");
+  const watches = tabs.map((tab) => tab.room("shared").watch({after: 0, window: 4}));
+  for (let i = 0; i < 12; i++) await tabs[i % 3]!.room("shared").send(`from tab ${i % 3}, ${i}`);
+  const seen = await Promise.all(watches.map((watch) => take(watch, 12)));
+  for (const events of seen) assert.deepEqual(events.map(({seq}) => seq), Array.from({length: 12}, (_, i) => BigInt(i + 1)));
+  assert.equal(counting.opened.length, 1);
+  for (const tab of tabs) tab.close();
+});
+
+test("a tab that is gone takes its streams along, and another one leads", async () => {
+  const counting = new Counting();
+  const host = new Host(counting);
+  const [first, second] = [tabOf(host), tabOf(host)];
+  const setup = {url: service.url, user: "ada", keepaliveMs: 30_000, lifetimeMs: 240_000};
+  const leading = await first.connector.open(setup);
+  const other = await second.connector.open(setup);
+  assert.deepEqual([leading.leads, other.leads], [true, false]);
+  const leads = new Promise<void>((resolve) => other.onLead(resolve));
+  first.die();
+  await leads;
+  assert.equal(other.leads, true);
+  second.die();
+  await new Promise<void>((resolve) => counting.opened[0]!.onClosed(() => resolve()));
+});
+
+test("when the shared connection ends every tab resumes where it was", async () => {
+  const counting = new Counting();
+  const host = new Host(counting);
+  const tabs = [0, 1].map(() => service.client("ada", {connector: tabOf(host).connector}));
+  await openRoom(tabs[0]!, "resumed");
+  const texts: (string | undefined)[][] = [[], []];
+  tabs.forEach((tab, i) => tab.room("resumed").on("event", (event) => textOf(event) && texts[i]!.push(textOf(event))));
+  await tabs[0]!.room("resumed").send("before");
+  await until(() => texts.every(({length}) => length === 1), "both see it");
+  host.close();
+  await tabs[1]!.room("resumed").send("behind");
+  await until(() => texts.every(({length}) => length === 2), "both see what follows");
+  assert.deepEqual(texts, [["before", "behind"], ["before", "behind"]]);
+  for (const tab of tabs) tab.close();
+});
+
+/** Web Locks as the specification has them, for one process: first come, first served. */
+class OneProcessLocks implements Locks {
+  private readonly queues = new Map<string, Promise<unknown>>();
+
+  request(name: string, held: () => Promise<unknown>): Promise<unknown> {
+    const turn = (this.queues.get(name) ?? Promise.resolve()).then(held);
+    this.queues.set(name, turn.catch(() => undefined));
+    return turn;
+  }
+}
+
+test("without a worker one tab leads, and when it closes the next one takes over", async () => {
+  const locks = new OneProcessLocks();
+  const counting = new Counting();
+  const open = (name: string) =>
+    service.client("ada", {connector: led("tidings", counting, new BroadcastChannel("tidings-test") as unknown as Air, locks, name)});
+  const first = open("one");
+  await openRoom(first, "handed");
+  const second = open("two");
+  const third = open("three");
+  const seqs: bigint[] = [];
+  third.room("handed").on("event", (event) => seqs.push(event.seq));
+  const begun = (await first.room("handed").history()).events.length;
+  await second.room("handed").send("one leads");
+  await until(() => seqs.length === begun + 1, "the third tab sees it");
+  assert.equal(counting.opened.length, 1);
+  first.close();
+  await second.room("handed").send("two leads");
+  await until(() => seqs.length === begun + 2, "the third tab sees it again");
+  assert.deepEqual(seqs, seqs.map((_, i) => BigInt(i + 1)));
+  assert.equal(counting.opened.length, 2);
+  second.close();
+  third.close();
+});
