@@ -9,7 +9,6 @@ import hashlib
 import re
 import time
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +38,7 @@ class Migration(NamedTuple):
 
 def known_migrations() -> list[Migration]:
     """Those of this release, in order."""
-    files = (resources.files("tidings.stores") / "migrations").iterdir()
+    files = Path(__file__).with_name("migrations").iterdir()
     return sorted(
         Migration(int(match[1]), match[2], file.read_text(encoding="utf-8"))
         for file in files

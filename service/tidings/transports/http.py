@@ -6,7 +6,7 @@ import html
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -117,7 +117,7 @@ class Page:
     """The page at /. Its style is in it, and the policy allows that style and nothing else."""
 
     def __init__(self) -> None:
-        self._source = files("tidings").joinpath("web", "index.html").read_text(encoding="utf-8")
+        self._source = (Path(__file__).parents[1] / "web" / "index.html").read_text(encoding="utf-8")
         style = self._source.partition("<style>")[2].partition("</style>")[0]
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
         self.policy = (
