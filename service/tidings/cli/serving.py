@@ -84,8 +84,8 @@ def serve(
     import gc
     import os
 
-    # What is imported lives as long as the process. Looking through it for rubbish would make the start longer, and
-    # later stop the event loop for some 40 ms every now and then.
+    # What is imported lives as long as the process: looking through it for rubbish, while it is imported or when the
+    # service starts (`spare_the_collector`), would only make the start longer.
     gc.disable()
     from tidings.app import serve as serve_until_told
     from tidings.config import load
