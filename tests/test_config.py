@@ -200,3 +200,10 @@ def test_the_listener_gets_its_part() -> None:
     assert settings.listener.http is settings.http
     assert settings.listener.tcp_host == "127.0.0.1"
     assert settings.listener.rsocket is settings.rsocket
+
+
+def test_the_service_gathers_less_than_its_engine_could_and_an_operator_may_change_that() -> None:
+    settings = load(None, {}, {"dev": True})
+    assert settings.rsocket.reassembly_bytes_max >= settings.connections.request_bytes_max
+    assert settings.rsocket.reassembly_connection_bytes_max == 4_194_304
+    assert load(None, {}, {"dev": True, "rsocket.reassembly_bytes_max": 65_536}).rsocket.reassembly_bytes_max == 65_536

@@ -46,6 +46,12 @@ MAY_BE_ZERO: Final = frozenset({"http.port", "tcp.port", "drain_seconds", "domai
 SECRETS: Final = frozenset({"auth.secret"})
 # In development nobody is slowed down; the sizes stay what they are.
 DEV_DEFAULTS: Final = {"domain.sends_per_second_max": 0.0}
+# The engine may gather payloads of 16 MiB, since the client's side has to. Nobody asks the service anything above
+# `connections.request_bytes_max`: with the engine's own numbers, 64 connections of one user held 1.4 GB of fragments.
+SERVICE_DEFAULTS: Final = {
+    "rsocket.reassembly_bytes_max": 1_048_576,
+    "rsocket.reassembly_connection_bytes_max": 4_194_304,
+}
 
 
 class ConfigError(ValueError):
@@ -117,6 +123,7 @@ def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[s
         values[key] = _typed(key, value, known[key], source)
         _check_range(key, values[key], source)
     sources = {key: source for key, (_, source) in given.items()}
+    values = SERVICE_DEFAULTS | values
     if values.get("dev"):
         for key, value in DEV_DEFAULTS.items():
             if key not in values:

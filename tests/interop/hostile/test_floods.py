@@ -104,8 +104,8 @@ async def test_a_payload_in_pieces_that_never_ends_is_refused(url: str) -> None:
 
 
 async def test_unfinished_payloads_share_a_limit(url: str) -> None:
-    piece = bytes(1 << 20)
-    begun = 40
+    piece = bytes(1 << 19)
+    begun = 10
     async with raw.dial(url) as wire:
         await enter(wire)
         for number in range(begun):
