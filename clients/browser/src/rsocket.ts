@@ -90,6 +90,7 @@ class RSocketWire implements Wire {
   }
 
   close(): void {
+    if (this.lost) return;
     this.socket?.close();
     this.end(undefined);
   }

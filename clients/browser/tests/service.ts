@@ -18,10 +18,13 @@ export class Service {
   private readonly clients: Tidings[] = [];
   url = "";
 
-  private constructor(private readonly port: number) {}
+  private constructor(
+    private readonly port: number,
+    private readonly settings: Record<string, string>,
+  ) {}
 
-  static async start(): Promise<Service> {
-    const service = new Service(await freePort());
+  static async start(settings: Record<string, string> = {}): Promise<Service> {
+    const service = new Service(await freePort(), settings);
     await service.run();
     return service;
   }
@@ -29,7 +32,10 @@ export class Service {
   /** Begin, or begin again on the same port and the same data. */
   async run(): Promise<void> {
     const options = ["serve", "--dev", "--port", String(this.port), "--tcp-port", "0", "--data", this.data];
-    const child = spawn(join(REPOSITORY, ".venv/bin/tidings"), options, {stdio: ["ignore", "pipe", "pipe"]});
+    const child = spawn(join(REPOSITORY, ".venv/bin/tidings"), options, {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: {...process.env, ...this.settings},
+    });
     this.process = child;
     this.url = await new Promise((resolve, reject) => {
       let said = "";
