@@ -14,8 +14,12 @@ export function shared(key: string, own: Connector): Connector | undefined {
     try {
       // Written like this bundlers find the worker and put it beside the page's scripts.
       const worker = new SharedWorker(new URL("./worker.js", import.meta.url), {type: "module", name});
-      const lock = `tidings tab ${crypto.randomUUID()}`;
-      void locks?.request(lock, () => new Promise(() => undefined));
+      const mine = `tidings tab ${crypto.randomUUID()}`;
+      const lock =
+        locks &&
+        new Promise<string>((held) => {
+          void locks.request(mine, () => new Promise(() => held(mine)));
+        });
       const tab = new TabConnector(portLine<ToHost, ToTab>(worker.port), lock);
       // Without locks the worker must be told; a tab from the back-forward cache then simply opens another wire.
       if (!locks) addEventListener("pagehide", () => tab.dispose());

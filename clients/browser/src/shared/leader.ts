@@ -43,7 +43,15 @@ export function led(name: string, own: Connector, air: Air, locks: Locks, me: st
     onHear: (listener) => (hear = listener),
     close: () => undefined,
   };
-  const tab = new TabConnector(toHost, `tab ${me}`);
+  // As long as this tab lives it holds its own lock; the host waits for it and so knows when the tab is gone.
+  const living = new Promise<void>((resolve) => (release = resolve));
+  const mine = new Promise<string>((held) => {
+    void locks.request(`tab ${me}`, () => {
+      held(`tab ${me}`);
+      return living;
+    });
+  });
+  const tab = new TabConnector(toHost, mine);
 
   const admit = (from: string): void => {
     if (!host || lines.has(from)) return;
@@ -76,9 +84,6 @@ export function led(name: string, own: Connector, air: Air, locks: Locks, me: st
   };
   air.postMessage({to: "leader?"});
 
-  // As long as this tab lives it holds its own lock; the host waits for it and so knows when the tab is gone.
-  const living = new Promise<void>((resolve) => (release = resolve));
-  void locks.request(`tab ${me}`, () => living);
   void locks.request(name, () => {
     if (disposed) return Promise.resolve();
     host = new Host(own, (lock) => (lock === `tab ${me}` ? living : locks.request(lock, async () => undefined).then(() => undefined)));

@@ -10,15 +10,18 @@ export class TabConnector implements Connector {
 
   constructor(
     private readonly line: Line<ToHost, ToTab>,
-    private readonly lock?: string,
+    /** The name of a Web Lock, once this tab holds it: told earlier, the host would take the tab for dead. */
+    private readonly lock?: Promise<string>,
   ) {
     line.onHear((message) => this.heard(message));
   }
 
   open(setup: Setup): Promise<Wire> {
     return new Promise((resolve, reject) => {
-      this.attempt = {resolve, reject};
-      this.line.say({do: "open", setup, ...(this.lock !== undefined && {lock: this.lock})});
+      const attempt = (this.attempt = {resolve, reject});
+      void Promise.resolve(this.lock).then((lock) => {
+        if (this.attempt === attempt) this.line.say({do: "open", setup, ...(lock !== undefined && {lock})});
+      });
     });
   }
 
