@@ -7,12 +7,13 @@ INTEROP := tests/interop/node_modules/.installed
 NODE := $(shell command -v node 2>/dev/null)
 # In CI the foreign clients must run: a missing Node is a failure there, not a skip.
 NODE_NEEDED := $(if $(or $(NODE),$(CI)),$(INTEROP))
+BROWSER_NEEDED := $(if $(or $(NODE),$(CI)),browser)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup serve test conformance lint types protos fmt check bench lock clean
 
 help: ## list the habits
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.run ## make .venv with the `tidings` command in it
 	@echo "Ready: $(BIN)/tidings is installed; start the service with: make serve"
@@ -43,7 +44,7 @@ fmt: $(VENV)/.dev ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/python tools/protos.py format
 
-check: lint types test ## everything that must be green before a change lands
+check: lint types test $(BROWSER_NEEDED) ## everything that must be green before a change lands
 
 bench: $(VENV)/.dev $(NODE_NEEDED) ## measure beside the peers (ROW=fanout: one row; QUICK=1: does it run?)
 	@$(BIN)/python -m bench $(if $(ROW),--row $(ROW)) $(if $(QUICK),--quick) $(ARGS)
@@ -53,7 +54,7 @@ lock: $(VENV)/.dev ## pin the newest versions that requirements/*.in allow, with
 	for f in run dev; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade requirements/$$f.in -o requirements/$$f.txt; done
 
 clean: ## remove what the other habits made, except ./data
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .tmp dist build tests/interop/node_modules tests/interop/*/node_modules
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .tmp dist build tests/interop/node_modules tests/interop/*/node_modules clients/browser/node_modules clients/browser/dist clients/browser/build
 	find service clients tests tools -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -76,3 +77,5 @@ $(INTEROP): tests/interop/package-lock.json
 	@command -v npm >/dev/null || { echo "The interop tests need Node and npm on the PATH."; exit 1; }
 	cd tests/interop && npm ci --no-audit --no-fund
 	@touch $@
+
+include clients/browser/Makefile

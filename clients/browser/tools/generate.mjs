@@ -27,7 +27,7 @@ const files = (folder) =>
   );
 
 try {
-  execFileSync(join(here, 'node_modules/.bin/buf'), ['generate', '--template', template, join(here, '../../protos')], {stdio: 'inherit'});
+  execFileSync(join(here, '../../.venv/bin/buf'), ['generate', '--template', template, join(here, '../../protos')], {stdio: 'inherit'});
   const made = files(join(out, 'gen'));
   if (process.argv.includes('--check')) {
     const kept = files(join(here, 'src/gen'));
