@@ -30,8 +30,8 @@ class StoreLimits:
     # The same for each who reads. The kernel keeps the files as well, so this is small: reading a log of a million
     # events once fills it, and the service is to grow by less than 32 MiB then.
     reader_cache_bytes: int = 12_582_912
-    # The WAL is copied into the database when it has grown to this many pages of 4 KiB. Copying seldom spares pages
-    # that many commits change: at 500 rooms 8,000 pages write 1.6 times as fast as SQLite's 1,000.
+    # The WAL is copied into the database at the latest when it has grown to this many pages of 4 KiB. Copying seldom
+    # spares pages that many commits change: at 500 rooms 8,000 pages write 1.6 times as fast as SQLite's 1,000.
     wal_pages: int = 8_000
     # Events that may be missing in the search index while more are written: a search then waits for about a second.
     unindexed_events_max: int = 50_000

@@ -1,7 +1,8 @@
 """`rows.Tables` in SQL. Belongs to the thread that writes, inside its transaction."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import apsw
@@ -11,9 +12,10 @@ from tidings.stores.rows import EDITED, POSTED, SEQ_BITS, SEQ_MAX, Room, Row
 
 ROW = f"id & {SEQ_MAX}, kind, actor, client_id, at_ms, latest, target, asked, data"
 
-# Messages are written many at a time: SQLite then works for long without the interpreter's lock, and the loop goes on.
-# Powers of two, as every number of them takes few statements; 512 is the longest one that apsw still keeps prepared.
-GROUPS = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
+# Messages are written many at a time, in as few statements as can be: between two of them the thread has to wait for
+# the interpreter's lock, which the loop may hold for milliseconds. A statement is as long as it is, so what is missing
+# in it is filled up with copies of the last row, which are ignored. 896 rows is the longest that apsw keeps prepared.
+GROUPS = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 896)
 INSERT = {
     rows: "INSERT OR IGNORE INTO events (id, kind, actor, client_id, at_ms, latest, target, data) VALUES "
     + ",".join(["(?,?,?,?,?,?,?,?)"] * rows)
@@ -83,14 +85,13 @@ class SqlTables:
             return
         self._unwritten = []
         rows.sort()
-        start = 0
-        for size in GROUPS:
-            while len(rows) - start >= size:
-                values = list(chain.from_iterable(rows[start : start + size]))
-                self._connection.execute(INSERT[size], values)
-                if self._changes() != size:
-                    raise Repeated
-                start += size
+        for start in range(0, len(rows), GROUPS[-1]):
+            group = rows[start : start + GROUPS[-1]]
+            size = GROUPS[bisect_left(GROUPS, len(group))]
+            filling = repeat(group[-1], size - len(group))
+            self._connection.execute(INSERT[size], tuple(chain.from_iterable(chain(group, filling))))
+            if self._changes() != len(group):
+                raise Repeated
 
     def room(self, name: str) -> Room | None:
         return self._rooms.get(name) or self._load(name)

@@ -6,6 +6,8 @@
     listener, then futures, in order ←────── one call_soon_threadsafe
 
 Alone, a request is committed at once; under load a batch is what came while the last commit ran, so it grows by itself.
+Then the answers of a commit leave when the next one has been worked out and SQLite is about to write it: until that
+moment both threads would want the interpreter, and from then on the loop has it to itself.
 
 What a maintainer must not break:
 
@@ -109,6 +111,8 @@ class Writer:
         self.listener: Committed | None = None
         self._report: Callable[[Exception], None] | None = None
         self.observe: Callable[[float], None] | None = None
+        # Of the thread: what was committed and not told yet.
+        self._undelivered: tuple[Answers, Journal, float] | None = None
         self._thread = threading.Thread(target=self._run, name="tidings-writer", daemon=True)
         self._thread.start()
 
@@ -199,13 +203,14 @@ class Writer:
             except Exception as error:  # a fault of this file; nobody may wait for ever because of it
                 self._end(error)
                 self._refuse(batch, _ended())
+        self._deliver()
         self._checkpoints.stop()
         self._finish()
 
     def _gather(self) -> tuple[list[Request], bool]:
         """All that waits, up to the largest commit; False when the end was among it."""
         batch: list[Request] = []
-        request = self._requests.get()
+        request = self._next()
         try:
             while request is not None:
                 batch.append(request)
@@ -216,6 +221,13 @@ class Writer:
             return batch, True
         return batch, False
 
+    def _next(self) -> Request | None:
+        try:
+            return self._requests.get_nowait()
+        except queue.Empty:
+            self._deliver()
+            return self._requests.get()
+
     def _commit(self, batch: Sequence[Request], *, careful: bool = False) -> None:
         self._tables.careful = careful
         began = time.perf_counter()
@@ -225,7 +237,7 @@ class Writer:
             self._undone(batch, self._rolled_back(error))
             return
         self._committed(journal)
-        self._loop.call_soon_threadsafe(self._answer, answers, journal, time.perf_counter() - began)
+        self._undelivered = (answers, journal, time.perf_counter() - began)
         try:
             self._checkpoints.after_commit()
         except Exception as error:
@@ -242,6 +254,7 @@ class Writer:
                 answers.append((request, request.perform(tables, journal)))
             except Failure as refused:
                 answers.append((request, refused))
+        self._deliver()
         tables.flush()
         try:
             self._connection.execute("COMMIT")
@@ -278,13 +291,21 @@ class Writer:
                 else:
                     self._commit([request], careful=True)
 
+    def _deliver(self) -> None:
+        """Let the loop have the answers of the last commit."""
+        delivery, self._undelivered = self._undelivered, None
+        if delivery is not None:
+            self._loop.call_soon_threadsafe(self._answer, *delivery)
+
     def _refuse(self, batch: Sequence[Request], failure: Failure) -> None:
+        self._deliver()
         self._loop.call_soon_threadsafe(self._settle, [(request, failure) for request in batch], Journal())
 
     def _end(self, error: Exception) -> None:
         """Writing is over, reading goes on."""
         self._failed = True
         log.critical("nothing more can be written: %s", error)
+        self._deliver()
         # What may not be on the disk must not be copied into the database either, not even at the end.
         self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._loop.call_soon_threadsafe(self._give_up, error)
