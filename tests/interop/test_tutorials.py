@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+import tidings_client
 from interop.foreign import ALPHA, ANSWER_SECONDS, HERE, LEGACY, Line
-from running import running_service
+from running import ServiceProcess, running_service
 
+GUIDE = (HERE.parent.parent / "docs" / "guides" / "rsocket-js.md").read_text()
+JS_BLOCK = re.compile(r"^```js\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 README = (HERE.parent.parent / "README.md").read_text()
 # A whole program says in its title which line of rsocket-js it is for.
 BLOCK = re.compile(r'^```js title="(rsocket-js [^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
@@ -44,3 +47,37 @@ async def test_the_readmes_program_sends_a_message_and_shows_it(line: Line, tmp_
             if process.returncode is None:
                 process.kill()
             await process.wait()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("line", [LEGACY], ids=lambda line: line.name)
+async def test_the_guides_program_stays_in_the_room_while_the_service_is_killed_and_started_again(
+    tmp_path: Path, line: Line
+) -> None:
+    program = next(block for block in JS_BLOCK.findall(GUIDE) if block.startswith("// stay.cjs"))
+    messages = 30
+    async with ServiceProcess(tmp_path / "data") as service, tidings_client.connect(service.ws_url, user="ann") as ann:
+        process = await asyncio.create_subprocess_exec(
+            line.command[0],
+            "-",
+            cwd=Path(line.command[1]).parent,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(program.replace(ADDRESS, service.ws_url).encode())
+        process.stdin.close()
+        try:
+            shown = []
+            for number in range(1, messages + 1):
+                await ann.rooms["general"].send(f"message {number}")
+                if number % 10 == 0:
+                    await service.kill()
+                    await service.start()
+            async with asyncio.timeout(ANSWER_SECONDS):
+                shown = [(await process.stdout.readline()).decode().strip() for _ in range(messages)]
+        finally:
+            process.kill()
+            await process.wait()
+    assert shown == [f"{number} message {number}" for number in range(1, messages + 1)]
