@@ -12,15 +12,19 @@ from tidings.stores.rows import EDITED, POSTED, SEQ_BITS, SEQ_MAX, Room, Row
 
 ROW = f"id & {SEQ_MAX}, kind, actor, client_id, at_ms, latest, target, asked, data"
 
-# Messages are written many at a time, in as few statements as can be: between two of them the thread has to wait for
-# the interpreter's lock, which the loop may hold for milliseconds. A statement is as long as it is, so what is missing
-# in it is filled up with copies of the last row, which are ignored. 896 rows is the longest that apsw keeps prepared.
+# Messages are written many at a time, and mostly all of a commit in one statement that is its own transaction. Between
+# two statements the thread has to wait for the interpreter's lock, which the loop may hold for milliseconds, and one
+# long statement costs SQLite half of what many short ones do. A statement is as long as it is: what is missing in it is
+# filled up with rows of nothing. 896 rows are the longest statement that apsw keeps prepared.
 GROUPS = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 896)
+GROUP_MAX = GROUPS[-1]
+COLUMNS = "(id,kind,actor,client_id,at_ms,latest,target,data)"
 INSERT = {
-    rows: "INSERT OR IGNORE INTO events (id, kind, actor, client_id, at_ms, latest, target, data) VALUES "
-    + ",".join(["(?,?,?,?,?,?,?,?)"] * rows)
+    rows: f"INSERT INTO events{COLUMNS} SELECT * FROM (VALUES {','.join(['(?,?,?,?,?,?,?,?)'] * rows)}) WHERE column1"
     for rows in GROUPS
 }
+NO_ROW = (None,) * 8
+INSERT_IF_NEW = f"INSERT OR IGNORE INTO events{COLUMNS} VALUES (?,?,?,?,?,?,?,?)"
 # The terms are written as in the index `keys`, or it would not be used.
 FIRST = f"""SELECT {ROW} FROM events
             WHERE actor = ? AND client_id = ? AND id >> {SEQ_BITS} = ? AND client_id <> ''"""
@@ -60,38 +64,55 @@ class Repeated(Exception):
 class SqlTables:
     """Knows the heads of the rooms that were written to lately; `forget` after a transaction that was rolled back.
 
-    Messages are taken for new and kept until something else has to be read or written, at the latest until `flush`
-    before COMMIT. Should one of them turn out to be a repetition, places were given out wrongly: that is `Repeated`.
-    While `careful` is set, each message is written at once, and a repetition is found in its place.
+    Messages are taken for new and kept until `commit`, or until something else has to be read or written. Should one of
+    them turn out to be a repetition, places were given out wrongly: that is `Repeated`. While `careful` is set, each
+    message is written at once, and a repetition is found in its place.
     """
 
     def __init__(self, connection: apsw.Connection, cached_rooms_max: int) -> None:
         self._connection = connection
-        self._changes = connection.changes
         self._rooms: dict[str, Room] = {}
         self._cached_rooms_max = cached_rooms_max
-        self._unwritten: list[tuple[int, int, str, str, int, int, int, bytes]] = []
+        self._kept: list[tuple[int, int, str, str, int, int, int, bytes]] = []
         self.careful = False
+
+    def commit(self) -> None:
+        """Make everything durable that was written since the last time."""
+        if len(self._kept) > GROUP_MAX or self._connection.in_transaction:
+            self._flush()
+            self._connection.execute("COMMIT")
+        elif self._kept:
+            self._insert_kept(0)
+            self._kept.clear()
 
     def forget(self) -> None:
         """What is known of rooms may be wrong."""
         self._rooms.clear()
-        self._unwritten.clear()
+        self._kept.clear()
 
-    def flush(self) -> None:
-        """Write the messages that were kept: rooms one after the other, which touches fewer pages."""
-        rows = self._unwritten
-        if not rows:
-            return
-        self._unwritten = []
-        rows.sort()
-        for start in range(0, len(rows), GROUPS[-1]):
-            group = rows[start : start + GROUPS[-1]]
-            size = GROUPS[bisect_left(GROUPS, len(group))]
-            filling = repeat(group[-1], size - len(group))
+    def _flush(self) -> None:
+        """Write the messages that were kept."""
+        if self._kept:
+            self._begin()
+            for start in range(0, len(self._kept), GROUP_MAX):
+                self._insert_kept(start)
+            self._kept.clear()
+
+    def _insert_kept(self, start: int) -> None:
+        """One statement: rooms one after the other, which touches fewer pages."""
+        if start == 0:
+            self._kept.sort()
+        group = self._kept[start : start + GROUP_MAX]
+        size = GROUPS[bisect_left(GROUPS, len(group))]
+        filling = repeat(NO_ROW, size - len(group))
+        try:
             self._connection.execute(INSERT[size], tuple(chain.from_iterable(chain(group, filling))))
-            if self._changes() != len(group):
-                raise Repeated
+        except apsw.ConstraintError:
+            raise Repeated from None
+
+    def _begin(self) -> None:
+        if not self._connection.in_transaction:
+            self._connection.execute("BEGIN IMMEDIATE")
 
     def room(self, name: str) -> Room | None:
         return self._rooms.get(name) or self._load(name)
@@ -137,10 +158,10 @@ class SqlTables:
     ) -> bool:
         row = (room.number << SEQ_BITS | seq, kind, actor, client_id, at_ms, latest, target, data)
         if kind == POSTED and not self.careful:
-            self._unwritten.append(row)
+            self._kept.append(row)
             return True
-        self._execute(INSERT[1], row)
-        return self._changes() == 1
+        self._execute(INSERT_IF_NEW, row)
+        return self._connection.changes() == 1
 
     def first(self, room: Room, actor: str, client_id: str) -> Row | None:
         return self._row(FIRST, (actor, client_id, room.number))
@@ -152,11 +173,11 @@ class SqlTables:
         self._execute(REWRITE, (row.kind, row.asked, row.data, room.number << SEQ_BITS | row.seq))
 
     def edits(self, room: Room, target: int) -> Sequence[Row]:
-        self.flush()
+        self._flush()
         return [Row(*found) for found in ask(self._connection, EDITS, (room.number, target))]
 
     def reactors(self, room: Room, target: int, emoji: str, users_max: int) -> Sequence[str]:
-        self.flush()
+        self._flush()
         message = room.number << SEQ_BITS | target
         return [user for (user,) in ask(self._connection, REACTORS, (message, emoji, users_max))]
 
@@ -197,9 +218,10 @@ class SqlTables:
         return None if found is None else Row(*found)
 
     def _one(self, sql: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        self.flush()
+        self._flush()
         return ask_one(self._connection, sql, values)
 
     def _execute(self, sql: str, values: tuple[Any, ...]) -> None:
-        self.flush()
+        self._flush()
+        self._begin()
         self._connection.execute(sql, values)

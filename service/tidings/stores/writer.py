@@ -2,7 +2,7 @@
 
     loop                                     this thread
     submit → queue ────────────────────────→ takes all that is there (it waits for the first only)
-                                             BEGIN, each request by `rules`, COMMIT
+                                             each request by `rules`, then COMMIT
     listener, then futures, in order ←────── one call_soon_threadsafe
 
 Alone, a request is committed at once; under load a batch is what came while the last commit ran, so it grows by itself.
@@ -77,10 +77,6 @@ class Append(Request):
 
 
 Answers = list[tuple[Request, Any]]
-
-
-class CommitFailed(Exception):
-    """COMMIT or ROLLBACK did not do its work: what the disk holds is unknown."""
 
 
 class Writer:
@@ -248,20 +244,13 @@ class Writer:
         journal = Journal()
         tables = self._tables
         answers: Answers = []
-        self._connection.execute("BEGIN IMMEDIATE")
         for request in batch:
             try:
                 answers.append((request, request.perform(tables, journal)))
             except Failure as refused:
                 answers.append((request, refused))
         self._deliver()
-        tables.flush()
-        try:
-            self._connection.execute("COMMIT")
-        except Exception as error:
-            if is_full(error) or is_busy(error):
-                raise
-            raise CommitFailed(str(error)) from error
+        tables.commit()
         return answers, journal
 
     def _rolled_back(self, error: Exception) -> Exception:
@@ -271,14 +260,14 @@ class Writer:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
         except Exception as second:
-            return CommitFailed(str(second))
+            return OSError(f"the database can neither go on nor back: {second}")
         return error
 
     def _undone(self, batch: Sequence[Request], error: Exception) -> None:
         """The transaction did not happen, and nobody was answered yet: try again, or say so."""
         if isinstance(error, Repeated):
             self._commit(batch, careful=True)
-        elif is_fatal(error) or isinstance(error, CommitFailed):
+        elif is_fatal(error):
             self._end(error)
             self._refuse(batch, _ended())
         elif is_full(error) or is_busy(error) or len(batch) == 1:
