@@ -40,6 +40,29 @@ async def test_what_came_while_the_last_commit_ran_is_committed_together(tmp_pat
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("total", [1, 2, 3, 100, 895, 896, 897, 2_000, 2_048, 5_000])
+async def test_commits_of_all_sizes_leave_no_hole_and_find_what_is_repeated(tmp_path: Path, total: int) -> None:
+    store = await SqliteStore.open(tmp_path)
+    rooms = [await open_room(store, f"room{number}") for number in range(3)]
+    for repeated in (False, True):
+        go_on, held = hold(store)
+        drafts = [posted(rooms[number % 3], "ann", "x", client_id=f"{repeated}{number}") for number in range(total)]
+        if repeated:
+            drafts[-1].client_id = "False0"
+            drafts[-1].room = rooms[0]
+        writes = [asyncio.ensure_future(store.append(draft)) for draft in drafts]
+        await asyncio.sleep(0)
+        go_on.set()
+        await held
+        answers = await asyncio.gather(*writes)
+        assert [answer.duplicate for answer in answers] == [False] * (total - 1) + [repeated]
+    for room in rooms:
+        log = await whole_log(store, room)
+        assert [event.seq for event in log] == list(range(1, len(log) + 1))
+    await store.close()
+
+
+@pytest.mark.asyncio
 async def test_more_writes_than_may_wait_are_refused_and_the_others_go_on(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path, StoreLimits(waiting_writes_max=10))
     room = await open_room(store)

@@ -81,9 +81,8 @@ class SqlTables:
         if len(self._kept) > GROUP_MAX or self._connection.in_transaction:
             self._flush()
             self._connection.execute("COMMIT")
-        elif self._kept:
-            self._insert_kept(0)
-            self._kept.clear()
+        else:
+            self._insert_kept()
 
     def forget(self) -> None:
         """What is known of rooms may be wrong."""
@@ -91,24 +90,21 @@ class SqlTables:
         self._kept.clear()
 
     def _flush(self) -> None:
-        """Write the messages that were kept."""
+        """Write the messages that were kept; what follows belongs to the same transaction."""
         if self._kept:
             self._begin()
-            for start in range(0, len(self._kept), GROUP_MAX):
-                self._insert_kept(start)
-            self._kept.clear()
+            self._insert_kept()
 
-    def _insert_kept(self, start: int) -> None:
-        """One statement: rooms one after the other, which touches fewer pages."""
-        if start == 0:
-            self._kept.sort()
-        group = self._kept[start : start + GROUP_MAX]
-        size = GROUPS[bisect_left(GROUPS, len(group))]
-        filling = repeat(NO_ROW, size - len(group))
-        try:
-            self._connection.execute(INSERT[size], tuple(chain.from_iterable(chain(group, filling))))
-        except apsw.ConstraintError:
-            raise Repeated from None
+    def _insert_kept(self) -> None:
+        rows, self._kept = sorted(self._kept), []  # room by room, which touches fewer pages
+        for start in range(0, len(rows), GROUP_MAX):
+            group = rows[start : start + GROUP_MAX]
+            size = GROUPS[bisect_left(GROUPS, len(group))]
+            values = chain(group, repeat(NO_ROW, size - len(group)))
+            try:
+                self._connection.execute(INSERT[size], tuple(chain.from_iterable(values)))
+            except apsw.ConstraintError:
+                raise Repeated from None
 
     def _begin(self) -> None:
         if not self._connection.in_transaction:
