@@ -1,0 +1,63 @@
+/**
+ * From the service's clock to this screen: how long an event took to be seen.
+ *
+ * The event carries when the service wrote it, by the service's clock; ours may be off by minutes. How far is estimated as
+ * in NTP: the service is asked for its time, and is taken to have read it half-way between question and answer. The
+ * estimate with the shortest way there and back is the best one, so that one is kept, and forgotten slowly.
+ */
+import {signal} from "@preact/signals";
+
+const SAMPLES_MAX = 100;
+const FORGET_SHARE = 0.01; // a kept estimate counts as 1 % worse with each later one: clocks drift, routes change
+
+export interface Latency {
+  readonly lastMs: number;
+  readonly p50Ms: number;
+  readonly p95Ms: number;
+  readonly samples: number;
+}
+
+/** Of the last 100 events; undefined until the service's clock is known and one was seen. */
+export const latency = signal<Latency | undefined>(undefined);
+
+/** Our clock: wall time that never jumps while the page lives. */
+export function nowMs(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+let best: {offsetMs: number; roundTripMs: number} | undefined;
+let visibleSinceMs = 0;
+const samples: number[] = [];
+
+if (typeof document !== "undefined") {
+  document.addEventListener("visibilitychange", () => {
+    visibleSinceMs = document.visibilityState === "visible" ? nowMs() : Infinity;
+  });
+}
+
+/** The service said `serviceMs` somewhere between these two moments of `nowMs()`. */
+export function clockRead(askedAtMs: number, serviceMs: number, answeredAtMs: number): void {
+  const roundTripMs = answeredAtMs - askedAtMs;
+  if (best) best.roundTripMs *= 1 + FORGET_SHARE;
+  if (best && best.roundTripMs < roundTripMs) return;
+  best = {roundTripMs, offsetMs: serviceMs - (askedAtMs + answeredAtMs) / 2};
+}
+
+/** What our clock has to be put forward to be the service's; undefined: not known yet. */
+export function clockOffsetMs(): number | undefined {
+  return best?.offsetMs;
+}
+
+/** A live event has been painted. What happened while this page was not visible is not measured: nothing is painted then. */
+export function shown({atMs}: {readonly atMs: bigint | number}): void {
+  if (!best) return;
+  const wasAtMs = Number(atMs) - best.offsetMs;
+  if (wasAtMs < visibleSinceMs) return;
+  // The estimate may be half a way too far; nothing is seen before it happened.
+  const tookMs = Math.max(0, nowMs() - wasAtMs);
+  samples.push(tookMs);
+  if (samples.length > SAMPLES_MAX) samples.shift();
+  const sorted = [...samples].sort((a, b) => a - b);
+  const share = (part: number) => sorted[Math.ceil(sorted.length * part) - 1]!;
+  latency.value = {lastMs: tookMs, p50Ms: share(0.5), p95Ms: share(0.95), samples: sorted.length};
+}
