@@ -5,7 +5,7 @@ import {Code, Failure} from "./errors.ts";
 import {Feed} from "./feed.ts";
 import {Chat, Lag, type SendReply, type WatchItem, WatchItemSchema, WatchRequestSchema} from "./gen/tidings/v1/chat_pb.ts";
 import {History, type PageReply, ReadRequestSchema, type SearchReply} from "./gen/tidings/v1/history_pb.ts";
-import {type Event, type Role} from "./gen/tidings/v1/log_pb.ts";
+import type {Cursor, Event, Role} from "./gen/tidings/v1/log_pb.ts";
 import {Presence as PresenceService, type PresenceItem} from "./gen/tidings/v1/presence_pb.ts";
 import {type MarkReply, Receipts} from "./gen/tidings/v1/receipts_pb.ts";
 import {type MembersReply, type RoomReply, Rooms as RoomsService} from "./gen/tidings/v1/rooms_pb.ts";
@@ -169,6 +169,23 @@ export class Room {
   /** Messages of this room with all the words of `query`, newest first. */
   search(query: string, {from = "", page = "", limit = 0} = {}): Promise<SearchReply> {
     return call(this.core.keeper, History.method.search, {query, room: this.name, from, page, limit});
+  }
+
+  // --- what this browser keeps
+
+  /** The room's newest events as this browser keeps them, without a hole, and the cursor behind them; undefined: none. */
+  kept(): Promise<{events: Event[]; cursor: Cursor} | undefined> {
+    return this.core.cache.load(this.name);
+  }
+
+  /** Keep events that follow those kept before. `on` does it by itself; who watches by other means may. */
+  keep(events: readonly Event[], {epoch}: {readonly epoch: string}): Promise<void> {
+    return this.core.cache.add(this.name, epoch, events);
+  }
+
+  /** Forget what is kept, so that events may be kept that do not follow it. */
+  forget(): Promise<void> {
+    return this.core.cache.forget(this.name);
   }
 
   // --- people

@@ -90,3 +90,17 @@ test("a room shows its history, then what happens, each once", async () => {
   await until(() => seen.length === 3, "three messages");
   assert.deepEqual(seen, ["one", "two", "three"]);
 });
+
+test("what is kept of a room is here without the network, and can be forgotten", async () => {
+  await openRoom(ada, "attic");
+  const attic = ada.room("attic");
+  assert.equal(await attic.kept(), undefined);
+  await attic.send("a trunk");
+  const page = await attic.history();
+  await attic.keep(page.events, page.head!);
+  const kept = await attic.kept();
+  assert.deepEqual(kept!.events.map(textOf), page.events.map(textOf));
+  assert.equal(kept!.cursor.seq, page.head!.seq);
+  await attic.forget();
+  assert.equal(await attic.kept(), undefined);
+});
