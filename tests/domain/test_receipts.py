@@ -46,4 +46,20 @@ async def test_a_reader_has_positions_too() -> None:
     alice, bob = House().people("alice", "bob")
     await alice.create("den")
     await alice.join(user="bob", role=v1.READER)
-    assert (await bob.mark(read=2)).read == 2
+    assert (await bob.mark(read=await alice.send())).read == 4
+
+
+@pytest.mark.asyncio
+async def test_who_joins_an_old_room_has_nothing_unread_and_counts_from_there() -> None:
+    house = House()
+    alice, bob = house.people("alice", "bob")
+    await alice.create("square", v1.OPEN)
+    for _ in range(7):
+        await alice.send(room="square")
+    rooms = await bob.watch("rooms.watch", v1.RoomsWatchRequest())
+    await bob.join("square")
+    await house.pass_time(1)
+    assert [item.room.unread for item in rooms.drain() if item.HasField("room")] == [0]
+    await alice.send(room="square")
+    await house.pass_time(1)
+    assert [item.room.unread for item in rooms.drain()] == [1]

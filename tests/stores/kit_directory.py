@@ -195,12 +195,41 @@ class DirectoryKit:
             await store.mark("nowhere", "bob", delivered=1, read=1)
 
     @pytest.mark.asyncio
+    async def test_who_comes_in_has_nothing_unread(self, store: Store) -> None:
+        room = await group(store, "team", "ann")
+        for number in range(3):
+            await store.append(posted(room, "ann", str(number)))
+        joined = await store.append(member(room, "ann", "bob"))
+        (mine,) = await store.inbox("bob", [room])
+        assert (mine.delivered, mine.read, mine.unread) == (joined.seq, joined.seq, 0)
+        await store.append(posted(room, "ann", "news"))
+        (mine,) = await store.inbox("bob", [room])
+        assert (mine.read, mine.unread) == (joined.seq, 1)
+
+    @pytest.mark.asyncio
+    async def test_another_role_moves_no_position(self, store: Store) -> None:
+        room = await group(store, "team", "ann", "bob")
+        await store.append(posted(room, "ann", "news"))
+        await store.append(member(room, "ann", "bob", v1.MODERATOR))
+        (mine,) = await store.inbox("bob", [room])
+        assert (mine.role, mine.read, mine.unread) == (v1.MODERATOR, 0, 1)
+
+    @pytest.mark.asyncio
+    async def test_who_comes_back_has_nothing_unread_of_what_was_said_meanwhile(self, store: Store) -> None:
+        room = await group(store, "team", "ann", "bob")
+        await store.append(member(room, "bob", "bob", left=True))
+        await store.append(posted(room, "ann", "without bob"))
+        back = await store.append(member(room, "ann", "bob"))
+        (mine,) = await store.inbox("bob", [room])
+        assert (mine.read, mine.unread) == (back.seq, 0)
+
+    @pytest.mark.asyncio
     async def test_positions_outlive_a_membership(self, store: Store) -> None:
         room = await group(store, "team", "ann", "bob")
-        await store.mark(room, "bob", delivered=2, read=2)
+        await store.append(posted(room, "ann", "one"))
+        await store.mark(room, "bob", delivered=4, read=4)
         await store.append(member(room, "bob", "bob", left=True))
-        await store.append(member(room, "ann", "bob"))
-        assert await store.mark(room, "bob", delivered=0, read=0) == (2, 2, False)
+        assert await store.mark(room, "bob", delivered=0, read=0) == (4, 4, False)
 
     # the list of my rooms
 

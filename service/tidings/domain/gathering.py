@@ -120,21 +120,21 @@ class Gathering:
         elif self._names(user):
             self._put_receipt(user, delivered, read)
 
-    def member(self, user: str, left: bool) -> None:
-        """Somebody came or left."""
+    def member(self, user: str, left: bool, seq: int) -> None:
+        """Somebody came or left, by the event `seq`."""
         if self._heard is not None:
-            self._heard.append(lambda: self.member(user, left))
+            self._heard.append(lambda: self.member(user, left, seq))
         elif left and user in self._members:
             self._leave(user)
         elif not left and user not in self._members:
-            self._come(user)
+            self._come(user, seq)
 
     # what follows from it
 
     def _names(self, user: str) -> bool:
         return self._counting is None and user in self._members
 
-    def _come(self, user: str) -> None:
+    def _come(self, user: str, seq: int) -> None:
         self._members.add(user)
         self._gone.pop(user, None)
         if self._counting is not None:
@@ -148,6 +148,7 @@ class Gathering:
             self._put_user(user, state)
         else:
             self._errands.run(self._roster.states([user]), self._introduce)
+        self._put_receipt(user, seq, seq)
 
     def _introduce(self, states: dict[str, bytes] | Exception) -> None:
         # If the store could not say when somebody was last seen, the next change will come all the same.

@@ -87,13 +87,13 @@ class Gatherings:
         if gathering is not None:
             gathering.receipt(user, delivered, read)
 
-    def member(self, room: str, member: v1.Member, /) -> None:
+    def member(self, room: str, member: v1.Member, seq: int, /) -> None:
         """Somebody came, left, or got another role."""
         if member.left:
             self._typists.stop(room, member.user)
         gathering = self._gatherings.get(room)
         if gathering is not None:
-            gathering.member(member.user, member.left)
+            gathering.member(member.user, member.left, seq)
 
     def changed(self, room: str, /) -> None:
         """New events are no concern of a gathering."""

@@ -151,7 +151,7 @@ class Inboxes:
         self._board.publish(room, None)
         self._remember(room)
 
-    def member(self, room: str, member: v1.Member, /) -> None:
+    def member(self, room: str, member: v1.Member, seq: int, /) -> None:
         """Somebody came, left, or got another role."""
         gone = self._gone.get(member.user) or {}
         gone.pop(room, None)

@@ -109,7 +109,8 @@ class Log(Protocol):
         """Append `draft` (room, actor, client_id, at_ms and what are set; seq is not) at the head of its room.
 
         Answers after the commit. Its effects on earlier messages happen in the same transaction (`domain.fold`), and
-        those on the directory too: `member` adds, changes or removes a membership. NOT_FOUND when the room or the
+        those on the directory too: `member` adds, changes or removes a membership, and who comes in has read up to that
+        event. NOT_FOUND when the room or the
         target does not exist, CONFLICT when the client_id was used for something else, INVALID_ARGUMENT when the
         target is no message, or one that was deleted. Who may do it has been checked before, but for one thing:
         an `edited` whose actor is not the message's author is PERMISSION_DENIED, as is a `deleted` of somebody

@@ -31,8 +31,8 @@ class Follower(Protocol):
     def changed(self, room: str, /) -> None:
         """There are new events in the room."""
 
-    def member(self, room: str, member: v1.Member, /) -> None:
-        """Somebody came, left, or got another role."""
+    def member(self, room: str, member: v1.Member, seq: int, /) -> None:
+        """Somebody came, left, or got another role, by the event `seq`."""
 
 
 class Publication:
@@ -48,20 +48,20 @@ class Publication:
         self, room: str, epoch: str, events: Sequence[StoredEvent], amended: Sequence[StoredEvent] = ()
     ) -> None:
         """Events were committed, and earlier ones rewritten with them."""
-        members = [event.member for event in map(_parsed, events) if event.WhichOneof("what") == "member"]
-        for member in members:
+        members = [(event.seq, event.member) for event in map(_parsed, events) if event.WhichOneof("what") == "member"]
+        for _, member in members:
             self._access.changed(room, member)
         if events:
             self._access.reached(room, epoch, events[-1].seq)
-        for member in members:
+        for _, member in members:
             if member.left and self._access.kind(room) != v1.OPEN:
                 self._cut_off(room, member.user)
         for stored in amended:
             self._hub.amend(room, stored.seq, event_item(epoch, stored.seq, stored.data))
         self._hub.notify(room, epoch, [(seq, event_item(epoch, seq, data)) for seq, data in events])
         for follower in self.followers:
-            for member in members:
-                follower.member(room, member)
+            for seq, member in members:
+                follower.member(room, member, seq)
             follower.changed(room)
 
     def _cut_off(self, room: str, user: str) -> None:

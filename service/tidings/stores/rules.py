@@ -178,7 +178,11 @@ def _member(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moder
     if not before or not after:
         room.members += 1 if after else -1
         tables.describe(room)
-    return _append_change(tables, journal, room, draft)
+    written = _append_change(tables, journal, room, draft)
+    if not before:
+        # Who comes in has nothing to catch up with.
+        tables.set_positions(room, member.user, written.seq, written.seq)
+    return written
 
 
 def _change_room(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderates: bool) -> Written:
