@@ -2,20 +2,14 @@
  * The wire over rsocket-js 1.0.0-alpha.3.
  *
  * This line and not 0.0.27, because its stream takes `request(n)` for exactly n, its payloads are always bytes, it has
- * types of its own, and it is the one that is smaller in a bundle. Its Buffer is put in by the build (`tools/build.mjs`).
+ * types of its own, and it is the one that is smaller in a bundle. Its Buffer (`buffer.ts`) is put in by the build.
  * What it cannot do is not used: resumption (the cursors do it), leases, metadata push.
  */
-import {
-  encodeBearerAuthMetadata,
-  encodeCompositeMetadata,
-  encodeRoute,
-  encodeSimpleAuthMetadata,
-  WellKnownMimeType,
-} from "rsocket-composite-metadata";
 import {type Closeable, type Payload, RSocketConnector} from "rsocket-core";
 import {WebsocketClientTransport} from "rsocket-websocket-client";
-import {Buffer} from "buffer";
+import {Buffer} from "./buffer.ts";
 import {Lost, type WireError} from "./errors.ts";
+import {bearer, COMPOSITE, routing, simple} from "./metadata.ts";
 import type {Connector, Receiver, Setup, Wire, WireStream} from "./wire.ts";
 
 /** Makes a WebSocket; the default is the platform's own. */
@@ -36,10 +30,10 @@ async function open(setup: Setup, makeSocket: SocketMaker): Promise<Wire> {
   const connector = new RSocketConnector({
     setup: {
       dataMimeType: PROTOBUF,
-      metadataMimeType: WellKnownMimeType.MESSAGE_RSOCKET_COMPOSITE_METADATA.string,
+      metadataMimeType: COMPOSITE,
       keepAlive: setup.keepaliveMs,
       lifetime: setup.lifetimeMs,
-      ...(metadata && {payload: {data: Buffer.alloc(0), metadata}}),
+      ...(metadata && {payload: payload(new Uint8Array(), metadata)}),
     },
     transport: new WebsocketClientTransport({url: setup.url, wsCreator: makeSocket}),
   });
@@ -53,13 +47,8 @@ async function open(setup: Setup, makeSocket: SocketMaker): Promise<Wire> {
 }
 
 function credentials({token, user, password}: Setup): Buffer | undefined {
-  const said =
-    token !== undefined
-      ? encodeBearerAuthMetadata(token)
-      : user !== undefined
-        ? encodeSimpleAuthMetadata(user, password ?? "")
-        : undefined;
-  return said && (encodeCompositeMetadata([[WellKnownMimeType.MESSAGE_RSOCKET_AUTHENTICATION, said]]) as Buffer);
+  if (token !== undefined) return bearer(token);
+  return user === undefined ? undefined : simple(user, password ?? "");
 }
 
 class RSocketWire implements Wire {
@@ -76,17 +65,17 @@ class RSocketWire implements Wire {
 
   requestResponse(route: string, data: Uint8Array, receiver: Receiver): WireStream {
     return this.ask(receiver, (told) => {
-      const stream = this.living().requestResponse(payload(route, data), told);
+      const stream = this.living().requestResponse(payload(data, routing(route)), told);
       return {request() {}, cancel: () => stream.cancel()};
     });
   }
 
   requestStream(route: string, data: Uint8Array, items: number, receiver: Receiver): WireStream {
-    return this.ask(receiver, (told) => this.living().requestStream(payload(route, data), items, told));
+    return this.ask(receiver, (told) => this.living().requestStream(payload(data, routing(route)), items, told));
   }
 
   fireAndForget(route: string, data: Uint8Array): void {
-    if (!this.lost) this.living().fireAndForget(payload(route, data), {onComplete() {}, onError() {}});
+    if (!this.lost) this.living().fireAndForget(payload(data, routing(route)), {onComplete() {}, onError() {}});
   }
 
   close(): void {
@@ -166,11 +155,9 @@ class Told {
   onExtension(): void {}
 }
 
-function payload(route: string, data: Uint8Array): Payload {
-  return {
-    data: Buffer.from(data.buffer, data.byteOffset, data.byteLength),
-    metadata: encodeCompositeMetadata([[WellKnownMimeType.MESSAGE_RSOCKET_ROUTING, encodeRoute(route)]]) as Buffer,
-  };
+function payload(data: Uint8Array, metadata: Buffer): Payload {
+  // Its types name the Buffer of Node; what it uses of that is in ours.
+  return {data: Buffer.from(data.buffer, data.byteOffset, data.byteLength), metadata} as unknown as Payload;
 }
 
 function told(error: unknown): WireError {

@@ -1,4 +1,4 @@
-// How this package is bundled: rsocket-js brings code for a global Buffer; it gets one that is only its own.
+// How this package is bundled: rsocket-js brings code for a global Buffer; it gets one that is only its own, and small.
 import {fileURLToPath} from 'node:url';
 
 export const here = fileURLToPath(new URL('..', import.meta.url));
@@ -7,8 +7,7 @@ export const options = {
   bundle: true,
   format: 'esm',
   target: 'es2022',
-  inject: ['tools/buffer.mjs'],
-  alias: {buffer: here + 'node_modules/buffer/index.js'},
+  inject: [here + 'tools/buffer.mjs'],
   sourcemap: true,
   logLevel: 'warning',
 };

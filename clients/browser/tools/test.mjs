@@ -1,4 +1,4 @@
-// Bundles each test with what it tests (the package as it is shipped, Buffer and all) and runs them.
+// Bundles each test with what it tests (the package as it is shipped, its own Buffer and all) and runs them.
 import {build} from 'esbuild';
 import {spawnSync} from 'node:child_process';
 import {readdirSync, rmSync} from 'node:fs';
