@@ -5,9 +5,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INTEROP := tests/interop/node_modules/.installed
 NODE := $(shell command -v node 2>/dev/null)
-# In CI the foreign clients must run: a missing Node is a failure there, not a skip.
+CHROMIUM ?= $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name) 2>/dev/null)))
+# In CI the foreign clients and the tests in a browser must run: a missing Node or Chromium is a failure there, not a skip.
 NODE_NEEDED := $(if $(or $(NODE),$(CI)),$(INTEROP))
-BROWSER_NEEDED := $(if $(or $(NODE),$(CI)),browser)
+CHROMIUM_NEEDED := $(if $(or $(and $(NODE),$(CHROMIUM)),$(CI)),tests/browser/node_modules/.installed clients/browser/node_modules/.installed)
+BROWSER_NEEDED := $(if $(or $(NODE),$(CI)),browser pagecheck)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup serve test conformance lint types protos fmt check bench lock clean
@@ -21,7 +23,7 @@ setup: $(VENV)/.run ## make .venv with the `tidings` command in it
 serve: $(VENV)/.run ## start the service for development, data under ./data
 	@$(BIN)/tidings serve --dev $(ARGS)
 
-test: $(VENV)/.dev $(NODE_NEEDED) ## set up what the tests need and pass every one of them
+test: $(VENV)/.dev $(NODE_NEEDED) $(CHROMIUM_NEEDED) ## set up what the tests need and pass every one of them
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 conformance: $(VENV)/.dev ## the numbered RSocket checklist, item by item, pass or fail
@@ -54,7 +56,7 @@ lock: $(VENV)/.dev ## pin the newest versions that requirements/*.in allow, with
 	for f in run dev; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade requirements/$$f.in -o requirements/$$f.txt; done
 
 clean: ## remove what the other habits made, except ./data
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .tmp dist build tests/interop/node_modules tests/interop/*/node_modules clients/browser/node_modules clients/browser/dist clients/browser/build
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .tmp dist build tests/interop/node_modules tests/interop/*/node_modules tests/browser/node_modules clients/*/node_modules clients/browser/dist clients/browser/build
 	find service clients tests tools -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -78,4 +80,10 @@ $(INTEROP): tests/interop/package-lock.json
 	cd tests/interop && npm ci --no-audit --no-fund
 	@touch $@
 
+tests/browser/node_modules/.installed: tests/browser/package-lock.json
+	@command -v npm >/dev/null || { echo "The tests in a browser need Node and npm on the PATH."; exit 1; }
+	cd tests/browser && npm ci --no-audit --no-fund
+	@touch $@
+
 include clients/browser/Makefile
+include clients/demo/Makefile

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from browser.chromium import PAGE_ORIGIN
 from interop.foreign import LEGACY, LINES, WAYS, Connect, Connection, Driver, Line, Way
 from interop.people import ALICE, SECRET
 from running import RunningService, running_service
@@ -34,8 +35,9 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningService]:
-    """A service that is not for development: who wants to come in brings a token."""
-    async with running_service(tmp_path_factory.mktemp("guarded"), dev=False, auth__secret=SECRET) as service:
+    """A service that is not for development: who wants to come in brings a token, and a page the right origin."""
+    settings = {"auth__secret": SECRET, "http__origins": (PAGE_ORIGIN,)}
+    async with running_service(tmp_path_factory.mktemp("guarded"), dev=False, **settings) as service:
         yield service
 
 

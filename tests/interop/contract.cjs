@@ -2,23 +2,12 @@
 // The messages of the contract, read from the .proto files as a stranger would: a route names its method, the method
 // names its messages. A message is a plain object with the names of Protobuf's JSON mapping, whatever the encoding.
 
-const path = require('node:path');
 const protobuf = require('protobufjs');
+const {root} = require('./protos.cjs');
 
-const PROTOS = path.join(__dirname, '..', '..', 'protos');
-// Protobuf's own files come with the library.
-const GOOGLE = path.dirname(require.resolve('protobufjs/package.json'));
-const FILES = ['chat', 'history', 'presence', 'receipts', 'rooms', 'session'];
 // Numbers of 64 bits and enum values are strings in the JSON mapping.
 const AS_JSON = {longs: String, enums: String};
 const JSON_MIME = 'application/json';
-
-function load() {
-  const root = new protobuf.Root();
-  root.resolvePath = (_, name) => path.join(name.startsWith('google/') ? GOOGLE : PROTOS, name);
-  root.loadSync(FILES.map((name) => `tidings/v1/${name}.proto`));
-  return root.resolveAll().lookup('tidings.v1');
-}
 
 function methodsByRoute(contract) {
   const methods = new Map();
@@ -30,7 +19,7 @@ function methodsByRoute(contract) {
   return methods;
 }
 
-const METHODS = methodsByRoute(load());
+const METHODS = methodsByRoute(root.resolveAll().lookup('tidings.v1'));
 
 /** How a request of `route` is written and its answers are read, in the encoding of `mime`. An unknown route carries nothing. */
 function codec(route, mime) {

@@ -8,12 +8,15 @@
 // The numbers of streams and connections are the test's own. A line of rsocket-js is what `connect` makes of it:
 //   connect(url, setup, on) → Promise of {call, fire, stream, channel, close}
 // with payloads of Buffers; see legacy/client.cjs and alpha/client.cjs.
+//
+// In a browser the same program runs in a page: `tests/browser/bundle.mjs` puts other files in the place of pipe.cjs,
+// protos.cjs, ws and the TCP transports, and `tests/browser/rsocket_js.py` carries the lines.
 
-const readline = require('node:readline');
 const {codec} = require('./contract.cjs');
+const pipe = require('./pipe.cjs');
 
 function say(message) {
-  process.stdout.write(`${JSON.stringify(message)}\n`);
+  pipe.say(JSON.stringify(message));
 }
 
 /** What a test may know of an error: RSocket's code, where the library tells it, and the text. */
@@ -83,7 +86,7 @@ function drive({connect, metadata}) {
     }
   }
 
-  readline.createInterface({input: process.stdin}).on('line', obey).on('close', () => process.exit(0));
+  pipe.hear(obey);
 }
 
 /** Commands that wait for the peer's credit, as every channel of these libraries wants its items. */

@@ -1,7 +1,8 @@
 """Clients of other people, driven by a test: each runs as a process of its own that takes commands line by line.
 
 A test speaks of connections, calls, watches and channels; which library carries them out is the `Line`'s affair. The
-processes' side is `driver.cjs` for rsocket-js and `rsocket_py/client.py` for rsocket-py.
+processes' side is `driver.cjs` for rsocket-js and `rsocket_py/client.py` for rsocket-py. Both lines of rsocket-js run
+twice: in Node, and in a page of Chromium, which `tests/browser/rsocket_js.py` drives.
 """
 
 import asyncio
@@ -16,6 +17,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from browser import chromium
 
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
@@ -36,15 +39,28 @@ class Line:
     command: tuple[str, ...]
     # Sends its requests in fragments when asked to.
     fragments: bool
+    schemes: tuple[str, ...] = ("ws", "tcp")
+
+
+def in_chromium(line: Line, folder: str) -> Line:
+    """The same line of rsocket-js in a page, where there are WebSockets alone."""
+    command = (sys.executable, "-m", "browser.rsocket_js", folder)
+    return Line(f"{line.name} in Chromium", command, fragments=line.fragments, schemes=("ws",))
 
 
 LEGACY = Line("rsocket-js 0.0.27", ("node", str(HERE / "legacy" / "client.cjs")), fragments=False)
 ALPHA = Line("rsocket-js 1.0.0-alpha.3", ("node", str(HERE / "alpha" / "client.cjs")), fragments=True)
+LEGACY_IN_CHROMIUM = in_chromium(LEGACY, "legacy")
+ALPHA_IN_CHROMIUM = in_chromium(ALPHA, "alpha")
 PYTHON = Line("rsocket-py 0.4.20", (sys.executable, str(HERE / "rsocket_py" / "client.py")), fragments=True)
 
 # On a machine without Node the lines of rsocket-js are left out, and `conftest.py` says so. Where CI is set they stay,
 # and their tests fail: there a missing Node must be noticed.
-LINES = [LEGACY, ALPHA, PYTHON] if NODE or os.environ.get("CI") else [PYTHON]
+LINES = [
+    PYTHON,
+    *([LEGACY, ALPHA] if NODE or os.environ.get("CI") else []),
+    *([LEGACY_IN_CHROMIUM, ALPHA_IN_CHROMIUM] if chromium.AVAILABLE else []),
+]
 
 
 class Way(NamedTuple):
@@ -58,7 +74,7 @@ class Way(NamedTuple):
 
 
 TRANSPORTS = {"ws": "WebSocket", "tcp": "TCP"}
-WAYS = [Way(line, scheme) for line in LINES for scheme in TRANSPORTS]
+WAYS = [Way(line, scheme) for line in LINES for scheme in line.schemes]
 
 
 class ForeignError(Exception):
@@ -84,7 +100,11 @@ class Driver:
         """Start the process."""
         assert shutil.which(self.line.command[0]), f"{self.line.name} needs {self.line.command[0]} on the PATH"
         self._process = await asyncio.create_subprocess_exec(
-            *self.line.command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LINE_BYTES_MAX
+            *self.line.command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=LINE_BYTES_MAX,
+            cwd=HERE.parent,
         )
         self._reading = asyncio.create_task(self._read())
 

@@ -77,7 +77,7 @@ async function connect(url, {dataMime, payload, keepaliveMs, lifetimeMs, leases}
     onSubscribe: (subscription) => subscription.request(Number.MAX_SAFE_INTEGER),
     onNext: ({kind, error}) => {
       // The library closes first and calls its errorHandler afterwards.
-      if (kind === 'CLOSED' || kind === 'ERROR') setImmediate(() => on.closed(reason ?? error));
+      if (kind === 'CLOSED' || kind === 'ERROR') setTimeout(() => on.closed(reason ?? error), 0);
     },
   });
   await leased;

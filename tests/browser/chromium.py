@@ -1,0 +1,40 @@
+"""The Chromium that is on this machine: where it is, and how tests start it. Nothing is downloaded."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from playwright.async_api import Browser, async_playwright
+
+# CHROMIUM=/path/to/it says another one.
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+# What there is to run tests in browsers: code for pages is bundled with Node. In CI both must be there.
+AVAILABLE = bool((CHROMIUM and shutil.which("node")) or os.environ.get("CI"))
+
+# Where a page that a test makes itself says it is from. Nobody listens there.
+PAGE_ORIGIN = "http://localhost:1"
+
+FLAGS = (
+    "--no-sandbox",  # which needs rights that containers do not give; the pages here are our own
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # A page that a test makes itself counts as one from the internet, which has to ask before it speaks to loopback.
+    "--disable-features=LocalNetworkAccessChecks",
+)
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """Chromium without a window, while the block runs."""
+    assert CHROMIUM, f"the tests in a browser need one of {', '.join(NAMES)} on the PATH, or CHROMIUM=/path/to/it"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            await browser.close()
