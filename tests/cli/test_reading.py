@@ -58,7 +58,15 @@ async def test_search_by_sender_and_nothing_found(run: Caller, room: str) -> Non
 async def test_a_search_without_a_room_says_where_it_did_not_look(run: Caller, room: str) -> None:
     await run.well("send", room, "teapot")
     ran = await run("search", "teapot", user="stranger")
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err.startswith("nothing was searched; you are in no room; open ones: general, ")
+    assert "; join one, for example: tidings join " in ran.err
+    assert ran.err.endswith(", or search one with --room\n")
+    await run.well("create", f"{room}-own", user="stranger")
+    ran = await run("search", "teapot", user="stranger")
     assert ran == (0, "", "nothing found in rooms you are a member of; name an open one with --room\n")
+    await run.well("join", room, user="stranger")
+    assert (await run.well("search", "teapot", user="stranger")).startswith(f"{room} #")
 
 
 async def test_export_writes_the_whole_log_and_import_takes_it(run: Caller, room: str, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`tidings rooms` and `tidings create`."""
 
 import json
+import re
 
 import pytest
 
@@ -27,10 +28,49 @@ async def test_making_the_same_room_again_changes_nothing(run: Caller) -> None:
     assert ran.err.startswith("error: CONFLICT: ")
 
 
-async def test_all_open_rooms_are_listed_for_who_is_in_none(run: Caller, room: str) -> None:
+async def test_who_is_in_no_room_is_told_of_open_ones_and_how_to_join(run: Caller, room: str) -> None:
     ran = await run("rooms", user="stranger")
-    assert ran == (0, "", "you are in no room; see the open ones with: tidings rooms --all\n")
+    assert (ran.code, ran.out) == (0, "")
+    told = re.fullmatch(r"you are in no room; open ones: (.+); join one, for example: tidings join (.+)\n", ran.err)
+    assert told
+    assert "general" in told[1].split(", ")
+    assert told[2] in told[1].split(", ")
+    assert await run("rooms", "--json", user="stranger") == (0, "", "")
     assert room in [line.split("\t")[0] for line in (await run.well("rooms", "--all", user="stranger")).splitlines()]
+
+
+async def test_who_joins_has_the_room_on_the_list_with_nothing_unread_until_somebody_writes(
+    run: Caller, room: str
+) -> None:
+    await run.well("send", room, "before", user="owner")
+    assert await run.well("join", room, user="joy") == f"{room} (open, 2 members)\n"
+    assert await run.well("join", room, user="joy") == f"{room} (open, 2 members)\n"
+    assert (await run.well("rooms", user="joy")).split("\t")[:4] == [room, "open", "member", "0"]
+    await run.well("send", room, "after", user="owner")
+    assert (await run.well("rooms", user="joy")).split("\t")[3] == "1"
+
+
+async def test_who_leaves_has_the_room_on_the_list_no_longer(run: Caller, room: str) -> None:
+    joined = json.loads(await run.well("join", room, "--json", user="leo"))
+    assert (joined["room"]["room"], joined["role"]) == (room, "MEMBER")
+    assert await run("leave", room, user="leo") == (0, "", f"you left {room}\n")
+    assert await run("leave", room, user="leo") == (0, "", f"you left {room}\n")
+    assert await run.well("rooms", user="leo") == ""
+
+
+async def test_an_owner_brings_in_and_takes_out(run: Caller) -> None:
+    await run.well("create", "club", user="amanda")
+    assert await run.well("join", "club", "--member", "ben", user="amanda") == "club (group, 2 members)\n"
+    assert (await run.well("rooms", user="ben")).startswith("club\t")
+    assert await run("leave", "club", "--member", "ben", user="amanda") == (0, "", "ben is out of club\n")
+    ran = await run("join", "club", user="ben")
+    assert (ran.code, ran.err[:17]) == (1, "error: NOT_FOUND:")
+
+
+async def test_writing_and_reading_an_open_room_joins_nobody(run: Caller, room: str) -> None:
+    await run.well("send", room, "hello", user="passer-by")
+    await run.well("history", room, user="passer-by")
+    assert await run.well("rooms", user="passer-by") == ""
 
 
 async def test_a_name_that_breaks_the_rule_is_refused_with_the_rule(run: Caller) -> None:

@@ -34,6 +34,8 @@ COMMANDS: Final = (
     Command(TALK, "send", "talking", "send"),
     Command(TALK, "tail", "talking", "tail"),
     Command(TALK, "create", "rooms", "create"),
+    Command(TALK, "join", "rooms", "join"),
+    Command(TALK, "leave", "rooms", "leave"),
     Command(TALK, "import", "importing", "import_"),
     Command(LOOK, "rooms", "rooms", "rooms"),
     Command(LOOK, "history", "reading", "history"),

@@ -59,17 +59,29 @@ def search(
     from tidings.cli.link import with_client
     from tidings.cli.screen import isolated, note, say, styled
 
-    async def work(client: "Client") -> "v1.SearchReply":
-        return await client.search(" ".join(words), room=room, sender=sender, limit=limit)
+    async def work(client: "Client") -> "tuple[v1.SearchReply, str]":
+        reply = await client.search(" ".join(words), room=room, sender=sender, limit=limit)
+        return reply, "" if json or reply.events else await _nothing(client, room)
 
-    reply = with_client(Link(url, token, user), work)
+    reply, nothing = with_client(Link(url, token, user), work)
     for event in reply.events:
         say(json_line(event) if json else f"{styled(isolated(event.room), 'cyan')} {event_block(event)}")
     if not json and reply.next:
         note("there is more: add --limit, or more words")
-    elif not json and not reply.events:
-        note("nothing found" if room else "nothing found in rooms you are a member of; name an open one with --room")
+    elif nothing:
+        note(nothing)
     return 0
+
+
+async def _nothing(client: "Client", room: str) -> str:
+    """Why a search found nothing."""
+    from tidings.cli.rooms import in_no_room
+
+    if room:
+        return "nothing found"
+    if (await client.rooms.list(limit=1)).rooms:
+        return "nothing found in rooms you are a member of; name an open one with --room"
+    return f"nothing was searched; {await in_no_room(client)}, or search one with --room"
 
 
 def export(

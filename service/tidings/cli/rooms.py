@@ -1,18 +1,27 @@
-"""`tidings rooms` and `tidings create`: which rooms there are, and making one."""
+"""`tidings rooms`, `create`, `join` and `leave`: which rooms there are, making one, and who is in it.
+
+Being in a room is about the own list: its unread count, searches, and being seen as a member. An OPEN room is read and
+written without it, so no other command joins anything on the way.
+"""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidings.cli.options import URL_DEFAULT, Json, Link, Token, Url, User
+from tidings.cli.options import URL_DEFAULT, Json, Link, Room, Token, Url, User
 
 if TYPE_CHECKING:
+    from tidings.contract import v1
     from tidings_client import Client
+
+Member = Annotated[
+    str, typer.Option("--member", help="Somebody else; for owners and moderators.", metavar="NAME", show_default=False)
+]
 
 COLUMNS = ("room", "kind", "role", "unread", "events", "members", "title")
 NUMBERS = ("unread", "events", "members")
 PAGE_ROOMS = 1000
-NO_ROOMS = "you are in no room; see the open ones with: tidings rooms --all"
+OPEN_NAMES_SHOWN = 5
 NO_OPEN_ROOMS = "there are no open rooms; make one with: tidings create NAME --open"
 
 
@@ -29,7 +38,7 @@ def rooms(
     from tidings.cli.screen import note, say, table
     from tidings.contract import v1
 
-    async def work(client: "Client") -> list[v1.RoomState]:
+    async def work(client: "Client") -> tuple[list[v1.RoomState], str]:
         found: list[v1.RoomState] = []
         more = True
         while more:
@@ -37,9 +46,9 @@ def rooms(
             page = await client.rooms.list(public=everyone, after=after, limit=PAGE_ROOMS)
             found.extend(page.rooms)
             more = page.more
-        return found
+        return found, "" if found or everyone or json else await in_no_room(client)
 
-    states = with_client(Link(url, token, user), work)
+    states, hint = with_client(Link(url, token, user), work)
     if json:
         for state in states:
             say(json_line(state))
@@ -61,8 +70,20 @@ def rooms(
         right=NUMBERS,
     )
     if not states:
-        note(NO_OPEN_ROOMS if everyone else NO_ROOMS)
+        note(NO_OPEN_ROOMS if everyone else hint)
     return 0
+
+
+async def in_no_room(client: "Client") -> str:
+    """What to say to somebody who is in no room: the open ones and how to join one."""
+    from tidings.cli.screen import clean
+
+    page = await client.rooms.list(public=True, limit=OPEN_NAMES_SHOWN)
+    if not page.rooms:
+        return f"you are in no room, and {NO_OPEN_ROOMS}"
+    names = [clean(state.room.room) for state in page.rooms]
+    further = " and more (tidings rooms --all)" if page.more else ""
+    return f"you are in no room; open ones: {', '.join(names)}{further}; join one, for example: tidings join {names[0]}"
 
 
 def create(
@@ -82,9 +103,9 @@ def create(
     user: User = "",
 ) -> int:
     """Make a room; you become its owner. The same again changes nothing."""
-    from tidings.cli.events import json_line, word
+    from tidings.cli.events import json_line
     from tidings.cli.link import with_client
-    from tidings.cli.screen import counted, isolated, say
+    from tidings.cli.screen import say
     from tidings.contract import v1
 
     kind = v1.OPEN if everyone else v1.GROUP
@@ -93,10 +114,42 @@ def create(
         return await client.rooms.create(room, kind=kind, title=title, members=member or [])
 
     reply = with_client(Link(url, token, user), work)
-    made = reply.room
-    say(
-        json_line(reply)
-        if json
-        else f"{isolated(made.room)} ({word(v1.RoomKind.DESCRIPTOR, made.kind)}, {counted(made.members, 'member')})"
-    )
+    say(json_line(reply) if json else _told(reply.room))
     return 0
+
+
+def join(
+    room: Room, member: Member = "", json: Json = False, url: Url = URL_DEFAULT, token: Token = "", user: User = ""
+) -> int:
+    """Join an open room: it is then on your list, with what is unread, and searched. Or bring somebody in."""
+    from tidings.cli.events import json_line
+    from tidings.cli.link import with_client
+    from tidings.cli.screen import say
+
+    async def work(client: "Client") -> "v1.RoomReply":
+        return await client.rooms[room].join(member)
+
+    reply = with_client(Link(url, token, user), work)
+    say(json_line(reply) if json else _told(reply.room))
+    return 0
+
+
+def leave(room: Room, member: Member = "", url: Url = URL_DEFAULT, token: Token = "", user: User = "") -> int:
+    """Leave a room, or take somebody out of it."""
+    from tidings.cli.link import with_client
+    from tidings.cli.screen import clean, note
+
+    async def work(client: "Client") -> None:
+        await client.rooms[room].leave(member)
+
+    with_client(Link(url, token, user), work)
+    note(f"{clean(member)} is out of {clean(room)}" if member else f"you left {clean(room)}")
+    return 0
+
+
+def _told(room: "v1.Room") -> str:
+    from tidings.cli.events import word
+    from tidings.cli.screen import counted, isolated
+    from tidings.contract import v1
+
+    return f"{isolated(room.room)} ({word(v1.RoomKind.DESCRIPTOR, room.kind)}, {counted(room.members, 'member')})"
