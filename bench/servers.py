@@ -46,14 +46,6 @@ class Server:
         """Start anew with the peak."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
-    def commits(self) -> int:
-        """Transactions that Tidings has committed so far."""
-        import urllib.request
-
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics") as answer:
-            found = re.search(rb"^tidings_commit_seconds_count (\S+)", answer.read(), re.MULTILINE)
-        return int(float(found[1])) if found else 0
-
 
 def _status(pid: int, key: str) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench import wire
 from bench.load.opening import HOST, PATH, RUN, TEXT, WAIT_SECONDS, Speaker, open_all
-from bench.load.processor import cpu_us
+from bench.load.processor import commits, cpu_us
 from bench.sockets import Caller
 from tidings.contract import v1
 
@@ -17,7 +17,7 @@ WARM_PART = 0.2  # before the clock starts, until as much is in flight as will b
 async def calls(
     port: int, connections: int, in_flight: int, seconds: float, route: str, rooms: int = 1, pid: int = 0, **_: Any
 ) -> dict[str, Any]:
-    """Answers per second; each one asks the next question."""
+    """Answers per second; each one asks the next question. For chat.send also how many of them were in one commit."""
     number = answers = 0
     stop = False
     done = asyncio.Event()
@@ -30,6 +30,9 @@ async def calls(
             return b""
         number += 1
         return v1.SendRequest(room=names[number % rooms], client_id=f"{RUN}-{number}", text=TEXT).SerializeToString()
+
+    async def committed() -> int:
+        return await asyncio.to_thread(commits, port) if route == "chat.send" else 0
 
     def answered(caller: Caller, count: int) -> None:
         nonlocal answers, pending
@@ -48,10 +51,18 @@ async def calls(
     for caller in opened:
         caller.ask(route, *[question() for _ in range(in_flight)])
     await asyncio.sleep(seconds * WARM_PART)
+    made = -await committed()
     begin, counted, spent = time.perf_counter(), -answers, -cpu_us(pid)
     await asyncio.sleep(seconds)
     took, counted, spent = time.perf_counter() - begin, counted + answers, spent + cpu_us(pid)
+    made += await committed()
     stop = True
     await asyncio.wait_for(done.wait(), WAIT_SECONDS)
     wrong = [failure.decode(errors="replace") for caller in opened for failure in caller.failures][:3]
-    return {"value": counted / took, "answers": answers, "cpu_us": spent / max(1, counted), "wrong": wrong}
+    return {
+        "value": counted / took,
+        "answers": answers,
+        "batch": counted / max(1, made),
+        "cpu_us": spent / max(1, counted),
+        "wrong": wrong,
+    }

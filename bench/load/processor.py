@@ -1,7 +1,11 @@
-"""Processor time and memory of the process that is measured: true even where other programs take turns with it."""
+"""What the process that is measured says of itself (commits), and the kernel of it (processor time and memory).
+
+The kernel's figures are true even where other programs take turns with that process.
+"""
 
 import os
 import re
+import urllib.request
 from pathlib import Path
 
 
@@ -18,3 +22,10 @@ def resident_bytes(pid: int) -> int:
     """What a process holds in memory."""
     found = re.search(r"^VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     return int(found[1]) * 1024 if found else 0
+
+
+def commits(port: int) -> int:
+    """Transactions that Tidings has committed so far. Blocks."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        found = re.search(rb"^tidings_commit_seconds_count (\S+)", answer.read(), re.MULTILINE)
+    return int(float(found[1])) if found else 0
