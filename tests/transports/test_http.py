@@ -1,7 +1,5 @@
-"""The page, the health, the metrics; errors as JSON."""
+"""The health, the metrics; errors as JSON."""
 
-import base64
-import hashlib
 import json
 import re
 from dataclasses import replace
@@ -99,38 +97,12 @@ async def test_who_may_read_metrics_is_a_setting(who: str, headers: dict[str, st
 
 
 @pytest.mark.asyncio
-async def test_the_page_says_where_the_service_is() -> None:
-    async with staged() as stage:
-        answer, body = await get(stage, "/")
-        assert answer.content_type == "text/html"
-        assert stage.ws_url in body
-        assert f"tcp://127.0.0.1:{stage.listener.tcp_port}" in body
-        assert 'href="/health"' in body
-        assert 'href="/metrics"' in body
-        assert "{{" not in body
-
-
-@pytest.mark.asyncio
-async def test_the_pages_policy_allows_its_own_style_and_nothing_else() -> None:
-    async with staged() as stage:
-        answer, body = await get(stage, "/")
-        policy = answer.headers["Content-Security-Policy"]
-        (style,) = re.findall(r"<style>(.*?)</style>", body, re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-        assert f"style-src 'sha256-{digest}'" in policy
-        assert "default-src 'none'" in policy
-        assert "unsafe" not in policy
-        assert "<script" not in body
-        assert "style=" not in body
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("path", ["/", "/health", "/metrics", "/nowhere", "/rsocket"])
+@pytest.mark.parametrize("path", ["/", "/app.js", "/health", "/metrics", "/nowhere", "/rsocket"])
 async def test_every_answer_has_the_common_headers(path: str) -> None:
     async with staged() as stage:
         answer, _ = await get(stage, path)
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Cache-Control"] == ("no-cache" if path in {"/", "/app.js"} else "no-store")
         assert answer.headers["Server"] == "Tidings"
 
 

@@ -1,12 +1,7 @@
-"""What the port says to those who speak HTTP: a page, whether all is well, the metrics. Everything else is 404."""
+"""What the port says to those who speak HTTP: the chat page, whether all is well, the metrics. All else is 404."""
 
-import base64
-import hashlib
-import html
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -15,6 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 from tidings.metrics import CONTENT_TYPE, Metrics
 from tidings.transports.head import Refusal, error_body
 from tidings.transports.health import OK, Health
+from tidings.transports.page import Addresses, Page
 from tidings.transports.settings import ListenerSettings, is_loopback
 
 # Headers by which a proxy says that the request is somebody else's.
@@ -29,14 +25,6 @@ COMMON_HEADERS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where the service is, as the page shows it."""
-
-    ws: str
-    tcp: str
-
-
 def application(
     settings: ListenerSettings,
     health: Health,
@@ -45,14 +33,6 @@ def application(
     upgrade: Callable[[web.Request], Awaitable[web.StreamResponse]],
 ) -> web.Application:
     """The handlers of the port. `upgrade` answers a request at RSocket's path."""
-    page = Page()
-
-    async def index(request: web.Request) -> web.Response:
-        return web.Response(
-            text=page.show(addresses(), health),
-            content_type="text/html",
-            headers={"Content-Security-Policy": page.policy},
-        )
 
     async def tell_health(request: web.Request) -> web.Response:
         told = {"status": health.status, "version": health.version, "uptime_seconds": health.uptime_seconds}
@@ -64,7 +44,7 @@ def application(
         return web.Response(body=metrics.page(), headers={"Content-Type": CONTENT_TYPE})
 
     app = web.Application(middlewares=[_framed(metrics)], client_max_size=BODY_BYTES_MAX)
-    app.router.add_get("/", index)
+    Page(settings.dev, settings.http.path, health, addresses).add_to(app.router)
     app.router.add_get("/health", tell_health)
     app.router.add_get("/metrics", tell_metrics)
     app.router.add_get(settings.http.path, upgrade)
@@ -80,7 +60,8 @@ def _framed(metrics: Metrics) -> Middleware:
             response = await handler(request)
         except web.HTTPException as error:
             response = _error(error)
-        response.headers.update(COMMON_HEADERS)
+        for name, value in COMMON_HEADERS.items():
+            response.headers.setdefault(name, value)
         metrics.http_responses[str(response.status)] += 1
         return response
 
@@ -111,28 +92,3 @@ def _may_read_metrics(request: web.Request, who: str) -> bool:
     if who == "loopback":
         return is_loopback(request.remote or "") and not any(name in request.headers for name in FORWARDING)
     return who == "anyone"
-
-
-class Page:
-    """The page at /. Its style is in it, and the policy allows that style and nothing else."""
-
-    def __init__(self) -> None:
-        self._source = (Path(__file__).parents[1] / "web" / "index.html").read_text(encoding="utf-8")
-        style = self._source.partition("<style>")[2].partition("</style>")[0]
-        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-        self.policy = (
-            f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-        )
-
-    def show(self, addresses: Addresses, health: Health) -> str:
-        """The page, filled in."""
-        shown = self._source
-        for name, value in {
-            "ws": addresses.ws,
-            "tcp": addresses.tcp,
-            "version": health.version,
-            "status": health.status,
-        }.items():
-            shown = shown.replace("{{" + name + "}}", html.escape(value))
-        return shown

@@ -25,7 +25,8 @@ from tidings.metrics import Metrics
 from tidings.transports.doorkeeper import Doorkeeper
 from tidings.transports.doorway import Doorway, Reception, TcpDoorway, upgrade
 from tidings.transports.health import Health
-from tidings.transports.http import Addresses, application
+from tidings.transports.http import application
+from tidings.transports.page import Addresses
 from tidings.transports.rsocket_service import RSocketService
 from tidings.transports.settings import ListenerSettings
 

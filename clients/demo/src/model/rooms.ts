@@ -1,0 +1,187 @@
+/**
+ * My rooms as signals, newest activity first. What was known last is kept on this device, so that the list is there before
+ * the network answers, and without one.
+ */
+import {batch, computed, effect, type ReadonlySignal, signal} from "@preact/signals";
+import {type Event, Role, RoomKind, type RoomState, type Tidings} from "@tidings/client";
+import {session} from "../session.ts";
+
+/** The newest message of a room. */
+export interface LastMessage {
+  readonly seq: bigint;
+  readonly atMs: number;
+  readonly actor: string;
+  readonly text: string;
+  readonly deleted: boolean;
+}
+
+export interface RoomView {
+  readonly name: string;
+  /** As it is shown: the title, the other person of a direct room, or the name. */
+  readonly title: string;
+  readonly kind: RoomKind;
+  readonly role: Role;
+  /** The other one of a direct room, as far as its name tells. */
+  readonly other: string | undefined;
+  readonly members: number;
+  readonly head: bigint;
+  readonly last: LastMessage | undefined;
+  /** My marks, and how many messages of others are after the read one. */
+  readonly delivered: bigint;
+  readonly read: bigint;
+  readonly unread: number;
+  /** When something happened last, Unix milliseconds. */
+  readonly activeMs: number;
+  /** I asked not to be called for it; kept on this device. */
+  readonly muted: boolean;
+}
+
+const known = signal<ReadonlyMap<string, RoomView>>(new Map());
+const complete = signal(false);
+
+/** Mine, newest activity first. */
+export const rooms: ReadonlySignal<readonly RoomView[]> = computed(() =>
+  [...known.value.values()].sort((a, b) => b.activeMs - a.activeMs || a.name.localeCompare(b.name)),
+);
+
+/** Whether the service has told all of them since the page was opened; before, it is what was known last. */
+export const roomsComplete: ReadonlySignal<boolean> = complete;
+
+/** A room of mine by name. */
+export function roomOf(name: string): RoomView | undefined {
+  return known.value.get(name);
+}
+
+/** Take this room in at once: its creation or joining was answered, the watch will say so a moment later. */
+export function took(state: RoomState): void {
+  put([view(state)]);
+}
+
+// --- what is kept on this device
+
+const ROOMS_KEPT_MAX = 500;
+const TEXT_KEPT_MAX = 200;
+const MUTED = "tidings.muted";
+
+const muted = signal<ReadonlySet<string>>(new Set(JSON.parse(localStorage.getItem(MUTED) ?? "[]") as string[]));
+
+/** Be called for this room, or not. */
+export function mute(name: string, on: boolean): void {
+  const now = new Set(muted.peek());
+  if (on) now.add(name);
+  else now.delete(name);
+  muted.value = now;
+  localStorage.setItem(MUTED, JSON.stringify([...now]));
+  const room = known.peek().get(name);
+  if (room) put([{...room, muted: on}]);
+}
+
+function keptName(user: string): string {
+  return `tidings.rooms ${user}`;
+}
+
+function keep(user: string): void {
+  const newest = rooms.peek().slice(0, ROOMS_KEPT_MAX);
+  const text = JSON.stringify(newest, (_, value: unknown) => (typeof value === "bigint" ? {seq: String(value)} : value));
+  try {
+    localStorage.setItem(keptName(user), text);
+  } catch {
+    // No more room on this device: the list will come from the network.
+  }
+}
+
+function keptRooms(user: string): RoomView[] {
+  const revive = (_: string, value: unknown): unknown => {
+    if (typeof value !== "object" || value === null) return value;
+    const names = Object.keys(value);
+    return names.length === 1 && names[0] === "seq" ? BigInt((value as {seq: string}).seq) : value;
+  };
+  try {
+    return JSON.parse(localStorage.getItem(keptName(user)) ?? "[]", revive) as RoomView[];
+  } catch {
+    return [];
+  }
+}
+
+// --- what the service tells
+
+effect(() => {
+  const client = session.tidings.value;
+  const user = session.me.value;
+  batch(() => {
+    complete.value = false;
+    known.value = new Map(client && user ? keptRooms(user).map((room) => [room.name, room]) : []);
+  });
+  if (!client) return;
+  let over = false;
+  void follow(client, () => over);
+  const forget = effect(() => {
+    if (complete.value && known.value && user) keep(user);
+  });
+  return () => {
+    over = true;
+    forget();
+  };
+});
+
+async function follow(client: Tidings, over: () => boolean): Promise<void> {
+  // Until all have been told, those told are gathered: what is not among them is no longer mine.
+  let told: RoomView[] | undefined = [];
+  try {
+    for await (const {item} of client.rooms.watch()) {
+      if (over()) return;
+      if (item.case === "room") {
+        if (told) told.push(view(item.value));
+        else put([view(item.value)]);
+      } else if (item.case === "gone") remove(item.value);
+      else if (item.case === "live" && told) {
+        const all = told;
+        told = undefined;
+        batch(() => {
+          known.value = new Map(all.map((room) => [room.name, room]));
+          complete.value = true;
+        });
+      }
+    }
+  } catch {
+    // Refused, or closed: the connection's banner says so.
+  }
+}
+
+function put(changed: RoomView[]): void {
+  const now = new Map(known.peek());
+  for (const room of changed) now.set(room.name, room);
+  known.value = now;
+}
+
+function remove(name: string): void {
+  const now = new Map(known.peek());
+  now.delete(name);
+  known.value = now;
+}
+
+function view({room, role, last, delivered, read, unread}: RoomState): RoomView {
+  const {room: name, kind, title, creator, createdAtMs, head, members} = room!; // always there
+  const other = kind === RoomKind.DIRECT ? otherOf(name, creator) : undefined;
+  const message = last && lastOf(last);
+  const activeMs = message?.atMs ?? Number(createdAtMs);
+  const shown = other ?? (title || name);
+  return {
+    ...{name, kind, role, other, members, delivered, read, unread, activeMs},
+    ...{title: shown, head: head?.seq ?? 0n, last: message, muted: muted.peek().has(name)},
+  };
+}
+
+function lastOf({seq, atMs, actor, what}: Event): LastMessage | undefined {
+  if (what.case !== "posted") return undefined;
+  const {text, deleted} = what.value;
+  return {seq, atMs: Number(atMs), actor, text: text.slice(0, TEXT_KEPT_MAX), deleted};
+}
+
+/** Whom I talk to: the name of a direct room tells both, `direct:ada:bob`, unless it would be ambiguous or too long. */
+function otherOf(name: string, creator: string): string | undefined {
+  const me = session.me.peek();
+  const two = name.split(":").slice(1);
+  if (two.length === 2) return two.find((user) => user !== me) ?? me;
+  return creator && creator !== me ? creator : undefined;
+}

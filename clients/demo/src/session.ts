@@ -1,0 +1,112 @@
+/**
+ * Who is signed in, and the one client everything on the page uses.
+ *
+ * In development a name is enough. Otherwise a token says who one is; it is handed to the service inside the connection and
+ * is never part of an address. Either is kept for this tab, so that a reload changes nothing, and on this device if wanted,
+ * for the tabs to come. One tab may be somebody else: what it keeps for itself comes first.
+ */
+import {batch, type ReadonlySignal, signal} from "@preact/signals";
+import {connect, type Failure, type State, type Tidings} from "@tidings/client";
+import {address, told} from "./told.ts";
+
+/** What one signs in with. */
+export type Credentials = {readonly user: string} | {readonly token: string};
+
+const KEPT = "tidings.identity";
+const NAME = "tidings.name";
+
+const tidings = signal<Tidings | undefined>(undefined);
+const me = signal("");
+const state = signal<State>("connecting");
+const trouble = signal<Failure | undefined>(undefined);
+
+export const session: {
+  /** The client; undefined while nobody is signed in. */
+  readonly tidings: ReadonlySignal<Tidings | undefined>;
+  /** My name; empty while nobody is signed in. */
+  readonly me: ReadonlySignal<string>;
+  readonly state: ReadonlySignal<State>;
+  /** Why there is no connection: of the last attempt, or for good. */
+  readonly trouble: ReadonlySignal<Failure | undefined>;
+  readonly dev: boolean;
+  readonly version: string;
+} = {tidings, me, state, trouble, dev: told.dev, version: told.version};
+
+/** The name used last on this device. */
+export function nameBefore(): string {
+  return localStorage.getItem(NAME) ?? "";
+}
+
+/** Begin with these; returns at once, `session.state` tells how it goes. `keep`: on this device, not only in this tab. */
+export function signIn(credentials: Credentials, keep: boolean): void {
+  const kept = JSON.stringify(credentials);
+  sessionStorage.setItem(KEPT, kept);
+  if (keep) localStorage.setItem(KEPT, kept);
+  begin(credentials);
+}
+
+/** Go on as before a reload; false: there was nobody. */
+export function signInAgain(): boolean {
+  const kept = sessionStorage.getItem(KEPT) ?? localStorage.getItem(KEPT);
+  const credentials = kept === null ? undefined : readCredentials(kept);
+  // Somebody of the other kind was here before the service was started anew: a name opens nothing now.
+  if (!credentials || "user" in credentials !== told.dev) return false;
+  begin(credentials);
+  return true;
+}
+
+/** Leave. What is on its way stays for the next time. */
+export function signOut(): void {
+  const mine = sessionStorage.getItem(KEPT);
+  sessionStorage.removeItem(KEPT);
+  if (mine === null || mine === localStorage.getItem(KEPT)) localStorage.removeItem(KEPT);
+  const client = tidings.peek();
+  batch(() => {
+    tidings.value = undefined;
+    me.value = "";
+  });
+  client?.close();
+}
+
+function begin(credentials: Credentials): void {
+  const before = tidings.peek();
+  const client = connect({url: address(), ...credentials});
+  client.on("state", (now) => {
+    if (tidings.peek() !== client) return;
+    batch(() => {
+      state.value = now;
+      trouble.value = client.trouble;
+    });
+  });
+  const user = "user" in credentials ? credentials.user.normalize("NFC") : subject(credentials.token);
+  if ("user" in credentials) localStorage.setItem(NAME, user);
+  batch(() => {
+    state.value = client.state;
+    trouble.value = undefined;
+    me.value = user;
+    tidings.value = client;
+  });
+  before?.close();
+}
+
+/** Whom a token names. Shown only: the service is the one that checks it. */
+function subject(token: string): string {
+  try {
+    const claims = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
+    const {sub} = JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(claims), (char) => char.charCodeAt(0)))) as {sub?: unknown};
+    return typeof sub === "string" ? sub : "";
+  } catch {
+    return "";
+  }
+}
+
+function readCredentials(kept: string): Credentials | undefined {
+  try {
+    const {user, token} = JSON.parse(kept) as {user?: unknown; token?: unknown};
+    if (typeof user === "string") return {user};
+    if (typeof token === "string") return {token};
+  } catch {
+    // Not ours.
+  }
+  return undefined;
+}

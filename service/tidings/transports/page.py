@@ -1,0 +1,126 @@
+"""The chat page: what is in `tidings/web`, as a browser gets it.
+
+`clients/demo` builds these files; each is read when the first browser asks for it. A browser keeps them and asks each
+time whether they are still the same (`no-cache` with an ETag): an unchanged page costs a few answers without a body,
+and a new version of the service is never shown with an old page.
+
+Nothing but the page's own scripts runs in it, whatever people write: the policy is in `POLICY`, and the one value the
+server writes into the page is escaped.
+"""
+
+import gzip
+import hashlib
+import html
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from tidings.transports.health import Health
+
+FOLDER: Final = Path(__file__).parents[1] / "web"
+INDEX: Final = "index.html"
+TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".webmanifest": "application/manifest+json",
+}
+PACKED: Final = frozenset({".html", ".js", ".css", ".svg", ".webmanifest"})  # a PNG is packed already
+# Scripts, styles, workers and connections of this origin; images that the page makes itself; no frames, no forms, no
+# plug-ins, and no text that becomes code: a script's address must have passed the page's one policy.
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; worker-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types default"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the service is, as the page tells it."""
+
+    ws: str
+    tcp: str
+
+
+class Asset:
+    """One file, as it is sent."""
+
+    def __init__(self, body: bytes, suffix: str) -> None:
+        self.body = body
+        self._type = TYPES[suffix]
+        self._packs = suffix in PACKED
+        self._etag = hashlib.sha256(body).hexdigest()[:32]
+
+    @cached_property
+    def packed(self) -> bytes:
+        """With gzip; always the same bytes."""
+        return gzip.compress(self.body, 9, mtime=0)
+
+    def answer(self, request: web.Request) -> web.Response:
+        """The file, or 304 for who has it."""
+        headers = {
+            "Content-Security-Policy": POLICY,
+            "Cache-Control": "no-cache",
+            "ETag": f'"{self._etag}"',
+            "Vary": "Accept-Encoding",
+        }
+        if any(etag.value in (self._etag, "*") for etag in request.if_none_match or ()):
+            return web.Response(status=304, headers=headers)
+        headers["Content-Type"] = self._type
+        if self._packs and "gzip" in request.headers.get("Accept-Encoding", ""):
+            return web.Response(body=self.packed, headers=headers | {"Content-Encoding": "gzip"})
+        return web.Response(body=self.body, headers=headers)
+
+
+class Page:
+    """The handlers of the page's files."""
+
+    def __init__(self, dev: bool, path: str, health: Health, addresses: Callable[[], Addresses]) -> None:
+        self._dev = dev
+        self._path = path
+        self._health = health
+        self._addresses = addresses
+        self._assets: dict[str, Asset] = {}
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        """`/`, and each file by its name. What is not in the folder now is nowhere."""
+        router.add_get("/", self._index)
+        for file in sorted(FOLDER.iterdir()):
+            if file.suffix in TYPES and file.name != INDEX:
+                router.add_get(f"/{file.name}", self._file)
+
+    async def _index(self, request: web.Request) -> web.Response:
+        source = self._asset(INDEX).body.decode()
+        return Asset(self.fill(source).encode(), ".html").answer(request)
+
+    async def _file(self, request: web.Request) -> web.Response:
+        return self._asset(request.path[1:]).answer(request)
+
+    def _asset(self, name: str) -> Asset:
+        # Read once, a millisecond, for the first browser; a service that no browser visits reads nothing.
+        if name not in self._assets:
+            file = FOLDER / name
+            self._assets[name] = Asset(file.read_bytes(), file.suffix)
+        return self._assets[name]
+
+    def fill(self, source: str) -> str:
+        """The page with what this service is written into it, escaped for text and attributes."""
+        addresses = self._addresses()
+        told = {"dev": self._dev, "path": self._path, "version": self._health.version}
+        values = {
+            "told": json.dumps(told | {"ws": addresses.ws, "tcp": addresses.tcp}),
+            "ws": addresses.ws,
+            "tcp": addresses.tcp,
+            "version": self._health.version,
+            "status": self._health.status,
+        }
+        return re.sub(r"\{\{(\w+)\}\}", lambda found: html.escape(values[found[1]]), source)

@@ -1,0 +1,140 @@
+"""The chat page's files: what a browser is sent, what it may keep, what may run."""
+
+import gzip
+import html
+import json
+import re
+from dataclasses import replace
+
+import aiohttp
+import pytest
+
+from tidings import __version__
+from tidings.transports.page import FOLDER, TYPES
+from tidings.transports.settings import HttpSettings, ListenerSettings
+from transports.stage import SETTINGS, Stage, staged
+
+FILES = sorted(file.name for file in FOLDER.iterdir() if file.name != "index.html")
+
+
+async def get(
+    stage: Stage, path: str, headers: dict[str, str] | None = None, unpack: bool = True
+) -> tuple[aiohttp.ClientResponse, bytes]:
+    async with (
+        aiohttp.ClientSession(auto_decompress=unpack) as http,
+        http.get(f"{stage.http_url}{path}", headers=headers) as answer,
+    ):
+        return answer, await answer.read()
+
+
+def told(page: bytes) -> dict[str, object]:
+    """What the service wrote into the page about itself."""
+    (content,) = re.findall(r'<meta name="tidings" content="(.*?)">', page.decode())
+    read = json.loads(html.unescape(content))
+    assert isinstance(read, dict)
+    return read
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("dev", [True, False])
+async def test_the_page_is_told_how_the_service_is_run(dev: bool) -> None:
+    async with staged(replace(SETTINGS, dev=dev)) as stage:
+        answer, page = await get(stage, "/")
+        assert answer.content_type == "text/html"
+        assert told(page) == {
+            "dev": dev,
+            "path": "/rsocket",
+            "version": __version__,
+            "ws": stage.ws_url,
+            "tcp": f"tcp://127.0.0.1:{stage.listener.tcp_port}",
+        }
+
+
+@pytest.mark.asyncio
+async def test_people_without_javascript_are_told_where_the_service_is() -> None:
+    async with staged() as stage:
+        _, page = await get(stage, "/")
+        (plain,) = re.findall(r"<noscript>(.*)</noscript>", page.decode(), re.DOTALL)
+        assert stage.ws_url in plain
+        assert f"tcp://127.0.0.1:{stage.listener.tcp_port}" in plain
+        assert 'href="/health"' in plain
+        assert 'href="/metrics"' in plain
+        assert "{{" not in page.decode()
+
+
+@pytest.mark.asyncio
+async def test_what_is_written_into_the_page_is_escaped() -> None:
+    path = '/"><script>alert(1)</script>'
+    settings: ListenerSettings = replace(SETTINGS, http=HttpSettings(port=0, path=path))
+    async with staged(settings) as stage:
+        _, page = await get(stage, "/")
+        assert b"<script>alert" not in page
+        assert told(page)["path"] == path
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", FILES)
+async def test_every_file_of_the_page_is_served_as_what_it_is(name: str) -> None:
+    async with staged() as stage:
+        answer, body = await get(stage, f"/{name}")
+        assert answer.status == 200
+        assert answer.headers["Content-Type"] == TYPES[FOLDER.joinpath(name).suffix]
+        assert body == FOLDER.joinpath(name).read_bytes()
+
+
+@pytest.mark.asyncio
+async def test_the_page_asks_for_nothing_that_is_not_there() -> None:
+    async with staged() as stage:
+        _, page = await get(stage, "/")
+        _, manifest = await get(stage, "/manifest.webmanifest")
+        asked = set(re.findall(r'(?:href|src)="(/[^"]+)"', page.decode()))
+        asked |= {icon["src"] for icon in json.loads(manifest)["icons"]}
+        assert asked >= {"/app.js", "/app.css", "/icon.svg"}
+        for path in asked:
+            answer, _ = await get(stage, path)
+            assert answer.status == 200, path
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("path", ["/", "/app.js", "/icon-192.png"])
+async def test_who_has_a_file_already_is_not_sent_it_again(path: str) -> None:
+    async with staged() as stage:
+        first, _ = await get(stage, path)
+        again, body = await get(stage, path, {"If-None-Match": first.headers["ETag"]})
+        assert (again.status, body) == (304, b"")
+        assert again.headers["ETag"] == first.headers["ETag"]
+        assert again.headers["Cache-Control"] == "no-cache"
+        other, body = await get(stage, path, {"If-None-Match": '"another"'})
+        assert other.status == 200
+        assert body
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("path", ["/", "/app.js", "/app.css", "/icon.svg"])
+async def test_texts_are_packed_for_those_who_can_unpack_them(path: str) -> None:
+    async with staged() as stage:
+        packed, zipped = await get(stage, path, {"Accept-Encoding": "gzip"}, unpack=False)
+        plain, body = await get(stage, path, {"Accept-Encoding": "identity"}, unpack=False)
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert "Content-Encoding" not in plain.headers
+        assert plain.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
+        assert gzip.decompress(zipped) == body
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("path", ["/", "/worker.js", "/sw.js"])
+async def test_the_policy_lets_the_pages_own_files_run_and_nothing_else(path: str) -> None:
+    async with staged() as stage:
+        answer, body = await get(stage, path)
+        policy = dict(rule.split(" ", 1) for rule in answer.headers["Content-Security-Policy"].split("; "))
+        assert policy["default-src"] == "'none'"
+        assert policy["require-trusted-types-for"] == "'script'"
+        for kind in ("script-src", "style-src", "worker-src", "connect-src", "manifest-src"):
+            assert policy[kind] == "'self'"
+        for kind in ("base-uri", "form-action", "frame-ancestors"):
+            assert policy[kind] == "'none'"
+        if path == "/":
+            page = body.decode()
+            assert re.findall(r"<script[^>]*>", page) == ['<script type="module" src="/app.js">']
+            assert "<style" not in page
+            assert not re.search(r"\s(style|on\w+)=", page)
