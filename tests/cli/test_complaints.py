@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from cli.command import Caller, tidings
+from tidings.cli.complaints import explain
+from tidings.contract.errors import not_found
 
 CLIENT_COMMANDS = [
     ("send", "general", "hi"),
@@ -17,6 +19,8 @@ CLIENT_COMMANDS = [
     ("search", "word"),
     ("rooms",),
     ("create", "general"),
+    ("join", "general"),
+    ("leave", "general"),
     ("presence", "alice"),
     ("export", "general", "-"),
     ("import", os.devnull, "general"),
@@ -76,6 +80,12 @@ async def test_what_the_service_refuses_is_one_line_with_its_code(run: Caller, c
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("error: NOT_FOUND: ")
     assert len(ran.err.splitlines()) == 1
+    assert "tidings create ROOM --open" in ran.err
+
+
+def test_a_message_that_is_not_there_brings_no_word_about_rooms() -> None:
+    said = explain(not_found("there is no message 9 in general"))
+    assert said == ("NOT_FOUND: there is no message 9 in general", 1)
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -109,6 +119,8 @@ async def test_help_names_every_command_and_is_plain_in_a_pipe() -> None:
         "send",
         "tail",
         "create",
+        "join",
+        "leave",
         "import",
         "rooms",
         "history",

@@ -9,11 +9,15 @@ from tidings.cli.screen import clean, note, styled
 FAILED: Final = 1
 MISUSED: Final = 2
 
-# What to add to the service's own sentence, by the name of its code.
+# What to add to the service's own sentence, by the name of its code and how the sentence begins.
 HINTS: Final = {
-    "UNAUTHENTICATED": "sign in with --token (see: tidings token --help), or with --user where the service runs --dev",
-    "CURSOR_LOST": "leave out --after",
-    "UNIMPLEMENTED": "service and command are of different versions; compare: tidings version",
+    (
+        "UNAUTHENTICATED",
+        "",
+    ): "sign in with --token (see: tidings token --help), or with --user where the service runs --dev",
+    ("NOT_FOUND", "there is no room"): "here: tidings create ROOM --open, and tidings rooms --all for those there are",
+    ("CURSOR_LOST", ""): "leave out --after",
+    ("UNIMPLEMENTED", ""): "service and command are of different versions; compare: tidings version",
 }
 
 
@@ -57,8 +61,10 @@ def explain(error: BaseException) -> tuple[str, int]:
             said = error.format_message().rstrip(".")
             return f"{said}{' See' if said.endswith('?') else '; see'}: {path} --help", MISUSED
         case Failure():
-            hint = HINTS.get(error.code.name)
-            return f"{error.wire.rstrip('.')}; {hint}" if hint else error.wire, FAILED
+            hints = [
+                h for (code, start), h in HINTS.items() if code == error.code.name and error.text.startswith(start)
+            ]
+            return "; ".join([error.wire.rstrip("."), *hints]), FAILED
         case Exception() if type(error).__name__ in SAY_IT_ALL:
             return str(error), FAILED
         case OSError() if error.filename is not None:

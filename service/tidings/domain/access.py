@@ -118,4 +118,6 @@ class Access:
 
 def no_such_room(room: str) -> Failure:
     """The same words for a room that is not there and for one that the caller may not know of."""
-    return not_found(f"there is no room {room} that you may enter; create it, or ask somebody inside to bring you in")
+    return not_found(
+        f"there is no room {room} that you may enter; make it with rooms.create, or ask somebody inside to bring you in"
+    )

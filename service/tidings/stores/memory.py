@@ -272,7 +272,7 @@ class MemoryStore:
     def _room(self, name: str) -> Room:
         room = self._tables.room(name)
         if room is None:
-            raise not_found(f"there is no room {name}; create it first")
+            raise not_found(f"there is no room {name}; make it with rooms.create first")
         return room
 
     def _log(self, name: str) -> list[Row]:

@@ -290,7 +290,7 @@ def _folded(row: Row, change: v1.Event, reactors: Reactors = NOBODY) -> Row:
 
 
 def _no_room(name: str) -> Exception:
-    return not_found(f"there is no room {name}; create it first")
+    return not_found(f"there is no room {name}; make it with rooms.create first")
 
 
 assert set(CHANGES) | {"posted"} == set(ASKED), "every kind of event that can be repeated can be told apart"

@@ -145,7 +145,7 @@ def numbers(connection: apsw.Connection, rooms: Sequence[str]) -> list[int]:
 def _room(connection: apsw.Connection, name: str) -> tuple[int, str]:
     for number, epoch in ask(connection, ROOM, (name,)):
         return number, epoch
-    raise not_found(f"there is no room {name}; create it first")
+    raise not_found(f"there is no room {name}; make it with rooms.create first")
 
 
 def _end(connection: apsw.Connection, number: int) -> tuple[int, int]:
