@@ -105,7 +105,7 @@ TITLES = {
     85: "ERROR data that keeps positions true",
     86: "WebSocket: binary messages, offered subprotocol selected",
     87: "text messages and empty messages",
-    88: "WebSocket messages up to 16,777,215 bytes, no deflate",
+    88: "WebSocket messages up to 16,777,215 bytes; compressed where both agree",
     89: "TCP: lengths below 6 and above the cap refused",
     90: "composite metadata",
     91: "routing metadata",

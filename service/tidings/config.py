@@ -42,7 +42,15 @@ CHOICES: Final = {
     "http.metrics": ("loopback", "anyone", "nobody"),
 }
 # Where 0 means something: any free port, no limit, now.
-MAY_BE_ZERO: Final = frozenset({"http.port", "tcp.port", "drain_seconds", "domain.sends_per_second_max"})
+MAY_BE_ZERO: Final = frozenset(
+    (
+        "http.port",
+        "tcp.port",
+        "drain_seconds",
+        "domain.sends_per_second_max",
+        "connections.compressed_bytes_min",
+    )
+)
 SECRETS: Final = frozenset({"auth.secret"})
 # In development nobody is slowed down; the sizes stay what they are.
 DEV_DEFAULTS: Final = {"domain.sends_per_second_max": 0.0}

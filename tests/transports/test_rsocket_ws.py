@@ -1,19 +1,35 @@
 """RSocket over WebSocket on the wire: the handshake, items 86 to 88, closing. Independent client: `websockets`."""
 
 import asyncio
+import contextlib
 import os
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import websockets.asyncio.client
 import websockets.exceptions
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 
 from rsocket_kit import frame, setup
 from tidings.contract import v1
 from tidings.rsocket import FrameType, decode
-from transports.stage import GUARD_SECONDS, READING_ALL, SETTINGS, Stage, call, encoded, reply, said, setup_of, staged
-from transports.test_websocket import BINARY, CLOSE, CONTINUATION, PING, TEXT, client_frame
+from tidings.rsocket.frames import FOLLOWS
+from transports.stage import (
+    GUARD_SECONDS,
+    READING_ALL,
+    SETTINGS,
+    Stage,
+    call,
+    encoded,
+    reply,
+    said,
+    setup_of,
+    staged,
+    watch,
+)
+from transports.test_websocket import BINARY, CLOSE, CONTINUATION, PING, TEXT, client_frame, compressed_frame
 
 HANDSHAKE = (
     b"GET /rsocket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -66,6 +82,20 @@ async def open_raw(stage: Stage) -> Raw:
     client = await raw(stage, behind=client_frame(BINARY, setup_of("ada")))
     assert b" 101 " in await client.head()
     return client
+
+
+@contextlib.asynccontextmanager
+async def deflating(stage: Stage) -> AsyncIterator[websockets.asyncio.client.ClientConnection]:
+    """`websockets` with its compression, behind SETUP."""
+    async with websockets.asyncio.client.connect(stage.ws_url, compression="deflate", max_size=None) as socket:
+        await socket.send(setup_of("ada"))
+        yield socket
+
+
+async def received(socket: websockets.asyncio.client.ClientConnection) -> bytes:
+    message = await asyncio.wait_for(socket.recv(), GUARD_SECONDS)
+    assert isinstance(message, bytes)
+    return message
 
 
 def echo(stream_id: int, text: str = "") -> bytes:
@@ -198,17 +228,86 @@ async def test_item_88_a_message_of_16777216_bytes_closes_with_1009() -> None:
 
 
 @pytest.mark.asyncio
-async def test_item_88_compression_is_declined() -> None:
-    async with (
-        staged() as stage,
-        websockets.asyncio.client.connect(stage.ws_url, compression="deflate") as socket,
-    ):
+async def test_item_88_compression_is_agreed_on_where_it_is_offered() -> None:
+    async with staged() as stage, deflating(stage) as socket:
+        (extension,) = socket.protocol.extensions
+        assert isinstance(extension, PerMessageDeflate)
+        assert (extension.remote_no_context_takeover, extension.local_no_context_takeover) == (True, True)
+        for text in ("small", "large " * 2_000):
+            await socket.send(echo(1, text))  # `websockets` compresses everything it sends
+            assert reply(decode(await received(socket))).cursor.epoch == text
+
+
+@pytest.mark.asyncio
+async def test_item_88_compression_can_be_switched_off() -> None:
+    settings = replace(SETTINGS, connections=replace(SETTINGS.connections, compressed_bytes_min=0))
+    async with staged(settings) as stage, deflating(stage) as socket:
         assert socket.protocol.extensions == []
-        await socket.send(setup_of("ada"))
         await socket.send(echo(1, "plain"))
-        found = await socket.recv()
-        assert isinstance(found, bytes)
-        assert reply(decode(found)).cursor.epoch == "plain"
+        assert reply(decode(await received(socket))).cursor.epoch == "plain"
+
+
+@pytest.mark.asyncio
+async def test_large_items_are_compressed_for_readers_with_any_stream_id_and_small_ones_are_not() -> None:
+    async with staged() as stage, deflating(stage) as socket:
+        seen: list[tuple[int, bool]] = []
+        (extension,) = socket.protocol.extensions
+        decoding = extension.decode
+
+        def spied(frame: Any, **limits: Any) -> Any:
+            seen.append((len(frame.data), frame.rsv1))
+            return decoding(frame, **limits)
+
+        extension.decode = spied  # type: ignore[method-assign]
+        for stream_id in (1, 3, 255):
+            for text in ("short", "long " * 1_000, "long " * 13_000, "longer than a fragment " * 3_000):
+                await socket.send(watch(stream_id, 1, message=v1.WatchRequest(room=text)))
+                data, more = b"", True
+                while more:
+                    found = decode(await received(socket))
+                    assert found.stream_id == stream_id
+                    data += found.data
+                    more = bool(found.flags & FOLLOWS)
+                assert v1.WatchItem.FromString(data).cursor.epoch == text
+                await socket.send(frame(FrameType.CANCEL, stream_id))
+        assert [compressed for _, compressed in seen] == [False, True, True, False, False] * 3
+        assert all(size < 1_000 for size, compressed in seen if compressed)
+
+
+@pytest.mark.asyncio
+async def test_item_88_a_bomb_closes_with_1009() -> None:
+    async with staged() as stage, deflating(stage) as socket:
+        await socket.send(bytes(SETTINGS.connections.inflated_bytes_max + 1))
+        assert decode(await received(socket)).type is FrameType.ERROR
+        await asyncio.wait_for(socket.wait_closed(), GUARD_SECONDS)
+        assert socket.close_code == 1009
+
+
+@pytest.mark.asyncio
+async def test_many_large_compressed_messages_at_once_are_all_answered_in_order() -> None:
+    text = "a" * 100_000
+    wire = b"".join(compressed_frame(echo(1 + 2 * number, text)) for number in range(50))
+    assert len(wire) < 20_000
+    async with staged() as stage:
+        client = await raw(stage, HANDSHAKE + b"Sec-WebSocket-Extensions: permessage-deflate\r\n")
+        client.writer.write(compressed_frame(setup_of("ada")) + wire)
+        assert b"Sec-WebSocket-Extensions: permessage-deflate; server_no" in await client.head()
+        streams = []
+        while len(streams) < 50:
+            found = decode((await client.frame())[1])
+            if not found.flags & FOLLOWS:
+                streams.append(found.stream_id)
+        assert streams == [1 + 2 * number for number in range(50)]
+        client.writer.close()
+
+
+@pytest.mark.asyncio
+async def test_data_that_is_no_deflate_closes_with_1007() -> None:
+    async with staged() as stage:
+        client = await raw(stage, HANDSHAKE + b"Sec-WebSocket-Extensions: permessage-deflate\r\n")
+        client.writer.write(client_frame(BINARY, setup_of("ada")) + client_frame(BINARY, b"\xff" * 9, reserved=0x40))
+        await client.head()
+        assert (await client.closed())[0] == 1007
 
 
 # --- frames of WebSocket ----------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The WebSocket frame codec: what a client may send, in any pieces, and what ends the reading."""
 
 import os
+import zlib
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from tidings.transports.websocket import (
     BINARY,
     CLOSE,
     CONTINUATION,
+    INFLATED_BYTES_A_TURN,
     PING,
     PONG,
     TEXT,
@@ -22,6 +24,7 @@ from tidings.transports.websocket import (
 )
 
 FINAL = 0x80
+RSV1 = 0x40
 MASK = bytes((0x37, 0xFA, 0x21, 0x3D))
 
 
@@ -42,6 +45,21 @@ def client_frame(
 
 def reader(message_bytes_max: int = 1 << 20, first_bytes_max: int = 1 << 20) -> MessageReader:
     return MessageReader(message_bytes_max, first_bytes_max)
+
+
+def inflating(message_bytes_max: int = 1 << 24, inflated_bytes_max: int = 1 << 20) -> MessageReader:
+    """Where permessage-deflate was agreed on."""
+    return MessageReader(message_bytes_max, message_bytes_max, inflated_bytes_max)
+
+
+def deflated(data: bytes) -> bytes:
+    """A message as a client compresses it."""
+    stream = zlib.compressobj(wbits=-15)
+    return (stream.compress(data) + stream.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\0\0\xff\xff")
+
+
+def compressed_frame(data: bytes) -> bytes:
+    return client_frame(BINARY, deflated(data), reserved=RSV1)
 
 
 # --- out --------------------------------------------------------------------------------------------------------
@@ -211,6 +229,106 @@ def test_the_first_message_has_a_limit_of_its_own() -> None:
 def test_no_bytes_make_it_raise_or_hold_more_than_a_message(pieces: list[bytes]) -> None:
     got = reader(message_bytes_max=200, first_bytes_max=200)
     for piece in pieces:
+        for message in got.feed(piece):
+            assert len(message) <= 200
+        assert got.held_bytes <= 200 + 14 + 200
+
+
+# --- compressed -------------------------------------------------------------------------------------------------
+
+
+@given(st.data())
+def test_compressed_and_plain_messages_in_pieces_with_control_frames_between_come_out_in_order(
+    data: st.DataObject,
+) -> None:
+    messages = data.draw(st.lists(st.binary(max_size=300), max_size=6))
+    wire = b""
+    for message in messages:
+        reserved = data.draw(st.sampled_from([0, RSV1]))
+        said = deflated(message) if reserved else message
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(said)), max_size=3)))
+        parts = [said[a:b] for a, b in zip([0, *cuts], [*cuts, len(said)], strict=True)]
+        for index, part in enumerate(parts):
+            opcode, bit = (CONTINUATION, 0) if index else (BINARY, reserved)
+            wire += client_frame(opcode, part, final=index == len(parts) - 1, reserved=bit)
+            if data.draw(st.booleans()):
+                wire += client_frame(data.draw(st.sampled_from([PING, PONG])), b"between")
+    got = inflating()
+    found = []
+    at = 0
+    while at < len(wire):
+        size = data.draw(st.integers(1, 40))
+        found += got.feed(wire[at : at + size])
+        at += size
+    assert found == messages
+    assert got.ending is None
+    assert not got.behind
+    assert got.held_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("wire", "code"),
+    [
+        (client_frame(PING, b"a", reserved=RSV1), 1002),  # control frames are never compressed
+        (client_frame(CLOSE, reserved=RSV1), 1002),
+        (client_frame(BINARY, b"\x02", final=False) + client_frame(CONTINUATION, b"\0", reserved=RSV1), 1002),
+        (client_frame(BINARY, deflated(b"a"), reserved=RSV1 | 0x20), 1002),
+        (client_frame(TEXT, deflated(b"undefined"), reserved=RSV1), 1003),
+        (client_frame(BINARY, b"\xff" * 9, reserved=RSV1), 1007),
+        (compressed_frame(bytes(1 << 20 | 1)), 1009),  # of one byte more than it may inflate to
+        (client_frame(BINARY, bytes(1 << 20 | 1), reserved=RSV1), 1009),  # so big already
+    ],
+)
+def test_what_breaks_a_rule_of_compression_ends_the_reading(wire: bytes, code: int) -> None:
+    got = inflating()
+    assert got.feed(client_frame(BINARY, b"before") + wire) == [b"before"]
+    assert got.ending is not None
+    assert (got.ending.code, got.ending.remote) == (code, False)
+
+
+def test_a_message_that_is_not_compressed_may_be_as_big_as_ever() -> None:
+    payload = bytes(1 << 20 | 1)
+    assert inflating().feed(client_frame(BINARY, payload)) == [payload]
+
+
+def test_a_compressed_first_message_has_the_limit_of_a_stranger() -> None:
+    got = MessageReader(1 << 20, 200, 1 << 20)
+    got.feed(compressed_frame(bytes(201)))
+    assert got.ending is not None
+    assert got.ending.code == 1009
+
+
+def test_many_bombs_in_one_piece_are_inflated_a_turn_at_a_time() -> None:
+    big = bytes(1 << 19)
+    got = inflating()
+    messages = got.feed(compressed_frame(big) * 20 + client_frame(BINARY, b"last"))
+    assert messages == [big]
+    turns = 0
+    while got.behind:
+        messages += got.feed(b"")
+        turns += 1
+    assert messages == [big] * 20 + [b"last"]
+    assert turns == 20
+    assert len(big) > INFLATED_BYTES_A_TURN
+
+
+def test_what_a_turn_leaves_does_not_hide_what_comes_behind_it() -> None:
+    big = bytes(INFLATED_BYTES_A_TURN)
+    wire = (compressed_frame(big) + client_frame(PING, b"?")) * 3
+    got = inflating()
+    assert got.feed(wire[:-3]) == [big]
+    assert got.feed(wire[-3:]) == [big]
+    assert got.behind
+    assert got.feed(b"") == [big]
+    while got.behind:
+        assert got.feed(b"") == []
+    assert got.pong == b"?"
+
+
+@given(st.lists(st.binary(max_size=60), max_size=10))
+def test_no_bytes_make_an_inflating_reader_raise_or_hold_more_than_a_message(pieces: list[bytes]) -> None:
+    got = inflating(200, 100)
+    for piece in [client_frame(BINARY, b"\x02\x00", reserved=RSV1), *pieces]:
         for message in got.feed(piece):
             assert len(message) <= 200
         assert got.held_bytes <= 200 + 14 + 200

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -15,8 +15,8 @@ class Batch(Generic[T]):
     `first`, `last`   the positions covered, both included. A reader that took the batch stands at `last`.
               For a run of events they are the first and last event; for a gap mark, the hole; a live mark
               covers nothing, so that its `first` is `last + 1`.
-    `shared`  belongs to the transports: what they made of these items (key → bytes), made once per key and
-              used for all readers of this run. It dies with the batch.
+    `shared`  belongs to the transports: what they made of these items, made once per key and used for all readers
+              of this run. It dies with the batch.
     """
 
     __slots__ = ("first", "items", "last", "shared")
@@ -25,7 +25,7 @@ class Batch(Generic[T]):
         self.items: tuple[T, ...] = tuple(items)
         self.first = first
         self.last = last
-        self.shared: dict[Hashable, bytes] = {}
+        self.shared: dict[Hashable, Any] = {}
 
     def __repr__(self) -> str:
         return f"Batch({self.first}..{self.last}, {len(self.items)} items)"

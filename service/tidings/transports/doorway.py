@@ -121,12 +121,13 @@ class Doorway(asyncio.Protocol):
             if head.method != "GET":
                 raise Refusal(405, "a WebSocket handshake is a GET", {"Allow": "GET"})
             check_origin(head.one("origin"), reception.settings)
-            response = accept(head)
+            agreement = reception.service.negotiation.agree(head.items("sec-websocket-extensions"))
+            response = accept(head, agreement)
         except Refusal as refusal:
             reception.service.metrics.refused["origin" if refusal.status == 403 else "handshake"] += 1
             raise
         assert self._visit is not None
-        protocol = RSocketWebSocket(reception.service, self._visit)
+        protocol = RSocketWebSocket(reception.service, self._visit, agreement)
         self._visit = None
         protocol.connection_made(self._transport)
         self._transport.write(response)

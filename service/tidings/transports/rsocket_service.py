@@ -14,6 +14,7 @@ from tidings.rsocket import UNBOUNDED, Limits
 from tidings.rsocket import metadata as wire
 from tidings.rsocket.limits import PerSecond
 from tidings.transports.deadlines import Deadlines
+from tidings.transports.deflate import Negotiation
 from tidings.transports.routes import Routes
 from tidings.transports.settings import ConnectionLimits
 
@@ -50,6 +51,7 @@ class RSocketService:
         self.connections = connections
         self.clock = clock
         self.wall_ms = wall_ms
+        self.negotiation = Negotiation(connections.compressed_bytes_min)
         self.deadlines = Deadlines(self.loop, clock, connections.deadline_tick_seconds)
         self.sessions: dict[RSocketSession, None] = {}
         self.tasks: set[asyncio.Task[None]] = set()

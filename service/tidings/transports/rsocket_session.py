@@ -37,6 +37,7 @@ from tidings.contract.errors import (
 )
 from tidings.rsocket import Connection, Envelope, ErrorCode, FrameType, Setup, State, facts
 from tidings.rsocket.facts import Fact
+from tidings.transports.deflate import Deflater
 from tidings.transports.endings import failure_of
 from tidings.transports.routes import credentials_of, read_metadata, setup_codec
 from tidings.transports.rsocket_desk import Desk
@@ -69,6 +70,7 @@ class RSocketSession:
         "_stalled",
         "_turning",
         "connection",
+        "deflater",
         "desk",
         "dirty",
         "id",
@@ -86,6 +88,7 @@ class RSocketSession:
         self.transport_name = transport_name
         self.id = secrets.token_hex(8)
         self.connection = Connection(server=True, now=now, limits=service.limits, envelope=envelope)
+        self.deflater: Deflater | None = None  # where the peer takes compressed messages
         self.session: Session | None = None  # with the desk, once SETUP is accepted
         self.desk: Desk | None = None
         self.dirty = False

@@ -1,9 +1,14 @@
 """RSocket over TCP: frames behind a 24-bit length."""
 
+from typing import Final
+
 from tidings.rsocket import FrameSplitter, ProtocolError, State, tcp_envelope
 from tidings.transports.doorkeeper import Visit
 from tidings.transports.rsocket_service import RSocketService
 from tidings.transports.rsocket_wire import RSocketWire
+
+# How a client begins that expects TLS. As RSocket it would be a first frame of 1.4 MB, far beyond what one may have.
+TLS_HELLO: Final = b"\x16\x03"
 
 
 class RSocketTcp(RSocketWire):
@@ -23,6 +28,9 @@ class RSocketTcp(RSocketWire):
         self.service.metrics.bytes_in += len(data)
         connection = session.connection
         if connection.closing:
+            return
+        if connection.state is State.FIRST and data.startswith(TLS_HELLO) and not self._splitter.held_bytes:
+            session.broken("this port has no TLS; connect with tcp:// instead of tls://")
             return
         try:
             frames = self._splitter.feed(data)

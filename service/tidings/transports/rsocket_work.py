@@ -6,7 +6,8 @@ its cancellation, an item of the hub, a payload that crossed) finds `over` and d
 
 A watch and a channel are also the sinks of what they asked for. A sink has no task and no queue: it says how many
 items its stream takes now, and turns a batch into frames. Frames of one item differ only in the stream id, and most
-clients use the same few ids; so the bytes are left in the batch for the next reader with the same id and codec.
+clients use the same few ids; so the bytes are left in the batch for the next reader with the same id and codec. Where
+readers take compressed messages, an item is compressed once for all of them, whatever their ids (`deflate`).
 """
 
 import asyncio
@@ -18,9 +19,11 @@ from tidings.contract.call import Call, Credentials, Identity
 from tidings.contract.codecs import Prepared
 from tidings.contract.errors import unavailable
 from tidings.hub import Batch, Source
-from tidings.rsocket import Stream, payload_frames
+from tidings.rsocket import Stream, no_envelope, payload_frames
+from tidings.transports.deflate import Deflater
 from tidings.transports.endings import failure_of
 from tidings.transports.routes import Route
+from tidings.transports.websocket import compressed_message
 
 if TYPE_CHECKING:
     from tidings.transports.rsocket_desk import Desk
@@ -177,8 +180,8 @@ class SinkWork(Work):
 
     def __init__(self, desk: "Desk", route: Route, stream: Stream, call: Call) -> None:
         super().__init__(desk, route, stream, call)
-        # Same key, same bytes: the stream id, the codec, the envelope.
-        self._key = (stream.id, route.writes.index, self.session.connection.envelope)
+        # Same key, same bytes: the stream id, the codec, the compression or else the envelope.
+        self._key = (stream.id, route.writes.index, self.session.deflater or self.session.connection.envelope)
 
     def demand(self) -> int:
         """Items that are taken right now: the reader's credit, 0 while its socket is full."""
@@ -188,7 +191,7 @@ class SinkWork(Work):
         """Send a run of items."""
         if self.over:
             return
-        chunk = batch.shared.get(self._key)
+        chunk: bytes | None = batch.shared.get(self._key)
         if chunk is None:
             chunk = self._frames(batch)
         self.stream.send_frames(chunk, len(batch.items))
@@ -200,12 +203,25 @@ class SinkWork(Work):
         stream_id, said, codec = self.stream.id, self.route.said, self.route.writes
         connection = self.session.connection
         envelope, fragment_bytes = connection.envelope, connection.limits.fragment_bytes
-        chunk = b"".join(
-            [payload_frames(stream_id, item.data(codec), said, envelope, fragment_bytes) for item in batch.items]
-        )
+        frames = [payload_frames(stream_id, item.data(codec), said, envelope, fragment_bytes) for item in batch.items]
+        deflater = self.session.deflater
+        if deflater is not None:
+            head = payload_frames(stream_id, b"", said, no_envelope, fragment_bytes)
+            for place, block in enumerate(self._blocks(batch, deflater)):
+                # What needs several frames goes as it is: pieces would have to be compressed one by one.
+                if block and len(head) + len(batch.items[place].data(codec)) <= fragment_bytes:
+                    frames[place] = compressed_message(head, block)
+        chunk = b"".join(frames)
         if said is None and len(batch.shared) < SHARED_CHUNKS_MAX:
             batch.shared[self._key] = chunk
         return chunk
+
+    def _blocks(self, batch: Batch[Prepared[Any]], deflater: Deflater) -> list[bytes]:
+        codec = self.route.writes
+        blocks: list[bytes] | None = batch.shared.get((deflater, codec))
+        if blocks is None:
+            blocks = batch.shared[deflater, codec] = [deflater.block(item.data(codec)) for item in batch.items]
+        return blocks
 
     def complete(self) -> None:
         """Nothing more comes, and nothing went wrong."""

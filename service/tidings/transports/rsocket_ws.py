@@ -12,6 +12,7 @@ from typing import Final
 
 from tidings.rsocket import ErrorCode
 from tidings.transports import websocket
+from tidings.transports.deflate import Agreement
 from tidings.transports.doorkeeper import Visit
 from tidings.transports.head import Head, Refusal
 from tidings.transports.rsocket_service import RSocketService
@@ -30,7 +31,7 @@ CLOSE_CODES: Final = {
 }
 
 
-def accept(head: Head) -> bytes:
+def accept(head: Head, agreement: Agreement | None) -> bytes:
     """The 101 response to a client's handshake. Raises Refusal where it is none (RFC 6455, section 4.2.1)."""
     version = head.one("sec-websocket-version")
     if version != "13":
@@ -54,22 +55,29 @@ def accept(head: Head) -> bytes:
     offered = head.items("sec-websocket-protocol")
     if offered:
         lines.append(f"Sec-WebSocket-Protocol: {SUBPROTOCOL if SUBPROTOCOL in offered else offered[0]}")
+    if agreement is not None:
+        lines.append(f"Sec-WebSocket-Extensions: {agreement.answer}")
     return "\r\n".join((*lines, "", "")).encode()
 
 
 class RSocketWebSocket(RSocketWire):
     """One connection after its handshake."""
 
-    __slots__ = ("_close_sent", "_reader")
+    __slots__ = ("_close_sent", "_paused", "_reader", "_reading_later")
 
     NAME = "websocket"
 
-    def __init__(self, service: RSocketService, visit: Visit) -> None:
+    def __init__(self, service: RSocketService, visit: Visit, agreement: Agreement | None = None) -> None:
         super().__init__(service, visit, websocket.server_envelope)
+        limits = service.connections
+        inflated_bytes_max = 0
+        if agreement is not None:
+            self.session.deflater = agreement.deflater
+            inflated_bytes_max = limits.inflated_bytes_max
         self._reader = websocket.MessageReader(
-            service.limits.frame_bytes_max, service.connections.first_message_bytes_max
+            service.limits.frame_bytes_max, limits.first_message_bytes_max, inflated_bytes_max
         )
-        self._close_sent = False
+        self._paused = self._reading_later = self._close_sent = False
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the socket."""
@@ -82,6 +90,35 @@ class RSocketWebSocket(RSocketWire):
             self._answer_ping()
         if reader.ending is not None:
             self._end(reader.ending)
+        elif reader.behind:
+            self._read_later()
+
+    def _read_later(self) -> None:
+        """What was fed is not read to its end: the others' turn first."""
+        super().pause_reading()
+        if not self._reading_later:
+            self._reading_later = True
+            self.service.loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        self._reading_later = False
+        if not self._paused:
+            self.data_received(b"")
+        if not self._paused:
+            self.resume_reading()
+
+    def pause_reading(self) -> None:
+        """Nothing more, neither of the socket nor of what was fed."""
+        self._paused = True
+        super().pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on where it stopped."""
+        self._paused = False
+        if self._reader.behind:
+            self._read_later()
+        else:
+            super().resume_reading()
 
     def resume_writing(self) -> None:
         """The transport holds little again."""

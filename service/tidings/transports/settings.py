@@ -59,6 +59,11 @@ class ConnectionLimits:
     strangers_per_address_max: int = 1_024
     head_bytes_max: int = 8_192  # of an HTTP request; browsers send 1 to 2 KiB
     head_seconds: float = 10.0  # for the whole head, and for TLS before it: a slow phone needs one or two
+    # Events for WebSocket readers who negotiated it; smaller ones gain too little. 0 = compression is never agreed on.
+    compressed_bytes_min: int = 1_024
+    # One compressed message of a client, before and after: nobody asks for more than `request_bytes_max`, and a
+    # kilobyte may inflate to a thousand times its size.
+    inflated_bytes_max: int = 1_048_576
     first_message_bytes_max: int = 65_536  # SETUP with the largest token in use, from somebody unknown
     requests_in_flight_max: int = 1_024  # of one connection, those that wait for something
     # FIRE_AND_FORGETs that failed, of all connections, that the log tells of; the metrics count every one.

@@ -1,21 +1,24 @@
 """WebSocket frames for a server (RFC 6455), bytes in and messages out: no socket, no clock.
 
-Only what RSocket needs: binary messages, whole or in pieces; ping, pong, close. Nothing is ever sent compressed,
-since no extension is accepted, so a reserved bit is an error. What a server sends is not masked, which makes the
-header of a frame a pure function of its length: the bytes for one reader are the bytes for all.
+Only what RSocket needs: binary messages, whole or in pieces; ping, pong, close; compressed ones where both sides have
+agreed on it (`deflate`). What a server sends is not masked, which makes the header of a frame a pure function of its
+length: the bytes for one reader are the bytes for all.
 
 Nothing that a peer sends makes `MessageReader.feed` raise. What breaks a rule ends the reading and shows in `ending`,
 as does the peer's CLOSE; messages that came whole before it are still returned.
 """
 
+import zlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
+
+from tidings.transports.deflate import Inflated, inflate, stored
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 # Close codes of section 7.4, and those of the application (4000 and up), which speak the numbers of HTTP.
 NORMAL, GOING_AWAY, PROTOCOL_ERROR, UNSUPPORTED_DATA, NO_CODE = 1000, 1001, 1002, 1003, 1005
-INVALID_TEXT, POLICY_VIOLATION, TOO_BIG = 1007, 1008, 1009
+INVALID_DATA, POLICY_VIOLATION, TOO_BIG = 1007, 1008, 1009
 UNAUTHENTICATED: Final = 4401
 
 _CODES_PEERS_SEND: Final = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))
@@ -23,8 +26,13 @@ CONTROL_BYTES_MAX: Final = 125
 REASON_BYTES_MAX: Final = CONTROL_BYTES_MAX - 2
 
 _FINAL: Final = 0x80
+_RESERVED: Final = 0x70
+_COMPRESSED: Final = 0x40  # RSV1, on the first frame of a message
 _MASKED: Final = 0x80
 _LOOK_BYTES: Final = 2  # of a frame, from which on it can be seen to be wrong
+# One read of the socket may hold a hundred messages that inflate to a thousand times their size. Beyond this the rest
+# of it waits, still compressed, until these messages are done with.
+INFLATED_BYTES_A_TURN: Final = 65_536
 
 # From here on four passes over the bytes, one for each byte of the mask, are faster than one big integer.
 _BIG_BYTES: Final = 800
@@ -54,6 +62,13 @@ def server_envelope(frame_bytes: int) -> bytes:
     if frame_bytes < 65_536:
         return b"\x82\x7e" + frame_bytes.to_bytes(2, "big")
     return b"\x82\x7f" + frame_bytes.to_bytes(8, "big")
+
+
+def compressed_message(head: bytes, block: bytes) -> bytes:
+    """One whole, unmasked binary message: `head`, and behind it what `block` inflates to (`Deflater.block`)."""
+    begin = stored(head)
+    header = server_envelope(len(begin) + len(block))
+    return b"".join((bytes((header[0] | _COMPRESSED,)), header[1:], begin, block))
 
 
 _SHORT_HEADERS: Final = tuple(bytes((_FINAL | BINARY, size)) for size in range(126))
@@ -92,14 +107,33 @@ class MessageReader:
 
     Holds at most one unfinished message: the frame that is still coming, and the pieces that came before it.
     `first_bytes_max` holds for the first message, which comes from somebody unknown; `message_bytes_max` for the
-    others. `pong` is the answer that is owed to the latest ping: the caller sends it and sets it to None.
+    others. `inflated_bytes_max` holds for compressed ones besides, before and after; 0: none was agreed on.
+    `pong` is the answer that is owed to the latest ping: the caller sends it and sets it to None. `behind` says that
+    whole messages may wait in what was fed: the caller feeds nothing for a moment, then `b""`.
     """
 
-    __slots__ = ("_bytes_max", "_in_pieces", "_message_bytes_max", "_pieces", "_rest", "_wanted", "ending", "pong")
+    __slots__ = (
+        "_bytes_max",
+        "_compressed",
+        "_in_pieces",
+        "_inflated_bytes",
+        "_inflated_bytes_max",
+        "_message_bytes_max",
+        "_pieces",
+        "_rest",
+        "_wanted",
+        "behind",
+        "ending",
+        "pong",
+    )
 
-    def __init__(self, message_bytes_max: int, first_bytes_max: int) -> None:
+    def __init__(self, message_bytes_max: int, first_bytes_max: int, inflated_bytes_max: int = 0) -> None:
         self._bytes_max = min(first_bytes_max, message_bytes_max)
         self._message_bytes_max = message_bytes_max
+        self._inflated_bytes_max = inflated_bytes_max
+        self._compressed = False  # the message that is still coming
+        self._inflated_bytes = 0  # in this call of `feed`
+        self.behind = False
         self._rest = bytearray()
         self._wanted = _LOOK_BYTES  # so many bytes must be in the rest before a look at it is worth while
         self._pieces = bytearray()
@@ -124,6 +158,8 @@ class MessageReader:
             data = bytes(rest)
             rest.clear()
         messages: list[bytes] = []
+        self._inflated_bytes = 0
+        self.behind = False
         try:
             self._read(data, messages)
         except _Broken as broken:
@@ -156,6 +192,9 @@ class MessageReader:
                 if self.ending is not None:
                     return
             at = end
+            if self._inflated_bytes >= INFLATED_BYTES_A_TURN:
+                self.behind = size - at >= _LOOK_BYTES
+                break
         self._wanted = wanted
         if at < size:
             self._rest += data[at:] if at else data
@@ -163,8 +202,10 @@ class MessageReader:
     def _look(self, data: bytes, at: int, first: int, second: int) -> tuple[int, int]:
         """Length and beginning of a frame's payload, which is allowed where it stands; beginning 0: not known yet."""
         opcode, length = first & 0x0F, second & 0x7F
-        if first & 0x70:
-            raise _Broken(PROTOCOL_ERROR, "a reserved bit is set and no extension was agreed on")
+        reserved = first & _RESERVED
+        compressed = reserved == _COMPRESSED and self._inflated_bytes_max > 0 and opcode in (BINARY, TEXT)
+        if reserved and not compressed:
+            raise _Broken(PROTOCOL_ERROR, "a reserved bit is set where nothing was agreed on")
         if not second & _MASKED:
             raise _Broken(PROTOCOL_ERROR, "a client masks its frames")
         check = _CHECKS.get(opcode)
@@ -180,9 +221,14 @@ class MessageReader:
             length = int.from_bytes(data[at + 2 : at + 2 + count], "big")
             if length < (126 if count == 2 else 65_536) or length >> 63:
                 raise _Broken(PROTOCOL_ERROR, "a length is written in more bytes than it needs")
-        if len(self._pieces) + length > self._bytes_max and opcode < CLOSE:
-            raise _Broken(TOO_BIG, f"a message has {self._bytes_max} bytes at most")
+        if opcode < CLOSE:
+            bytes_max = self._inflatable_bytes() if compressed or self._compressed else self._bytes_max
+            if len(self._pieces) + length > bytes_max:
+                raise _Broken(TOO_BIG, f"a message has {bytes_max} bytes at most")
         return length, begin
+
+    def _inflatable_bytes(self) -> int:
+        return min(self._bytes_max, self._inflated_bytes_max)
 
     def _check_start(self, first: int, length: int) -> None:
         if self._in_pieces:
@@ -207,12 +253,27 @@ class MessageReader:
         elif opcode == CLOSE:
             self.ending = _read_close(payload)
         elif opcode != PONG:
+            if opcode != CONTINUATION:
+                self._compressed = bool(first & _COMPRESSED)
             self._pieces += payload
             self._in_pieces = not first & _FINAL
             if not self._in_pieces:
-                messages.append(bytes(self._pieces))
+                message = bytes(self._pieces)
+                messages.append(self._inflated(message) if self._compressed else message)
                 self._pieces = bytearray()
+                self._compressed = False
                 self._bytes_max = self._message_bytes_max
+
+    def _inflated(self, message: bytes) -> bytes:
+        bytes_max = self._inflatable_bytes()
+        try:
+            message = inflate(message, bytes_max)
+        except Inflated:
+            raise _Broken(TOO_BIG, f"a message has {bytes_max} bytes at most when it is inflated") from None
+        except zlib.error:
+            raise _Broken(INVALID_DATA, "a compressed message is not in the DEFLATE format") from None
+        self._inflated_bytes += len(message)
+        return message
 
 
 def _read_close(payload: bytes) -> Ending:
@@ -224,7 +285,7 @@ def _read_close(payload: bytes) -> Ending:
     try:
         return Ending(code, payload[2:].decode(), remote=True)
     except UnicodeDecodeError:
-        raise _Broken(INVALID_TEXT, "the reason of CLOSE is not UTF-8") from None
+        raise _Broken(INVALID_DATA, "the reason of CLOSE is not UTF-8") from None
 
 
 _CHECKS: Final[dict[int, Callable[[MessageReader, int, int], None]]] = {
