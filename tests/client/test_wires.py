@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 import tidings_client
 from client.service import QUICK, Service
+from running import running_service
 from tidings.contract import v1
 from tidings_client import Failure
 from tidings_client.address import read_address
@@ -80,6 +81,24 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_taken(scheme: str, s
         async with tidings_client.connect(url):
             pass
     service.kill()
+
+
+async def test_who_leaves_out_tls_is_told_how_to_write_the_address(scheme: str, secure: str, tmp_path: Path) -> None:
+    service, _ = await start_secure(tmp_path)
+    with pytest.raises(Failure, match=f"; if the service has TLS, write {secure}:// instead of {scheme}://$"):
+        async with tidings_client.connect(service.url(scheme)):
+            pass
+    service.kill()
+
+
+async def test_who_asks_a_service_without_tls_for_it_is_told_at_once_how_to_write_the_address(
+    scheme: str, secure: str, tmp_path: Path
+) -> None:
+    async with running_service(tmp_path) as service:
+        url = service.ws_url if scheme == "ws" else service.tcp_url
+        with pytest.raises(Failure, match=f"; if the service has no TLS, write {scheme}:// instead of {secure}://$"):
+            async with tidings_client.connect(url.replace(f"{scheme}://", f"{secure}://"), connect_seconds=3600):
+                pass
 
 
 class Owner:

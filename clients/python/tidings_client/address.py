@@ -11,6 +11,9 @@ SCHEMES: Final = frozenset({"ws", "wss", "tcp", "tls"})
 PATH_DEFAULT: Final = "/rsocket"
 
 
+OTHER_SCHEME: Final = {"ws": "wss", "wss": "ws", "tcp": "tls", "tls": "tcp"}  # the same with TLS, or without
+
+
 class Address(NamedTuple):
     """A service's address. `url` is as it was given, with the path `/rsocket` where a WebSocket had none."""
 
@@ -19,6 +22,12 @@ class Address(NamedTuple):
     port: int
     websocket: bool
     secure: bool
+
+    def hint(self) -> str:
+        """What to try where the other side seems to have TLS and this address has none, or the reverse."""
+        scheme = self.url.partition(":")[0]
+        has = "no TLS" if self.secure else "TLS"
+        return f"if the service has {has}, write {OTHER_SCHEME[scheme]}:// instead of {scheme}://"
 
 
 def read_address(url: str) -> Address:

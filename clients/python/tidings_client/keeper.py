@@ -25,9 +25,9 @@ import picows
 
 from tidings.contract import v1
 from tidings.contract.codecs import PROTOBUF, Codec
-from tidings.rsocket import Setup, metadata
+from tidings.rsocket import ErrorCode, Setup, metadata
 from tidings_client.address import Address
-from tidings_client.errors import CALL_AGAIN, Code, Failure, Lost, Refused, again, closed, refusal
+from tidings_client.errors import CALL_AGAIN, Code, Failure, Lost, Refused, again, closed, refusal, said_by_peer
 from tidings_client.identity import Identity
 from tidings_client.link import Link, open_link
 from tidings_client.reconnect import Attempts, Jitter
@@ -231,6 +231,8 @@ class Keeper:
             self._give_up(State.REFUSED, failure)
             return
         reason = explain(error, self.settings)
+        if self.state is State.CONNECTING and may_be_the_wrong_scheme(error, self.settings.address.secure):
+            reason = f"{reason.rstrip('.')}; {self.settings.address.hint()}"
         self.trouble = Failure(Code.UNAVAILABLE, f"cannot reach {self.settings.address.url}: {reason}")
         if self.state is State.CONNECTING and not self.settings.wait:
             self._give_up(State.CLOSED, self.trouble)
@@ -310,3 +312,22 @@ def explain(error: Exception, settings: Settings) -> str:
             return str(error)
         case _:
             return f"{type(error).__name__}: {error}"
+
+
+def may_be_the_wrong_scheme(error: Exception, secure: bool) -> bool:
+    """Whether a first attempt failed as it does where one side speaks TLS and the other does not.
+
+    To whom TLS is spoken without having it waits for more, or answers something that is no TLS; to whom something else
+    is spoken hangs up.
+    """
+    match error:
+        case tls.SSLError():
+            return secure and "CERTIFICATE" not in (error.reason or "")
+        case TimeoutError():
+            return secure
+        case ConnectionResetError():
+            return True
+        case Lost():
+            return not secure and said_by_peer(error.text) is None and error.code == ErrorCode.CONNECTION_ERROR
+        case _:
+            return False

@@ -49,6 +49,8 @@ async def _connected(link: Link) -> "Client":
 def _unreachable(url: str, said: str) -> str:
     if "connection refused" in said:
         said = f"cannot reach {url}"
+    if " instead of " in said:  # ws:// where the service has TLS, or the reverse: the address is nearly right
+        return f"{said} (--url)"
     hint = UNTRUSTED if "TLS failed" in said else NOT_RUNNING
     return f"{said.rstrip('.')}; {hint}"
 

@@ -11,7 +11,7 @@ from tidings.transports.doorkeeper import Doorkeeper, Visit
 from tidings.transports.head import END, Head, Refusal, head_of, read_head
 from tidings.transports.http import refused
 from tidings.transports.rsocket_service import RSocketService
-from tidings.transports.rsocket_tcp import RSocketTcp
+from tidings.transports.rsocket_tcp import TLS_HELLO, RSocketTcp
 from tidings.transports.rsocket_wire import half_close
 from tidings.transports.rsocket_ws import RSocketWebSocket, accept
 from tidings.transports.settings import ListenerSettings, is_loopback
@@ -85,6 +85,10 @@ class Doorway(asyncio.Protocol):
         """Bytes of the socket."""
         if self._next:
             self._next[-1].data_received(data)
+            return
+        if not self._data and data.startswith(TLS_HELLO):
+            # What is no TLS is an answer as well, and ends the client's waiting for one.
+            self._refuse(Refusal(400, "this port has no TLS; write ws:// or http:// instead of wss:// or https://"))
             return
         begin = max(0, len(self._data) - len(END) + 1)
         self._data += data
