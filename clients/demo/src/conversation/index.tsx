@@ -1,4 +1,107 @@
-/** What is between a room's head and the bottom of the page. */
-export function Conversation({room}: {room: string; jump?: bigint}) {
-  return <section aria-label={room} />;
+/**
+ * What is between a room's head and the bottom of the page.
+ *
+ *     <Conversation room="general" jump={123n} />
+ *
+ * `model/` knows what is said in the room and nothing of the page; `timeline/` shows it, `composer/` adds to it.
+ */
+import {useSignal} from "@preact/signals";
+import {type Event, type Tidings} from "@tidings/client";
+import {useEffect, useMemo, useRef} from "preact/hooks";
+import {roomOf} from "../model/rooms.ts";
+import {chosen} from "../route.ts";
+import {session} from "../session.ts";
+import {shown} from "../wire/latency.ts";
+import {pace} from "../wire/pace.ts";
+import {t} from "../words/words.ts";
+import {Composer} from "./composer/composer.tsx";
+import "./conversation.css";
+import {Reading} from "./model/reading.ts";
+import {Talk} from "./model/talk.ts";
+import {oneLine} from "./text.ts";
+import type {Desk, Open, Task} from "./timeline/actions.ts";
+import {Timeline} from "./timeline/timeline.tsx";
+import {TypingLine} from "./typing.tsx";
+
+const HIDDEN_FRAME_MS = 250; // a page that nobody sees is not painted, and its title still counts
+const HEARD_CHARS_MAX = 300;
+
+export function Conversation({room, jump}: {room: string; jump?: bigint}) {
+  const tidings = session.tidings.value;
+  return tidings ? <Talking key={room} tidings={tidings} room={room} {...(jump !== undefined && {jump: Number(jump)})} /> : null;
+}
+
+function Talking({tidings, room, jump}: {tidings: Tidings; room: string; jump?: number}) {
+  const me = session.me.value;
+  const talk = useMemo(() => new Talk(tidings, room, surroundings(me, room), jump), [tidings, room]);
+  const reading = useMemo(() => new Reading(tidings, room), [tidings, room]);
+  const box = useRef<HTMLTextAreaElement>(null);
+  const open = useSignal<Open | undefined>(undefined);
+  const task = useSignal<Task | undefined>(undefined);
+  const desk = useMemo<Desk>(() => ({talk, me, open, task, write: () => box.current?.focus()}), [talk]);
+  useEffect(
+    () => () => {
+      talk.stop();
+      reading.stop();
+    },
+    [talk],
+  );
+  // Somebody may go to the same message twice: the route tells with a new object, not with another number.
+  const opened = useRef(chosen.peek());
+  useEffect(() => {
+    if (chosen.value === opened.current) return;
+    opened.current = chosen.value;
+    if (jump && chosen.value?.room === room) talk.jump(jump);
+  }, [chosen.value]);
+
+  const title = roomOf(room)?.title ?? room;
+  const {failure, trouble, heard} = talk;
+  if (failure.value) {
+    return (
+      <section class="conversation closed" aria-label={title}>
+        <h2>{t("talk.closed")}</h2>
+        <p>{failure.value.text}</p>
+      </section>
+    );
+  }
+  return (
+    <section class="conversation" aria-label={title}>
+      <Timeline desk={desk} title={title} inSight={(newest) => reading.reached(talk.to, newest && watched())} />
+      <div class="unseen" role="status" aria-live="polite">
+        {heard.value && `${heard.value.actor}: ${oneLine(heard.value.text, HEARD_CHARS_MAX)}`}
+      </div>
+      {trouble.value && (
+        <p class="trouble" role="alert">
+          {trouble.value}
+        </p>
+      )}
+      <TypingLine talk={talk} />
+      <Composer desk={desk} title={title} box={box} />
+    </section>
+  );
+}
+
+/** Somebody looks at this page. */
+function watched(): boolean {
+  return document.visibilityState === "visible" && document.hasFocus();
+}
+
+function surroundings(me: string, room: string) {
+  return {
+    me,
+    read: roomOf(room) && Number(roomOf(room)!.read),
+    turn: () => pace.turn(),
+    frame(then: () => void) {
+      if (document.hidden) setTimeout(then, HIDDEN_FRAME_MS);
+      else requestAnimationFrame(then);
+    },
+    painted(events: readonly Event[]) {
+      // A task that is put behind this frame's rendering runs after it was painted.
+      requestAnimationFrame(() => {
+        const {port1, port2} = new MessageChannel();
+        port1.onmessage = () => events.forEach(shown);
+        port2.postMessage(undefined);
+      });
+    },
+  };
 }

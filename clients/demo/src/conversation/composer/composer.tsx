@@ -1,0 +1,192 @@
+/**
+ * Where one writes. Enter sends, Shift and Enter begin a line; while a Chinese or Japanese word is being composed neither
+ * does. What is not sent yet is kept per room, over a reload.
+ */
+import {useComputed, useSignal, useSignalEffect} from "@preact/signals";
+import type {TargetedKeyboardEvent} from "preact";
+import {useEffect, useLayoutEffect, useRef} from "preact/hooks";
+import {t} from "../../words/words.ts";
+import {Glyph} from "../glyph.tsx";
+import {keepOf} from "../model/keep.ts";
+import {bytesOf, oneLine, sendable} from "../text.ts";
+import {type Desk, mayWrite, placeOf} from "../timeline/actions.ts";
+import type {Place} from "../timeline/popup.tsx";
+import {EmojiPicker} from "./emoji-picker.tsx";
+
+const BYTES_MAX = 65_536;
+const BYTES_WARN = 60_000; // from here on it is said how many are left
+const TYPING_EVERY_MS = 3_000; // typing dies after 6 s
+const DRAFT_AFTER_MS = 300;
+const QUOTE_CHARS_MAX = 160;
+
+export function Composer({desk, title, box}: {desk: Desk; title: string; box: {current: HTMLTextAreaElement | null}}) {
+  const {talk, task, me} = desk;
+  const draft = useRef(keepOf<string>("draft", me, talk.room)).current;
+  const text = useSignal(draft.load() ?? "");
+  const picking = useSignal<Place | undefined>(undefined);
+  /** What was being written before a message was edited. */
+  const aside = useRef("");
+  const composing = useRef(false);
+  const typing = useTyping(desk);
+  const doing = task.value;
+  const bytes = useComputed(() => (text.value.length * 3 < BYTES_WARN ? 0 : bytesOf(sendable(text.value))));
+  const tooLong = bytes.value - BYTES_MAX;
+  const ready = sendable(text.value) !== "" && tooLong <= 0;
+
+  useSignalEffect(() => {
+    const now = task.value;
+    if (now?.kind === "edit") {
+      aside.current ||= text.peek();
+      text.value = now.text ?? now.message.text;
+    }
+    if (now) box.current?.focus();
+  });
+  useEffect(() => {
+    const before = text.peek();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const save = (): void => draft.save(task.peek()?.kind === "edit" ? aside.current : text.peek());
+    const stop = text.subscribe((now) => {
+      clearTimeout(timer);
+      if (now !== before) timer = setTimeout(save, DRAFT_AFTER_MS);
+    });
+    addEventListener("pagehide", save);
+    return () => {
+      stop();
+      clearTimeout(timer);
+      removeEventListener("pagehide", save);
+      save();
+    };
+  }, []);
+  useLayoutEffect(() => {
+    const {current: area} = box;
+    if (!area) return;
+    area.style.height = "auto";
+    area.style.height = `${area.scrollHeight + area.offsetHeight - area.clientHeight}px`;
+  }, [text.value, doing]);
+
+  const leave = (): void => {
+    if (task.peek()?.kind === "edit") {
+      text.value = aside.current;
+      aside.current = "";
+    }
+    task.value = undefined;
+  };
+  const send = (): void => {
+    const said = sendable(text.peek());
+    if (!said || bytesOf(said) > BYTES_MAX) return;
+    const now = task.peek();
+    if (now?.kind === "edit") {
+      leave();
+      // What was not taken is here again, to be tried otherwise.
+      void talk.edit(now.message.seq, said).catch(() => (task.value ??= {...now, text: said}));
+    } else {
+      text.value = "";
+      task.value = undefined;
+      talk.send(said, now?.message.seq ?? 0);
+    }
+    typing.stop();
+    draft.save(text.peek());
+    box.current?.focus();
+  };
+  const insert = (chars: string): void => {
+    const {current: area} = box;
+    if (!area) return;
+    picking.value = undefined;
+    area.setRangeText(chars, area.selectionStart, area.selectionEnd, "end");
+    text.value = area.value;
+    area.focus();
+  };
+  const keys = (event: TargetedKeyboardEvent<HTMLTextAreaElement>): void => {
+    // 229 is how Safari says that the key belonged to the composition it has just ended.
+    if (event.isComposing || composing.current || event.keyCode === 229) return;
+    if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
+      event.preventDefault();
+      send();
+    } else if (event.key === "Escape" && task.peek()) {
+      event.preventDefault();
+      event.stopPropagation();
+      leave();
+    } else if (event.key === "ArrowUp" && !event.currentTarget.value && !task.peek()) {
+      const mine = talk.entries.peek().findLast((entry) => entry.kind === "message" && entry.actor === me && !entry.deleted);
+      if (mine?.kind !== "message") return;
+      event.preventDefault();
+      task.value = {kind: "edit", message: mine};
+    }
+  };
+
+  if (!mayWrite(talk)) return <p class="composer read-only">{t("write.readOnly")}</p>;
+  return (
+    <form
+      class="composer"
+      onSubmit={(event) => {
+        event.preventDefault();
+        send();
+      }}
+    >
+      {doing && (
+        <div class="task">
+          <span class="cut">
+            <b>{doing.kind === "edit" ? t("write.editing") : t("write.replying", {actor: `\u2068${doing.message.actor}\u2069`})}</b>{" "}
+            <bdi>{oneLine(doing.message.text, QUOTE_CHARS_MAX)}</bdi>
+          </span>
+          <button type="button" class="icon" aria-label={t("write.cancel")} title={`${t("write.cancel")} (Esc)`} onClick={leave}>
+            <Glyph name="close" />
+          </button>
+        </div>
+      )}
+      <div class="writing">
+        <button
+          type="button"
+          class="icon"
+          aria-label={t("write.emoji")}
+          title={t("write.emoji")}
+          aria-expanded={picking.value !== undefined}
+          onClick={(event) => (picking.value = picking.peek() ? undefined : placeOf(event.currentTarget))}
+        >
+          <Glyph name="smile" size={20} />
+        </button>
+        <textarea
+          ref={box}
+          rows={1}
+          value={text.value}
+          dir="auto"
+          placeholder={t("write.placeholder")}
+          aria-label={t("write.label", {room: title})}
+          aria-invalid={tooLong > 0}
+          aria-describedby="write-count"
+          enterkeyhint="send"
+          onInput={(event) => {
+            text.value = event.currentTarget.value;
+            if (text.value && task.peek()?.kind !== "edit") typing.go();
+          }}
+          onKeyDown={keys}
+          onCompositionStart={() => (composing.current = true)}
+          onCompositionEnd={() => (composing.current = false)}
+        />
+        <button type="submit" class="icon send" disabled={!ready} aria-label={doing?.kind === "edit" ? t("write.save") : t("write.send")} title={doing?.kind === "edit" ? t("write.save") : t("write.send")}>
+          <Glyph name={doing?.kind === "edit" ? "check" : "send"} size={20} />
+        </button>
+      </div>
+      <p id="write-count" class={`count${tooLong > 0 ? " over" : ""}`} role="status" hidden={bytes.value < BYTES_WARN}>
+        {bytes.value >= BYTES_WARN && (tooLong > 0 ? t("write.tooLong", {n: tooLong, max: BYTES_MAX}) : t("write.left", {n: -tooLong}))}
+      </p>
+      {picking.value && <EmojiPicker at={picking.value} chosen={insert} close={() => (picking.value = undefined)} />}
+    </form>
+  );
+}
+
+/** The signal that I am typing: every few seconds at most, and taken back when I have sent. */
+function useTyping({talk}: Desk) {
+  const told = useRef(-Infinity);
+  return {
+    go() {
+      if (performance.now() - told.current < TYPING_EVERY_MS) return;
+      told.current = performance.now();
+      talk.typing();
+    },
+    stop() {
+      // Others see the message itself; who sends the next one soon is typing anew.
+      told.current = -Infinity;
+    },
+  };
+}

@@ -1,0 +1,49 @@
+import {useEffect, useRef, useState} from "preact/hooks";
+import {language, t} from "../../words/words.ts";
+import {moveFocus, type Place, Popup} from "../timeline/popup.tsx";
+import {findEmoji} from "./emoji.ts";
+
+const COLUMNS = 8;
+
+/** A choice of emoji, with a search. Enter in the search takes the first one found. */
+export function EmojiPicker({at, chosen, close}: {at: Place; chosen: (char: string) => void; close: () => void}) {
+  const [query, setQuery] = useState("");
+  const search = useRef<HTMLInputElement>(null);
+  const grid = useRef<HTMLDivElement>(null);
+  const found = findEmoji(query);
+  useEffect(() => search.current?.focus(), []);
+  const keys = (event: KeyboardEvent): void => {
+    if (event.target !== search.current) {
+      const first = grid.current?.querySelector("button");
+      if (event.key === "ArrowUp" && document.activeElement && first && rowOf(document.activeElement) === 0) {
+        event.preventDefault();
+        search.current?.focus();
+      } else if (grid.current) moveFocus(event, grid.current, COLUMNS);
+    } else if (event.key === "ArrowDown") {
+      event.preventDefault();
+      grid.current?.querySelector("button")?.focus();
+    } else if (event.key === "Enter" && !event.isComposing && found[0]) {
+      event.preventDefault();
+      chosen(found[0].char);
+    }
+  };
+  const rowOf = (item: Element): number => Math.floor([...(grid.current?.children ?? [])].indexOf(item) / COLUMNS);
+  return (
+    <Popup at={at} label={t("emoji.label")} close={close}>
+      <div class="emoji" onKeyDown={keys}>
+        <input ref={search} type="search" value={query} placeholder={t("emoji.search")} aria-label={t("emoji.search")} onInput={(event) => setQuery(event.currentTarget.value)} />
+        <div class="grid" ref={grid}>
+          {found.map(({char, en, zh}) => {
+            const name = language.value === "zh" ? zh : en;
+            return (
+              <button key={char} type="button" tabIndex={-1} aria-label={name} title={name} onClick={() => chosen(char)}>
+                {char}
+              </button>
+            );
+          })}
+        </div>
+        {!found.length && <p class="none">{t("emoji.none")}</p>}
+      </div>
+    </Popup>
+  );
+}

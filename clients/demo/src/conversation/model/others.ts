@@ -1,0 +1,74 @@
+/** The others in a room: who is typing, and how far each has come. Without a network it is what was known last. */
+import {computed, signal} from "@preact/signals";
+import type {Tidings} from "@tidings/client";
+
+export interface Mark {
+  readonly delivered: number;
+  readonly read: number;
+}
+
+export type Seen = "nobody" | "delivered" | "read";
+
+export class Others {
+  /** In order of arrival, without me. */
+  readonly typing = signal<readonly string[]>([]);
+  /** By user, without me. Empty in a room so large that only counts are told. */
+  readonly marks = signal<ReadonlyMap<string, Mark>>(new Map());
+  /** My own mark, as the service has it; undefined: not told yet, or not kept (I am no member). */
+  readonly mine = signal<Mark | undefined>(undefined);
+  /** The furthest marks of anybody else. */
+  readonly furthest = computed<Mark>(() => {
+    let [delivered, read] = [0, 0];
+    for (const mark of this.marks.value.values()) {
+      delivered = Math.max(delivered, mark.delivered);
+      read = Math.max(read, mark.read);
+    }
+    return {delivered, read};
+  });
+  private readonly watch;
+
+  constructor(
+    tidings: Tidings,
+    room: string,
+    private readonly me: string,
+  ) {
+    this.watch = tidings.room(room).presence();
+    void this.follow();
+  }
+
+  /** What became of my message of this number. */
+  seen(seq: number): Seen {
+    const {delivered, read} = this.furthest.value;
+    return seq <= read ? "read" : seq <= delivered ? "delivered" : "nobody";
+  }
+
+  /** Who has read it. */
+  readers(seq: number): string[] {
+    return [...this.marks.value].filter(([, {read}]) => read >= seq).map(([user]) => user);
+  }
+
+  /** Whoever has just written is not typing any more, even if that news comes later. */
+  wrote(user: string): void {
+    if (this.typing.peek().includes(user)) this.typing.value = this.typing.peek().filter((name) => name !== user);
+  }
+
+  stop(): void {
+    this.watch.close();
+  }
+
+  private async follow(): Promise<void> {
+    try {
+      for await (const {item} of this.watch) {
+        if (item.case === "typing") this.typing.value = item.value.users.filter((user) => user !== this.me);
+        if (item.case !== "receipt") continue;
+        const {user} = item.value;
+        const mark = {delivered: Number(item.value.delivered), read: Number(item.value.read)};
+        if (user === this.me) this.mine.value = mark;
+        else this.marks.value = new Map(this.marks.peek()).set(user, mark);
+      }
+    } catch {
+      // The room's own watch says why.
+      this.typing.value = [];
+    }
+  }
+}

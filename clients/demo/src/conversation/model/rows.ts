@@ -1,0 +1,70 @@
+/** The rows of a conversation: its entries with days between them, one author's messages together, and what is on its way. */
+import type {Entry, Message, Note} from "./message.ts";
+import type {Outgoing} from "./outgoing.ts";
+
+export const GROUP_MS = 5 * 60_000; // longer ago, and it is another thought
+
+export type Row =
+  | {readonly kind: "day"; readonly key: string; readonly atMs: number}
+  | {readonly kind: "unread"; readonly key: string}
+  | {readonly kind: "message"; readonly key: string; readonly message: Message; readonly first: boolean}
+  | {readonly kind: "note"; readonly key: string; readonly note: Note}
+  | {readonly kind: "outgoing"; readonly key: string; readonly outgoing: Outgoing; readonly first: boolean};
+
+export interface Shown {
+  readonly entries: readonly Entry[];
+  readonly outgoing: readonly Outgoing[];
+  readonly me: string;
+  /** The divider is before the first message of others from this seq on; 0: there is none. */
+  readonly unreadFrom: number;
+}
+
+export function rowsOf({entries, outgoing, me, unreadFrom}: Shown): Row[] {
+  const rows: Row[] = [];
+  let day = "";
+  let before: {actor: string; atMs: number} | undefined;
+  let divided = !unreadFrom;
+  const begin = (atMs: number): void => {
+    const today = dayOf(atMs);
+    if (today === day) return;
+    day = today;
+    before = undefined;
+    rows.push({kind: "day", key: `day ${today}`, atMs});
+  };
+  for (const entry of entries) {
+    begin(entry.atMs);
+    if (entry.kind !== "message") {
+      rows.push({kind: "note", key: `note ${entry.seq}`, note: entry});
+      before = undefined;
+      continue;
+    }
+    if (!divided && entry.seq >= unreadFrom && entry.actor !== me) {
+      divided = true;
+      before = undefined;
+      rows.push({kind: "unread", key: "unread"});
+    }
+    rows.push({kind: "message", key: keyOf(entry, me), message: entry, first: !together(before, entry)});
+    before = entry;
+  }
+  for (const message of outgoing) {
+    const {atMs} = message;
+    begin(Math.max(atMs, before?.atMs ?? 0));
+    rows.push({kind: "outgoing", key: `sent ${message.clientId}`, outgoing: message, first: !together(before, {actor: me, atMs, replyTo: message.replyTo})});
+    before = {actor: me, atMs};
+  }
+  return rows;
+}
+
+/** What I wrote keeps its row when it gets its number. */
+function keyOf({seq, actor, clientId}: Message, me: string): string {
+  return actor === me && clientId ? `sent ${clientId}` : `message ${seq}`;
+}
+
+function together(before: {actor: string; atMs: number} | undefined, next: {actor: string; atMs: number; replyTo: number}): boolean {
+  return before !== undefined && before.actor === next.actor && !next.replyTo && next.atMs - before.atMs < GROUP_MS;
+}
+
+function dayOf(atMs: number): string {
+  const at = new Date(atMs);
+  return `${at.getFullYear()}-${at.getMonth() + 1}-${at.getDate()}`;
+}

@@ -1,0 +1,422 @@
+/**
+ * A conversation: one room as it is on the page.
+ *
+ * Three things come together here. The *stretch* is the piece of the log that is shown. What this browser kept of the room
+ * is shown at once, then either what was missed since, or, if that is much, the newest page. The *watch* brings what
+ * happens, in the order of the log, one event at a time and not before `pace` gives a turn: who does not read asks for
+ * nothing. And the outgoing list holds what I wrote and the log does not have yet.
+ *
+ * Events change the stretch at once and the page once a frame: a thousand events that came together are painted together.
+ * Whoever takes the room away calls `stop`.
+ */
+import {batch, computed, signal} from "@preact/signals";
+import {Code, type Cursor, type Event, Failure, Role, type RoomReply, type Tidings, type Watch, type WatchItem} from "@tidings/client";
+import {type Entry, type Message, react} from "./message.ts";
+import {keepOf} from "./keep.ts";
+import {type Outgoing, OutgoingList} from "./outgoing.ts";
+import {Others} from "./others.ts";
+import {rowsOf} from "./rows.ts";
+import {Stretch} from "./stretch.ts";
+
+const PAGE_EVENTS = 50;
+const OLDER_EVENTS = 100;
+const CATCH_UP_EVENTS_MAX = 500; // missed while away; more, and the newest page is sooner there than the oldest missed
+const ENTRIES_MAX = 600; // some twenty screens; what is further away is read again, within a frame or two
+const QUOTED_MAX = 200; // answered messages that are elsewhere
+const TROUBLE_SHOWN_MS = 8_000;
+
+/** What the page gives: when it reads, when it paints, and who wants to know. */
+export interface Surroundings {
+  readonly me: string;
+  /** Up to where I had read when I came; undefined: not known, or not kept for me. */
+  readonly read: number | undefined;
+  turn(): Promise<void> | void;
+  /** Call it once, when the next frame is made, or soon if there will be none. */
+  frame(then: () => void): void;
+  /** These live events were put on the page just now. */
+  painted(events: readonly Event[]): void;
+}
+
+/** Where to scroll: once, when it is on the page. */
+export interface Goal {
+  readonly seq: number;
+}
+
+export class Talk {
+  readonly entries = signal<readonly Entry[]>([]);
+  /** Nothing is before the first entry. */
+  readonly beginning = signal(false);
+  /** The last entry is the newest. */
+  readonly connected = signal(true);
+  /** The first answer of the service has been here, or of the cache. */
+  readonly begun = signal(false);
+  readonly loading = signal<"older" | "newer" | "around" | undefined>(undefined);
+  /** Loading failed; it is tried again on request. */
+  readonly stuck = signal(false);
+  /** Why there is no conversation: not mine, no such room. */
+  readonly failure = signal<Failure | undefined>(undefined);
+  /** The divider is before the first message of others from here on; 0: none. */
+  readonly unreadFrom = signal(0);
+  /** Messages of others that came while I was looking elsewhere in the room. */
+  readonly newer = signal(0);
+  readonly goal = signal<Goal | undefined>(undefined);
+  readonly role = signal<Role | undefined>(undefined);
+  /** Something that was asked for was not done: what the service said. It passes. */
+  readonly trouble = signal("");
+  /** The newest message of somebody else, for those who hear the page. */
+  readonly heard = signal<Message | undefined>(undefined);
+  readonly quoted = signal<ReadonlyMap<number, Message | "gone">>(new Map());
+  /** The bottom is in sight and stays there. Kept by the timeline. */
+  following = true;
+  readonly others: Others;
+  readonly outgoing: OutgoingList;
+  readonly rows = computed(() =>
+    rowsOf({
+      entries: this.entries.value,
+      outgoing: this.connected.value ? this.outgoing.list.value : this.outgoing.list.value.filter(({state}) => state === "failed"),
+      me: this.around.me,
+      unreadFrom: this.unreadFrom.value,
+    }),
+  );
+  private readonly stretch = new Stretch();
+  private watch: Watch<WatchItem> | undefined;
+  private stopped = false;
+  private live = false;
+  /** What is missed until here carries what had become of it by then. */
+  private asOf = 0;
+  private drawing = false;
+  /** Taken from the watch since the last frame. */
+  private taken: Event[] = [];
+  private epoch = "";
+  private keeping: Promise<unknown> = Promise.resolve();
+  /** Where the page is now: answers to what was asked at another place come too late. */
+  private place = 0;
+  private readonly asking = new Set<number>();
+
+  constructor(
+    private readonly tidings: Tidings,
+    readonly room: string,
+    readonly around: Surroundings,
+    jump?: number,
+  ) {
+    this.outgoing = new OutgoingList(tidings, room, keepOf<Outgoing[]>("failed", around.me, room), (seq) => seq <= this.stretch.head && !this.taken.length);
+    this.others = new Others(tidings, room, around.me);
+    this.unreadFrom.value = around.read === undefined ? 0 : around.read + 1;
+    void this.run(jump);
+    void this.learnRole();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.watch?.close();
+    this.others.stop();
+    this.outgoing.stop();
+  }
+
+  /** The newest seq that is on the page. */
+  get to(): number {
+    return this.stretch.to;
+  }
+
+  message(seq: number): Message | undefined {
+    return this.stretch.message(seq);
+  }
+
+  // --- what happens
+
+  private async run(jump: number | undefined): Promise<void> {
+    let goal = jump;
+    while (!this.stopped) {
+      try {
+        await this.begin(goal);
+        return;
+      } catch (error) {
+        if (this.stopped) return;
+        const failure = error instanceof Failure ? error : new Failure(Code.INTERNAL, String(error));
+        if (failure.code !== Code.CURSOR_LOST) {
+          this.failure.value = failure;
+          return;
+        }
+        // The log was replaced, or what was missed is gone: what is kept does not go on.
+        await this.tidings.room(this.room).forget();
+        goal = undefined;
+      }
+    }
+  }
+
+  private async begin(jump: number | undefined): Promise<void> {
+    const room = this.tidings.room(this.room);
+    const kept = await room.kept();
+    if (kept && !this.stopped) {
+      this.stretch.replace(kept.events, {beginning: kept.events[0]?.seq === 1n});
+      this.draw();
+    }
+    // Without a network this waits for it, for as long as it takes.
+    const page = await room.history({limit: PAGE_EVENTS}, Infinity);
+    if (this.stopped) return;
+    const head = page.head!;
+    this.epoch = head.epoch;
+    const asOf = Number(head.seq);
+    let after: Cursor = head;
+    if (kept && kept.cursor.epoch === head.epoch && kept.cursor.seq <= head.seq && head.seq - kept.cursor.seq <= CATCH_UP_EVENTS_MAX) {
+      after = kept.cursor;
+    } else {
+      if (kept) await room.forget();
+      this.keep(page.events);
+      this.stretch.replace(page.events, {asOf, beginning: !page.more, to: asOf});
+    }
+    if (jump) this.jump(jump);
+    this.draw();
+    this.asOf = asOf;
+    await this.follow(after);
+  }
+
+  private async follow(after: Cursor): Promise<void> {
+    const watch = this.tidings.room(this.room).items({after});
+    this.watch = watch;
+    for (;;) {
+      const {done, value} = await watch.next();
+      if (done || this.stopped) return;
+      // In the hand, and not on the page before its turn; nothing more is asked for meanwhile.
+      await this.around.turn();
+      if (this.stopped) return;
+      const {item, cursor} = value;
+      if (cursor?.epoch) this.epoch = cursor.epoch;
+      if (item.case === "event") {
+        this.taken.push(item.value);
+      } else if (item.case === "gap") {
+        this.draw();
+        this.stretch.missing(Number(item.value.from), Number(item.value.to));
+      } else if (item.case === "live") {
+        this.draw();
+        this.live = true;
+      }
+      this.drawSoon();
+    }
+  }
+
+  /** Put what was taken into the stretch; gives the live messages among it that are on the page now. */
+  private apply(): Event[] {
+    const events = this.taken;
+    if (!events.length) return [];
+    this.taken = [];
+    this.keep(events);
+    const before = this.stretch.to;
+    // Who reads further up keeps what is there; what comes is read when they come down.
+    this.stretch.happened(events, this.asOf, this.following ? Infinity : 2 * ENTRIES_MAX);
+    if (this.following) this.stretch.dropOldest(ENTRIES_MAX);
+    for (const event of events) this.noticed(event);
+    return this.live ? events.filter(({seq}) => Number(seq) > before && Number(seq) <= this.stretch.to) : [];
+  }
+
+  private noticed({what, actor, seq, clientId}: Event): void {
+    if (what.case === "posted") {
+      this.others.wrote(actor);
+      if (actor === this.around.me) {
+        if (clientId) this.outgoing.discard(clientId);
+      } else if (!this.following) this.newer.value += 1;
+      else if (this.live) this.heard.value = this.stretch.message(Number(seq));
+    } else if (what.case === "member" && what.value.user === this.around.me) {
+      this.role.value = what.value.left ? Role.ROLE_UNSPECIFIED : what.value.role;
+    } else if (what.case !== undefined && what.case !== "member" && what.case !== "changed") {
+      const {target} = what.value;
+      if (this.quoted.peek().has(Number(target))) this.quote(Number(target), true);
+    }
+  }
+
+  private keep(events: readonly Event[]): void {
+    const {epoch} = this;
+    this.keeping = this.keeping.then(() => this.tidings.room(this.room).keep(events, {epoch}));
+  }
+
+  // --- drawing
+
+  private drawSoon(): void {
+    if (this.drawing) return;
+    this.drawing = true;
+    this.around.frame(() => {
+      this.drawing = false;
+      if (!this.stopped) this.draw();
+    });
+  }
+
+  private draw(): void {
+    batch(() => {
+      const painted = this.apply();
+      this.outgoing.arrived(this.stretch.entries, this.around.me);
+      this.entries.value = this.stretch.entries;
+      this.beginning.value = this.stretch.beginning;
+      this.connected.value = this.stretch.connected;
+      this.begun.value = true;
+      if (painted.length) this.around.painted(painted);
+    });
+  }
+
+  // --- moving
+
+  /** Read the page before what is here. */
+  older(): Promise<void> {
+    if (this.stretch.beginning) return Promise.resolve();
+    return this.load("older", async (here) => {
+      const page = await this.tidings.room(this.room).history({before: this.stretch.from, limit: OLDER_EVENTS});
+      if (!here()) return;
+      this.stretch.older(page);
+      this.stretch.dropNewest(ENTRIES_MAX);
+    });
+  }
+
+  /** Read the page behind what is here. */
+  later(): Promise<void> {
+    if (this.stretch.connected) return Promise.resolve();
+    return this.load("newer", async (here) => {
+      const page = await this.tidings.room(this.room).history({after: this.stretch.to, limit: OLDER_EVENTS});
+      if (!here()) return;
+      this.stretch.newer(page);
+      this.stretch.dropOldest(ENTRIES_MAX);
+    });
+  }
+
+  /** Go to this message, reading what is around it if need be. */
+  jump(seq: number): void {
+    this.following = false;
+    if (seq >= this.stretch.from && seq <= this.stretch.to) {
+      this.goal.value = {seq};
+      return;
+    }
+    this.place += 1;
+    this.loading.value = undefined;
+    void this.load("around", async (here) => {
+      const room = this.tidings.room(this.room);
+      const half = PAGE_EVENTS / 2;
+      const [before, after] = await Promise.all([room.history({before: seq + 1, limit: half}), room.history({after: seq, limit: half})]);
+      if (!here()) return;
+      const asOf = Math.min(Number(before.head?.seq ?? 0), Number(after.head?.seq ?? 0));
+      const events = [...before.events, ...after.events];
+      this.stretch.replace(events, {asOf, beginning: !before.more, to: after.more ? 0 : asOf});
+      this.goal.value = {seq};
+    });
+  }
+
+  /** Go to the newest message. */
+  newest(): void {
+    this.newer.value = 0;
+    this.following = true;
+    if (this.stretch.connected) {
+      this.goal.value = {seq: Infinity};
+      return;
+    }
+    this.place += 1;
+    this.loading.value = undefined;
+    void this.load("around", async (here) => {
+      const page = await this.tidings.room(this.room).history({limit: PAGE_EVENTS});
+      if (!here()) return;
+      const asOf = Number(page.head?.seq ?? 0);
+      this.stretch.replace(page.events, {asOf, beginning: !page.more, to: asOf});
+      this.goal.value = {seq: Infinity};
+    });
+  }
+
+  private async load(what: "older" | "newer" | "around", read: (here: () => boolean) => Promise<void>): Promise<void> {
+    if (this.loading.peek() || this.failure.peek()) return;
+    const {place} = this;
+    const here = (): boolean => place === this.place && !this.stopped;
+    this.loading.value = what;
+    this.stuck.value = false;
+    try {
+      await read(here);
+    } catch (error) {
+      if (here()) this.stuck.value = true;
+      if (what === "around") this.complain(error);
+    }
+    if (!here()) return;
+    batch(() => {
+      this.loading.value = undefined;
+      this.draw();
+    });
+  }
+
+  /** The message a reply answers, read from the service if it is not on the page. */
+  quote(seq: number, anew = false): void {
+    if (this.asking.has(seq) || (this.quoted.peek().has(seq) && !anew)) return;
+    const put = (message: Message | "gone"): void => {
+      this.quoted.value = new Map([...this.quoted.peek(), [seq, message] as const].slice(-QUOTED_MAX));
+    };
+    this.asking.add(seq);
+    void this.tidings
+      .room(this.room)
+      .history({before: seq + 1, limit: 1})
+      .then(({events, head}) => {
+        const stretch = new Stretch();
+        stretch.replace(events, {asOf: Number(head?.seq ?? 0)});
+        put(stretch.message(seq) ?? "gone");
+      })
+      .catch(() => undefined)
+      .finally(() => this.asking.delete(seq));
+  }
+
+  // --- doing
+
+  send(text: string, replyTo: number): void {
+    this.unreadFrom.value = 0;
+    this.outgoing.send(text, replyTo);
+    this.newest();
+  }
+
+  /** Rejects with the service's words; the old text is back on the page then. */
+  async edit(seq: number, text: string): Promise<void> {
+    const before = this.stretch.message(seq);
+    if (!before || before.text === text) return;
+    this.changed(seq, (message) => ({...message, text}));
+    try {
+      await this.tidings.room(this.room).edit(seq, text);
+    } catch (error) {
+      this.changed(seq, (message) => (message.text === text ? {...message, text: before.text} : message));
+      this.complain(error);
+      throw error;
+    }
+  }
+
+  async delete(seq: number): Promise<void> {
+    try {
+      await this.tidings.room(this.room).delete(seq);
+      this.changed(seq, (message) => ({...message, text: "", deleted: true, reactions: []}));
+    } catch (error) {
+      this.complain(error);
+    }
+  }
+
+  /** Put my reaction on, or take it off. */
+  async react(seq: number, emoji: string): Promise<void> {
+    const {me} = this.around;
+    const remove = this.stretch.message(seq)?.reactions.some((reaction) => reaction.emoji === emoji && reaction.users.includes(me)) ?? false;
+    this.changed(seq, (message) => react(message, emoji, me, remove));
+    try {
+      await this.tidings.room(this.room).react(seq, emoji, {remove});
+    } catch (error) {
+      this.changed(seq, (message) => react(message, emoji, me, !remove));
+      this.complain(error);
+    }
+  }
+
+  /** I am typing. Nobody waits for it, and nobody misses it. */
+  typing(): void {
+    void this.tidings.room(this.room).typing().catch(() => undefined);
+  }
+
+  complain(error: unknown): void {
+    const text = error instanceof Failure ? error.text : String(error);
+    this.trouble.value = text;
+    setTimeout(() => this.trouble.peek() === text && (this.trouble.value = ""), TROUBLE_SHOWN_MS);
+  }
+
+  private changed(seq: number, change: (message: Message) => Message): void {
+    if (this.stopped) return;
+    this.stretch.change(seq, change);
+    this.draw();
+  }
+
+  private async learnRole(): Promise<void> {
+    const reply: RoomReply | undefined = await this.tidings.room(this.room).get().catch(() => undefined);
+    if (reply && !this.stopped && this.role.peek() === undefined) this.role.value = reply.role;
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * A text that somebody typed, as pieces that can be shown as they are: nothing here becomes markup.
+ *
+ * Links are http and https only, and end where a character begins that could make an address look like another one.
+ * Characters that cannot be seen but do something are shown as what they are: control characters, and the two that turn
+ * the letters behind them around ("exe.png" that is a "gnp.exe").
+ */
+export type Piece =
+  | {readonly kind: "text"; readonly text: string}
+  | {readonly kind: "link"; readonly text: string; readonly href: string}
+  /** A character that is shown by its name. */
+  | {readonly kind: "symbol"; readonly text: string};
+
+const LINK = /https?:\/\/[^\s<>"'`\p{Cc}\p{Cf}]+/giu;
+const TRAILING = /[.,;:!?…。，、；：！？”’»）】」』]+$/u; // belongs to the sentence, not to the address
+// All controls but tab and newline; the overrides, and tags (letters nobody sees) that follow no flag.
+const SYMBOL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202d\u202e]/g;
+const NAMES: Readonly<Record<string, string>> = {"\u202d": "LRO", "\u202e": "RLO", "\u007f": "␡"};
+
+export function piecesOf(text: string): Piece[] {
+  const pieces: Piece[] = [];
+  let from = 0;
+  for (const found of text.matchAll(LINK)) {
+    const written = trimmed(found[0]);
+    const href = addressOf(written);
+    if (!href) continue;
+    plain(pieces, text.slice(from, found.index));
+    pieces.push({kind: "link", text: written, href});
+    from = found.index + written.length;
+  }
+  plain(pieces, text.slice(from));
+  return pieces;
+}
+
+/** The same on one line, without what cannot be shown: for quotes and labels. */
+export function oneLine(text: string, charsMax: number): string {
+  const line = text.slice(0, 4 * charsMax).replace(/\s+/g, " ").replace(SYMBOL, nameOf).trim();
+  return line.length > charsMax ? `${whole(line, charsMax)}…` : line;
+}
+
+/** A long text's beginning. `more`: how many characters are left. */
+export function beginningOf(text: string, charsMax: number, linesMax: number): {text: string; more: number} {
+  let end = 0;
+  for (let line = 0; line < linesMax; line += 1) {
+    const next = text.indexOf("\n", end);
+    if (next < 0 || next > charsMax) {
+      end = next < 0 ? text.length : charsMax;
+      break;
+    }
+    end = next + 1;
+  }
+  // A few characters more are no reason for a button.
+  if (text.length <= Math.max(end, charsMax) * 1.2 && (end >= text.length || text.slice(end).split("\n").length <= linesMax / 5)) return {text, more: 0};
+  const shown = whole(text, Math.min(end, charsMax)).replace(/\n$/, "");
+  return {text: shown, more: text.length - shown.length};
+}
+
+/** How many bytes of UTF-8 the service counts. */
+export function bytesOf(text: string): number {
+  return new TextEncoder().encode(text.normalize("NFC")).length;
+}
+
+/** As the service takes it: no control characters but tab and newline, no halves of characters, no empty ends. */
+export function sendable(text: string): string {
+  const lines = text.replace(/\r\n?|[\u2028\u2029]/g, "\n");
+  return wellFormed(lines.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "")).replace(/^\n+|\s+$/g, "");
+}
+
+function plain(pieces: Piece[], text: string): void {
+  let from = 0;
+  for (const found of text.matchAll(SYMBOL)) {
+    if (found.index > from) pieces.push({kind: "text", text: text.slice(from, found.index)});
+    pieces.push({kind: "symbol", text: nameOf(found[0])});
+    from = found.index + 1;
+  }
+  if (from < text.length) pieces.push({kind: "text", text: text.slice(from)});
+}
+
+function nameOf(char: string): string {
+  const code = char.charCodeAt(0);
+  return NAMES[char] ?? (code < 0x20 ? String.fromCharCode(0x2400 + code) : `U+${code.toString(16).toUpperCase().padStart(4, "0")}`);
+}
+
+function trimmed(address: string): string {
+  const bare = address.replace(TRAILING, "");
+  // A bracket that was not opened inside belongs to the sentence around.
+  const opened = (bare.match(/\(/g) ?? []).length;
+  const closed = (bare.match(/\)/g) ?? []).length;
+  return closed > opened && bare.endsWith(")") ? trimmed(bare.slice(0, -1)) : bare;
+}
+
+function addressOf(text: string): string | undefined {
+  try {
+    const {protocol, href, host} = new URL(text);
+    return (protocol === "http:" || protocol === "https:") && host ? href : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Cut so that no character of two halves is cut in the middle. */
+function whole(text: string, charsMax: number): string {
+  const last = text.charCodeAt(charsMax - 1);
+  return text.slice(0, last >= 0xd800 && last < 0xdc00 ? charsMax - 1 : charsMax);
+}
+
+function wellFormed(text: string): string {
+  return text.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd");
+}

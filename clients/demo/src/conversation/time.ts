@@ -1,0 +1,40 @@
+/** Times and days as people read them, in the language of the page. */
+import {computed} from "@preact/signals";
+import {language, locale, t} from "../words/words.ts";
+
+const DAY_MS = 86_400_000;
+
+const formats = computed(() => {
+  void language.value;
+  return {
+    time: new Intl.DateTimeFormat(locale(), {hour: "2-digit", minute: "2-digit"}),
+    day: new Intl.DateTimeFormat(locale(), {weekday: "long", day: "numeric", month: "long"}),
+    dayOfYear: new Intl.DateTimeFormat(locale(), {day: "numeric", month: "long", year: "numeric"}),
+    full: new Intl.DateTimeFormat(locale(), {dateStyle: "full", timeStyle: "medium"}),
+    list: new Intl.ListFormat(locale(), {type: "conjunction"}),
+  };
+});
+
+export function timeText(atMs: number): string {
+  return formats.value.time.format(atMs);
+}
+
+export function fullText(atMs: number): string {
+  return formats.value.full.format(atMs);
+}
+
+export function listText(names: readonly string[]): string {
+  return formats.value.list.format(names);
+}
+
+export function dayText(atMs: number): string {
+  const [day, now] = [new Date(atMs), new Date()];
+  const days = Math.round((midnight(now) - midnight(day)) / DAY_MS);
+  if (days === 0) return t("talk.today");
+  if (days === 1) return t("talk.yesterday");
+  return day.getFullYear() === now.getFullYear() ? formats.value.day.format(day) : formats.value.dayOfYear.format(day);
+}
+
+function midnight(at: Date): number {
+  return new Date(at.getFullYear(), at.getMonth(), at.getDate()).getTime();
+}

@@ -1,0 +1,56 @@
+/** A message's text. Everything becomes text nodes; the only elements are those made here. */
+import {useState} from "preact/hooks";
+import {t} from "../../words/words.ts";
+import {beginningOf, piecesOf} from "../text.ts";
+
+const CHARS_SHOWN = 1_200; // more than a screen of a phone is folded
+const LINES_SHOWN = 24;
+const EMOJI = /\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f|\u20e3$/u;
+const graphemes = new Intl.Segmenter();
+const MORE_TIMES = 16; // each "show more" shows so many times as much: 64 KiB are open after two
+
+export function Body({text, unfolding}: {text: string; unfolding?: () => void}) {
+  const [times, setTimes] = useState(1);
+  const shown = beginningOf(text, CHARS_SHOWN * times, LINES_SHOWN * times);
+  const unfold = (next: number): void => {
+    unfolding?.();
+    setTimes(next);
+  };
+  return (
+    <>
+      <div class={isEmoji(text) ? "body big" : "body"} dir="auto">
+        {piecesOf(shown.text).map((piece, place) =>
+          piece.kind === "text" ? (
+            piece.text
+          ) : piece.kind === "link" ? (
+            <a key={place} href={piece.href} title={piece.href} target="_blank" rel="noopener noreferrer nofollow">
+              {piece.text}
+            </a>
+          ) : (
+            <span key={place} class="symbol">
+              {piece.text}
+            </span>
+          ),
+        )}
+        {shown.more > 0 && "…"}
+      </div>
+      {shown.more > 0 && (
+        <button type="button" class="fold" onClick={() => unfold(times * MORE_TIMES)}>
+          {t("talk.more", {n: shown.more})}
+        </button>
+      )}
+      {!shown.more && times > 1 && (
+        <button type="button" class="fold" onClick={() => unfold(1)}>
+          {t("talk.less")}
+        </button>
+      )}
+    </>
+  );
+}
+
+/** One to three emoji and nothing else are shown large. */
+function isEmoji(text: string): boolean {
+  if (text.length > 40) return false;
+  const chars = [...graphemes.segment(text)].map(({segment}) => segment).filter((char) => char.trim());
+  return chars.length > 0 && chars.length <= 3 && chars.every((char) => EMOJI.test(char));
+}

@@ -1,0 +1,37 @@
+/** What became of a message of mine: on its way, in the log, delivered, read. */
+import {t} from "../../words/words.ts";
+import type {Talk} from "../model/talk.ts";
+import {listText} from "../time.ts";
+
+const NAMES_MAX = 5;
+
+type State = "waiting" | "sent" | "delivered" | "read" | "failed";
+
+const SHAPES: Readonly<Record<State, string>> = {
+  waiting: "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11M8 5v3.2l2 1.3",
+  sent: "m3.5 8.5 3 3 6-7",
+  delivered: "m1 8.5 3 3 6-7M7.5 11.5l6-7",
+  read: "m1 8.5 3 3 6-7M7.5 11.5l6-7",
+  failed: "M8 4.5v4M8 11v.1M8 1.8a6.2 6.2 0 1 0 0 12.4A6.2 6.2 0 0 0 8 1.8",
+};
+
+export function Mark({state, text}: {state: State; text: string}) {
+  return (
+    <span class={`mark ${state}`} role="img" aria-label={text} title={text}>
+      <svg viewBox="0 0 16 16" width="15" height="15" fill="none" stroke="currentColor" stroke-width="1.5" stroke-linecap="round" stroke-linejoin="round">
+        <path d={SHAPES[state]} />
+      </svg>
+    </span>
+  );
+}
+
+/** Of a message that has its number. Draws itself anew when somebody reads on. */
+export function SeenMark({talk, seq}: {talk: Talk; seq: number}) {
+  const seen = talk.others.seen(seq);
+  if (seen === "nobody") return <Mark state="sent" text={t("talk.sent")} />;
+  if (seen === "delivered") return <Mark state="delivered" text={t("talk.delivered")} />;
+  const users = talk.others.readers(seq);
+  const named = listText(users.slice(0, NAMES_MAX));
+  const text = users.length > NAMES_MAX ? t("talk.readMany", {users: named, n: users.length - NAMES_MAX}) : t("talk.read", {users: named});
+  return <Mark state="read" text={text} />;
+}

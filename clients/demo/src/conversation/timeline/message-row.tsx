@@ -1,0 +1,149 @@
+/**
+ * One message: who, when, what it answers, what it says, what others make of it.
+ *
+ * A row is drawn again only when its properties change or a signal it has read: @preact/signals sees to that for every
+ * component that reads one, and all of these read the language.
+ */
+import type {TargetedMouseEvent} from "preact";
+import {Avatar} from "../../parts/avatar.tsx";
+import {t} from "../../words/words.ts";
+import type {Message} from "../model/message.ts";
+import type {Outgoing} from "../model/outgoing.ts";
+import {oneLine} from "../text.ts";
+import {fullText, listText, timeText} from "../time.ts";
+import {Glyph} from "../glyph.tsx";
+import {actionsFor, type Desk, placeOf} from "./actions.ts";
+import {Body} from "./body.tsx";
+import {Mark, SeenMark} from "./marks.tsx";
+
+const QUOTE_CHARS_MAX = 160;
+const NAMES_MAX = 10;
+
+/** `active`: pointed at or focused, so it shows its buttons. */
+export function MessageRow({message, first, active, desk}: {message: Message; first: boolean; active: boolean; desk: Desk}) {
+  const {seq, actor, atMs, text, deleted, editedAtMs, reactions, replyTo} = message;
+  const mine = actor === desk.me;
+  return (
+    <article class={`message${first ? " first" : ""}${mine ? " mine" : ""}`} data-seq={seq} tabIndex={-1} aria-label={t("talk.message", {actor, time: fullText(atMs)})}>
+      <Side first={first} actor={actor} atMs={atMs} />
+      <div class="what">
+        {first && <Head actor={actor} atMs={atMs} />}
+        {replyTo > 0 && !deleted && <Quote seq={replyTo} desk={desk} />}
+        {deleted ? <p class="deleted">{t("talk.deleted")}</p> : <Body text={text} unfolding={() => (desk.talk.following = false)} />}
+        {editedAtMs > 0 && !deleted && (
+          <span class="edited" title={t("talk.editedAt", {time: fullText(editedAtMs)})}>
+            {t("talk.edited")}
+          </span>
+        )}
+        {reactions.length > 0 && <Reactions message={message} desk={desk} />}
+      </div>
+      <div class="end">{mine && !deleted && <SeenMark talk={desk.talk} seq={seq} />}</div>
+      {active && !deleted && <Toolbar message={message} desk={desk} />}
+    </article>
+  );
+}
+
+/** Mine, without a number yet. */
+export function OutgoingRow({outgoing, first, desk}: {outgoing: Outgoing; first: boolean; desk: Desk}) {
+  const {clientId, atMs, text, replyTo, state, why} = outgoing;
+  const failed = t("talk.failed", {why});
+  return (
+    <article class={`message mine ${state}${first ? " first" : ""}`} tabIndex={-1} aria-label={t("talk.message", {actor: desk.me, time: fullText(atMs)})}>
+      <Side first={first} actor={desk.me} atMs={atMs} />
+      <div class="what">
+        {first && <Head actor={desk.me} atMs={atMs} />}
+        {replyTo > 0 && <Quote seq={replyTo} desk={desk} />}
+        <Body text={text} />
+        {state === "failed" && (
+          <p class="failure" role="alert">
+            <span>{failed}</span>
+            <button type="button" onClick={() => desk.talk.outgoing.retry(outgoing)}>
+              {t("talk.retry")}
+            </button>
+            <button type="button" onClick={() => desk.talk.outgoing.discard(clientId)}>
+              {t("talk.discard")}
+            </button>
+          </p>
+        )}
+      </div>
+      <div class="end">
+        <Mark state={state} text={state === "failed" ? failed : t(`talk.${state}`)} />
+      </div>
+    </article>
+  );
+}
+
+function Side({first, actor, atMs}: {first: boolean; actor: string; atMs: number}) {
+  return <div class="side">{first ? <Avatar user={actor} /> : <time dateTime={new Date(atMs).toISOString()}>{timeText(atMs)}</time>}</div>;
+}
+
+function Head({actor, atMs}: {actor: string; atMs: number}) {
+  return (
+    <header>
+      <bdi class="actor">{actor}</bdi>
+      <time dateTime={new Date(atMs).toISOString()} title={fullText(atMs)}>
+        {timeText(atMs)}
+      </time>
+    </header>
+  );
+}
+
+function Quote({seq, desk}: {seq: number; desk: Desk}) {
+  const {talk} = desk;
+  const here = talk.message(seq);
+  const found = here ?? talk.quoted.value.get(seq);
+  if (!found) talk.quote(seq);
+  if (found === "gone") return <p class="quote gone">{t("talk.gone")}</p>;
+  const text = !found ? t("talk.quoteLoading") : found.deleted ? t("talk.deleted") : oneLine(found.text, QUOTE_CHARS_MAX);
+  return (
+    <button type="button" class="quote" onClick={() => talk.jump(seq)} aria-label={t("talk.answered", {actor: found?.actor ?? "", text})}>
+      <bdi class="actor">{found?.actor}</bdi> <bdi class="cut">{text}</bdi>
+    </button>
+  );
+}
+
+function Reactions({message, desk}: {message: Message; desk: Desk}) {
+  const may = actionsFor(message, desk).some(({name}) => name === "react");
+  return (
+    <div class="reactions">
+      {message.reactions.map(({emoji, users, count}) => {
+        const named = listText(users.slice(0, NAMES_MAX)) + (count > NAMES_MAX ? "…" : "");
+        const label = t("talk.reaction", {emoji, n: count, users: named});
+        return (
+          <button
+            key={emoji}
+            type="button"
+            disabled={!may}
+            aria-pressed={users.includes(desk.me)}
+            aria-label={label}
+            title={named}
+            onClick={() => void desk.talk.react(message.seq, emoji)}
+          >
+            <bdi class="glyph">{emoji}</bdi> <span class="count">{count.toLocaleString()}</span>
+          </button>
+        );
+      })}
+    </div>
+  );
+}
+
+function Toolbar({message, desk}: {message: Message; desk: Desk}) {
+  const actions = actionsFor(message, desk);
+  const menu = (event: TargetedMouseEvent<HTMLButtonElement>): void => {
+    desk.open.value = {what: "menu", seq: message.seq, at: placeOf(event.currentTarget)};
+  };
+  return (
+    <div class="toolbar" role="group" aria-label={t("talk.actions")}>
+      {actions
+        .filter(({name}) => name === "react" || name === "reply" || name === "edit")
+        .map((action) => (
+          <button key={action.name} type="button" title={t(`talk.${action.name}`)} aria-label={t(`talk.${action.name}`)} onClick={(event) => action.run(message, desk, placeOf(event.currentTarget))}>
+            <Glyph name={action.name === "react" ? "smile" : action.name === "reply" ? "reply" : "pencil"} />
+          </button>
+        ))}
+      <button type="button" title={t("talk.menu")} aria-label={t("talk.menu")} aria-haspopup="menu" onClick={menu}>
+        <Glyph name="more" />
+      </button>
+    </div>
+  );
+}

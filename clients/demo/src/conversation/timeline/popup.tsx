@@ -1,0 +1,77 @@
+/**
+ * Something that opens beside what was clicked: a menu, the emoji. It lies in the browser's top layer, so nothing cuts it
+ * off; Esc, a click elsewhere and scrolling away close it, and the focus goes back where it was. On a narrow screen it is a
+ * sheet at the bottom.
+ */
+import type {ComponentChildren} from "preact";
+import {useEffect, useLayoutEffect, useRef} from "preact/hooks";
+
+const GAP_PX = 6;
+const EDGE_PX = 8;
+
+/** Where it opens: beside this rectangle of the window. */
+export interface Place {
+  readonly left: number;
+  readonly right: number;
+  readonly top: number;
+  readonly bottom: number;
+}
+
+export function Popup({at, label, close, children}: {at: Place; label: string; close: () => void; children: ComponentChildren}) {
+  const box = useRef<HTMLDivElement>(null);
+  const before = useRef<Element | null>(null);
+  before.current ??= document.activeElement;
+  useLayoutEffect(() => {
+    const {current} = box;
+    if (!current) return;
+    current.showPopover?.();
+    const {width, height} = current.getBoundingClientRect();
+    const below = at.bottom + GAP_PX + height <= innerHeight - EDGE_PX;
+    const top = below ? at.bottom + GAP_PX : at.top - GAP_PX - height;
+    current.style.top = `${clamp(top, innerHeight - height)}px`;
+    current.style.left = `${clamp(at.right - width, innerWidth - width)}px`;
+  }, []);
+  useEffect(() => {
+    const outside = (event: Event): void => {
+      if (!box.current?.contains(event.target as Node)) close();
+    };
+    const key = (event: KeyboardEvent): void => {
+      if (event.key !== "Escape") return;
+      event.preventDefault();
+      event.stopPropagation();
+      close();
+    };
+    addEventListener("pointerdown", outside, true);
+    addEventListener("keydown", key, true);
+    addEventListener("resize", close);
+    return () => {
+      removeEventListener("pointerdown", outside, true);
+      removeEventListener("keydown", key, true);
+      removeEventListener("resize", close);
+      const lost = !document.activeElement || document.activeElement === document.body;
+      if (lost && before.current instanceof HTMLElement && before.current.isConnected) before.current.focus({preventScroll: true});
+    };
+  }, [close]);
+  return (
+    <div ref={box} class="popup" popover="manual" role="dialog" aria-label={label}>
+      {children}
+    </div>
+  );
+}
+
+function clamp(value: number, max: number): number {
+  return Math.max(EDGE_PX, Math.min(value, max - EDGE_PX));
+}
+
+/** The arrow keys move the focus among what is in `list`, in rows of `columns`; Home and End to its ends. */
+export function moveFocus(event: KeyboardEvent, list: HTMLElement, columns = 1): void {
+  const items = [...list.querySelectorAll<HTMLElement>("button:not(:disabled)")];
+  const place = items.indexOf(document.activeElement as HTMLElement);
+  const steps: Readonly<Record<string, number>> = {ArrowDown: columns, ArrowUp: -columns, ArrowRight: columns > 1 ? 1 : 0, ArrowLeft: columns > 1 ? -1 : 0};
+  const step = steps[event.key] ?? 0;
+  const to = event.key === "Home" ? 0 : event.key === "End" ? items.length - 1 : step ? Math.max(0, Math.min(items.length - 1, place + step)) : -1;
+  if (to < 0) return;
+  event.preventDefault();
+  event.stopPropagation();
+  items[to]?.focus();
+}
