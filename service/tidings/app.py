@@ -30,6 +30,7 @@ from tidings.metrics import Metrics
 from tidings.stores.errors import StoreError
 from tidings.stores.sqlite import SqliteStore
 from tidings.transports.listener import Listener, ListenError
+from tidings.transports.settings import is_everywhere
 
 log = structlog.get_logger()
 
@@ -50,6 +51,7 @@ class Listening:
     tcp_url: str
     data: Path
     dev: bool
+    everywhere: bool  # from other machines too, under every address of this one
 
 
 class SystemClock:
@@ -152,7 +154,10 @@ class App:
         """The addresses, as a client would write them."""
         addresses = self.listener.addresses()
         page = addresses.ws.removesuffix(self.settings.http.path).replace("ws", "http", 1)
-        return Listening(f"{page}/", addresses.ws, addresses.tcp, Path(self.settings.data), self.settings.dev)
+        everywhere = is_everywhere(self.settings.http.host)
+        return Listening(
+            f"{page}/", addresses.ws, addresses.tcp, Path(self.settings.data), self.settings.dev, everywhere
+        )
 
     async def _open_room(self, clock: SystemClock) -> None:
         with contextlib.suppress(Failure):  # it is there from an earlier start

@@ -6,12 +6,19 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 import pytest_asyncio
 
 from cli.command import GUARD_SECONDS, TIDINGS, environment, next_line, tidings
 from running import ServiceProcess
+from tidings.app import App
+from tidings.cli.serving import announcement
+from tidings.config import load
+from tidings.contract.call import Gate
+from tidings.contract.table import Table
+from tidings.transports.listener import Listener
 
 pytestmark = pytest.mark.asyncio
 
@@ -70,6 +77,22 @@ async def test_a_signal_ends_it_with_exit_code_0_and_prints_nothing_more(tmp_pat
     service.send_signal(signal.SIGINT)
     assert await service.communicate() == (b"", b"")
     assert service.returncode == 0
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
+async def test_who_listens_on_every_address_is_given_one_that_can_be_reached(host: str) -> None:
+    settings = load(None, {}, {"http.host": host, "tls.elsewhere": True, "auth.secret": SECRET})
+    app = App(settings)
+    app.listener = Listener(Table({}), cast(Gate, None), settings.listener, app.metrics)
+    app.listener.http_port, app.listener.tcp_port = 7878, 7879
+    lines = announcement(app.listening, program="tidings")
+    assert lines[0].endswith("; it listens on every address of this machine, and others reach it under its name")
+    assert [line.split()[-1] for line in lines[1:4]] == [
+        "ws://localhost:7878/rsocket",
+        "tcp://localhost:7879",
+        "http://localhost:7878/",
+    ]
+    assert lines[-1].endswith(" --url ws://localhost:7878/rsocket")
 
 
 async def test_a_tail_says_that_the_connection_was_lost_and_misses_nothing(served: ServiceProcess) -> None:

@@ -47,6 +47,9 @@ TRIES: Final = (
 )
 
 
+EVERYWHERE: Final = "; it listens on every address of this machine, and others reach it under its name"
+
+
 class Listening(Protocol):
     """Where a service listens and keeps its data."""
 
@@ -69,6 +72,10 @@ class Listening(Protocol):
     @property
     def dev(self) -> bool:
         """Whether it is for development."""
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it listens on every address of this machine."""
 
 
 def serve(
@@ -110,12 +117,10 @@ def announcement(listening: Listening, *, program: str) -> list[str]:
     kind = (
         styled("for development: anybody is let in, from this machine only", "yellow") if listening.dev else "for real"
     )
-    # Every address is none to connect to.
-    url = listening.ws_url.replace("//0.0.0.0:", "//localhost:").replace("//[::]:", "//localhost:")
-    where = "" if url == URL_DEFAULT else f" --url {url}"
+    where = "" if listening.ws_url == URL_DEFAULT else f" --url {listening.ws_url}"
     head, tries = TRIES_DEV if listening.dev else TRIES
     return [
-        f"{styled('Tidings', 'bold')} is running, {kind}",
+        f"{styled('Tidings', 'bold')} is running, {kind}{EVERYWHERE if listening.everywhere else ''}",
         f"  RSocket   {listening.ws_url}",
         f"  RSocket   {listening.tcp_url}",
         f"  HTTP      {listening.http_url}",

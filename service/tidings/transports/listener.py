@@ -28,7 +28,7 @@ from tidings.transports.health import Health
 from tidings.transports.http import application
 from tidings.transports.page import Addresses
 from tidings.transports.rsocket_service import RSocketService
-from tidings.transports.settings import ListenerSettings
+from tidings.transports.settings import ListenerSettings, is_everywhere
 
 log = structlog.get_logger()
 
@@ -138,7 +138,7 @@ class Listener:
     def addresses(self) -> Addresses:
         """Where it listens, as somebody on this machine would write it."""
         secure = bool(self.settings.tls.certificate)
-        http, tcp = _shown(self.settings.http.host), _shown(self.settings.tcp_host)
+        http, tcp = _reached(self.settings.http.host), _reached(self.settings.tcp_host)
         return Addresses(
             ws=f"{'wss' if secure else 'ws'}://{http}:{self.http_port}{self.settings.http.path}",
             tcp=f"{'tls' if secure else 'tcp'}://{tcp}:{self.tcp_port}" if self.tcp_port else "not offered",
@@ -194,6 +194,10 @@ def _listen(host: str, port: int, option: str, backlog: int, unsent_bytes: int) 
 
 def _shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+def _reached(host: str) -> str:
+    return "localhost" if is_everywhere(host) else _shown(host)
 
 
 def _tls_context(settings: ListenerSettings) -> ssl.SSLContext | None:

@@ -18,6 +18,14 @@ def is_loopback(host: str) -> bool:
         return name in LOOPBACK_NAMES
 
 
+def is_everywhere(host: str) -> bool:
+    """Whether a host means every address of this machine, which is none that anybody could connect to."""
+    try:
+        return not host or ip_address(host.strip("[]")).is_unspecified
+    except ValueError:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
     """The port that HTTP and RSocket over WebSocket share."""
