@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 import structlog
@@ -52,6 +53,14 @@ class Listening:
     data: Path
     dev: bool
     everywhere: bool  # from other machines too, under every address of this one
+
+
+class Ending(Enum):
+    """How a service that was told to stop came to its end."""
+
+    FINISHED = "what was asked was answered"
+    CUT = "it took too long, and what was still open was cut off"
+    AT_ONCE = "it was told twice, and what was still open was cut off"
 
 
 class SystemClock:
@@ -125,10 +134,10 @@ class App:
     def _closes(self, close: Callable[[], Awaitable[None]]) -> None:
         self._stack.push_async_callback(close)
 
-    async def drain(self) -> None:
-        """Take nobody in, let those who are there finish, as long as the settings allow."""
+    async def drain(self) -> bool:
+        """Take nobody in, let those who are there finish, as long as the settings allow; whether they all did."""
         self.state = "draining"
-        await self.listener.drain(self.settings.drain_seconds)
+        return await self.listener.drain(self.settings.drain_seconds)
 
     async def close(self) -> None:
         """Stop everything, in the order of the theory above. Idempotent."""
@@ -226,10 +235,13 @@ async def cancelled(task: asyncio.Task[None]) -> None:
         await task
 
 
-async def run(settings: Settings, announce: Callable[[Listening], None]) -> int:
+async def run(
+    settings: Settings, announce: Callable[[Listening], None], conclude: Callable[[Ending, float], None]
+) -> int:
     """Serve until SIGINT or SIGTERM, or until the store cannot write any more; the exit code.
 
-    The first signal drains, the second one ends at once.
+    The first signal drains, the second one ends at once. `announce` is called when everybody can connect, `conclude`
+    when everything is closed, with the seconds that the draining took.
     """
     loop = asyncio.get_running_loop()
     stopping: asyncio.Queue[int] = asyncio.Queue()
@@ -240,11 +252,15 @@ async def run(settings: Settings, announce: Callable[[Listening], None]) -> int:
     signalled = loop.create_task(stopping.get())
     await asyncio.wait((signalled, app.failed), return_when=asyncio.FIRST_COMPLETED)
     again = loop.create_task(stopping.get())
+    begun = loop.time()
     draining = loop.create_task(app.drain())
     await asyncio.wait((again, draining), return_when=asyncio.FIRST_COMPLETED)
+    drained_seconds = loop.time() - begun
+    ending = Ending.AT_ONCE if not draining.done() else Ending.FINISHED if draining.result() else Ending.CUT
     for task in (signalled, again, draining):
         task.cancel()
     await app.close()
+    conclude(ending, drained_seconds)
     return 1 if app.failed.done() else 0
 
 
@@ -267,12 +283,12 @@ def spare_the_collector() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def serve(settings: Settings, announce: Callable[[Listening], None]) -> int:
+def serve(settings: Settings, announce: Callable[[Listening], None], conclude: Callable[[Ending, float], None]) -> int:
     """`run` in an event loop of its own. Raises StartError."""
     configure_log(settings.log)
     spare_the_collector()
     if settings.loop == "uvloop":
         import uvloop
 
-        return uvloop.run(run(settings, announce))
-    return asyncio.run(run(settings, announce))
+        return uvloop.run(run(settings, announce, conclude))
+    return asyncio.run(run(settings, announce, conclude))

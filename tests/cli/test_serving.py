@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -26,6 +27,7 @@ MAKE_CERTIFICATE = (
     "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -keyout {key} -out {file} -days 2 -nodes "
     "-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
 )
+STOPPED = re.compile(r"Tidings has stopped: what was asked was answered \(\d+\.\d\d s\)\n")
 SECRET = "0123456789abcdef0123456789abcdef"
 
 
@@ -53,7 +55,7 @@ async def test_it_says_where_it_listens_and_three_commands_that_work(tmp_path: P
         listening.kill()
         await listening.communicate()
         service.terminate()
-    assert await finished(service) == ""
+    assert STOPPED.fullmatch(await finished(service))
 
 
 async def shell(command: str, env: dict[str, str] | None = None) -> asyncio.subprocess.Process:
@@ -70,13 +72,15 @@ async def finished(process: asyncio.subprocess.Process) -> str:
     return out.decode()
 
 
-async def test_a_signal_ends_it_with_exit_code_0_and_prints_nothing_more(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_it_with_exit_code_0_and_it_says_so(tmp_path: Path, number: signal.Signals) -> None:
     service = await shell(f"{TIDINGS} serve --dev --port 0 --tcp-port 0 --data {tmp_path}")
     for _ in range(9):
         assert "\x1b" not in await next_line(service.stdout)
-    service.send_signal(signal.SIGINT)
-    assert await service.communicate() == (b"", b"")
-    assert service.returncode == 0
+    service.send_signal(number)
+    out, err = await service.communicate()
+    assert STOPPED.fullmatch(out.decode())
+    assert (err, service.returncode) == (b"", 0)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])

@@ -94,6 +94,7 @@ def serve(
     # What is imported lives as long as the process: looking through it for rubbish, while it is imported or when the
     # service starts (`spare_the_collector`), would only make the start longer.
     gc.disable()
+    from tidings.app import Ending
     from tidings.app import serve as serve_until_told
     from tidings.config import load
 
@@ -107,7 +108,10 @@ def serve(
         for line in announcement(listening, program=program_name()):
             print(line, flush=True)
 
-    return serve_until_told(settings, announce=announce)
+    def conclude(ending: Ending, drained_seconds: float) -> None:
+        print(f"Tidings has stopped: {ending.value} ({drained_seconds:.2f} s)", flush=True)
+
+    return serve_until_told(settings, announce=announce, conclude=conclude)
 
 
 def announcement(listening: Listening, *, program: str) -> list[str]:
