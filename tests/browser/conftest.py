@@ -1,9 +1,39 @@
-"""One Chromium for each process of tests; each test has tabs, storage and a service of its own."""
+"""One Chromium for each process of tests; each test has profiles and a service of its own."""
 
+import asyncio
 import warnings
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
 
 from browser import chromium
+from browser.serving import served
 
 if not chromium.AVAILABLE:
     warnings.warn("Chromium or Node is not on the PATH: the tests in a browser are left out", stacklevel=1)
     collect_ignore_glob = ["test_*.py"]
+
+HERE = Path(__file__).parent
+# A guard against a wait that never ends; nothing is measured with it.
+EXPECT_MS = 60_000
+expect.set_options(timeout=EXPECT_MS)
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """Chromium, without a window."""
+    async with chromium.chromium() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def library(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """Where a page is that has the browser client, as it ships, and nothing else."""
+    folder = tmp_path_factory.mktemp("library")
+    bundler = await asyncio.create_subprocess_exec("node", str(HERE / "bundle.mjs"), "library", str(folder))
+    assert await bundler.wait() == 0
+    async with served(folder, HERE / "library") as origin:
+        yield origin

@@ -1,0 +1,31 @@
+"""What the service tells of itself at /metrics."""
+
+import asyncio
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+
+class Metrics:
+    """The metrics of the service at this URL."""
+
+    def __init__(self, http_url: str) -> None:
+        self._url = f"{http_url}/metrics"
+
+    async def read(self) -> dict[str, float]:
+        """Every number by name; those of all labels are added up."""
+        async with aiohttp.ClientSession() as client, client.get(self._url) as answer:
+            text = await answer.text()
+        numbers: dict[str, float] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                numbers[sample.name] = numbers.get(sample.name, 0) + sample.value
+        return numbers
+
+    async def until(self, **wanted: float) -> dict[str, float]:
+        """Wait until these numbers are as wanted."""
+        async with asyncio.timeout(60):
+            while True:
+                numbers = await self.read()
+                if all(numbers[f"tidings_{name}"] == value for name, value in wanted.items()):
+                    return numbers
