@@ -1,4 +1,7 @@
-"""A room with a long log, written once through the store itself and kept: `python -m bench.log 1000000 FOLDER`.
+"""A room with a long log, made once and kept: `python -m bench.log 1000000 FOLDER`.
+
+The store makes the database, the room and the index; the rows between are written in bulk, since a million messages
+that are each answered would take minutes. They are the rows that the store would write (a test compares them).
 
 The texts are of about 100 bytes, half of them in Latin and half in Chinese letters, made of words drawn by a seeded
 generator. In each half one word is common (every third message) and one is rare (five messages).
@@ -9,19 +12,27 @@ import hashlib
 import random
 import shutil
 import sys
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+
+import apsw
 
 from bench.run import CACHE, spoken
 from tidings.contract import v1
-from tidings.stores.index_file import VERSION
-from tidings.stores.schema import known_migrations
+from tidings.stores.index_file import VERSION, index_room, open_index, unindexed
+from tidings.stores.limits import DEFAULTS
+from tidings.stores.rows import POSTED, SEQ_BITS
+from tidings.stores.schema import known_migrations, open_writer
 from tidings.stores.sqlite import SqliteStore
 
 ROOM = "log"
 COMMON, RARE = "morning", "zanzibar"
 COMMON_CJK, RARE_CJK = "早安", "麒麟"
 RARE_TIMES = 5
-TOGETHER = 2_048
+ROOM_NUMBER = 1  # of the first room in a new database
+TOGETHER = 50_000  # rows in a transaction, of the logs and of the index
+INSERT = "INSERT INTO events (id, kind, actor, client_id, at_ms, latest, target, data) VALUES (?, ?, ?, ?, ?, ?, 0, ?)"
 FIRST_MS = 1_700_000_000_000
 
 
@@ -61,29 +72,45 @@ class Texts:
         return " ".join(words)
 
 
-async def write(events: int, path: Path) -> None:
-    """Write the log and wait until all of it can be searched."""
-    texts = Texts(events)
+Row = tuple[int, int, str, str, int, int, bytes]
+
+
+def rows(first_seq: int, last_seq: int) -> Iterator[Row]:
+    """What the store would write for these messages."""
+    texts = Texts(last_seq)
+    for number, seq in enumerate(range(first_seq, last_seq + 1)):
+        actor, client_id, at_ms = f"user{number % 1_000}", f"{number}", FIRST_MS + number * 100
+        event = v1.Event(room=ROOM, seq=seq, at_ms=at_ms, actor=actor, client_id=client_id)
+        event.posted.text = texts[number]
+        yield ROOM_NUMBER << SEQ_BITS | seq, POSTED, actor, client_id, at_ms, seq, event.SerializeToString()
+
+
+async def begin(path: Path) -> int:
+    """A new database with the room in it; how many events that took."""
     store = await SqliteStore.open(path)
     await store.create_room(ROOM, kind=v1.OPEN, title="", creator="bench", members=(), at_ms=FIRST_MS)
-    head = (await store.head(ROOM)).seq
-    number = 0
-    while head + number < events:
-        drafts = []
-        for _ in range(min(TOGETHER, events - head - number)):
-            draft = v1.Event(
-                room=ROOM, actor=f"user{number % 1_000}", client_id=f"{number}", at_ms=FIRST_MS + number * 100
-            )
-            draft.posted.text = texts[number]
-            drafts.append(draft)
-            number += 1
-        await asyncio.gather(*[store.append(draft) for draft in drafts])
-    await store.search(RARE, rooms=(ROOM,), sender="", page="", limit=1)
+    head = await store.head(ROOM)
     await store.close()
+    return head.seq
+
+
+def write(events: int, path: Path) -> None:
+    """Write the log, and index all of it."""
+    database = path / "tidings.sqlite"
+    made = rows(asyncio.run(begin(path)) + 1, events)
+    connection = open_writer(database, DEFAULTS)
+    while some := list(islice(made, TOGETHER)):
+        with connection:
+            connection.executemany(INSERT, some)
+    connection.close()
+    index = open_index(path / "search.sqlite", database)
+    for number, head in unindexed(index).items():
+        while index_room(index, number, head, TOGETHER):
+            pass
+    index.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    index.close()
     print(events)
 
 
 if __name__ == "__main__":
-    import uvloop
-
-    uvloop.run(write(int(sys.argv[1]), Path(sys.argv[2])))
+    write(int(sys.argv[1]), Path(sys.argv[2]))
