@@ -140,6 +140,26 @@ def test_unknown_settings_of_the_environment_are_refused_with_the_variable() -> 
         load(None, {"TIDINGS_HTTP__COLOUR": "red"}, {"dev": True})
 
 
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[http]\nport = '8000'", "'8000' is a text, not a whole number; write it as port = 8000"),
+        ("drain_seconds = '5'", "'5' is a text, not a number; write it as drain_seconds = 5"),
+        ("[tcp]\nenabled = 'no'", "'no' is a text, not true or false; write it as enabled = false"),
+        (
+            "[http]\norigins = 'https://a.example'",
+            "'https://a.example' is a text, not a list of texts; write it as origins = [\"https://a.example\"]",
+        ),
+    ],
+)
+def test_what_is_quoted_in_a_file_and_is_no_text_is_refused_with_the_right_form(
+    tmp_path: Path, text: str, complaint: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        from_file(tmp_path, text)
+    assert str(refused.value).endswith(complaint)
+
+
 def test_a_file_that_is_missing_or_no_toml_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read the settings in"):
         load(tmp_path / "absent.toml", {}, {"dev": True})

@@ -9,6 +9,7 @@ refused with one line that names the key, the place, and what is allowed.
 import dataclasses
 import inspect
 import io
+import json
 import tokenize
 import tomllib
 import types
@@ -128,6 +129,8 @@ def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[s
     for key, (value, source) in given.items():
         if key not in known:
             raise ConfigError(f"{key} (from {source}) is not a setting{_nearest(key, known)}; see: tidings config")
+        if source == str(file):
+            _refuse_quoted(key, value, known[key], source)
         values[key] = _typed(key, value, known[key], source)
         _check_range(key, values[key], source)
     sources = {key: source for key, (_, source) in given.items()}
@@ -268,7 +271,7 @@ def _typed(key: str, value: object, kind: Any, source: str) -> object:
                 return value
             if said is not None and said.lower() in _WORDS:
                 return _WORDS[said.lower()]
-            raise _wrong(key, value, "true or false", source)
+            raise _wrong(key, value, _KINDS[wanted], source)
         case builtin if builtin is int or builtin is float:
             if isinstance(value, (int, float)) and not isinstance(value, bool) and wanted(value) == value:
                 return wanted(value)
@@ -277,18 +280,40 @@ def _typed(key: str, value: object, kind: Any, source: str) -> object:
                     return wanted(said.replace("_", ""))
                 except ValueError:
                     pass
-            raise _wrong(key, value, "a whole number" if wanted is int else "a number", source)
+            raise _wrong(key, value, _KINDS[wanted], source)
         case builtin if builtin is tuple:
             if said is not None:
                 return tuple(part.strip() for part in said.split(",") if part.strip())
             if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
                 return tuple(value)
-            raise _wrong(key, value, "a list of texts", source)
+            raise _wrong(key, value, _KINDS[wanted], source)
     if said is None:
-        raise _wrong(key, value, "a text", source)
+        raise _wrong(key, value, _KINDS[wanted], source)
     return said
 
 
+def _refuse_quoted(key: str, value: object, kind: Any, source: str) -> None:
+    """A file has numbers, lists, true and false of its own; a text in their place is a mistake."""
+    wanted = typing.get_origin(kind) or kind
+    if isinstance(value, str) and wanted is not str:
+        right = value
+        if wanted is tuple:
+            right = json.dumps([part.strip() for part in value.split(",")])
+        elif wanted is bool:
+            right = str(_WORDS.get(value.lower(), True)).lower()
+        raise ConfigError(
+            f"{key} (from {source}): {value!r} is a text, not {_KINDS[wanted]}; "
+            f"write it as {key.rpartition('.')[2]} = {right}"
+        )
+
+
+_KINDS: Final[Mapping[type, str]] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    tuple: "a list of texts",
+    str: "a text",
+}
 _WORDS: Final = {
     "true": True,
     "yes": True,
