@@ -22,6 +22,8 @@ def encode_protobuf(message: Message) -> bytes:
 
 def decode_protobuf(message_type: type[M], data: bytes) -> M:
     """The message that `data` says; INVALID_ARGUMENT when it says none."""
+    if not data:
+        return message_type()
     try:
         return message_type.FromString(data)
     except (DecodeError, UnicodeDecodeError, ValueError) as error:

@@ -16,6 +16,7 @@ class Sessions:
         self._clock = clock
         self._version = version
         self._limits = dict(limits)
+        self._pong = v1.PingReply()
 
     def info(self, request: v1.InfoRequest, call: Call) -> v1.InfoReply:
         """Who asks, and which limits hold."""
@@ -45,4 +46,4 @@ class Sessions:
 
     def ping(self, request: v1.PingRequest, call: Call) -> v1.PingReply:
         """There and back."""
-        return v1.PingReply()
+        return self._pong

@@ -14,7 +14,7 @@ from tidings.rsocket.codec import (
     tcp_envelope,
 )
 from tidings.rsocket.connection import Connection
-from tidings.rsocket.errors import ErrorCode, LocalProtocolError, ProtocolError
+from tidings.rsocket.errors import Declined, ErrorCode, LocalProtocolError, ProtocolError
 from tidings.rsocket.frames import UNBOUNDED, Frame, FrameType, Interaction
 from tidings.rsocket.limits import Limits
 from tidings.rsocket.setup import Setup
@@ -25,6 +25,7 @@ from tidings.rsocket.stream import Stream
 __all__ = [
     "UNBOUNDED",
     "Connection",
+    "Declined",
     "Envelope",
     "ErrorCode",
     "Frame",

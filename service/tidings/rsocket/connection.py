@@ -7,6 +7,8 @@
     if connection.closing:                                 # nothing more will come: flush, then close
         transport.close()
 
+A responder that knows many answers at once may set `at_once`: such a request becomes neither a stream nor a fact.
+
 Beyond that the caller owes four things: `tick` when `deadline` has come; `transport_lost` when the transport is gone,
 for whatever reason, which returns the facts nobody has seen yet; `writable`, set to False while the socket cannot
 take bytes; and no reading of more requests while `congested`.
@@ -65,6 +67,7 @@ _FUNCTIONS: Mapping[Verb, Handler] = MappingProxyType({
     Verb.UNKNOWN: stream_zero.on_unknown,
 })  # fmt: skip
 
+_header: Callable[[bytes], tuple[int, int]] = HEADER.unpack_from
 _BEGIN_RESPONSE = BEGIN[Side.REQUESTER, Interaction.REQUEST_RESPONSE]
 _BEGIN_FORGET = BEGIN[Side.REQUESTER, Interaction.FIRE_AND_FORGET]
 _BEGIN_STREAM = BEGIN[Side.REQUESTER, Interaction.REQUEST_STREAM]
@@ -112,16 +115,13 @@ class Connection(Endpoint):
     def receive(self, frame: bytes, now: float) -> Sequence[Fact]:
         """Exactly one whole frame, without envelope. An empty one is a broken one."""
         self.now = self.heard_at = now
-        if len(frame) > self.limits.frame_bytes_max:
+        if len(frame) > self.frame_bytes_max:
             return self.break_off(ErrorCode.CONNECTION_ERROR, f"a frame of {len(frame)} bytes", remote=True)
-        return self._read(frame)
-
-    def _read(self, frame: bytes) -> Sequence[Fact]:
         # The layouts are read by offset, and a frame that is too short shows itself: struct reads nothing past the end.
         try:
-            header: tuple[int, int] = HEADER.unpack_from(frame)
-            stream_id, type_and_flags = header
-            return self.handlers[type_and_flags >> 10](self, frame, stream_id & STREAM_ID_MAX, type_and_flags & 0x3FF)
+            stream_id, type_and_flags = _header(frame)
+            handler = self.handlers[type_and_flags >> 10]
+            return handler(self, frame, stream_id & STREAM_ID_MAX, type_and_flags & 0x3FF)
         except ProtocolError as broken:
             return self._broken(frame, broken)
         except OutOfBytes:
@@ -217,7 +217,7 @@ class Connection(Endpoint):
         held, self.held, self.held_bytes = self.held, [], 0
         facts: list[Fact] = []
         for frame in held:
-            facts += self._read(frame)
+            facts += self.receive(frame, now)
         return facts
 
     def reject(self, code: ErrorCode, text: str) -> None:

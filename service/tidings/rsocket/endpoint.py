@@ -20,10 +20,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from tidings.rsocket.codec import Envelope, error_frame
+from tidings.rsocket.codec import Envelope, cut, error_frame, payload_frames
 from tidings.rsocket.errors import ErrorCode
 from tidings.rsocket.facts import Cancelled, ConnectionEnded, Fact, Failed
 from tidings.rsocket.fragments import Reassembly, Run
+from tidings.rsocket.frames import FrameType
 from tidings.rsocket.keepalive import Keepalive
 from tidings.rsocket.lease import Lease, Waiting
 from tidings.rsocket.limits import Limits, PerSecond
@@ -36,7 +37,14 @@ if TYPE_CHECKING:
 Handler: TypeAlias = "Callable[[Endpoint, bytes, int, int], Sequence[Fact]]"
 """What is done with a frame: endpoint, whole frame, stream id, flags → facts."""
 
+AtOnce: TypeAlias = Callable[[bytes | None, bytes], bytes | None]
+"""(metadata, data) of a REQUEST_RESPONSE → the data of its answer, or None: begin a stream, report the request.
+
+Raises Declined to answer with ERROR. May end the connection, but begins nothing on it.
+"""
+
 NOTHING: Sequence[Fact] = ()
+_PAYLOAD = FrameType.PAYLOAD
 
 
 class Endpoint:
@@ -48,6 +56,7 @@ class Endpoint:
         "_farewell",
         "_lane",
         "_urgent",
+        "at_once",
         "close_reason",
         "closing",
         "congested_at",
@@ -55,6 +64,7 @@ class Endpoint:
         "drained_by_peer",
         "envelope",
         "fragment_bytes",
+        "frame_bytes_max",
         "handlers",
         "heard_at",
         "held",
@@ -97,6 +107,8 @@ class Endpoint:
         self.streams: dict[int, Stream] = {}
         self.peer_parity = 1 if server else 0
         self.next_stream_id = 2 if server else 1
+        self.at_once: AtOnce | None = None
+        self.frame_bytes_max = limits.frame_bytes_max
         self.fragment_bytes = limits.fragment_bytes
         self.streams_max = limits.streams_max
         self.reassembly = Reassembly(limits)
@@ -148,6 +160,14 @@ class Endpoint:
         self.outbound_bytes += sum(map(len, frames))
         if self.outbound_bytes > self.outbound_bytes_max:
             self.overflow()
+
+    def send_payload(self, stream_id: int, data: bytes, metadata: bytes | None, *, complete: bool) -> None:
+        """Queue one item, in fragments if it must be."""
+        size = 9 + len(data) if metadata is None else 9 + len(data) + len(metadata)
+        if size <= self.fragment_bytes:
+            self.send(payload_frames(stream_id, data, metadata, self.envelope, self.fragment_bytes, complete=complete))
+        else:
+            self.send_all(cut(_PAYLOAD, stream_id, None, data, metadata, self.envelope, self.fragment_bytes, complete))
 
     def send_first(self, frame: bytes) -> None:
         """Queue a frame of stream 0 before everything else but its like."""

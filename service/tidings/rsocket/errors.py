@@ -48,3 +48,11 @@ class Unreadable(ProtocolError):
 
 class LocalProtocolError(Exception):
     """This side asked for something the protocol forbids; nothing was sent and nothing has changed."""
+
+
+class Declined(Exception):
+    """The program answers a request with ERROR, at once. `code` is one that may end a stream."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code

@@ -13,13 +13,13 @@ What a peer may do wrong, from mild to grave:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Final
 
 from tidings.rsocket.codec import cancel_frame
 from tidings.rsocket.endpoint import NOTHING, Endpoint
-from tidings.rsocket.errors import ErrorCode, ProtocolError, Unreadable
+from tidings.rsocket.errors import Declined, ErrorCode, ProtocolError, Unreadable
 from tidings.rsocket.facts import Cancelled, Completed, CreditGranted, Fact, Failed, PayloadReceived, RequestReceived
 from tidings.rsocket.fragments import Refusal, Run
 from tidings.rsocket.frames import (
@@ -49,6 +49,8 @@ _AFTER_COMPLETE: Final = KEEP[Side.REQUESTER, Event.COMPLETE_RECEIVED] | ~HALVES
 _AFTER_CANCEL_OF_REQUESTER: Final = KEEP[Side.REQUESTER, Event.CANCEL_RECEIVED] | ~HALVES
 
 _FIELD: Final = Struct(">6xI")  # the 32-bit field behind the header
+# The 24 bits behind the header where there is no such field.
+_metadata_length: Callable[[bytes], tuple[int, int]] = Struct(">6xBH").unpack_from
 _REJECTED_TEXT: Final = "no more requests on this connection"
 
 
@@ -67,9 +69,10 @@ def _read_payload(frame: bytes, at: int, flags: int) -> tuple[bytes | None, byte
 
 
 def on_request_response(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
-    """Begin a REQUEST_RESPONSE."""
+    """Answer a REQUEST_RESPONSE at once, or begin it."""
     if flags & METADATA:
-        at = 9 + int.from_bytes(frame[6:9], "big")
+        high, low = _metadata_length(frame)
+        at = 9 + (high << 16 | low)
         if at > len(frame):
             raise Unreadable("metadata length points beyond the frame")
         metadata: bytes | None = frame[9:at]
@@ -88,6 +91,15 @@ def on_request_response(end: Endpoint, frame: bytes, stream_id: int, flags: int)
         or end.runs
     ):
         return _screen(end, _RESPONSE, stream_id, flags, 1, metadata, data)
+    at_once = end.at_once
+    if at_once is not None:
+        try:
+            answer = at_once(metadata, data)
+        except Declined as declined:
+            return _reject(end, _RESPONSE, stream_id, declined.code, str(declined))
+        if answer is not None:
+            end.send_payload(stream_id, answer, None, complete=True)
+            return NOTHING
     stream = streams[stream_id] = Stream(end, stream_id, _RESPONSE, False, _BEGIN_RESPONSE, 1, 0)
     return (RequestReceived(stream, metadata, data, True),)
 
@@ -195,7 +207,7 @@ def _interaction(frame: bytes) -> Interaction:
     return Interaction(frame[4] >> FLAG_BITS - 8)
 
 
-def _reject(end: Endpoint, interaction: Interaction, stream_id: int, code: ErrorCode, text: str) -> Sequence[Fact]:
+def _reject(end: Endpoint, interaction: Interaction, stream_id: int, code: int, text: str) -> Sequence[Fact]:
     """Nothing is ever sent back for a FIRE_AND_FORGET, not even this."""
     if interaction is not _FORGET:
         end.send_error(stream_id, code, text)

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tidings.rsocket.codec import cancel_frame, complete_frame, cut, error_frame, payload_frames, request_n_frame
+from tidings.rsocket.codec import cancel_frame, complete_frame, error_frame, request_n_frame
 from tidings.rsocket.errors import LocalProtocolError, may_end_a_stream
-from tidings.rsocket.frames import UNBOUNDED, FrameType, Interaction
+from tidings.rsocket.frames import UNBOUNDED, Interaction
 from tidings.rsocket.states import (
     ADVANCED,
     ENDED,
@@ -32,7 +32,6 @@ from tidings.rsocket.states import (
 if TYPE_CHECKING:
     from tidings.rsocket.endpoint import Endpoint
 
-_PAYLOAD = FrameType.PAYLOAD
 _RESPONSE = Interaction.REQUEST_RESPONSE
 _AFTER_COMPLETE = KEEP[Side.RESPONDER, Event.COMPLETE_SENT] | ~HALVES
 _AFTER_CANCEL_BY_RESPONDER = KEEP[Side.RESPONDER, Event.CANCEL_SENT] | ~HALVES
@@ -118,16 +117,7 @@ class Stream:
                 if not credit:
                     raise LocalProtocolError(f"stream {self.id}: the credit is spent")
                 self.credit = credit - 1
-        size = 9 + len(data) if metadata is None else 9 + len(data) + len(metadata)
-        fragment_bytes = connection.fragment_bytes
-        if size <= fragment_bytes:
-            connection.send(
-                payload_frames(self.id, data, metadata, connection.envelope, fragment_bytes, complete=complete)
-            )
-        else:
-            connection.send_all(
-                cut(_PAYLOAD, self.id, None, data, metadata, connection.envelope, fragment_bytes, complete)
-            )
+        connection.send_payload(self.id, data, metadata, complete=complete)
         if complete:
             self._end_half()
 

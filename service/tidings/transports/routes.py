@@ -28,8 +28,8 @@ UNDERSTOOD: Final = ", ".join(mime for codec in CODECS for mime in codec.mimes)
 class Route:
     """One method in one pair of encodings.
 
-    `said` is response metadata, for an answer in another type than asked. `in_place`: a call that anybody may make
-    and whose handler does not wait, so that `answer` is all there is to it.
+    `said` is response metadata, for an answer in another type than asked. `in_place`: a call that anybody may make,
+    whose handler does not wait and whose answer is data alone, so that `answer` is all there is to it.
     """
 
     __slots__ = (
@@ -52,7 +52,8 @@ class Route:
         self.writes = writes
         self.said = said
         self.outcomes = outcomes
-        self.in_place = row.verb is Verb.CALL and not row.waits and row.permission is not Permission.OPERATOR
+        plain = row.verb is Verb.CALL and not row.waits and row.permission is not Permission.OPERATOR
+        self.in_place = plain and said is None
         self._request, self._handler = row.request, row.handler
         self._decode, self._encode = reads.decode, writes.encode
         self._bytes_max = bytes_max

@@ -13,7 +13,7 @@ import structlog
 from tidings.contract.call import Call, Session
 from tidings.contract.errors import Failure, permission_denied, resource_exhausted, unauthenticated, unimplemented
 from tidings.contract.table import Permission, Verb
-from tidings.rsocket import Interaction, Stream
+from tidings.rsocket import Declined, Interaction, Stream
 from tidings.rsocket.facts import RequestReceived
 from tidings.transports.endings import failure_of
 from tidings.transports.routes import Route, Routes
@@ -29,7 +29,6 @@ INTERACTIONS: Final = {
     Verb.WATCH: "REQUEST_STREAM",
     Verb.CHANNEL: "REQUEST_CHANNEL",
 }
-_RESPONSE: Final = Interaction.REQUEST_RESPONSE
 
 
 class Desk:
@@ -48,21 +47,29 @@ class Desk:
         self._woken: asyncio.Future[None] | None = None
         self._lent: dict[Work, int] = {}  # work on credentials of its own that run out, Unix ms
 
+    def at_once(self, metadata: bytes | None, data: bytes) -> bytes | None:
+        """The answer of a call that anybody may make and that does not wait; None: it is a `request`.
+
+        What `serve` would do in the end, by the shortest way there is: nearly all calls come by here.
+        """
+        route = self._known.get(metadata)
+        if route is None or not route.in_place:
+            return None
+        try:
+            answer = route.answer(data, self._call)
+        except Exception as error:
+            failure = failure_of(error, route.row.route)
+            route.outcomes.failed[failure.code.name] += 1
+            raise Declined(failure.row.rsocket, failure.wire) from error
+        route.outcomes.ok += 1
+        return answer
+
     def request(self, fact: RequestReceived) -> None:
         """The peer asks for something."""
         stream, metadata, data, complete = fact
         route = self._known.get(metadata)
         if route is None:
             self._look_up(stream, metadata, data, complete)
-        elif route.in_place and stream.interaction is _RESPONSE:
-            # What `serve` would do in the end, by the shortest way there is: nearly all calls come by here.
-            try:
-                answer = route.answer(data, self._call)
-            except Exception as error:
-                self._failed(route, stream, error)
-            else:
-                route.outcomes.ok += 1
-                stream.next(answer, route.said)
         else:
             self.serve(route, stream, data, complete, self._call)
 

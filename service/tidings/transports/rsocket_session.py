@@ -202,6 +202,7 @@ class RSocketSession:
             return
         self._admission = None
         self.desk = Desk(self, session, self.service.routes(setup.metadata_mime, codec))
+        self.connection.at_once = self.desk.at_once
         self.service.metrics.connections_opened[self.transport_name] += 1
         self.wire.admitted()
         self._told(self.connection.accept(self.service.clock()))
@@ -439,6 +440,7 @@ class RSocketSession:
         if self._admission is not None:
             self._admission.cancel()
         desk, self.desk = self.desk, None
+        self.connection.at_once = None
         if desk is not None:
             desk.leave()
         session = self.session

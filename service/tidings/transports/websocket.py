@@ -36,6 +36,7 @@ INFLATED_BYTES_A_TURN: Final = 65_536
 
 # From here on four passes over the bytes, one for each byte of the mask, are faster than one big integer.
 _BIG_BYTES: Final = 800
+_REPEATED: Final = tuple(int.from_bytes(b"\1\0\0\0" * words, "little") for words in range((_BIG_BYTES + 7 >> 2) + 1))
 _XOR: Final = tuple(bytes(value ^ mask for value in range(256)) for mask in range(256))
 
 
@@ -92,14 +93,16 @@ def close_frame(code: int, reason: str = "") -> bytes:
 def unmask(data: bytes, begin: int, end: int) -> bytes:
     """The payload at `begin` to `end`, whose mask stands in the four bytes before it."""
     size = end - begin
-    mask = data[begin - 4 : begin]
     if size < _BIG_BYTES:
-        key = int.from_bytes(mask * (size >> 2) + mask[: size & 3], "little")
-        return (int.from_bytes(data[begin:end], "little") ^ key).to_bytes(size, "little")
-    plain = bytearray(data[begin:end])
+        # Mask and payload are read as one number; its lowest word, repeated, is the key to all of it.
+        words = size + 7 >> 2
+        masked = int.from_bytes(data[begin - 4 : end], "little")
+        plain = masked ^ (masked & 0xFFFFFFFF) * _REPEATED[words]
+        return plain.to_bytes(words * 4, "little")[4 : 4 + size]
+    mask, body = data[begin - 4 : begin], bytearray(data[begin:end])
     for index in range(4):
-        plain[index::4] = plain[index::4].translate(_XOR[mask[index]])
-    return bytes(plain)
+        body[index::4] = body[index::4].translate(_XOR[mask[index]])
+    return bytes(body)
 
 
 class MessageReader:
