@@ -6,6 +6,8 @@ import pytest
 
 from tidings.domain.order import Order
 
+LINE = "alice in den"
+
 
 class Log:
     """Notes what was begun, and in which order."""
@@ -15,8 +17,8 @@ class Log:
         self.begun: list[str] = []
         self.durable = asyncio.Event()
 
-    def say(self, word: str, known: bool, looked_up: "asyncio.Future[None] | None" = None) -> "asyncio.Task[str]":
-        async def draft() -> str:
+    def say(self, word: str, looked_up: "asyncio.Future[None] | None" = None) -> "asyncio.Future[str]":
+        async def look_up() -> str:
             if looked_up is not None:
                 await looked_up
             return word
@@ -26,7 +28,7 @@ class Log:
             await self.durable.wait()
             return word
 
-        return asyncio.create_task(self.order.keep("alice in den", known, draft(), append))
+        return self.order.keep(LINE, look_up, append)
 
 
 async def settled() -> None:
@@ -35,9 +37,9 @@ async def settled() -> None:
 
 
 @pytest.mark.asyncio
-async def test_what_needs_no_look_up_waits_behind_what_does() -> None:
+async def test_what_is_looked_up_sooner_waits_behind_what_came_before() -> None:
     log, looked_up = Log(), asyncio.get_running_loop().create_future()
-    first, second = log.say("first", False, looked_up), log.say("second", True)
+    first, second = log.say("first", looked_up), log.say("second")
     await settled()
     assert log.begun == []
     looked_up.set_result(None)
@@ -50,9 +52,8 @@ async def test_what_needs_no_look_up_waits_behind_what_does() -> None:
 @pytest.mark.asyncio
 async def test_nobody_waits_until_an_earlier_one_is_durable() -> None:
     log = Log()
-    log.say("first", False)
-    log.say("second", False)
-    log.say("third", True)
+    for word in ("first", "second", "third"):
+        log.say(word)
     await settled()
     assert log.begun == ["first", "second", "third"]
 
@@ -61,7 +62,7 @@ async def test_nobody_waits_until_an_earlier_one_is_durable() -> None:
 async def test_a_refusal_and_a_cancellation_let_the_next_one_go() -> None:
     log = Log()
     refused, never = (asyncio.get_running_loop().create_future() for _ in range(2))
-    first, second, third = log.say("first", False, refused), log.say("second", False, never), log.say("third", True)
+    first, second, third = log.say("first", refused), log.say("second", never), log.say("third")
     await settled()
     refused.set_exception(ValueError("no"))
     await settled()
@@ -71,3 +72,26 @@ async def test_a_refusal_and_a_cancellation_let_the_next_one_go() -> None:
     assert isinstance(first.exception(), ValueError)
     log.durable.set()
     assert await third == "third"
+
+
+@pytest.mark.asyncio
+async def test_a_line_is_there_from_the_first_call_until_nobody_waits_in_it() -> None:
+    log = Log()
+    assert log.order.is_free(LINE)
+    log.say("first")
+    assert not log.order.is_free(LINE)
+    await settled()
+    assert log.begun == ["first"]
+    assert log.order.is_free(LINE)
+
+
+@pytest.mark.asyncio
+async def test_who_is_cancelled_before_anything_was_done_leaves_the_line() -> None:
+    log = Log()
+    first, second = log.say("first"), log.say("second")
+    first.cancel()
+    await settled()
+    assert log.begun == ["second"]
+    log.durable.set()
+    assert await second == "second"
+    assert log.order.is_free(LINE)

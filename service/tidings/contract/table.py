@@ -5,6 +5,7 @@ stops the service with every complaint at once: a handler that is missing or has
 permission, a watch without cursor.
 """
 
+import asyncio
 import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -63,7 +64,8 @@ class Row:
     request: type[Message]
     reply: type[Message]
     handler: Callable[..., Any]
-    # The handler is a coroutine function: it may wait, and gets a task.
+    # The answer may come later: the handler is a coroutine function and gets a task, or it answers with a future, which
+    # is said in its annotation and needs none.
     waits: bool
     # The same request twice has the effect of one.
     idempotent: bool
@@ -131,9 +133,14 @@ def bind(service: ServiceDescriptor, method: MethodDescriptor, handlers: object)
         request=GetMessageClass(method.input_type),
         reply=GetMessageClass(method.output_type),
         handler=handler,
-        waits=inspect.iscoroutinefunction(handler),
+        waits=inspect.iscoroutinefunction(handler) or _promises(handler),
         idempotent=options.idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN,
     )
+
+
+def _promises(handler: Callable[..., Any]) -> bool:
+    """Whether it is annotated to answer with an asyncio.Future."""
+    return typing.get_origin(typing.get_type_hints(handler).get("return")) is asyncio.Future
 
 
 def objections(route: str, method: MethodDescriptor, handlers: object) -> Iterator[str]:

@@ -53,17 +53,16 @@ class Access:
     async def may_read(self, room: str, user: str) -> Standing:
         """The user's standing; NOT_FOUND for no such room, and for one whose name the user may not even know."""
         place = self._places.get(room) or await self.place(room)
-        role = await self.role(room, user)
-        if role == STRANGER and place.kind != v1.OPEN:
-            raise no_such_room(room)
-        return Standing(place, role)
+        return reading(Standing(place, await self.role(room, user)))
 
     async def may_write(self, room: str, user: str) -> Standing:
         """The same, for who wants to say something; PERMISSION_DENIED for a READER."""
-        standing = await self.may_read(room, user)
-        if standing.role == v1.READER:
-            raise permission_denied(f"you may only read in {room}; ask an owner or a moderator for the role MEMBER")
-        return standing
+        return writing(await self.may_read(room, user))
+
+    def standing(self, room: str, user: str) -> Standing | None:
+        """What `may_read` answers, if it can be told without asking the store."""
+        place, role = self._places.get(room), self._roles.get((room, user))
+        return None if place is None or role is None else reading(Standing(place, role))
 
     async def place(self, room: str) -> Place:
         """What is known of the room, whoever asks; NOT_FOUND."""
@@ -92,10 +91,6 @@ class Access:
         self._places.put(record.room, place)
         return place
 
-    def knows(self, room: str, user: str) -> bool:
-        """Whether the user's standing can be told without asking the store."""
-        return self._places.peek(room) is not None and self._roles.peek((room, user)) is not None
-
     def kind(self, room: str) -> int | None:
         """What kind of room it is, if that is known without asking."""
         place = self._places.peek(room)
@@ -114,6 +109,22 @@ class Access:
     def changed(self, room: str, member: v1.Member) -> None:
         """Somebody came, left, or got another role: a `member` event was committed."""
         self._roles.put((room, member.user), STRANGER if member.left else member.role)
+
+
+def reading(standing: Standing) -> Standing:
+    """The standing of who may read; NOT_FOUND for others."""
+    place, role = standing
+    if role == STRANGER and place.kind != v1.OPEN:
+        raise no_such_room(place.room)
+    return standing
+
+
+def writing(standing: Standing) -> Standing:
+    """The standing of who may write; PERMISSION_DENIED for others."""
+    place, role = standing
+    if role == v1.READER:
+        raise permission_denied(f"you may only read in {place.room}; ask an owner or a moderator for the role MEMBER")
+    return standing
 
 
 def no_such_room(room: str) -> Failure:

@@ -16,7 +16,7 @@ what was asked for may be on its way.)
 
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
@@ -38,7 +38,7 @@ from tidings.hub import Batch, Sink, Source
 from tidings.hub.nobody import NOBODY
 from tidings.hub.ports import Schedule
 
-Rest = Coroutine[Any, Any, Message] | None
+Rest = Awaitable[Message] | None
 """What of a command is still to be waited for: its answer, or None when Done is all there is to say."""
 
 ANSWER_FIELDS: Final[dict[type[Message], str]] = {v1.SendReply: "sent", v1.MarkReply: "marked"}
@@ -247,16 +247,20 @@ class Channel:
         return None
 
     async def _send(self, request: v1.SendRequest) -> Rest:
-        return self._exchange.messages.append(await self._exchange.messages.draft_send(request, self._call))
+        return await self._say(self._exchange.messages.draft_send(request, self._call))
 
     async def _edit(self, request: v1.EditRequest) -> Rest:
-        return self._exchange.messages.append(await self._exchange.messages.draft_edit(request, self._call))
+        return await self._say(self._exchange.messages.draft_edit(request, self._call))
 
     async def _delete(self, request: v1.DeleteRequest) -> Rest:
-        return self._exchange.messages.append(await self._exchange.messages.draft_delete(request, self._call))
+        return await self._say(self._exchange.messages.draft_delete(request, self._call))
 
     async def _react(self, request: v1.ReactRequest) -> Rest:
-        return self._exchange.messages.append(await self._exchange.messages.draft_react(request, self._call))
+        return await self._say(self._exchange.messages.draft_react(request, self._call))
+
+    async def _say(self, draft: v1.Event) -> Rest:
+        messages = self._exchange.messages
+        return messages.append(draft, messages.standing(draft) or await messages.look_up(draft))
 
     async def _typing(self, request: v1.TypingRequest) -> Rest:
         await self._exchange.presence.typing(request, self._call)

@@ -1,13 +1,13 @@
 """Sending, changing and watching messages, one by one or over a channel."""
 
-from collections.abc import Awaitable
+import asyncio
+from functools import partial
 from typing import Any
 
 from tidings.contract import v1
 from tidings.contract.call import Call
 from tidings.domain.channel import Channel, Exchange
 from tidings.domain.endings import Reader
-from tidings.domain.messages import Draft
 from tidings.domain.order import Order
 from tidings.hub import Sink, Source
 
@@ -20,26 +20,31 @@ class Chat:
         self._messages = exchange.messages
         self._order = Order()
 
-    async def send(self, request: v1.SendRequest, call: Call) -> v1.SendReply:
+    def send(self, request: v1.SendRequest, call: Call) -> asyncio.Future[v1.SendReply]:
         """Append a message."""
-        return await self._in_order(request.room, call, self._messages.draft_send(request, call))
+        return self._say(self._messages.draft_send(request, call))
 
-    async def edit(self, request: v1.EditRequest, call: Call) -> v1.SendReply:
+    def edit(self, request: v1.EditRequest, call: Call) -> asyncio.Future[v1.SendReply]:
         """Give one's own message another text."""
-        return await self._in_order(request.room, call, self._messages.draft_edit(request, call))
+        return self._say(self._messages.draft_edit(request, call))
 
-    async def delete(self, request: v1.DeleteRequest, call: Call) -> v1.SendReply:
+    def delete(self, request: v1.DeleteRequest, call: Call) -> asyncio.Future[v1.SendReply]:
         """Remove a message's text: its author may, and who moderates the room."""
-        return await self._in_order(request.room, call, self._messages.draft_delete(request, call))
+        return self._say(self._messages.draft_delete(request, call))
 
-    async def react(self, request: v1.ReactRequest, call: Call) -> v1.SendReply:
+    def react(self, request: v1.ReactRequest, call: Call) -> asyncio.Future[v1.SendReply]:
         """Add a reaction to a message, or take it back."""
-        return await self._in_order(request.room, call, self._messages.draft_react(request, call))
+        return self._say(self._messages.draft_react(request, call))
 
-    def _in_order(self, room: str, call: Call, draft: Awaitable[Draft]) -> Awaitable[v1.SendReply]:
+    def _say(self, draft: v1.Event) -> asyncio.Future[v1.SendReply]:
         """What one user says in one room comes to the log in the order in which it was said."""
-        user = call.user
-        return self._order.keep((user, room), self._messages.knows(room, user), draft, self._messages.append)
+        messages = self._messages
+        line = (draft.actor, draft.room)
+        if self._order.is_free(line):
+            standing = messages.standing(draft)
+            if standing is not None:
+                return messages.append(draft, standing)
+        return self._order.keep(line, partial(messages.look_up, draft), partial(messages.append, draft))
 
     async def watch(self, request: v1.WatchRequest, call: Call, sink: Sink[Any]) -> Source:
         """A room's events after a cursor, and what follows."""

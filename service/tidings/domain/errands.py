@@ -1,7 +1,7 @@
 """Work that is begun from where nobody can wait: a read for the hub, a timestamp to be written."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -11,18 +11,18 @@ Report = Callable[[BaseException, str], None]
 
 
 class Errands:
-    """The tasks that are on their way. Each holds a reference, so that none is lost to the garbage collector."""
+    """What is on its way. Each holds a reference, so that none is lost to the garbage collector."""
 
     __slots__ = ("_report", "_tasks")
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Future[Any]] = set()
 
-    def run(self, work: Coroutine[Any, Any, T], done: Callable[[T | Exception], None]) -> None:
+    def run(self, work: Awaitable[T], done: Callable[[T | Exception], None]) -> None:
         """Do the work; `done` gets its answer or its exception on the loop, or nothing if the loop ends before."""
 
-        def finished(task: asyncio.Task[T]) -> None:
+        def finished(task: asyncio.Future[T]) -> None:
             self._tasks.discard(task)
             if task.cancelled():
                 return
@@ -32,7 +32,7 @@ class Errands:
             elif isinstance(error, Exception):
                 done(error)
 
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(finished)
 

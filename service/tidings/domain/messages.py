@@ -1,28 +1,24 @@
 """What may be said in a room, and who hears it: the rules behind `chat.*`, for single calls and for the channel.
 
-A change goes in two steps, so that the channel can keep the order of its commands: `draft_…` checks everything that can
-be checked and may have to ask who the caller is; `append` hands the event to the log, at once.
+A change goes in three steps, and only the one in the middle may have to wait. `draft_…` checks what the request says by
+itself; `standing` finds out who the caller is in the room, in memory nearly always, else `look_up` asks the store;
+`append` hands the event to the log, at once. So whoever keeps an order keeps it by the order of the last step.
 """
 
-from typing import Any, NamedTuple
+import asyncio
+from typing import Any
 
 from tidings.contract import v1
 from tidings.contract.call import Call
 from tidings.contract.codecs import Prepared
 from tidings.contract.errors import invalid_argument
-from tidings.domain.access import Access
+from tidings.domain.access import Access, Standing, writing
 from tidings.domain.pace import Pace
-from tidings.domain.ports import Clock, Store
+from tidings.domain.ports import Clock, Store, Written
 from tidings.domain.rules import Rules
 from tidings.domain.shares import Shares
+from tidings.domain.waiting import then
 from tidings.hub import Hub, Lag, Sink, Source
-
-
-class Draft(NamedTuple):
-    """An event that may be appended. `moderates`: its actor may remove other people's messages."""
-
-    event: v1.Event
-    moderates: bool = False
 
 
 class Messages:
@@ -64,60 +60,77 @@ class Messages:
             user, 1, lambda: self._hub.subscribe(room, sink, owner=user, after=after, epoch=epoch, lag=lag)
         )
 
-    async def draft_send(self, request: v1.SendRequest, call: Call) -> Draft:
+    def draft_send(self, request: v1.SendRequest, call: Call) -> v1.Event:
         """The event that a message becomes."""
         draft = self._draft(request.room, request.client_id, call)
         draft.posted.text = self._rules.text(request.text)
-        standing = await self._access.may_write(draft.room, call.user)
-        if request.reply_to > standing.place.head:
-            # The head we know of may be behind the one the caller knows.
-            head = await self._store.head(draft.room)
-            if request.reply_to > head.seq:
-                raise invalid_argument(f"reply_to is {request.reply_to}, the last seq is {head.seq}; name one there is")
-            await self._access.may_write(draft.room, call.user)
-        draft.posted.reply_to = request.reply_to
-        return self._stamped(draft, call)
+        if request.reply_to:
+            draft.posted.reply_to = request.reply_to
+        return draft
 
-    async def draft_edit(self, request: v1.EditRequest, call: Call) -> Draft:
+    def draft_edit(self, request: v1.EditRequest, call: Call) -> v1.Event:
         """The event that an edit becomes."""
         draft = self._draft(request.room, request.client_id, call)
         draft.edited.target = self._rules.target(request.target)
         draft.edited.text = self._rules.text(request.text)
-        await self._access.may_write(draft.room, call.user)
-        return self._stamped(draft, call)
+        return draft
 
-    async def draft_delete(self, request: v1.DeleteRequest, call: Call) -> Draft:
-        """The event that a deletion becomes, and whether the caller moderates the room."""
+    def draft_delete(self, request: v1.DeleteRequest, call: Call) -> v1.Event:
+        """The event that a deletion becomes."""
         draft = self._draft(request.room, request.client_id, call)
         draft.deleted.target = self._rules.target(request.target)
-        standing = await self._access.may_write(draft.room, call.user)
-        return self._stamped(draft, call, standing.moderates)
+        return draft
 
-    async def draft_react(self, request: v1.ReactRequest, call: Call) -> Draft:
+    def draft_react(self, request: v1.ReactRequest, call: Call) -> v1.Event:
         """The event that a reaction becomes."""
         draft = self._draft(request.room, request.client_id, call)
         draft.reacted.target = self._rules.target(request.target)
         draft.reacted.emoji = self._rules.emoji(request.emoji)
         draft.reacted.removed = request.remove
-        await self._access.may_write(draft.room, call.user)
-        return self._stamped(draft, call)
+        return draft
 
-    def knows(self, room: str, user: str) -> bool:
-        """Whether a draft of this user for this room has nothing to look up."""
-        return self._access.knows(room, user)
+    def standing(self, draft: v1.Event) -> Standing | None:
+        """Where the draft's actor stands in its room, if memory can tell; refused if it may not be written there."""
+        standing = self._access.standing(draft.room, draft.actor)
+        if standing is None or draft.posted.reply_to > standing.place.head:
+            return None
+        return writing(standing)
 
-    async def append(self, draft: Draft) -> v1.SendReply:
-        """Put the event at the head of its room's log; answers when it is durable."""
-        written = await self._store.append(draft.event, moderates=draft.moderates)
-        return v1.SendReply(
-            cursor=v1.Cursor(epoch=written.epoch, seq=written.seq), at_ms=written.at_ms, duplicate=written.duplicate
-        )
+    async def look_up(self, draft: v1.Event) -> Standing:
+        """The same, with what only the store can tell."""
+        standing = await self._access.may_write(draft.room, draft.actor)
+        answered = draft.posted.reply_to
+        if answered > standing.place.head:
+            # The head we know of may be behind the one the caller knows.
+            head = await self._store.head(draft.room)
+            if answered > head.seq:
+                raise invalid_argument(f"reply_to is {answered}, the last seq is {head.seq}; name one there is")
+            standing = await self._access.may_write(draft.room, draft.actor)
+        return standing
+
+    def append(self, draft: v1.Event, standing: Standing) -> asyncio.Future[v1.SendReply]:
+        """Put the event at the head of its room's log, at once; the answer comes when it is durable.
+
+        Everything is as it should be by now: the last thing that can be refused is the pace.
+        """
+        self._pace.take(draft.actor)
+        draft.at_ms = self._clock.now_ms()
+        return then(self._store.append(draft, moderates=standing.moderates), _reply)
 
     def _draft(self, room: str, client_id: str, call: Call) -> v1.Event:
-        return v1.Event(room=self._rules.room(room), client_id=self._rules.client_id(client_id), actor=call.user)
+        # Fields that are set one by one cost half of what arguments of the constructor do; likewise in `_reply`.
+        draft = v1.Event()
+        draft.room = self._rules.room(room)
+        draft.client_id = self._rules.client_id(client_id)
+        draft.actor = call.user
+        return draft
 
-    def _stamped(self, draft: v1.Event, call: Call, moderates: bool = False) -> Draft:
-        """Everything is as it should be: the last thing that can be refused is the pace."""
-        self._pace.take(call.user)
-        draft.at_ms = self._clock.now_ms()
-        return Draft(draft, moderates)
+
+def _reply(written: Written) -> v1.SendReply:
+    reply = v1.SendReply()
+    cursor = reply.cursor
+    cursor.epoch = written.epoch
+    cursor.seq = written.seq
+    reply.at_ms = written.at_ms
+    reply.duplicate = written.duplicate
+    return reply

@@ -6,7 +6,7 @@ from the event loop only; it answers after the effect is durable. All raise `Fai
 cannot be reached or written, RESOURCE_EXHAUSTED when the disk is full, INTERNAL when it is damaged.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -105,7 +105,7 @@ PAGE_BYTES_MAX = 8_388_608  # one `page`: half of what a frame may carry, so tha
 class Log(Protocol):
     """What happened in each room."""
 
-    async def append(self, draft: v1.Event, *, moderates: bool = False) -> Written:
+    def append(self, draft: v1.Event, *, moderates: bool = False) -> Awaitable[Written]:
         """Append `draft` (room, actor, client_id, at_ms and what are set; seq is not) at the head of its room.
 
         Answers after the commit. Its effects on earlier messages happen in the same transaction (`domain.fold`), and

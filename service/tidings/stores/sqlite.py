@@ -118,9 +118,9 @@ class SqliteStore:
 
     # Log
 
-    async def append(self, draft: v1.Event, *, moderates: bool = False) -> Written:
+    def append(self, draft: v1.Event, *, moderates: bool = False) -> asyncio.Future[Written]:
         """See `ports.Log`."""
-        return await self._writer.append(draft, moderates)
+        return self._writer.append(draft, moderates)
 
     async def head(self, room: str) -> Head:
         """See `ports.Log`."""
