@@ -166,6 +166,15 @@ class Desk:
             self._lent[work] = ends_ms
             self.session.rearm()
 
+    def awaited(self, answer: asyncio.Future[Any] | Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
+        """An answer that counts against the connection's limit until it `came`, or was given up."""
+        self._in_flight += 1
+        return answer if isinstance(answer, asyncio.Future) else self.session.service.start(answer)
+
+    def came(self) -> None:
+        """It counts no longer."""
+        self._in_flight -= 1
+
     def start(self, coroutine: Coroutine[Any, Any, None]) -> Any:
         """A task that counts against the connection's limit until it has ended."""
         self._in_flight += 1

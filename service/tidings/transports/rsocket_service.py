@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tidings.transports.rsocket_session import RSocketSession
 
 log = structlog.get_logger()
+
+R = TypeVar("R")
 
 # Metadata of any other type says nothing here, so all of those connections share one empty memory.
 _METADATA_MIMES: Final = frozenset(
@@ -54,7 +56,7 @@ class RSocketService:
         self.negotiation = Negotiation(connections.compressed_bytes_min)
         self.deadlines = Deadlines(self.loop, clock, connections.deadline_tick_seconds)
         self.sessions: dict[RSocketSession, None] = {}
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[Any]] = set()
         self.forgotten_lines = PerSecond(connections.forgotten_lines_per_second_max)
         self.draining = False
         self._routes: dict[tuple[str, str], Routes] = {}
@@ -86,7 +88,7 @@ class RSocketService:
                 log.exception("a session could not be flushed", session=session.id)
                 session.abort()
 
-    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def start(self, coroutine: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
         """A task of a session, remembered until it has ended."""
         task = self.loop.create_task(coroutine)
         self.tasks.add(task)

@@ -56,7 +56,7 @@ class Work:
         self.stream = stream
         self.call = call
         self.over = False
-        self.task: asyncio.Task[None] | None = None
+        self.task: asyncio.Future[Any] | None = None
 
     def start(self, ask: Callable[[], Awaitable[Any]]) -> None:
         """Ask in a task; `arrived` gets the answer. The session counts the task until it has ended."""
@@ -131,13 +131,25 @@ class Work:
 
 
 class CallWork(Work):
-    """A call whose handler waits."""
+    """A call whose answer comes later: a handler waits for it in a task, or has answered with a future."""
 
     __slots__ = ()
 
     def begin(self, data: bytes) -> None:
         """Decode, and ask the handler."""
-        self.start(partial(self.route.row.handler, self.route.read(data), self.call))
+        answer = self.route.row.handler(self.route.read(data), self.call)
+        self.task = self.desk.awaited(answer)
+        self.task.add_done_callback(self._came)
+
+    def _came(self, answer: asyncio.Future[Any]) -> None:
+        self.task = None
+        self.desk.came()
+        if answer.cancelled():
+            self.interrupt()
+        elif error := answer.exception():
+            self.fail(error)
+        else:
+            self.arrived(answer.result())
 
     def arrived(self, answer: Any) -> None:
         if self.over:
