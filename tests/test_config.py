@@ -35,7 +35,9 @@ def test_development_needs_no_setting_but_dev() -> None:
     settings = dev()
     assert settings.http.host == "127.0.0.1"
     assert settings.domain.sends_per_second_max == 0
-    assert dataclasses.replace(settings.domain, sends_per_second_max=20.0) == DomainLimits()
+    assert settings.domain.calls_per_second_max == 0
+    paced = DomainLimits()
+    assert dataclasses.replace(paced, sends_per_second_max=0.0, calls_per_second_max=0.0) == settings.domain
 
 
 def test_file_environment_and_command_line_overrule_each_other_in_this_order(tmp_path: Path) -> None:

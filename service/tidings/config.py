@@ -49,12 +49,13 @@ MAY_BE_ZERO: Final = frozenset(
         "tcp.port",
         "drain_seconds",
         "domain.sends_per_second_max",
+        "domain.calls_per_second_max",
         "connections.compressed_bytes_min",
     )
 )
 SECRETS: Final = frozenset({"auth.secret"})
 # In development nobody is slowed down; the sizes stay what they are.
-DEV_DEFAULTS: Final = {"domain.sends_per_second_max": 0.0}
+DEV_DEFAULTS: Final = {"domain.sends_per_second_max": 0.0, "domain.calls_per_second_max": 0.0}
 # The engine may gather payloads of 16 MiB, since the client's side has to. Nobody asks the service anything above
 # `connections.request_bytes_max`: with the engine's own numbers, 64 connections of one user held 1.4 GB of fragments.
 SERVICE_DEFAULTS: Final = {
@@ -216,7 +217,20 @@ def _unit(key: str) -> str:
 
 _UNITS: Final = frozenset(
     {"bytes", "seconds", "ms", "chars", "connections", "address", "requests", "streams", "fragments", "items", "events"}
-    | {"subscriptions", "users", "rooms", "roles", "members", "commands", "keys", "reads", "feeds", "visits", "batches"}
+    | {
+        "subscriptions",
+        "users",
+        "rooms",
+        "lists",
+        "roles",
+        "members",
+        "commands",
+        "keys",
+        "reads",
+        "feeds",
+        "visits",
+        "batches",
+    }
     | {"results", "writes", "pages", "readers"}
 )
 

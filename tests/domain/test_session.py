@@ -21,7 +21,7 @@ async def test_info_says_who_i_am_and_which_limits_hold() -> None:
     assert (info.expires_at_ms, info.now_ms) == (START_MS + 5_000, house.clock.now_ms())
     assert info.limits["text_bytes_max"] == 65_536
     assert info.limits["typing_ms"] == 6_000
-    assert info.limits["sends_per_second_max"] == 0
+    assert info.limits["sends_per_second_max"] == info.limits["calls_per_second_max"] == 0
     assert "known_roles_max" not in info.limits
     guest = house.connect("guest-1", guest=True)
     assert (await guest.call("session.info", v1.InfoRequest())).guest
@@ -41,6 +41,7 @@ async def test_every_limit_that_is_shown_has_its_unit_in_its_name() -> None:
         "members",
         "users",
         "rooms",
+        "lists",
         "ms",
         "connections",
         "commands",

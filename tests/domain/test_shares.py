@@ -52,3 +52,20 @@ async def test_one_user_names_so_many_people_in_all_watches() -> None:
     await of_people(bob, "alice", "carol", "dan")
     reader.close()
     await of_people(alice, "dan", "erin")
+
+
+@pytest.mark.asyncio
+async def test_one_user_watches_so_many_lists_of_rooms_over_all_connections() -> None:
+    house = House(watched_lists_max=2)
+    alice, phone, bob = house.people("alice", "alice", "bob")
+    request = v1.RoomsWatchRequest()
+    first = await alice.watch("rooms.watch", request)
+    await phone.watch("rooms.watch", request)
+    with refused(Code.RESOURCE_EXHAUSTED, "watched_lists_max"):
+        await phone.watch("rooms.watch", request)
+    await bob.watch("rooms.watch", request)
+    first.close()
+    first.close()
+    again = await alice.watch("rooms.watch", request)
+    await settled()
+    assert [item.WhichOneof("item") for item in again.items] == ["live"]

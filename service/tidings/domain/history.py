@@ -9,6 +9,7 @@ from tidings.domain.access import Access
 from tidings.domain.errands import Errands
 from tidings.domain.items import page_reply, search_reply
 from tidings.domain.lines import Lines
+from tidings.domain.pace import Pace
 from tidings.domain.ports import Head, SearchPage, Store
 from tidings.domain.reading import Reading
 from tidings.domain.rules import SEQ_MAX, Rules
@@ -20,7 +21,15 @@ class History:
     """The service `History`. Ends the readings of whoever loses the right to read (a `Cut`)."""
 
     def __init__(
-        self, *, store: Store, access: Access, rules: Rules, lines: Lines, errands: Errands, schedule: Schedule
+        self,
+        *,
+        store: Store,
+        access: Access,
+        rules: Rules,
+        lines: Lines,
+        errands: Errands,
+        schedule: Schedule,
+        calls: Pace,
     ) -> None:
         self._store = store
         self._access = access
@@ -29,11 +38,13 @@ class History:
         self._lines = lines
         self._errands = errands
         self._schedule = schedule
+        self._calls = calls
         # (room, user) → the readings that are open.
         self._readings: dict[tuple[str, str], set[Reading]] = {}
 
     async def page(self, request: v1.PageRequest, call: Call) -> v1.PageReply:
         """A page before or after a seq."""
+        self._calls.take(call.session.id)
         limit = self._rules.limit(request.limit, self._limits.page_events_default, self._limits.page_events_max)
         if request.before and request.after:
             raise invalid_argument("before and after are both given; give one, or none for the newest page")
@@ -49,6 +60,7 @@ class History:
 
     async def read(self, request: v1.ReadRequest, call: Call, sink: Sink[Any]) -> Source:
         """A range from the log; what comes after the head of now is not part of it."""
+        self._calls.take(call.session.id)
         room = self._rules.room(request.room)
         await self._access.may_read(room, call.user)
         head = await self._store.head(room)
@@ -73,6 +85,7 @@ class History:
 
     async def search(self, request: v1.SearchRequest, call: Call) -> v1.SearchReply:
         """Words in one room, or in all that the caller is in."""
+        self._calls.take(call.session.id)
         limit = self._rules.limit(request.limit, self._limits.search_results_default, self._limits.search_results_max)
         words = self._rules.query(request.query)
         sender = getattr(request, "from")

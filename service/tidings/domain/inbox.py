@@ -17,6 +17,7 @@ from tidings.domain.limits import DomainLimits
 from tidings.domain.lru import Lru
 from tidings.domain.ports import InboxRecord, Store
 from tidings.domain.rows import room_state
+from tidings.domain.shares import Shares
 from tidings.hub import Batch, Board, HubError, PulledSubscription, Sink, Source
 
 Row = InboxRecord | None
@@ -116,6 +117,7 @@ class Inboxes:
         self._errands = errands
         self._limits = limits
         self._inboxes: dict[str, set[Inbox]] = {}
+        self._watches = Shares(limits.watched_lists_max, "lists of rooms watched at once (watched_lists_max)")
         self._recent: Lru[str, bool] = Lru(limits.inbox_remembered_max)
         # user → room → the version at which the user left it, so that a reader who comes back hears of it.
         self._gone: Lru[str, dict[str, int]] = Lru(limits.inbox_remembered_max)
@@ -123,11 +125,12 @@ class Inboxes:
     async def open(self, request: v1.RoomsWatchRequest, user: str, sink: Sink[Any]) -> Source:
         """A reader of this user's rooms."""
         inbox = Inbox(user, sink, self._store, self._errands, self._left)
+        lent = self._watches.lend(user, 1, lambda: inbox)
         self._inboxes.setdefault(user, set()).add(inbox)
         try:
             rooms = await self._store.names_of(user)
         except BaseException:
-            self._left(inbox)
+            lent.close()
             raise
         after = request.after.seq if request.HasField("after") else None
         resumes = after is not None and request.after.epoch == self._board.epoch
@@ -144,7 +147,7 @@ class Inboxes:
             epoch=request.after.epoch,
             beat_seconds=self._limits.inbox_beat_seconds,
         )
-        return inbox
+        return lent
 
     def changed(self, room: str, /) -> None:
         """There are new events in the room: everybody's row of it is another one."""

@@ -41,9 +41,13 @@ class DomainLimits:
     sends_per_second_max: float = 20.0  # 0 = no limit. Faster than anyone types, slow enough to stop a broken bot
     sends_burst_max: int = 60  # a phone that empties its outbox after a tunnel
     paced_users_max: int = 100_000  # how many buckets are remembered
+    # Everything but messages and `session.*`, of one connection: pages, lists, positions, watches that are opened.
+    calls_per_second_max: float = 500.0  # 0 = no limit. Ten times what a client does that shows all of it to a person
+    calls_burst_max: int = 5_000  # a client that comes back and opens all its rooms
 
     # What one user holds at once, over all connections, so that one cannot take what is there for all.
     watched_rooms_max: int = 10_000  # rooms watched, one by one or on channels: a tenth of the hub's subscriptions_max
+    watched_lists_max: int = 64  # rooms.watch: one for each of a user's connections
     watched_users_max: int = 50_000  # users named by presence watches: about 0.4 KiB each
 
     # chat.channel

@@ -32,6 +32,7 @@ class Messages:
         access: Access,
         rules: Rules,
         pace: Pace,
+        calls: Pace,
         clock: Clock,
     ) -> None:
         self._store = store
@@ -40,6 +41,7 @@ class Messages:
         self._access = access
         self._rules = rules
         self._pace = pace
+        self._calls = calls
         self._clock = clock
 
     def wanted(self, request: v1.WatchRequest) -> tuple[str, Lag]:
@@ -50,6 +52,7 @@ class Messages:
 
     async def check_watch(self, room: str, call: Call) -> None:
         """Whether the caller may watch the room."""
+        self._calls.take(call.session.id)
         await self._access.may_read(room, call.user)
 
     def subscribe(self, request: v1.WatchRequest, room: str, lag: Lag, call: Call, sink: Sink[Any]) -> Source:

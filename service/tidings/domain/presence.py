@@ -13,6 +13,7 @@ from tidings.domain.errands import Errands
 from tidings.domain.gatherings import Gatherings
 from tidings.domain.items import cursor, field, live_item
 from tidings.domain.lru import Lru
+from tidings.domain.pace import Pace
 from tidings.domain.roster import Chosen, Roster
 from tidings.domain.rules import Rules
 from tidings.domain.shares import Shares
@@ -41,6 +42,7 @@ class Presence:
         access: Access,
         rules: Rules,
         errands: Errands,
+        calls: Pace,
     ) -> None:
         self._board = board
         self._roster = roster
@@ -49,6 +51,7 @@ class Presence:
         self._rules = rules
         self._limits = rules.limits
         self._errands = errands
+        self._calls = calls
         self._named = Shares(self._limits.watched_users_max, "names in watches (watched_users_max)")
         self._recent: Lru[str, bool] = Lru(2 * self._limits.presence_remembered_max)
         roster.changed.append(self._publish)
@@ -56,6 +59,7 @@ class Presence:
 
     def set(self, request: v1.SetPresenceRequest, call: Call) -> v1.SetPresenceReply:
         """My status on all my devices."""
+        self._calls.take(call.session.id)
         if request.status not in CHOICES:
             raise invalid_argument(
                 "status must be ONLINE, AWAY, BUSY or INVISIBLE; who has no connection is OFFLINE without saying so"
@@ -65,6 +69,7 @@ class Presence:
 
     async def typing(self, request: v1.TypingRequest, call: Call) -> v1.TypingReply:
         """I type in a room."""
+        self._calls.take(call.session.id)
         room = self._rules.room(request.room)
         await self._access.may_write(room, call.user)
         self._gatherings.type(room, call.user, stopped=request.stopped)
@@ -72,6 +77,7 @@ class Presence:
 
     async def watch(self, request: v1.PresenceWatchRequest, call: Call, sink: Sink[Any]) -> Source:
         """People or a room, as they are and as they change."""
+        self._calls.take(call.session.id)
         if bool(request.users) == bool(request.room):
             raise invalid_argument("name either users or a room to watch")
         if request.room:

@@ -136,15 +136,35 @@ def build(
         limits=limits,
     )
     inboxes = Inboxes(board=rooms_board, store=store, errands=errands, limits=limits)
-    per_second = 0.0 if settings.dev else limits.sends_per_second_max
-    pace = Pace(per_second, limits.sends_burst_max, limits.paced_users_max, clock.monotonic)
-    messages = Messages(store=store, hub=hub, access=access, rules=rules, pace=pace, clock=clock)
-    presence = Presence(
-        board=people_board, roster=roster, gatherings=gatherings, access=access, rules=rules, errands=errands
+    pace = Pace(
+        0.0 if settings.dev else limits.sends_per_second_max,
+        limits.sends_burst_max,
+        limits.paced_users_max,
+        clock.monotonic,
+        "messages per second (sends_per_second_max)",
     )
-    receipts = Receipts(store=store, access=access, gatherings=gatherings, inboxes=inboxes, rules=rules)
+    calls = Pace(
+        0.0 if settings.dev else limits.calls_per_second_max,
+        limits.calls_burst_max,
+        limits.paced_users_max,
+        clock.monotonic,
+        "calls per second over one connection (calls_per_second_max)",
+    )
+    messages = Messages(store=store, hub=hub, access=access, rules=rules, pace=pace, calls=calls, clock=clock)
+    presence = Presence(
+        board=people_board,
+        roster=roster,
+        gatherings=gatherings,
+        access=access,
+        rules=rules,
+        errands=errands,
+        calls=calls,
+    )
+    receipts = Receipts(store=store, access=access, gatherings=gatherings, inboxes=inboxes, rules=rules, calls=calls)
     lines = Lines(limits.user_reads_max)
-    history = History(store=store, access=access, rules=rules, lines=lines, errands=errands, schedule=schedule)
+    history = History(
+        store=store, access=access, rules=rules, lines=lines, errands=errands, schedule=schedule, calls=calls
+    )
     publication = Publication(access, hub)
     publication.cuts += [gatherings, history]
     publication.followers += [gatherings, inboxes]
@@ -163,7 +183,14 @@ def build(
         services={
             "chat": Chat(exchange),
             "rooms": Rooms(
-                store=store, access=access, inboxes=inboxes, rules=rules, lines=lines, pace=pace, clock=clock
+                store=store,
+                access=access,
+                inboxes=inboxes,
+                rules=rules,
+                lines=lines,
+                pace=pace,
+                calls=calls,
+                clock=clock,
             ),
             "presence": presence,
             "receipts": receipts,
@@ -197,7 +224,7 @@ def _shown(limits: DomainLimits, settings: Settings) -> dict[str, int]:
     """The limits that clients run into; those of pace are off in development."""
     shown = limits.shown()
     if settings.dev:
-        shown["sends_per_second_max"] = 0
+        shown["sends_per_second_max"] = shown["calls_per_second_max"] = 0
     return shown
 
 

@@ -56,9 +56,10 @@ class Publication:
         for _, member in members:
             if member.left and self._access.kind(room) != v1.OPEN:
                 self._cut_off(room, member.user)
-        for stored in amended:
-            self._hub.amend(room, stored.seq, event_item(epoch, stored.seq, stored.data))
-        self._hub.notify(room, epoch, [(seq, event_item(epoch, seq, data)) for seq, data in events])
+        if self._hub.listens(room):
+            for stored in amended:
+                self._hub.amend(room, stored.seq, event_item(epoch, stored.seq, stored.data))
+            self._hub.notify(room, epoch, [(seq, event_item(epoch, seq, data)) for seq, data in events])
         for follower in self.followers:
             for seq, member in members:
                 follower.member(room, member, seq)

@@ -6,6 +6,7 @@ from tidings.contract.errors import permission_denied
 from tidings.domain.access import STRANGER, Access
 from tidings.domain.gatherings import Gatherings
 from tidings.domain.inbox import Inboxes
+from tidings.domain.pace import Pace
 from tidings.domain.ports import Store
 from tidings.domain.rules import SEQ_MAX, Rules
 
@@ -13,15 +14,19 @@ from tidings.domain.rules import SEQ_MAX, Rules
 class Receipts:
     """The service `Receipts`."""
 
-    def __init__(self, *, store: Store, access: Access, gatherings: Gatherings, inboxes: Inboxes, rules: Rules) -> None:
+    def __init__(
+        self, *, store: Store, access: Access, gatherings: Gatherings, inboxes: Inboxes, rules: Rules, calls: Pace
+    ) -> None:
         self._store = store
         self._access = access
         self._gatherings = gatherings
         self._inboxes = inboxes
         self._rules = rules
+        self._calls = calls
 
     async def mark(self, request: v1.MarkRequest, call: Call) -> v1.MarkReply:
         """Move my positions forward; what was read was delivered, and nothing beyond the head can have been."""
+        self._calls.take(call.session.id)
         room = self._rules.room(request.room)
         standing = await self._access.may_read(room, call.user)
         if standing.role == STRANGER:

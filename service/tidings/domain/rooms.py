@@ -30,7 +30,16 @@ class Rooms:
     """
 
     def __init__(
-        self, *, store: Store, access: Access, inboxes: Inboxes, rules: Rules, lines: Lines, pace: Pace, clock: Clock
+        self,
+        *,
+        store: Store,
+        access: Access,
+        inboxes: Inboxes,
+        rules: Rules,
+        lines: Lines,
+        pace: Pace,
+        calls: Pace,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._access = access
@@ -39,11 +48,13 @@ class Rooms:
         self._limits = rules.limits
         self._lines = lines
         self._pace = pace
+        self._calls = calls
         self._clock = clock
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def create(self, request: v1.CreateRequest, call: Call) -> v1.RoomReply:
         """Make a room; for the same two people a DIRECT room is made once, whoever asks."""
+        self._calls.take(call.session.id)
         title = self._rules.title(request.title)
         members = self._members(request, call.user)
         if request.kind == v1.DIRECT:
@@ -57,12 +68,14 @@ class Rooms:
 
     async def get(self, request: v1.GetRequest, call: Call) -> v1.RoomReply:
         """What a room is."""
+        self._calls.take(call.session.id)
         room = self._rules.room(request.room)
         standing = await self._access.may_read(room, call.user)
         return await self._reply(room, standing.role)
 
     async def join(self, request: v1.JoinRequest, call: Call) -> v1.RoomReply:
         """Join an open room, bring somebody in, or give somebody another role."""
+        self._calls.take(call.session.id)
         room = self._rules.room(request.room)
         user = self._rules.user(request.user) if request.user else call.user
         async with self._turn(room):
@@ -77,6 +90,7 @@ class Rooms:
 
     async def leave(self, request: v1.LeaveRequest, call: Call) -> v1.LeaveReply:
         """Leave a room, or remove somebody."""
+        self._calls.take(call.session.id)
         room = self._rules.room(request.room)
         user = self._rules.user(request.user) if request.user else call.user
         async with self._turn(room):
@@ -90,6 +104,7 @@ class Rooms:
 
     async def members(self, request: v1.MembersRequest, call: Call) -> v1.MembersReply:
         """Who is in a room, by name."""
+        self._calls.take(call.session.id)
         limit = self._limit(request.limit)
         room = self._rules.room(request.room)
         await self._access.may_read(room, call.user)
@@ -100,6 +115,7 @@ class Rooms:
 
     async def list(self, request: v1.ListRequest, call: Call) -> v1.ListReply:
         """My rooms, or all open ones, by name."""
+        self._calls.take(call.session.id)
         limit = self._limit(request.limit)
         if request.scope == v1.MINE:
             mine = await self._lines.wait(
@@ -119,6 +135,7 @@ class Rooms:
 
     async def watch(self, request: v1.RoomsWatchRequest, call: Call, sink: Sink[Any]) -> Source:
         """My rooms as they are, then as they change."""
+        self._calls.take(call.session.id)
         return await self._inboxes.open(request, call.user, sink)
 
     # making rooms
