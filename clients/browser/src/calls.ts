@@ -25,12 +25,6 @@ export function routeOf(method: {readonly name: string; readonly parent: {readon
   return `${method.parent.name}.${method.name}`.toLowerCase();
 }
 
-/** A key that nobody else makes. */
-export function newClientId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
 /** The reply. Rejects with Failure; UNAVAILABLE when there was none within `ms` (Infinity: waits for ever). */
 export async function call<I extends DescMessage, O extends DescMessage>(
   keeper: Keeper,

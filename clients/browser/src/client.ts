@@ -1,5 +1,5 @@
 import {Cache} from "./cache.ts";
-import {call, newClientId} from "./calls.ts";
+import {call} from "./calls.ts";
 import type {Core, Happenings} from "./core.ts";
 import {Emitter} from "./emitter.ts";
 import type {Failure} from "./errors.ts";
@@ -10,6 +10,7 @@ import {type ListReply, type RoomReply, Rooms as RoomsService, RoomScope, type R
 import {type InfoReply, type RefreshReply, Session as SessionService} from "./gen/tidings/v1/session_pb.ts";
 import {accountOf, Identity, type Token} from "./identity.ts";
 import {Keeper, type State} from "./keeper.ts";
+import {newName} from "./names.ts";
 import {type Network, platformNetwork} from "./network.ts";
 import {Outbox} from "./outbox.ts";
 import {watchPresence, watchRooms} from "./presence.ts";
@@ -60,7 +61,8 @@ export class Tidings {
   readonly session: Session;
   /** My rooms. */
   readonly rooms: Rooms;
-  private readonly core: Core;
+  /** @internal */
+  readonly core: Core;
   private readonly closing: () => void;
 
   /** @internal */
@@ -148,7 +150,7 @@ export class Rooms {
   /** Make a room; you become its owner. The same again gives the same answer. */
   create(room = "", {kind = RoomKind.GROUP, title = "", members = []}: {kind?: RoomKind; title?: string; members?: string[]} = {}): Promise<RoomReply> {
     // A name made here is the same one when the request has to be repeated.
-    const name = room || (kind === RoomKind.DIRECT ? "" : newClientId());
+    const name = room || (kind === RoomKind.DIRECT ? "" : newName());
     return call(this.keeper, RoomsService.method.create, {room: name, kind, title, members});
   }
 
@@ -182,7 +184,7 @@ export class Session {
   async ping(): Promise<number> {
     const begun = performance.now();
     await call(this.keeper, SessionService.method.ping, {});
-    return performance.now() - begun;
+    return (this.keeper.roundTripMs = performance.now() - begun);
   }
 }
 
@@ -190,5 +192,5 @@ function connectorOf(options: Options, key: string | undefined): Connector {
   if (options.connector) return options.connector;
   const own = direct(options.makeSocket);
   const share = options.share ?? !options.makeSocket;
-  return (share && key !== undefined && shared(key, own)) || own;
+  return share && key !== undefined ? shared(key, own) : own;
 }

@@ -6,6 +6,7 @@
  * Everything a feed changes, it changes before it calls out.
  */
 import {answeredWith, again, Code, Failure, Lost, Rejected, retryMs, WATCH_AGAIN, type WireError} from "./errors.ts";
+import type {Cursor} from "./gen/tidings/v1/log_pb.ts";
 import type {Follower, Keeper} from "./keeper.ts";
 import {Attempts} from "./reconnect.ts";
 import type {Seam} from "./seams.ts";
@@ -15,17 +16,25 @@ import type {Receiver, Wire, WireStream} from "./wire.ts";
 /** What is asked for, and how it is read. */
 export interface Asked<Item> {
   readonly route: string;
+  /** The room, the users: for people who look at what is going on. */
+  readonly about: string;
   readonly request: () => Uint8Array;
   readonly decode: (data: Uint8Array) => Item;
   /** The service ending it is a pause, not the end. */
   readonly endless: boolean;
 }
 
-export class Feed<Item> implements Follower, Receiver {
+export class Feed<Item extends {cursor?: Cursor}> implements Follower, Receiver {
   /** No items will come any more; `failure` says why, undefined: everything was sent, or the consumer ended it. */
   over = false;
   failure: Failure | undefined;
   answered = false;
+  /** Behind the last item the consumer took. */
+  position: Cursor | undefined;
+  /** Items that arrived, and their bytes; streams that were opened for them. */
+  items = 0;
+  bytes = 0;
+  opened = 0;
   private started = false;
   private readonly held: {item: Item; bytes: number}[] = [];
   private wire: Wire | undefined;
@@ -36,9 +45,9 @@ export class Feed<Item> implements Follower, Receiver {
 
   constructor(
     private readonly keeper: Keeper,
-    private readonly asked: Asked<Item>,
-    private readonly seam: Seam<Item>,
-    private readonly window: Window,
+    readonly asked: Asked<Item>,
+    readonly seam: Seam<Item>,
+    readonly window: Window,
   ) {
     this.attempts = new Attempts(keeper.settings.jitter);
   }
@@ -56,11 +65,17 @@ export class Feed<Item> implements Follower, Receiver {
     const first = this.held.shift();
     if (!first) return undefined;
     this.window.taken(first.bytes);
+    if (first.item.cursor) this.position = first.item.cursor;
     if (this.stream) {
       const items = this.window.refill();
       if (items) this.stream.request(items);
     } else this.open();
     return first.item;
+  }
+
+  /** A stream is under way. */
+  get flows(): boolean {
+    return this.stream !== undefined;
   }
 
   get empty(): boolean {
@@ -98,6 +113,8 @@ export class Feed<Item> implements Follower, Receiver {
   next(data: Uint8Array): void {
     if (this.over) return;
     this.window.arrived(data.length);
+    this.items += 1;
+    this.bytes += data.length;
     let item: Item;
     try {
       item = this.asked.decode(data);
@@ -136,6 +153,7 @@ export class Feed<Item> implements Follower, Receiver {
     const items = this.window.open();
     if (!items) return;
     this.seam.opened();
+    this.opened += 1;
     this.stream = this.wire.requestStream(this.asked.route, this.asked.request(), items, this);
   }
 

@@ -16,6 +16,7 @@
 export {connect, type Options, Rooms, Session, Tidings} from "./client.ts";
 export {Code, Failure} from "./errors.ts";
 export type {Happenings} from "./core.ts";
+export {drop, inspect, type Inspection, type StreamInspection} from "./inspect.ts";
 export type {State} from "./keeper.ts";
 export type {Token} from "./identity.ts";
 export type {Network} from "./network.ts";
@@ -23,7 +24,7 @@ export type {Jitter} from "./reconnect.ts";
 export {Room, type Seq, type WatchOptions} from "./room.ts";
 export type {After} from "./seams.ts";
 export {Watch} from "./watch.ts";
-export type {Connector, Receiver, Setup, Wire, WireStream} from "./wire.ts";
+export type {Connection, Connector, Receiver, Setup, Sharing, Traffic, Wire, WireStream} from "./wire.ts";
 export {direct} from "./rsocket.ts";
 export {openStorage} from "./storage/indexeddb.ts";
 export {MemoryStorage} from "./storage/memory.ts";

@@ -48,11 +48,18 @@ export class Keeper {
   info: InfoReply | undefined;
   /** Why there is no wire: of the last attempt, or for good. */
   trouble: Failure | undefined;
-  private readonly followers = new Set<Follower>();
-  private readonly attempts: Attempts;
+  /** There and back, as `session.info` or `session.ping` took it last. */
+  roundTripMs: number | undefined;
+  /** When the next attempt begins, Unix milliseconds; undefined while none is planned. */
+  nextAttemptMs: number | undefined;
+  /** The end of an outage that was asked for, Unix milliseconds. */
+  outageEndsMs: number | undefined;
+  readonly followers = new Set<Follower>();
+  readonly attempts: Attempts;
   private refusals = 0;
   private opening: Wire | undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private outageTimer: ReturnType<typeof setTimeout> | undefined;
   private refreshTimer: ReturnType<typeof setTimeout> | undefined;
   private busy = false;
   private readonly forgetNetwork: () => void;
@@ -73,17 +80,31 @@ export class Keeper {
     return this.state === "refused" || this.state === "closed";
   }
 
+  private get online(): boolean {
+    return this.outageEndsMs === undefined && this.network.online();
+  }
+
   start(): void {
-    if (this.network.online()) void this.attempt();
+    if (this.online) void this.attempt();
     else this.become("offline");
   }
 
   /** Do not wait for the next attempt, make it now. */
   hurry(): void {
     if (this.timer === undefined) return;
-    clearTimeout(this.timer);
-    this.timer = undefined;
+    this.plan(undefined);
     void this.attempt();
+  }
+
+  /** As if there were no network for `ms` from now on; 0: there is one again. The service sees the connection end. */
+  outage(ms: number): void {
+    if (this.over) return;
+    clearTimeout(this.outageTimer);
+    this.outageEndsMs = ms > 0 ? Date.now() + ms : undefined;
+    if (ms > 0) this.outageTimer = setTimeout(() => this.outage(0), ms);
+    const wire = this.wire ?? this.opening;
+    if (ms > 0) wire?.close();
+    this.networkChanged();
   }
 
   close(): void {
@@ -110,7 +131,11 @@ export class Keeper {
     try {
       const wire = await this.open();
       if (this.over) wire.close();
-      else this.up(wire);
+      else if (this.outageEndsMs === undefined) this.up(wire);
+      else {
+        wire.close();
+        throw new Error("there is no network for a while, as was asked for");
+      }
     } catch (error) {
       failed = error;
     }
@@ -127,7 +152,9 @@ export class Keeper {
     try {
       this.opening = await Promise.race([opened, late.passed]);
       const answer = ask(this.opening, "session.info", toBinary(InfoRequestSchema, create(InfoRequestSchema)));
+      const askedAt = performance.now();
       this.info = fromBinary(InfoReplySchema, await Promise.race([answer, late.passed]));
+      this.roundTripMs = performance.now() - askedAt;
       return this.opening;
     } catch (error) {
       void opened.then((wire) => wire.close()).catch(() => undefined);
@@ -169,15 +196,24 @@ export class Keeper {
     }
     const reason = error instanceof Failure || error instanceof Lost ? error.text : error instanceof Error ? error.message : String(error);
     this.trouble = new Failure(Code.UNAVAILABLE, `cannot reach ${this.settings.url}: ${reason}`);
-    if (!this.network.online()) {
+    if (!this.online) {
       this.become("offline");
       return;
     }
     if (this.state !== "connecting") this.become("reconnecting");
+    this.plan(this.attempts.nextMs());
+  }
+
+  /** The next attempt is in `ms`; undefined: none is. */
+  private plan(ms: number | undefined): void {
+    clearTimeout(this.timer);
+    this.timer = this.nextAttemptMs = undefined;
+    if (ms === undefined) return;
+    this.nextAttemptMs = Date.now() + ms;
     this.timer = setTimeout(() => {
-      this.timer = undefined;
+      this.plan(undefined);
       void this.attempt();
-    }, this.attempts.nextMs());
+    }, ms);
   }
 
   private final(error: unknown): Failure | undefined {
@@ -192,11 +228,10 @@ export class Keeper {
 
   private networkChanged(): void {
     if (this.over) return;
-    if (!this.network.online()) {
+    if (!this.online) {
       // A socket may live through a short outage, so a wire that is up is left alone: its lifetime decides.
       if (this.wire) return;
-      clearTimeout(this.timer);
-      this.timer = undefined;
+      this.plan(undefined);
       this.become("offline");
     } else if (this.state === "offline") {
       this.become("reconnecting");
@@ -205,9 +240,9 @@ export class Keeper {
   }
 
   private giveUp(state: State, failure: Failure): void {
-    clearTimeout(this.timer);
+    this.plan(undefined);
     clearTimeout(this.refreshTimer);
-    this.timer = undefined;
+    clearTimeout(this.outageTimer);
     this.trouble = failure;
     const wire = this.wire ?? this.opening;
     this.wire = undefined;

@@ -15,6 +15,7 @@ export function watchPresence(keeper: Keeper, about: {users?: string[]; room?: s
   const seam = new BoardSeam<PresenceItem>(undefined);
   const asked = {
     route: "presence.watch",
+    about: about.room ?? about.users?.join(", ") ?? "",
     request: () => toBinary(PresenceWatchRequestSchema, create(PresenceWatchRequestSchema, {...about, ...(seam.position && {after: seam.position})})),
     decode: (data: Uint8Array) => fromBinary(PresenceItemSchema, data),
     endless: true,
@@ -27,6 +28,7 @@ export function watchRooms(keeper: Keeper): Watch<RoomsItem> {
   const seam = new BoardSeam<RoomsItem>(undefined);
   const asked = {
     route: "rooms.watch",
+    about: "",
     request: () => toBinary(RoomsWatchRequestSchema, create(RoomsWatchRequestSchema, seam.position && {after: seam.position})),
     decode: (data: Uint8Array) => fromBinary(RoomsItemSchema, data),
     endless: true,

@@ -13,7 +13,8 @@ export const JITTER: Jitter = {baseMs: 500, capMs: 20_000, draw: Math.random};
 
 /** The attempts since something last went well. */
 export class Attempts {
-  private count = 0;
+  /** How many there were. */
+  count = 0;
 
   constructor(private readonly jitter: Jitter) {}
 

@@ -1,5 +1,5 @@
 import {toBinary, create, fromBinary} from "@bufbuild/protobuf";
-import {call, newClientId} from "./calls.ts";
+import {call} from "./calls.ts";
 import type {Core} from "./core.ts";
 import {Code, Failure} from "./errors.ts";
 import {Feed} from "./feed.ts";
@@ -9,6 +9,7 @@ import type {Cursor, Event, Role} from "./gen/tidings/v1/log_pb.ts";
 import {Presence as PresenceService, type PresenceItem} from "./gen/tidings/v1/presence_pb.ts";
 import {type MarkReply, Receipts} from "./gen/tidings/v1/receipts_pb.ts";
 import {type MembersReply, type RoomReply, Rooms as RoomsService} from "./gen/tidings/v1/rooms_pb.ts";
+import {newName} from "./names.ts";
 import {watchPresence} from "./presence.ts";
 import {type After, cursorFrom, LogSeam} from "./seams.ts";
 import type {Pending} from "./storage/storage.ts";
@@ -43,7 +44,7 @@ export class Room {
    * Write a message. It is pending at once (`tidings.on("pending")`), is sent when there is a connection, also after a
    * reload, and is never doubled. Resolves when it is on the service's disk.
    */
-  send(text: string, {replyTo = 0, clientId = newClientId()}: {replyTo?: Seq; clientId?: string} = {}): Promise<SendReply> {
+  send(text: string, {replyTo = 0, clientId = newName()}: {replyTo?: Seq; clientId?: string} = {}): Promise<SendReply> {
     const answer = this.core.outbox.send(this.name, text, Number(replyTo), clientId);
     // Who does not wait for it is told by "failed"; it must not count as an unhandled rejection.
     answer.catch(() => undefined);
@@ -56,17 +57,17 @@ export class Room {
   }
 
   /** Give your message `seq` another text. */
-  edit(seq: Seq, text: string, {clientId = newClientId()} = {}): Promise<SendReply> {
+  edit(seq: Seq, text: string, {clientId = newName()} = {}): Promise<SendReply> {
     return call(this.core.keeper, Chat.method.edit, {room: this.name, clientId, target: BigInt(seq), text});
   }
 
   /** Remove the text and reactions of message `seq` for everybody. Its author may, and moderators. */
-  delete(seq: Seq, {clientId = newClientId()} = {}): Promise<SendReply> {
+  delete(seq: Seq, {clientId = newName()} = {}): Promise<SendReply> {
     return call(this.core.keeper, Chat.method.delete, {room: this.name, clientId, target: BigInt(seq)});
   }
 
   /** React to message `seq`, or take the reaction back. */
-  react(seq: Seq, emoji: string, {remove = false, clientId = newClientId()} = {}): Promise<SendReply> {
+  react(seq: Seq, emoji: string, {remove = false, clientId = newName()} = {}): Promise<SendReply> {
     return call(this.core.keeper, Chat.method.react, {room: this.name, clientId, target: BigInt(seq), emoji, remove});
   }
 
@@ -154,6 +155,7 @@ export class Room {
     const {name} = this;
     const asked = {
       route: "history.read",
+      about: name,
       request: () => toBinary(ReadRequestSchema, create(ReadRequestSchema, {room: name, ...behind(seam), to: BigInt(to)})),
       decode: (data: Uint8Array) => fromBinary(WatchItemSchema, data),
       endless: false,
@@ -220,6 +222,7 @@ export class Room {
     const {name} = this;
     const asked = {
       route: "chat.watch",
+      about: name,
       request: () => toBinary(WatchRequestSchema, create(WatchRequestSchema, {room: name, ...behind(seam), lag})),
       decode: (data: Uint8Array) => fromBinary(WatchItemSchema, data),
       endless: true,

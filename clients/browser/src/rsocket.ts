@@ -10,7 +10,7 @@ import {WebsocketClientTransport} from "rsocket-websocket-client";
 import {Buffer} from "./buffer.ts";
 import {Lost, type WireError} from "./errors.ts";
 import {bearer, COMPOSITE, routing, simple} from "./metadata.ts";
-import type {Connector, Receiver, Setup, Wire, WireStream} from "./wire.ts";
+import type {Connection, Connector, Receiver, Setup, Traffic, Wire, WireStream} from "./wire.ts";
 
 /** Makes a WebSocket; the default is the platform's own. */
 export type SocketMaker = (url: string) => WebSocket;
@@ -25,7 +25,8 @@ export function direct(makeSocket: SocketMaker = (url) => new WebSocket(url)): C
 }
 
 async function open(setup: Setup, makeSocket: SocketMaker): Promise<Wire> {
-  const wire = new RSocketWire();
+  const passed = {framesIn: 0, framesOut: 0, bytesIn: 0, bytesOut: 0, sinceMs: Date.now()};
+  const wire = new RSocketWire(passed);
   const metadata = credentials(setup);
   const connector = new RSocketConnector({
     setup: {
@@ -35,7 +36,7 @@ async function open(setup: Setup, makeSocket: SocketMaker): Promise<Wire> {
       lifetime: setup.lifetimeMs,
       ...(metadata && {payload: payload(new Uint8Array(), metadata)}),
     },
-    transport: new WebsocketClientTransport({url: setup.url, wsCreator: makeSocket}),
+    transport: new WebsocketClientTransport({url: setup.url, wsCreator: (url) => counted(makeSocket(url), passed)}),
   });
   try {
     wire.use(await connector.connect());
@@ -44,6 +45,21 @@ async function open(setup: Setup, makeSocket: SocketMaker): Promise<Wire> {
     throw error instanceof Error ? error : new Error(`no connection to ${setup.url}`);
   }
   return wire;
+}
+
+/** The socket, counting what passes. */
+function counted(socket: WebSocket, passed: {-readonly [Name in keyof Traffic]: Traffic[Name]}): WebSocket {
+  const send = socket.send.bind(socket);
+  socket.send = (data) => {
+    passed.framesOut += 1;
+    passed.bytesOut += (data as Uint8Array).byteLength;
+    send(data);
+  };
+  socket.addEventListener("message", ({data}: {data: ArrayBuffer}) => {
+    passed.framesIn += 1;
+    passed.bytesIn += data.byteLength;
+  });
+  return socket;
 }
 
 function credentials({token, user, password}: Setup): Buffer | undefined {
@@ -57,6 +73,8 @@ class RSocketWire implements Wire {
   private lost: Lost | undefined;
   private readonly listeners: ((lost: Lost) => void)[] = [];
   private readonly under = new Set<Receiver>();
+
+  constructor(private readonly passed: Traffic) {}
 
   use(socket: Socket): void {
     this.socket = socket;
@@ -76,6 +94,10 @@ class RSocketWire implements Wire {
 
   fireAndForget(route: string, data: Uint8Array): void {
     if (!this.lost) this.living().fireAndForget(payload(data, routing(route)), {onComplete() {}, onError() {}});
+  }
+
+  async inspect(): Promise<Connection> {
+    return {...this.passed, sharing: "own", tabs: 1};
   }
 
   close(): void {

@@ -1,6 +1,9 @@
 import type {Cursor} from "./gen/tidings/v1/log_pb.ts";
 import type {Feed} from "./feed.ts";
 
+// Nobody can take from a feed whose watch is gone. The keeper knows the feed, the feed does not know its watch.
+const forgotten = new FinalizationRegistry<Feed<any>>((feed) => feed.close());
+
 /**
  * Something that goes on happening, as an async iterator. Made by `room.watch()` and its kin.
  *
@@ -8,21 +11,23 @@ import type {Feed} from "./feed.ts";
  *
  * It begins with the first item asked for (or with `started()`), and survives lost connections and restarts of the
  * service: nothing is missing, nothing comes twice. Items are asked for as they are taken, 64 ahead at most: a loop that
- * is slow slows the service, a loop that stops stops it. Leaving the loop ends the watch on the service there and then.
+ * is slow slows the service, a loop that stops stops it. Leaving the loop ends the watch on the service there and then; a
+ * watch that is forgotten without that ends when the browser collects it.
  */
 export class Watch<Out> implements AsyncIterableIterator<Out> {
-  private taken: Cursor | undefined;
   private wasLive = false;
 
   /** @internal */
   constructor(
     private readonly feed: Feed<any>,
     private readonly pick: (item: any) => Out | undefined,
-  ) {}
+  ) {
+    forgotten.register(this, feed);
+  }
 
   /** Behind the last item taken: hand it in as `after` another day, and the watch goes on there. */
   get cursor(): Cursor | undefined {
-    return this.taken;
+    return this.feed.position;
   }
 
   /** Everything there was has been taken; what follows is happening now. */
@@ -39,8 +44,7 @@ export class Watch<Out> implements AsyncIterableIterator<Out> {
     this.feed.start();
     for (;;) {
       while (!this.feed.empty) {
-        const item = this.feed.take() as {cursor?: Cursor; item?: {case?: string}};
-        if (item.cursor) this.taken = item.cursor;
+        const item = this.feed.take() as {item?: {case?: string}};
         this.wasLive ||= item.item?.case === "live";
         const picked = this.pick(item);
         if (picked !== undefined) return {done: false, value: picked};

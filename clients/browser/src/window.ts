@@ -10,9 +10,13 @@ const BYTES_MAX = 1_048_576; // the biggest items are 64 KiB: 16 untaken ones pa
 const REFILL_SHARE = 0.75;
 
 export class Window {
-  private granted = 0;
-  private held = 0;
-  private heldBytes = 0;
+  /** Asked for and not yet arrived: the credit the service has left. */
+  granted = 0;
+  /** Asked for, over all streams there were. */
+  asked = 0;
+  /** Arrived and not yet taken. */
+  held = 0;
+  heldBytes = 0;
   private readonly refillAt: number;
 
   constructor(private readonly itemsMax: number = ITEMS_MAX) {
@@ -23,6 +27,7 @@ export class Window {
   open(): number {
     const room = this.room();
     this.granted = room >= this.refillAt || !this.held ? room : 0;
+    this.asked += this.granted;
     return this.granted;
   }
 
@@ -42,6 +47,7 @@ export class Window {
     const room = this.room();
     if (room < this.refillAt) return 0;
     this.granted += room;
+    this.asked += room;
     return room;
   }
 

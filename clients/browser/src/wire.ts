@@ -22,11 +22,33 @@ export interface WireStream {
   cancel(): void;
 }
 
+/** What has passed through a connection since it began, counted at its socket. A frame is a WebSocket message. */
+export interface Traffic {
+  readonly framesIn: number;
+  readonly framesOut: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** When it began, Unix milliseconds by this device's clock. */
+  readonly sinceMs: number;
+}
+
+/** Where a tab's connection is: its own, in the worker that all tabs share, or in the tab that leads (this or another). */
+export type Sharing = "own" | "worker" | "leader" | "follower";
+
+/** A connection as `inspect()` finds it. */
+export interface Connection extends Traffic {
+  readonly sharing: Sharing;
+  /** How many tabs use it. */
+  readonly tabs: number;
+}
+
 /** One connection. */
 export interface Wire {
   requestResponse(route: string, data: Uint8Array, receiver: Receiver): WireStream;
   requestStream(route: string, data: Uint8Array, items: number, receiver: Receiver): WireStream;
   fireAndForget(route: string, data: Uint8Array): void;
+  /** What has passed through it; a wire that cannot tell leaves this out. Rejects with Lost. */
+  inspect?(): Promise<Connection>;
   close(): void;
   /** Called once, at the end of the wire, also if it ended before it was asked. */
   onClosed(listener: (lost: Lost) => void): void;
@@ -54,6 +76,8 @@ export interface Connector {
   open(setup: Setup): Promise<Wire>;
   /** Tells that an attempt is worth it now: another tab is connected. */
   onHint?(listener: () => void): void;
+  /** The page is put aside, perhaps for good: let go of what others share, and end the wire. */
+  aside?(): void;
   /** Nothing will be opened any more. */
   dispose?(): void;
 }

@@ -31,7 +31,7 @@ for (const [kind, make] of STORAGES) {
     void before.room(room).send("two");
     assert.deepEqual(shown, ["one", "two"]);
     assert.deepEqual(before.room(room).pending().map(({text}) => text), ["one", "two"]);
-    await until2(async () => (await storage.pending()).length === 2);
+    await until(async () => (await storage.pending()).length === 2, "both are stored");
     before.close();
 
     const again = kind === "memory" ? storage : await make("reload");
@@ -98,7 +98,7 @@ test("a reload shows the history before there is a network, and then only what w
   await until(() => seen.length === 3, "three messages");
   const {events} = await writer.room("kept").history();
   await writer.room("kept").delete(events.at(-1)!.seq);
-  await until2(async () => (await storage.events("kept")).length === events.length + 1);
+  await until(async () => (await storage.events("kept")).length === events.length + 1, "all are kept");
   first.close();
 
   const reloaded: (string | undefined)[] = [];
@@ -115,11 +115,3 @@ test("a reload shows the history before there is a network, and then only what w
   await until(() => seqs.length >= events.length + 2, "everything");
   assert.deepEqual(seqs, seqs.map((_, i) => BigInt(i + 1)));
 });
-
-async function until2(reached: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 5000; tries++) {
-    if (await reached()) return;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  throw new Error("never happened");
-}

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import {readFileSync} from "node:fs";
 import {after, before, test} from "node:test";
-import type {Tidings} from "../src/index.ts";
+import {drop, inspect, type Tidings} from "../src/index.ts";
 import {openRoom, Service} from "./service.ts";
 
 const AsyncFunction = Object.getPrototypeOf(async () => undefined).constructor as FunctionConstructor;
@@ -26,7 +26,7 @@ examples.forEach((code, i) => {
     const own = code.includes("connect(");
     const body = code.replace(/^import .*\n/, "");
     const quiet = {log: () => undefined};
-    const run = new AsyncFunction("connect", "console", ...(own ? [] : ["tidings"]), body);
-    await run(() => service.client("ada"), quiet, tidings);
+    const run = new AsyncFunction("connect", "console", "inspect", "drop", ...(own ? [] : ["tidings"]), body);
+    await run(() => service.client("ada"), quiet, inspect, drop, tidings);
   });
 });

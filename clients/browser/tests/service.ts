@@ -85,9 +85,9 @@ export async function take<T>(values: AsyncIterable<T>, count: number): Promise<
 }
 
 /** Resolves when `reached()` holds; it is looked at after every event-loop turn of note. */
-export async function until(reached: () => boolean, what: string): Promise<void> {
+export async function until(reached: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const end = performance.now() + GUARD_MS;
-  while (!reached()) {
+  while (!(await reached())) {
     if (performance.now() > end) throw new Error(`never happened: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

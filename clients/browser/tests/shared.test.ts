@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import {after, before, test} from "node:test";
-import {type Connector, direct, type Setup, type Wire} from "../src/index.ts";
+import {type Connector, direct, inspect, type Setup, type Wire} from "../src/index.ts";
 import {Host} from "../src/shared/host.ts";
-import {type Air, led, type Locks} from "../src/shared/leader.ts";
+import {type Air, led} from "../src/shared/leader.ts";
+import {type Hired, overWorker} from "../src/shared/overworker.ts";
+import type {Locks} from "../src/locks.ts";
 import {portLine, type ToHost, type ToTab} from "../src/shared/protocol.ts";
 import {TabConnector} from "../src/shared/tab.ts";
 import {makeSocket, openRoom, Service, take, textOf, until} from "./service.ts";
@@ -30,7 +32,7 @@ class Counting implements Connector {
 function tabOf(host: Host): {connector: TabConnector; die: () => void} {
   const {port1, port2} = new MessageChannel();
   const die = host.add(portLine<ToTab, ToHost>(port2 as unknown as MessagePort));
-  return {connector: new TabConnector(portLine<ToHost, ToTab>(port1 as unknown as MessagePort)), die};
+  return {connector: new TabConnector(portLine<ToHost, ToTab>(port1 as unknown as MessagePort), () => "worker"), die};
 }
 
 test("three tabs share one connection, and each gets its own answers", async () => {
@@ -111,4 +113,82 @@ test("without a worker one tab leads, and when it closes the next one takes over
   assert.equal(counting.opened.length, 2);
   second.close();
   third.close();
+});
+
+/** A worker as a tab sees it, with a host behind its port; `dead`: it never comes to life. */
+function hired(host: Host, {dead = false, lock}: {dead?: boolean; lock?: string} = {}): Hired {
+  const {port1, port2} = new MessageChannel() as unknown as {port1: MessagePort; port2: MessagePort};
+  if (!dead) {
+    const line = portLine<ToTab, ToHost>(port2);
+    host.add(line);
+    line.say({did: "hello", ...(lock !== undefined && {lock})});
+  }
+  return {port: port1, onerror: null};
+}
+
+test("a worker that does not run is done without", async () => {
+  const ways: [string, () => Hired, number][] = [
+    ["is forbidden", () => { throw new Error("a policy"); }, 60_000],
+    ["says nothing", () => hired(new Host(direct(makeSocket)), {dead: true}), 20],
+    ["cannot be read", () => {
+      const worker = hired(new Host(direct(makeSocket)), {dead: true});
+      setImmediate(() => worker.onerror?.(undefined as unknown as ErrorEvent));
+      return worker;
+    }, 60_000],
+  ];
+  for (const [what, hire, helloMs] of ways) {
+    const counting = new Counting();
+    const tab = service.client("ada", {connector: overWorker(hire, () => counting, undefined, helloMs)});
+    await tab.session.ping();
+    assert.equal(counting.opened.length, 1, what);
+    assert.equal((await inspect(tab)).connection!.sharing, "own");
+    tab.close();
+  }
+});
+
+test("a worker that died is replaced, and every tab resumes where it was", async () => {
+  const locks = new OneProcessLocks();
+  const counting = new Counting();
+  const lives: (() => void)[] = [];
+  // A tab that asks finds the worker of the others, or starts one: here one for each life.
+  const hosts: Host[] = [];
+  const hire = (): Hired => {
+    const life = lives.length === hosts.length ? hosts.length - 1 : hosts.length;
+    hosts[life] ??= new Host(counting);
+    return hired(hosts[life]!, {lock: `life ${life}`});
+  };
+  const begin = (): void => {
+    hosts.push(new Host(counting));
+    void locks.request(`life ${hosts.length - 1}`, () => new Promise<void>((resolve) => lives.push(resolve)));
+  };
+  begin();
+  await until(() => lives.length === 1, "the first life");
+  const tabs = [0, 1].map(() => service.client("ada", {connector: overWorker(hire, () => counting, locks)}));
+  await openRoom(tabs[0]!, "reborn");
+  const seqs: bigint[] = [];
+  tabs[1]!.room("reborn").on("event", (event) => seqs.push(event.seq));
+  await tabs[0]!.room("reborn").send("one");
+  await until(() => seqs.length >= 1, "the first message");
+  begin();
+  await until(() => lives.length === 2, "the second life");
+  lives[0]!();
+  counting.opened[0]!.close();
+  await tabs[0]!.room("reborn").send("two");
+  const {head} = await tabs[0]!.room("reborn").history({limit: 1});
+  await until(() => seqs.at(-1) === head!.seq, "the second message");
+  assert.deepEqual(seqs, seqs.map((_, i) => BigInt(i + 1)));
+  assert.equal(counting.opened.length, 2);
+  for (const tab of tabs) tab.close();
+});
+
+test("a tab that was put aside opens its share again when it is back", async () => {
+  const host = new Host(direct(makeSocket));
+  const connector = overWorker(() => hired(host), () => direct(makeSocket), undefined);
+  const tab = service.client("ada", {connector});
+  await tab.session.ping();
+  connector.aside!();
+  assert.equal((await inspect(tab)).connection, undefined);
+  await tab.session.ping();
+  assert.equal((await inspect(tab)).connection!.tabs, 1);
+  tab.close();
 });

@@ -16,5 +16,5 @@ await build({
   external: ['ws', 'fake-indexeddb', 'esbuild'],
 });
 const files = tests.map((name) => `build/${name.replace('.ts', '.mjs')}`);
-const {status} = spawnSync(process.execPath, ['--enable-source-maps', '--test', '--test-concurrency=2', ...files], {cwd: here, stdio: 'inherit'});
+const {status} = spawnSync(process.execPath, ['--enable-source-maps', '--expose-gc', '--test', '--test-concurrency=2', ...files], {cwd: here, stdio: 'inherit'});
 process.exitCode = status ?? 1;

@@ -7,6 +7,7 @@ type TabLine = Line<ToTab, ToHost>;
 interface Tab {
   readonly line: TabLine;
   readonly streams: Map<number, WireStream>;
+  lock?: string;
   open: boolean;
   wants: boolean;
 }
@@ -29,7 +30,7 @@ export class Host {
     const tab: Tab = {line, streams: new Map(), open: false, wants: false};
     this.tabs.add(tab);
     line.onHear((message) => this.heard(tab, message));
-    return () => this.leave(tab);
+    return () => this.died(tab);
   }
 
   /** The connection ends here: the tabs are told. */
@@ -40,7 +41,8 @@ export class Host {
   private heard(tab: Tab, message: ToHost): void {
     switch (message.do) {
       case "open":
-        if (message.lock) void this.gone?.(message.lock).then(() => this.leave(tab));
+        this.watchOver(tab, message.lock);
+        this.tabs.add(tab); // it may have said bye, and come back from the cache of pages
         tab.wants = true;
         if (this.wire) this.welcome(tab);
         else void this.open(message.setup);
@@ -61,9 +63,26 @@ export class Host {
         tab.streams.get(message.id)?.cancel();
         tab.streams.delete(message.id);
         break;
+      case "inspect":
+        void this.inspect(tab);
+        break;
+      case "close":
+        this.letGo(tab);
+        break;
       case "bye":
         this.leave(tab);
     }
+  }
+
+  private watchOver(tab: Tab, lock: string | undefined): void {
+    if (lock === undefined || tab.lock === lock) return;
+    tab.lock = lock;
+    void this.gone?.(lock).then(() => this.died(tab));
+  }
+
+  private died(tab: Tab): void {
+    this.leave(tab);
+    tab.line.close();
   }
 
   private async open(setup: Parameters<Connector["open"]>[0]): Promise<void> {
@@ -72,7 +91,7 @@ export class Host {
     try {
       const wire = await this.connector.open(setup);
       this.opening = false;
-      if (!this.tabs.size) {
+      if (![...this.tabs].some(({wants}) => wants)) {
         wire.close();
         return;
       }
@@ -121,15 +140,28 @@ export class Host {
   }
 
   private leave(tab: Tab): void {
-    if (!this.tabs.delete(tab)) return;
+    if (this.tabs.delete(tab)) this.letGo(tab);
+  }
+
+  /** The tab uses the connection no more; without anybody who does it ends. */
+  private letGo(tab: Tab): void {
     tab.open = tab.wants = false;
     for (const stream of tab.streams.values()) stream.cancel();
     tab.streams.clear();
-    tab.line.close();
-    if (!this.tabs.size) this.wire?.close();
+    const using = this.using();
+    if (!using.length) this.wire?.close();
     else if (this.leader === tab) {
-      this.leader = [...this.tabs].find(({open}) => open);
-      this.leader?.line.say({did: "leads"});
+      this.leader = using[0]!;
+      this.leader.line.say({did: "leads"});
     }
+  }
+
+  private using(): Tab[] {
+    return [...this.tabs].filter(({open}) => open);
+  }
+
+  private async inspect(tab: Tab): Promise<void> {
+    const traffic = await this.wire?.inspect?.().catch(() => undefined);
+    if (traffic && tab.open) tab.line.say({did: "inspected", traffic, tabs: this.using().length});
   }
 }

@@ -5,14 +5,10 @@
  * the leading tab is gone, however it went. The new one announces itself, and the others open their wires through it.
  */
 import type {Connector} from "../wire.ts";
+import {holdLock, type Locks} from "../locks.ts";
 import {Host} from "./host.ts";
 import type {Line, ToHost, ToTab} from "./protocol.ts";
 import {TabConnector} from "./tab.ts";
-
-/** The part of `navigator.locks` that is used. */
-export interface Locks {
-  request(name: string, held: () => Promise<unknown>): Promise<unknown>;
-}
 
 /** The part of BroadcastChannel that is used. */
 export interface Air {
@@ -29,7 +25,6 @@ export function led(name: string, own: Connector, air: Air, locks: Locks, me: st
   let host: Host | undefined;
   let leader: string | undefined;
   let disposed = false;
-  let release: () => void = () => undefined;
   let hear: (message: ToTab) => void = () => undefined;
   // Said before there was a leader: only the wish to open is worth keeping.
   let wish: ToHost | undefined;
@@ -44,14 +39,8 @@ export function led(name: string, own: Connector, air: Air, locks: Locks, me: st
     close: () => undefined,
   };
   // As long as this tab lives it holds its own lock; the host waits for it and so knows when the tab is gone.
-  const living = new Promise<void>((resolve) => (release = resolve));
-  const mine = new Promise<string>((held) => {
-    void locks.request(`tab ${me}`, () => {
-      held(`tab ${me}`);
-      return living;
-    });
-  });
-  const tab = new TabConnector(toHost, mine);
+  const mine = holdLock(locks, "tab");
+  const tab = new TabConnector(toHost, () => (host ? "leader" : "follower"), mine.held);
 
   const admit = (from: string): void => {
     if (!host || lines.has(from)) return;
@@ -86,12 +75,12 @@ export function led(name: string, own: Connector, air: Air, locks: Locks, me: st
 
   void locks.request(name, () => {
     if (disposed) return Promise.resolve();
-    host = new Host(own, (lock) => (lock === `tab ${me}` ? living : locks.request(lock, async () => undefined).then(() => undefined)));
+    host = new Host(own, (lock) => (lock === mine.name ? mine.over : locks.request(lock, async () => undefined).then(() => undefined)));
     leader = me;
     admit(me);
     air.postMessage({to: "all", leader: me} satisfies OnAir);
     led();
-    return living;
+    return mine.over;
   });
 
   return {
@@ -102,7 +91,7 @@ export function led(name: string, own: Connector, air: Air, locks: Locks, me: st
       disposed = true;
       // The others are told by the next leader; until then nobody answers them.
       host?.close();
-      release();
+      mine.release();
       air.close();
     },
   };

@@ -7,7 +7,10 @@
  * Handing over is a reconnect, and so needs no code of its own.
  */
 import type {WireError} from "../errors.ts";
-import type {Setup} from "../wire.ts";
+import type {Setup, Traffic} from "../wire.ts";
+
+/** Part of every name that tabs share: a tab of an older page and a newer one must not meet. */
+export const PROTOCOL = 2;
 
 export type ToHost =
   /** Open the connection, or share the one that is there. `lock` is a Web Lock this tab holds as long as it lives. */
@@ -17,9 +20,15 @@ export type ToHost =
   | {do: "tell"; route: string; data: Uint8Array}
   | {do: "request"; id: number; items: number}
   | {do: "cancel"; id: number}
+  /** What has passed through the connection? Answered with `inspected`, and told only when asked. */
+  | {do: "inspect"}
+  /** I need the connection no more; I may open it again. */
+  | {do: "close"}
   | {do: "bye"};
 
 export type ToTab =
+  /** I run. `lock` is a Web Lock the host holds as long as it lives. */
+  | {did: "hello"; lock?: string}
   | {did: "opened"; leads: boolean}
   /** The attempt failed, or the connection ended. */
   | {did: "closed"; error: WireError}
@@ -27,6 +36,7 @@ export type ToTab =
   | {did: "leads"}
   /** There is a connection again; an attempt is worth it now. */
   | {did: "hint"}
+  | {did: "inspected"; traffic: Traffic; tabs: number}
   | {did: "next"; id: number; data: Uint8Array}
   | {did: "complete"; id: number}
   | {did: "error"; id: number; error: WireError};

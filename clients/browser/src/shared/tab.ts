@@ -1,15 +1,17 @@
 import {Lost} from "../errors.ts";
-import type {Connector, Receiver, Setup, Wire, WireStream} from "../wire.ts";
+import type {Connection, Connector, Receiver, Setup, Sharing, Wire, WireStream} from "../wire.ts";
 import type {Line, ToHost, ToTab} from "./protocol.ts";
 
 /** A tab's side: opens wires over a line to the host. One wire at a time. */
 export class TabConnector implements Connector {
   private readonly hints: (() => void)[] = [];
+  private hello: (lock: string | undefined) => void = () => undefined;
   private wire: TabWire | undefined;
   private attempt: {resolve: (wire: Wire) => void; reject: (lost: Lost) => void} | undefined;
 
   constructor(
     private readonly line: Line<ToHost, ToTab>,
+    private readonly sharing: () => Sharing,
     /** The name of a Web Lock, once this tab holds it: told earlier, the host would take the tab for dead. */
     private readonly lock?: Promise<string>,
   ) {
@@ -29,6 +31,15 @@ export class TabConnector implements Connector {
     this.hints.push(listener);
   }
 
+  onHello(listener: (lock: string | undefined) => void): void {
+    this.hello = listener;
+  }
+
+  aside(): void {
+    this.line.say({do: "bye"});
+    this.heard({did: "closed", error: {code: 0x101, text: "the page was put aside"}});
+  }
+
   dispose(): void {
     this.line.say({do: "bye"});
     this.line.close();
@@ -42,7 +53,7 @@ export class TabConnector implements Connector {
 
   private heard(message: ToTab): void {
     if (message.did === "opened") {
-      this.wire = new TabWire(this.line, message.leads);
+      this.wire = new TabWire(this.line, this.sharing, message.leads);
       const {attempt} = this;
       this.attempt = undefined;
       attempt?.resolve(this.wire);
@@ -54,7 +65,8 @@ export class TabConnector implements Connector {
       wire?.end(lost);
     } else if (message.did === "hint") {
       for (const listener of this.hints) listener();
-    } else this.wire?.heard(message);
+    } else if (message.did === "hello") this.hello(message.lock);
+    else this.wire?.heard(message);
   }
 }
 
@@ -62,10 +74,12 @@ class TabWire implements Wire {
   private readonly receivers = new Map<number, Receiver>();
   private readonly closedListeners: ((lost: Lost) => void)[] = [];
   private readonly leadListeners: (() => void)[] = [];
+  private readonly asking = new Set<{resolve: (found: Connection) => void; reject: (lost: Lost) => void}>();
   private lost: Lost | undefined;
 
   constructor(
     private readonly line: Line<ToHost, ToTab>,
+    private readonly sharing: () => Sharing,
     public leads: boolean,
   ) {}
 
@@ -81,9 +95,16 @@ class TabWire implements Wire {
     if (!this.lost) this.line.say({do: "tell", route, data});
   }
 
+  inspect(): Promise<Connection> {
+    return new Promise((resolve, reject) => {
+      if (this.lost) reject(this.lost);
+      else if (this.asking.add({resolve, reject}).size === 1) this.line.say({do: "inspect"});
+    });
+  }
+
   close(): void {
-    // The connection is not ours: it ends when the last tab says bye.
-    for (const id of [...this.receivers.keys()]) this.line.say({do: "cancel", id});
+    // The connection is not ours: it ends when no tab uses it any more.
+    if (!this.lost) this.line.say({do: "close"});
     this.end(new Lost(0x102, "closed by this tab"));
   }
 
@@ -102,10 +123,17 @@ class TabWire implements Wire {
     const receivers = [...this.receivers.values()];
     this.receivers.clear();
     for (const receiver of receivers) receiver.error({code: lost.code, text: lost.text});
+    for (const {reject} of this.asking) reject(lost);
     for (const listener of this.closedListeners) listener(lost);
   }
 
-  heard(message: Exclude<ToTab, {did: "opened" | "closed" | "hint"}>): void {
+  heard(message: Exclude<ToTab, {did: "hello" | "opened" | "closed" | "hint"}>): void {
+    if (message.did === "inspected") {
+      const {traffic, tabs} = message;
+      for (const {resolve} of this.asking) resolve({...traffic, sharing: this.sharing(), tabs});
+      this.asking.clear();
+      return;
+    }
     if (message.did === "leads") {
       this.leads = true;
       for (const listener of this.leadListeners) listener();
