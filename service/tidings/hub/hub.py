@@ -151,6 +151,10 @@ class Hub(Generic[T]):
 
     # speakers
 
+    def listens(self, room: str) -> bool:
+        """Whether anybody listens to the room, or did lately: else there is no need to tell."""
+        return room in self._rooms
+
     def notify(self, room: str, epoch: str, events: Events[T]) -> None:
         """Events were committed; ascending seqs. A hole is filled from the log, an old event is ignored."""
         place = self._rooms.get(room)
