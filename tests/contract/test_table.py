@@ -1,5 +1,6 @@
 """The table of methods refuses what is incomplete, with every complaint at once."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -16,8 +17,8 @@ class Session:
     async def info(self, request: v1.InfoRequest, call: object) -> v1.InfoReply:
         return v1.InfoReply()
 
-    async def refresh(self, request: v1.RefreshRequest, call: object) -> v1.RefreshReply:
-        return v1.RefreshReply()
+    def refresh(self, request: v1.RefreshRequest, call: object) -> asyncio.Future[v1.RefreshReply]:
+        return asyncio.get_running_loop().create_future()
 
     def ping(self, request: v1.PingRequest, call: object) -> v1.PingReply:
         return v1.PingReply()
@@ -36,6 +37,7 @@ def test_a_complete_service_becomes_rows() -> None:
     assert (ping.verb, ping.permission, ping.waits, ping.idempotent) == (Verb.CALL, Permission.ANYONE, False, True)
     assert (ping.request, ping.reply) == (v1.PingRequest, v1.PingReply)
     assert rows["session.info"].waits
+    assert rows["session.refresh"].waits, "it answers with a future"
 
 
 def test_a_service_that_nobody_handles_is_refused() -> None:

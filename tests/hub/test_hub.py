@@ -502,9 +502,9 @@ def test_a_feed_that_nobody_listens_to_goes_away_after_a_while() -> None:
     stage.settle()
     subscription.close()
     stage.hub.tick(59)
-    assert stage.hub.stats.feeds == 1
+    assert (stage.hub.stats.feeds, stage.hub.listens(ROOM)) == (1, True)
     stage.hub.tick(60)
-    assert stage.hub.stats.feeds == 0
+    assert (stage.hub.stats.feeds, stage.hub.listens(ROOM)) == (0, False)
 
 
 def test_a_feed_waits_a_while_for_a_reader_that_comes_back() -> None:
