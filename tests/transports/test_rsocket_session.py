@@ -32,7 +32,7 @@ from transports.stage import (
 )
 
 pytestmark = pytest.mark.parametrize("transport", ["websocket", "tcp"])
-REJECTED_SETUP, CONNECTION_ERROR, CONNECTION_CLOSE, REJECTED = 0x003, 0x101, 0x102, 0x202
+UNSUPPORTED_SETUP, REJECTED_SETUP, CONNECTION_ERROR, CONNECTION_CLOSE, REJECTED = 0x002, 0x003, 0x101, 0x102, 0x202
 
 
 def text_of(room: str = "", text: str = "") -> v1.SendRequest:
@@ -107,10 +107,10 @@ async def test_a_user_with_too_many_connections_is_refused(transport: str) -> No
 
 
 @pytest.mark.asyncio
-async def test_an_unknown_data_type_is_refused_with_the_known_ones(transport: str) -> None:
+async def test_item_16_an_unknown_data_type_is_refused_as_unsupported_with_the_known_ones(transport: str) -> None:
     async with staged() as stage, stage.peer(transport, setup(data_mime="application/cbor")) as peer:
         code, text = await peer.refusal()
-        assert code == REJECTED_SETUP
+        assert code == UNSUPPORTED_SETUP
         assert "application/cbor" in text
         assert "application/json" in text
 

@@ -175,7 +175,7 @@ class RSocketSession:
         setup = fact.setup
         codec = setup_codec(setup.data_mime)
         if isinstance(codec, Failure):
-            self._refuse(codec)
+            self._refuse(codec, ErrorCode.UNSUPPORTED_SETUP)
         elif self.service.draining:
             self._refuse(STOPPING)
         else:
@@ -224,10 +224,10 @@ class RSocketSession:
         if lease.requests * 2 <= limits.lease_requests or lease.expires_at - now <= limits.lease_seconds / 2:
             self.connection.grant_lease(round(limits.lease_seconds * 1000), limits.lease_requests, now)
 
-    def _refuse(self, failure: Failure) -> None:
+    def _refuse(self, failure: Failure, code: ErrorCode = ErrorCode.REJECTED_SETUP) -> None:
         self.service.metrics.refused[failure.code.name.lower()] += 1
         log.info("connection refused", session=self.id, transport=self.transport_name, reason=failure.wire)
-        self.connection.reject(ErrorCode.REJECTED_SETUP, failure.wire)
+        self.connection.reject(code, failure.wire)
 
     # --- what happens on streams --------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from interop.hostile.asking import (
     LAST_STREAM,
     REJECTED_RESUME,
     REJECTED_SETUP,
+    UNSUPPORTED_SETUP,
     Case,
     assert_alive,
     create,
@@ -63,7 +64,7 @@ BEGINNINGS = {
     "SETUP that is cut short": Case([setup()[:30]], INVALID_SETUP),
     "SETUP that wants to resume": Case([setup(flags=RESUME_ENABLE)], REJECTED_SETUP),
     "SETUP with a flood behind it": Case([setup(), *(send(2 * n + 1) for n in range(5_000))], REJECTED_SETUP),
-    "SETUP of an unknown data type": Case([setup(data_mime=b"image/png")], REJECTED_SETUP),
+    "SETUP of an unknown data type": Case([setup(data_mime=b"image/png")], UNSUPPORTED_SETUP),
     "RESUME": Case([frame(0, RESUME, 0, b"\0\1\0\0" + b"\0\5token" + bytes(16))], REJECTED_RESUME),
 }
 
