@@ -1,8 +1,11 @@
 /** Begins the page. */
 import "./style/base.css";
+import "./parts/parts.css";
 import {render} from "preact";
 import {App} from "./app.tsx";
+import "./model/newcomer.ts";
 import {signInAgain} from "./session.ts";
+import "./shell/title.ts";
 import "./theme.ts";
 
 // The only two scripts the page ever loads beside itself; everything else is refused (require-trusted-types-for).

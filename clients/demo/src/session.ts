@@ -19,6 +19,7 @@ const tidings = signal<Tidings | undefined>(undefined);
 const me = signal("");
 const state = signal<State>("connecting");
 const trouble = signal<Failure | undefined>(undefined);
+const inside = signal(false);
 
 export const session: {
   /** The client; undefined while nobody is signed in. */
@@ -28,9 +29,11 @@ export const session: {
   readonly state: ReadonlySignal<State>;
   /** Why there is no connection: of the last attempt, or for good. */
   readonly trouble: ReadonlySignal<Failure | undefined>;
+  /** Whether the chat is shown: once the service has taken somebody, and after a reload at once. */
+  readonly inside: ReadonlySignal<boolean>;
   readonly dev: boolean;
   readonly version: string;
-} = {tidings, me, state, trouble, dev: told.dev, version: told.version};
+} = {tidings, me, state, trouble, inside, dev: told.dev, version: told.version};
 
 /** The name used last on this device. */
 export function nameBefore(): string {
@@ -42,7 +45,7 @@ export function signIn(credentials: Credentials, keep: boolean): void {
   const kept = JSON.stringify(credentials);
   sessionStorage.setItem(KEPT, kept);
   if (keep) localStorage.setItem(KEPT, kept);
-  begin(credentials);
+  begin(credentials, false);
 }
 
 /** Go on as before a reload; false: there was nobody. */
@@ -51,8 +54,13 @@ export function signInAgain(): boolean {
   const credentials = kept === null ? undefined : readCredentials(kept);
   // Somebody of the other kind was here before the service was started anew: a name opens nothing now.
   if (!credentials || "user" in credentials !== told.dev) return false;
-  begin(credentials);
+  begin(credentials, true);
   return true;
+}
+
+/** The service does not take me any more: back to where one signs in, which says why. */
+export function knockAgain(): void {
+  inside.value = false;
 }
 
 /** Leave. What is on its way stays for the next time. */
@@ -63,19 +71,24 @@ export function signOut(): void {
   const client = tidings.peek();
   batch(() => {
     tidings.value = undefined;
+    inside.value = false;
     me.value = "";
   });
   client?.close();
 }
 
-function begin(credentials: Credentials): void {
+function begin(credentials: Credentials, known: boolean): void {
   const before = tidings.peek();
+  let taken = false;
   const client = connect({url: address(), ...credentials});
   client.on("state", (now) => {
     if (tidings.peek() !== client) return;
     batch(() => {
       state.value = now;
       trouble.value = client.trouble;
+      taken ||= now === "online";
+      if (now === "online") inside.value = true;
+      else if (now === "refused" && !taken) inside.value = false;
     });
   });
   const user = "user" in credentials ? credentials.user.normalize("NFC") : subject(credentials.token);
@@ -85,6 +98,7 @@ function begin(credentials: Credentials): void {
     trouble.value = undefined;
     me.value = user;
     tidings.value = client;
+    inside.value = known;
   });
   before?.close();
 }

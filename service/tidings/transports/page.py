@@ -89,7 +89,7 @@ class Page:
         self._path = path
         self._health = health
         self._addresses = addresses
-        self._assets: dict[str, Asset] = {}
+        self._assets: dict[str, tuple[int, Asset]] = {}
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """`/`, and each file by its name. What is not in the folder now is nowhere."""
@@ -106,11 +106,14 @@ class Page:
         return self._asset(request.path[1:]).answer(request)
 
     def _asset(self, name: str) -> Asset:
-        # Read once, a millisecond, for the first browser; a service that no browser visits reads nothing.
-        if name not in self._assets:
-            file = FOLDER / name
-            self._assets[name] = Asset(file.read_bytes(), file.suffix)
-        return self._assets[name]
+        # Read when the first browser asks, a millisecond; and again when a new build is there, which is when somebody
+        # works on the page.
+        file = FOLDER / name
+        changed_ns = file.stat().st_mtime_ns
+        known = self._assets.get(name)
+        if known is None or known[0] != changed_ns:
+            known = self._assets[name] = changed_ns, Asset(file.read_bytes(), file.suffix)
+        return known[1]
 
     def fill(self, source: str) -> str:
         """The page with what this service is written into it, escaped for text and attributes."""

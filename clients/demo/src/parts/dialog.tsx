@@ -34,7 +34,7 @@ export function Dialog({title, onClose, wide = false, children}: Props) {
         event.preventDefault();
         onClose();
       }}
-      onPointerDown={(event) => event.target === element.current && outside(event, element.current) && onClose()}
+      onPointerDown={(event) => event.target === event.currentTarget && outside(event, event.currentTarget) && onClose()}
     >
       <header>
         <h2 id={heading}>{title}</h2>

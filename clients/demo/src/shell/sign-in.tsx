@@ -1,21 +1,100 @@
-import {nameBefore, session, signIn} from "../session.ts";
-import {t} from "../words/words.ts";
+/** Who are you: a name in development, a token otherwise. */
+import "./sign-in.css";
+import {useEffect, useRef, useState} from "preact/hooks";
+import {Button} from "../parts/button.tsx";
+import {Icon} from "../parts/icon.tsx";
+import {nameBefore, session, signIn, signOut} from "../session.ts";
+import {LANGUAGES, language, speak, t} from "../words/words.ts";
+import {opened} from "./shown.ts";
 
 export function SignIn() {
-  const submit = (event: SubmitEvent) => {
+  const [wrong, setWrong] = useState<string | undefined>(undefined);
+  const [value, setValue] = useState(session.dev ? session.me.peek() || nameBefore() : "");
+  const [keep, setKeep] = useState(false);
+  const input = useRef<HTMLInputElement>(null);
+  const trying = session.tidings.value !== undefined && session.state.value !== "refused";
+  const trouble = session.trouble.value;
+  const problem = wrong ?? (session.state.value === "refused" ? trouble?.text : undefined);
+
+  useEffect(() => {
+    if (!trying) input.current?.select();
+  }, [trying]);
+
+  const submit = (event: Event) => {
     event.preventDefault();
-    const value = String(new FormData(event.currentTarget as HTMLFormElement).get("who"));
-    signIn(session.dev ? {user: value} : {token: value}, session.dev);
+    const said = value.trim();
+    if (!said) setWrong(t("signin.blank"));
+    else if (session.dev && /\s/.test(said)) setWrong(t("signin.space", {name: said.replace(/\s+/g, ".")}));
+    else {
+      setWrong(undefined);
+      signIn(session.dev ? {user: said} : {token: said}, session.dev || keep);
+    }
   };
+  const field = {
+    id: "who",
+    ref: input,
+    class: "input",
+    value,
+    onInput: (event: InputEvent) => setValue((event.target as HTMLInputElement).value),
+    autocapitalize: "none",
+    spellcheck: false,
+    dir: "auto",
+    disabled: trying,
+    "aria-invalid": problem !== undefined,
+    "aria-describedby": "who-hint who-wrong",
+  } as const;
   return (
-    <main>
-      <form onSubmit={submit}>
+    <main class="signin">
+      <form onSubmit={submit} noValidate>
+        <img src="/icon.svg" alt="" width="56" height="56" />
         <h1>{t("signin.title")}</h1>
-        <label>
-          {t(session.dev ? "signin.name" : "signin.token")} <input name="who" required defaultValue={session.dev ? nameBefore() : ""} />
-        </label>
-        <button>{t("signin.go")}</button>
+        {session.dev && <p class="lead">{t("signin.dev")}</p>}
+        <div class="field">
+          <label for="who">{t(session.dev ? "signin.name" : "signin.token")}</label>
+          {session.dev ? <input type="text" autocomplete="username" {...field} /> : <input type="password" autocomplete="off" {...field} />}
+          <p class="hint" id="who-hint">
+            {session.dev ? (
+              t("signin.nameHint")
+            ) : (
+              <>
+                {t("signin.tokenHint")} <code>tidings token --user NAME</code>
+              </>
+            )}
+          </p>
+        </div>
+        {!session.dev && (
+          <label class="check">
+            <input type="checkbox" checked={keep} onChange={(event) => setKeep(event.currentTarget.checked)} />
+            {t("signin.keep")}
+          </label>
+        )}
+        <p class="wrong" id="who-wrong" role="alert">
+          {problem}
+        </p>
+        <Button type="submit" kind="primary" disabled={trying}>
+          {t(trying ? "signin.wait" : "signin.go")}
+        </Button>
+        {trying && (
+          <>
+            <p class="hint" role="status">
+              {trouble ? t("signin.unreachable") : ""}
+            </p>
+            <Button kind="bare" onClick={signOut}>
+              {t("cancel")}
+            </Button>
+          </>
+        )}
       </form>
+      <footer>
+        <Button kind="bare" onClick={() => (opened.value = {what: "about"})}>
+          <Icon name="info" /> {t("signin.about")}
+        </Button>
+        {LANGUAGES.filter(({code}) => code !== language.value).map(({code, name}) => (
+          <Button key={code} kind="bare" lang={code} onClick={() => speak(code)}>
+            {name}
+          </Button>
+        ))}
+      </footer>
     </main>
   );
 }

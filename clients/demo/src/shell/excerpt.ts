@@ -1,0 +1,34 @@
+/** The part of a text around the words that were looked for. */
+
+export interface Piece {
+  readonly text: string;
+  readonly found: boolean;
+}
+
+/** What of a query is looked for, as the service reads it: words, and "words in quotes" as one. */
+export function wordsOf(query: string): string[] {
+  return [...query.matchAll(/"([^"]+)"?|[^\s"]+/g)].map(([whole, quoted]) => (quoted ?? whole).trim()).filter(Boolean);
+}
+
+/** `text` from `around` characters before the first word found, in pieces; control characters are left out. */
+export function excerpt(text: string, words: readonly string[], around: number): Piece[] {
+  const line = text.replace(/\s+/g, " ").replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, "");
+  if (!words.length) return [{text: line.slice(0, around * 3), found: false}];
+  const pattern = new RegExp(words.map(escaped).join("|"), "giu");
+  const first = line.search(pattern);
+  const from = Math.max(0, first - around);
+  const shown = (from ? "…" : "") + line.slice(from, from + around * 3) + (from + around * 3 < line.length ? "…" : "");
+  const pieces: Piece[] = [];
+  let at = 0;
+  for (const match of shown.matchAll(pattern)) {
+    if (match.index > at) pieces.push({text: shown.slice(at, match.index), found: false});
+    pieces.push({text: match[0], found: true});
+    at = match.index + match[0].length;
+  }
+  if (at < shown.length) pieces.push({text: shown.slice(at), found: false});
+  return pieces;
+}
+
+function escaped(word: string): string {
+  return word.replace(/[\\^$.*+?()[\]{}|/]/g, (sign) => `\\${sign}`);
+}

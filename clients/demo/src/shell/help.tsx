@@ -1,0 +1,42 @@
+/** The keys. */
+import "./help.css";
+import {Dialog} from "../parts/dialog.tsx";
+import {t} from "../words/words.ts";
+
+const MAC = /mac/i.test(navigator.platform);
+const ALT = MAC ? "⌥" : "Alt";
+const COMMAND = MAC ? "⌘" : "Ctrl";
+
+const KEYS = [
+  {name: "keys.search", keys: [COMMAND, "K"]},
+  {name: "keys.next", keys: [ALT, "↓"]},
+  {name: "keys.previous", keys: [ALT, "↑"]},
+  {name: "keys.unread", keys: [ALT, "Shift", "↓"]},
+  {name: "keys.new", keys: [ALT, "N"]},
+  {name: "keys.members", keys: [ALT, "M"]},
+  {name: "keys.wire", keys: [ALT, "W"]},
+  {name: "keys.list", keys: ["↑", "↓", "Enter"]},
+  {name: "keys.send", keys: ["Enter"]},
+  {name: "keys.line", keys: ["Shift", "Enter"]},
+  {name: "keys.escape", keys: ["Esc"]},
+  {name: "keys.help", keys: ["?"]},
+] as const;
+
+export function Help({onClose}: {onClose: () => void}) {
+  return (
+    <Dialog title={t("keys.title")} onClose={onClose}>
+      <dl class="keys">
+        {KEYS.map(({name, keys}) => (
+          <div key={name}>
+            <dt>{t(name)}</dt>
+            <dd>
+              {keys.map((key) => (
+                <kbd key={key}>{key}</kbd>
+              ))}
+            </dd>
+          </div>
+        ))}
+      </dl>
+    </Dialog>
+  );
+}

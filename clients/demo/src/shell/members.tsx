@@ -1,0 +1,148 @@
+/** Who is in a room, and bringing others in. */
+import "./members.css";
+import {type MembersReply, Role, RoomKind} from "@tidings/client";
+import {useEffect, useState} from "preact/hooks";
+import {roomOf} from "../model/rooms.ts";
+import {Avatar} from "../parts/avatar.tsx";
+import {Button, IconButton} from "../parts/button.tsx";
+import {Menu, type MenuItem} from "../parts/menu.tsx";
+import {open} from "../route.ts";
+import {session} from "../session.ts";
+import {t} from "../words/words.ts";
+import {PeopleField} from "./people-field.tsx";
+import {Standing} from "./room-head.tsx";
+import {opened, panel} from "./shown.ts";
+import {useTask, why} from "./task.ts";
+
+type MemberState = MembersReply["members"][number];
+
+const PAGE_MEMBERS = 100;
+const MANAGING: readonly Role[] = [Role.OWNER, Role.MODERATOR];
+
+export function Members({room}: {room: string}) {
+  const mine = roomOf(room);
+  const [members, setMembers] = useState<readonly MemberState[]>([]);
+  const [more, setMore] = useState(false);
+  const task = useTask();
+  const close = () => (panel.value = undefined);
+
+  const fetchMembers = (after: string) =>
+    task.run(async () => {
+      const reply = await session.tidings.peek()!.room(room).members({after, limit: PAGE_MEMBERS});
+      setMembers((before) => (after ? [...before, ...reply.members] : reply.members));
+      setMore(reply.more);
+    });
+  // Somebody came, left or got another role: the room's log went on, and who of its members I am told of may be different.
+  useEffect(() => void fetchMembers(""), [room, mine?.members, mine?.role]);
+
+  const manages = mine !== undefined && MANAGING.includes(mine.role) && mine.kind !== RoomKind.DIRECT;
+  return (
+    <aside class="beside members" aria-label={t("members.title")}>
+      <header>
+        <h2>{t("members.title")}</h2>
+      </header>
+      <IconButton icon="close" label={t("close")} onClick={close} />
+      {mine?.kind !== RoomKind.DIRECT && <p class="soft address">{t("members.created", {room})}</p>}
+      {manages && <Invite room={room} onDone={() => void fetchMembers("")} />}
+      <h3>
+        {t("members.people")} {mine && <span class="soft">{mine.members.toLocaleString()}</span>}
+      </h3>
+      <p class="wrong" role="alert">
+        {task.wrong && t("members.fetch", {why: task.wrong})}
+      </p>
+      <ul>
+        {members.map((member) => (
+          <Entry key={member.user} room={room} member={member} manages={manages} onDone={() => void fetchMembers("")} />
+        ))}
+      </ul>
+      {more && (
+        <Button disabled={task.busy} onClick={() => void fetchMembers(members.at(-1)?.user ?? "")}>
+          {t("more")}
+        </Button>
+      )}
+      {mine && (
+        <Button kind="danger" icon="leave" onClick={() => (opened.value = {what: "leave", room})}>
+          {t("head.leave")}
+        </Button>
+      )}
+    </aside>
+  );
+}
+
+function Invite({room, onDone}: {room: string; onDone: () => void}) {
+  const [names, setNames] = useState<string[]>([]);
+  const task = useTask();
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    const left: string[] = [];
+    const problems: string[] = [];
+    await task.run(async () => {
+      for (const name of names) {
+        try {
+          await session.tidings.peek()!.room(room).join(name);
+        } catch (error) {
+          left.push(name);
+          problems.push(t("members.failed", {name, why: why(error)}));
+        }
+      }
+    });
+    setNames(left);
+    task.say(problems.join("\n") || undefined);
+    onDone();
+  };
+  return (
+    <form onSubmit={submit} noValidate>
+      <PeopleField label={t("members.invite")} names={names} onChange={setNames} />
+      <p class="wrong" role="alert">
+        {task.wrong}
+      </p>
+      {names.length > 0 && (
+        <Button type="submit" kind="primary" disabled={task.busy}>
+          {t("members.go")}
+        </Button>
+      )}
+    </form>
+  );
+}
+
+function Entry({room, member: {user, role}, manages, onDone}: {room: string; member: MemberState; manages: boolean; onDone: () => void}) {
+  const task = useTask();
+  const me = session.me.value;
+  const change = (work: () => Promise<unknown>) => void task.run(work).then((done) => done && onDone());
+  const its = () => session.tidings.peek()!.room(room);
+  const write = async () => {
+    let name = "";
+    const done = await task.run(async () => {
+      name = (await session.tidings.peek()!.rooms.create("", {kind: RoomKind.DIRECT, members: [user]})).room!.room;
+    });
+    if (done) open(name);
+  };
+  const items: MenuItem[] = [];
+  if (user !== me && roomOf(room)?.kind !== RoomKind.DIRECT) items.push({text: t("members.write", {name: user}), icon: "person", do: () => void write()});
+  if (manages && user !== me) {
+    const mayMake = [Role.OWNER, Role.MODERATOR, Role.MEMBER, Role.READER].filter((other) => other !== role && (other !== Role.OWNER || roomOf(room)?.role === Role.OWNER));
+    for (const other of mayMake) items.push({text: t("members.make", {role: t(`role.${other as 1 | 2 | 3 | 4}`)}), icon: "check", do: () => change(() => its().join(user, other))});
+    items.push({text: t("members.remove"), icon: "close", danger: true, do: () => change(() => its().leave(user))});
+  }
+  return (
+    <li>
+      <Avatar user={user} dot />
+      <span class="what">
+        <span class="cut">
+          <bdi>{user}</bdi>
+          {user === me && <span class="soft"> ({t("members.me")})</span>}
+        </span>
+        <span class="soft cut">
+          <Standing user={user} />
+        </span>
+        {task.wrong && (
+          <span class="wrong" role="alert">
+            {task.wrong}
+          </span>
+        )}
+      </span>
+      {role !== Role.MEMBER && role !== Role.ROLE_UNSPECIFIED && <span class="role">{t(`role.${role as 1 | 2 | 3 | 4}`)}</span>}
+      {items.length > 0 && <Menu label={t("members.change", {name: user})} items={items} />}
+    </li>
+  );
+}

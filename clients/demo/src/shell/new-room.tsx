@@ -1,0 +1,90 @@
+/** A conversation that is not there yet: with one person, with members, or open to all. */
+import {RoomKind} from "@tidings/client";
+import {useState} from "preact/hooks";
+import {Button} from "../parts/button.tsx";
+import {Dialog} from "../parts/dialog.tsx";
+import {Icon, type IconName} from "../parts/icon.tsx";
+import {open} from "../route.ts";
+import {session} from "../session.ts";
+import {t} from "../words/words.ts";
+import {PeopleField} from "./people-field.tsx";
+import {useTask} from "./task.ts";
+
+const KINDS = [
+  {kind: RoomKind.DIRECT, name: "new.direct", hint: "new.directHint", icon: "person"},
+  {kind: RoomKind.GROUP, name: "new.group", hint: "new.groupHint", icon: "people"},
+  {kind: RoomKind.OPEN, name: "new.open", hint: "new.openHint", icon: "hash"},
+] as const satisfies readonly {kind: RoomKind; name: string; hint: string; icon: IconName}[];
+
+const NAME_BYTES_MAX = 64;
+
+export function NewRoom({onClose}: {onClose: () => void}) {
+  const [kind, setKind] = useState<RoomKind>(RoomKind.DIRECT);
+  const [name, setName] = useState("");
+  const [people, setPeople] = useState<string[]>([]);
+  const task = useTask();
+  const direct = kind === RoomKind.DIRECT;
+
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    const title = name.trim();
+    const wrong = direct ? (people.length === 0 ? "new.nobody" : people.length > 1 ? "new.one" : undefined) : title ? undefined : "new.unnamed";
+    if (wrong) return task.say(t(wrong));
+    let made = "";
+    const done = await task.run(async () => {
+      const {room} = await session.tidings.peek()!.rooms.create(direct ? "" : nameFrom(title), {kind, title: direct ? "" : title, members: people});
+      made = room!.room;
+    });
+    if (!done) return;
+    open(made);
+    onClose();
+  };
+  return (
+    <Dialog title={t("new.title")} onClose={onClose}>
+      <form class="form" onSubmit={submit} noValidate>
+        <fieldset class="field">
+          <legend class="unseen">{t("new.kind")}</legend>
+          <div class="segments">
+            {KINDS.map((one) => (
+              <label key={one.kind}>
+                <input type="radio" name="kind" checked={kind === one.kind} onChange={() => setKind(one.kind)} />
+                <Icon name={one.icon} size={16} />
+                {t(one.name)}
+              </label>
+            ))}
+          </div>
+          <p class="hint">{t(KINDS.find((one) => one.kind === kind)!.hint)}</p>
+        </fieldset>
+        {!direct && (
+          <div class="field">
+            <label for="new-name">{t("new.name")}</label>
+            <input id="new-name" class="input" value={name} dir="auto" autocomplete="off" placeholder={t("new.nameHint")} onInput={(event) => setName(event.currentTarget.value)} />
+          </div>
+        )}
+        <PeopleField label={t(direct ? "new.who" : "new.members")} hint={t("new.peopleHint")} names={people} onChange={setPeople} autofocus />
+        <p class="wrong" role="alert">
+          {task.wrong}
+        </p>
+        <div class="actions">
+          <Button onClick={onClose}>{t("cancel")}</Button>
+          <Button type="submit" kind="primary" disabled={task.busy}>
+            {t(direct ? "new.goDirect" : "new.go")}
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+/**
+ * A room's address made of what people call it, "Trip to Lisbon" → "trip-to-lisbon"; empty where that is no address: the
+ * service makes one then.
+ */
+export function nameFrom(title: string): string {
+  const name = title
+    .normalize("NFC")
+    .toLowerCase()
+    .replace(/[^\p{L}\p{M}\p{Nd}._@-]+/gu, "-")
+    .replace(/^-+|-+$/g, "");
+  return new TextEncoder().encode(name).length <= NAME_BYTES_MAX ? name : "";
+}

@@ -1,0 +1,80 @@
+/** Above a conversation: whom or what it is about, who is here, and what can be done. */
+import {RoomKind} from "@tidings/client";
+import {here} from "../model/here.ts";
+import {person} from "../model/people.ts";
+import {mute, roomOf, type RoomView} from "../model/rooms.ts";
+import {RoomAvatar} from "../parts/avatar.tsx";
+import {IconButton} from "../parts/button.tsx";
+import {Menu, type MenuItem} from "../parts/menu.tsx";
+import {lastSeen, minute} from "../parts/time.tsx";
+import {home} from "../route.ts";
+import {t} from "../words/words.ts";
+import {opened, panel, turn} from "./shown.ts";
+
+type Shown = Pick<RoomView, "title" | "kind" | "other" | "members" | "muted">;
+
+export function Head({name, room}: {name: string; room: Shown | undefined}) {
+  const {title = name, kind = RoomKind.GROUP, other, muted = false} = room ?? {};
+  const mine = roomOf(name) !== undefined;
+  const items: MenuItem[] = [
+    {text: t("head.search"), icon: "search", do: () => (opened.value = {what: "search", room: name})},
+    {text: t("head.details"), icon: "people", do: () => (panel.value = "members")},
+    {text: t("head.wire"), icon: "wire", do: () => (panel.value = "wire")},
+  ];
+  if (mine) {
+    items.push({text: t(muted ? "head.unmute" : "head.mute"), icon: muted ? "bell" : "bellOff", do: () => mute(name, !muted)});
+    items.push({text: t("head.leave"), icon: "leave", danger: true, do: () => (opened.value = {what: "leave", room: name})});
+  }
+  return (
+    <header class="head">
+      <span class="back">
+        <IconButton icon="back" label={t("head.back")} onClick={home} />
+      </span>
+      <button type="button" class="who" onClick={() => turn("members")} aria-expanded={panel.value === "members"} title={t("head.details")}>
+        <RoomAvatar room={{name, kind, other}} />
+        <span>
+          <h1 class="cut">
+            <bdi>{title}</bdi>
+          </h1>
+          <span class="sub cut">{room && <Sub name={name} room={room} />}</span>
+        </span>
+      </button>
+      <span class="narrow-hidden">
+        <IconButton icon="search" label={t("head.search")} onClick={() => (opened.value = {what: "search", room: name})} />
+      </span>
+      <span class="narrow-hidden">
+        <IconButton icon="people" label={t("head.details")} aria-pressed={panel.value === "members"} onClick={() => turn("members")} />
+      </span>
+      <span class="narrow-hidden">
+        <IconButton icon="wire" label={t("head.wire")} aria-pressed={panel.value === "wire"} onClick={() => turn("wire")} />
+      </span>
+      <Menu label={t("head.more")} items={items} />
+    </header>
+  );
+}
+
+function Sub({name, room}: {name: string; room: Shown}) {
+  if (room.other !== undefined) return <Standing user={room.other} />;
+  const online = here.value?.room === name ? here.value.online : undefined;
+  const told = [t("head.members", {n: room.members})];
+  if (online !== undefined) told.push(t("head.online", {n: online}));
+  if (room.kind === RoomKind.OPEN) told.unshift(t("head.open"));
+  return <>{told.join(" · ")}</>;
+}
+
+/** In words: here, or when last. */
+export function Standing({user}: {user: string}) {
+  const {status, text, lastSeenMs} = person(user).value;
+  const since = status === "offline" && lastSeenMs ? lastSeen(lastSeenMs, minute.value) : status === "unknown" ? "" : t(`status.${status}`);
+  return (
+    <>
+      {since}
+      {text && (
+        <>
+          {since && " · "}
+          <bdi>{text}</bdi>
+        </>
+      )}
+    </>
+  );
+}

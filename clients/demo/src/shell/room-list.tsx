@@ -1,0 +1,167 @@
+/** My rooms: whom and what they are about, what was said last, what I have not read. */
+import "./room-list.css";
+import {useRef, useState} from "preact/hooks";
+import {type RoomView, rooms, roomsComplete} from "../model/rooms.ts";
+import {Avatar, RoomAvatar} from "../parts/avatar.tsx";
+import {Button, IconButton} from "../parts/button.tsx";
+import {Icon} from "../parts/icon.tsx";
+import {Menu} from "../parts/menu.tsx";
+import {Time} from "../parts/time.tsx";
+import {chosen, open} from "../route.ts";
+import {session, signOut} from "../session.ts";
+import {t} from "../words/words.ts";
+import {OpenRooms} from "./discover.tsx";
+import {opened, turn} from "./shown.ts";
+
+const UNREAD_MAX = 9_999; // from 10,000 on the service counts no further
+const FILTER_FROM = 8; // a list that fits the screen is found through by eye
+
+export function RoomList() {
+  const [filter, setFilter] = useState("");
+  const list = useRef<HTMLUListElement>(null);
+  const wanted = filter.trim().toLocaleLowerCase();
+  const shown = rooms.value.filter(({title, name}) => !wanted || title.toLocaleLowerCase().includes(wanted) || name.toLocaleLowerCase().includes(wanted));
+  const entries = () => [...(list.current?.querySelectorAll<HTMLElement>("a") ?? [])];
+
+  const move = (event: KeyboardEvent) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    const all = entries();
+    const at = all.indexOf(document.activeElement as HTMLElement);
+    const to = {ArrowDown: Math.min(at + 1, all.length - 1), ArrowUp: Math.max(at - 1, 0), Home: 0, End: all.length - 1}[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    all[to]?.focus();
+  };
+  const fromFilter = (event: KeyboardEvent) => {
+    if (event.isComposing) return;
+    if (event.key === "ArrowDown") entries()[0]?.focus();
+    else if (event.key === "Enter" && shown[0]) open(shown[0].name);
+    else if (event.key === "Escape" && filter) setFilter("");
+    else return;
+    event.preventDefault();
+  };
+  return (
+    <nav class="rooms" aria-label={t("rooms.title")}>
+      <header>
+        <Me />
+        <IconButton icon="search" label={t("search.title")} onClick={() => (opened.value = {what: "search"})} />
+        <IconButton icon="plus" label={t("rooms.new")} onClick={() => (opened.value = {what: "new"})} />
+      </header>
+      {rooms.value.length >= FILTER_FROM && (
+        <input
+          class="input filter"
+          type="search"
+          value={filter}
+          placeholder={t("rooms.filter")}
+          aria-label={t("rooms.filter")}
+          dir="auto"
+          onInput={(event) => setFilter(event.currentTarget.value)}
+          onKeyDown={fromFilter}
+        />
+      )}
+      <div class="list">
+        <ul ref={list} onKeyDown={move}>
+          {shown.map((room, index) => (
+            <Entry key={room.name} room={room} reachable={room.name === chosen.value?.room || (index === 0 && !shown.some(({name}) => name === chosen.value?.room))} />
+          ))}
+        </ul>
+        {!shown.length && <None filtered={wanted !== ""} />}
+      </div>
+      <footer>
+        <Button kind="bare" icon="hash" onClick={() => (opened.value = {what: "discover"})}>
+          {t("rooms.discover")}
+        </Button>
+        <IconButton icon="wire" label={t("head.wire")} onClick={() => turn("wire")} />
+      </footer>
+    </nav>
+  );
+}
+
+function Me() {
+  const me = session.me.value;
+  return (
+    <>
+      <button type="button" class="me" aria-label={`${me}. ${t("settings.open")}`} onClick={() => (opened.value = {what: "settings"})}>
+        <Avatar user={me} size="small" dot />
+        <bdi class="cut">{me}</bdi>
+      </button>
+      <Menu
+        label={t("more")}
+        items={[
+          {text: t("settings.title"), icon: "gear", do: () => (opened.value = {what: "settings"})},
+          {text: t("keys.title"), icon: "keys", do: () => (opened.value = {what: "help"})},
+          {text: t("about.title"), icon: "info", do: () => (opened.value = {what: "about"})},
+          {text: t("settings.signout"), icon: "leave", do: signOut},
+        ]}
+      />
+    </>
+  );
+}
+
+/** A link, so that "open in a new tab" works; of all entries the Tab key reaches one, the arrow keys the others. */
+function Entry({room, reachable}: {room: RoomView; reachable: boolean}) {
+  const {name, title, unread, last, muted, activeMs} = room;
+  const here = chosen.value?.room === name;
+  return (
+    <li>
+      <a href={`#/${encodeURIComponent(name)}`} class={unread ? "entry unread" : "entry"} aria-current={here ? "page" : undefined} tabIndex={reachable ? 0 : -1}>
+        <RoomAvatar room={room} />
+        <span class="line">
+          <bdi class="title cut">{title}</bdi>
+          {last && <Time atMs={activeMs} />}
+        </span>
+        <span class="line">
+          <span class="last cut">
+            <Preview room={room} />
+          </span>
+          {muted && (
+            <span class="muted" title={t("rooms.muted")}>
+              <Icon name="bellOff" size={14} />
+              <span class="unseen">{t("rooms.muted")}</span>
+            </span>
+          )}
+          {unread > 0 && (
+            <span class={muted ? "badge muted" : "badge"}>
+              <span aria-hidden="true">{unread > UNREAD_MAX ? t("rooms.many") : unread}</span>
+              <span class="unseen">{t("rooms.unread", {n: unread})}</span>
+            </span>
+          )}
+        </span>
+      </a>
+    </li>
+  );
+}
+
+function Preview({room: {last, other}}: {room: RoomView}) {
+  if (!last) return <>{t("rooms.empty")}</>;
+  if (last.deleted) return <i>{t("rooms.deleted")}</i>;
+  const mine = last.actor === session.me.value;
+  const who = mine ? t("rooms.you") : last.actor;
+  // Who it was is clear in a direct room, unless it was me.
+  return (
+    <>
+      {(mine || other === undefined) && (
+        <>
+          <bdi>{who}</bdi>:{" "}
+        </>
+      )}
+      <bdi>{harmless(last.text)}</bdi>
+    </>
+  );
+}
+
+function None({filtered}: {filtered: boolean}) {
+  if (filtered) return <p class="none">{t("rooms.noMatch")}</p>;
+  if (!roomsComplete.value) return <p class="none">{t("loading")}</p>;
+  return (
+    <div class="none">
+      <p>{t("rooms.none")}</p>
+      <OpenRooms />
+    </div>
+  );
+}
+
+/** One line, and nothing in it that turns the direction of the texts around it. */
+function harmless(text: string): string {
+  return text.replace(/\s+/g, " ").replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, "");
+}
