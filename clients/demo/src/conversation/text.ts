@@ -12,10 +12,11 @@ export type Piece =
   | {readonly kind: "symbol"; readonly text: string};
 
 const LINK = /https?:\/\/[^\s<>"'`\p{Cc}\p{Cf}]+/giu;
+const DECEPTIVE = /[\u0000-\u0008\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/u; // an address that goes on like this is none
 const TRAILING = /[.,;:!?…。，、；：！？”’»）】」』]+$/u; // belongs to the sentence, not to the address
-// All controls but tab and newline; the overrides, and tags (letters nobody sees) that follow no flag.
+// All controls but tab and newline, and the overrides.
 const SYMBOL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202d\u202e]/g;
-const NAMES: Readonly<Record<string, string>> = {"\u202d": "LRO", "\u202e": "RLO", "\u007f": "␡"};
+const NAMES: Readonly<Record<string, string>> = {"\u202d": "LRO", "\u202e": "RLO"};
 
 export function piecesOf(text: string): Piece[] {
   const pieces: Piece[] = [];
@@ -23,7 +24,7 @@ export function piecesOf(text: string): Piece[] {
   for (const found of text.matchAll(LINK)) {
     const written = trimmed(found[0]);
     const href = addressOf(written);
-    if (!href) continue;
+    if (!href || DECEPTIVE.test(text[found.index + found[0].length] ?? "")) continue;
     plain(pieces, text.slice(from, found.index));
     pieces.push({kind: "link", text: written, href});
     from = found.index + written.length;
@@ -40,19 +41,22 @@ export function oneLine(text: string, charsMax: number): string {
 
 /** A long text's beginning. `more`: how many characters are left. */
 export function beginningOf(text: string, charsMax: number, linesMax: number): {text: string; more: number} {
-  let end = 0;
-  for (let line = 0; line < linesMax; line += 1) {
+  const end = Math.min(endOfLine(text, 0, linesMax), charsMax);
+  // A few lines more are no reason for a button.
+  if (text.length <= 1.2 * charsMax && endOfLine(text, end, linesMax / 5) === text.length) return {text, more: 0};
+  const shown = whole(text, end).replace(/\n$/, "");
+  return {text: shown, more: text.length - shown.length};
+}
+
+/** Where the `lines`-th line from `from` on ends, with its newline. */
+function endOfLine(text: string, from: number, lines: number): number {
+  let end = from;
+  for (let line = 0; line < lines; line += 1) {
     const next = text.indexOf("\n", end);
-    if (next < 0 || next > charsMax) {
-      end = next < 0 ? text.length : charsMax;
-      break;
-    }
+    if (next < 0) return text.length;
     end = next + 1;
   }
-  // A few characters more are no reason for a button.
-  if (text.length <= Math.max(end, charsMax) * 1.2 && (end >= text.length || text.slice(end).split("\n").length <= linesMax / 5)) return {text, more: 0};
-  const shown = whole(text, Math.min(end, charsMax)).replace(/\n$/, "");
-  return {text: shown, more: text.length - shown.length};
+  return end;
 }
 
 /** How many bytes of UTF-8 the service counts. */
@@ -77,8 +81,7 @@ function plain(pieces: Piece[], text: string): void {
 }
 
 function nameOf(char: string): string {
-  const code = char.charCodeAt(0);
-  return NAMES[char] ?? (code < 0x20 ? String.fromCharCode(0x2400 + code) : `U+${code.toString(16).toUpperCase().padStart(4, "0")}`);
+  return NAMES[char] ?? `U+${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 }
 
 function trimmed(address: string): string {

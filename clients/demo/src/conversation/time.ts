@@ -7,7 +7,7 @@ const DAY_MS = 86_400_000;
 const formats = computed(() => {
   void language.value;
   return {
-    time: new Intl.DateTimeFormat(locale(), {hour: "2-digit", minute: "2-digit"}),
+    time: new Intl.DateTimeFormat(locale(), {hour: "numeric", minute: "2-digit"}),
     day: new Intl.DateTimeFormat(locale(), {weekday: "long", day: "numeric", month: "long"}),
     dayOfYear: new Intl.DateTimeFormat(locale(), {day: "numeric", month: "long", year: "numeric"}),
     full: new Intl.DateTimeFormat(locale(), {dateStyle: "full", timeStyle: "medium"}),
@@ -17,6 +17,12 @@ const formats = computed(() => {
 
 export function timeText(atMs: number): string {
   return formats.value.time.format(atMs);
+}
+
+/** The time alone, where the part of the day is clear from what is around. */
+export function clockText(atMs: number): string {
+  const parts = formats.value.time.formatToParts(atMs).filter(({type}) => type !== "dayPeriod");
+  return parts.map(({value}) => value).join("").trim();
 }
 
 export function fullText(atMs: number): string {

@@ -168,7 +168,7 @@ export function Composer({desk, title, box}: {desk: Desk; title: string; box: {c
         </button>
       </div>
       <p id="write-count" class={`count${tooLong > 0 ? " over" : ""}`} role="status" hidden={bytes.value < BYTES_WARN}>
-        {bytes.value >= BYTES_WARN && (tooLong > 0 ? t("write.tooLong", {n: tooLong, max: BYTES_MAX}) : t("write.left", {n: -tooLong}))}
+        {bytes.value >= BYTES_WARN && (tooLong > 0 ? t("write.tooLong", {n: tooLong, max: BYTES_MAX}) : t("write.left", {n: BYTES_MAX - bytes.value}))}
       </p>
       {picking.value && <EmojiPicker at={picking.value} chosen={insert} close={() => (picking.value = undefined)} />}
     </form>

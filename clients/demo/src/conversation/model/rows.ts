@@ -4,10 +4,11 @@ import type {Outgoing} from "./outgoing.ts";
 
 export const GROUP_MS = 5 * 60_000; // longer ago, and it is another thought
 
+/** `first`: of a group, so it says who and when. `next`: the seq of the message below it in its group, 0: it is the last. */
 export type Row =
   | {readonly kind: "day"; readonly key: string; readonly atMs: number}
   | {readonly kind: "unread"; readonly key: string}
-  | {readonly kind: "message"; readonly key: string; readonly message: Message; readonly first: boolean}
+  | {readonly kind: "message"; readonly key: string; readonly message: Message; readonly first: boolean; readonly next: number}
   | {readonly kind: "note"; readonly key: string; readonly note: Note}
   | {readonly kind: "outgoing"; readonly key: string; readonly outgoing: Outgoing; readonly first: boolean};
 
@@ -43,7 +44,10 @@ export function rowsOf({entries, outgoing, me, unreadFrom}: Shown): Row[] {
       before = undefined;
       rows.push({kind: "unread", key: "unread"});
     }
-    rows.push({kind: "message", key: keyOf(entry, me), message: entry, first: !together(before, entry)});
+    const first = !together(before, entry);
+    const above = rows.at(-1);
+    if (!first && above?.kind === "message") rows[rows.length - 1] = {...above, next: entry.seq};
+    rows.push({kind: "message", key: keyOf(entry, me), message: entry, first, next: 0});
     before = entry;
   }
   for (const message of outgoing) {

@@ -2,6 +2,7 @@
 import {useState} from "preact/hooks";
 import {t} from "../../words/words.ts";
 import {beginningOf, piecesOf} from "../text.ts";
+import {fullText} from "../time.ts";
 
 const CHARS_SHOWN = 1_200; // more than a screen of a phone is folded
 const LINES_SHOWN = 24;
@@ -9,7 +10,7 @@ const EMOJI = /\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f|\u20e3$/u;
 const graphemes = new Intl.Segmenter();
 const MORE_TIMES = 16; // each "show more" shows so many times as much: 64 KiB are open after two
 
-export function Body({text, unfolding}: {text: string; unfolding?: () => void}) {
+export function Body({text, editedAtMs = 0, unfolding}: {text: string; editedAtMs?: number; unfolding?: () => void}) {
   const [times, setTimes] = useState(1);
   const shown = beginningOf(text, CHARS_SHOWN * times, LINES_SHOWN * times);
   const unfold = (next: number): void => {
@@ -33,6 +34,11 @@ export function Body({text, unfolding}: {text: string; unfolding?: () => void}) 
           ),
         )}
         {shown.more > 0 && "…"}
+        {editedAtMs > 0 && (
+          <span class="edited" title={t("talk.editedAt", {time: fullText(editedAtMs)})}>
+            {t("talk.edited")}
+          </span>
+        )}
       </div>
       {shown.more > 0 && (
         <button type="button" class="fold" onClick={() => unfold(times * MORE_TIMES)}>

@@ -15,9 +15,9 @@ const SHAPES: Readonly<Record<State, string>> = {
   failed: "M8 4.5v4M8 11v.1M8 1.8a6.2 6.2 0 1 0 0 12.4A6.2 6.2 0 0 0 8 1.8",
 };
 
-export function Mark({state, text}: {state: State; text: string}) {
+export function Mark({state, text, quiet = false}: {state: State; text: string; quiet?: boolean}) {
   return (
-    <span class={`mark ${state}`} role="img" aria-label={text} title={text}>
+    <span class={`mark ${state}${quiet ? " quiet" : ""}`} role="img" aria-label={text} title={text}>
       <svg viewBox="0 0 16 16" width="15" height="15" fill="none" stroke="currentColor" stroke-width="1.5" stroke-linecap="round" stroke-linejoin="round">
         <path d={SHAPES[state]} />
       </svg>
@@ -25,13 +25,17 @@ export function Mark({state, text}: {state: State; text: string}) {
   );
 }
 
-/** Of a message that has its number. Draws itself anew when somebody reads on. */
-export function SeenMark({talk, seq}: {talk: Talk; seq: number}) {
+/**
+ * Of a message that has its number. Draws itself anew when somebody reads on. Where the `next` one, right below, has come
+ * just as far, one mark for both is enough, until somebody points at this one.
+ */
+export function SeenMark({talk, seq, next}: {talk: Talk; seq: number; next: number}) {
   const seen = talk.others.seen(seq);
-  if (seen === "nobody") return <Mark state="sent" text={t("talk.sent")} />;
-  if (seen === "delivered") return <Mark state="delivered" text={t("talk.delivered")} />;
+  const quiet = next > 0 && talk.others.seen(next) === seen;
+  if (seen === "nobody") return <Mark state="sent" text={t("talk.sent")} quiet={quiet} />;
+  if (seen === "delivered") return <Mark state="delivered" text={t("talk.delivered")} quiet={quiet} />;
   const users = talk.others.readers(seq);
   const named = listText(users.slice(0, NAMES_MAX));
   const text = users.length > NAMES_MAX ? t("talk.readMany", {users: named, n: users.length - NAMES_MAX}) : t("talk.read", {users: named});
-  return <Mark state="read" text={text} />;
+  return <Mark state="read" text={text} quiet={quiet} />;
 }

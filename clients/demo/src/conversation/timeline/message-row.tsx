@@ -10,7 +10,7 @@ import {t} from "../../words/words.ts";
 import type {Message} from "../model/message.ts";
 import type {Outgoing} from "../model/outgoing.ts";
 import {oneLine} from "../text.ts";
-import {fullText, listText, timeText} from "../time.ts";
+import {clockText, fullText, listText, timeText} from "../time.ts";
 import {Glyph} from "../glyph.tsx";
 import {actionsFor, type Desk, placeOf} from "./actions.ts";
 import {Body} from "./body.tsx";
@@ -20,7 +20,7 @@ const QUOTE_CHARS_MAX = 160;
 const NAMES_MAX = 10;
 
 /** `active`: pointed at or focused, so it shows its buttons. */
-export function MessageRow({message, first, active, desk}: {message: Message; first: boolean; active: boolean; desk: Desk}) {
+export function MessageRow({message, first, next, active, desk}: {message: Message; first: boolean; next: number; active: boolean; desk: Desk}) {
   const {seq, actor, atMs, text, deleted, editedAtMs, reactions, replyTo} = message;
   const mine = actor === desk.me;
   return (
@@ -29,15 +29,10 @@ export function MessageRow({message, first, active, desk}: {message: Message; fi
       <div class="what">
         {first && <Head actor={actor} atMs={atMs} />}
         {replyTo > 0 && !deleted && <Quote seq={replyTo} desk={desk} />}
-        {deleted ? <p class="deleted">{t("talk.deleted")}</p> : <Body text={text} unfolding={() => (desk.talk.following = false)} />}
-        {editedAtMs > 0 && !deleted && (
-          <span class="edited" title={t("talk.editedAt", {time: fullText(editedAtMs)})}>
-            {t("talk.edited")}
-          </span>
-        )}
+        {deleted ? <p class="deleted">{t("talk.deleted")}</p> : <Body text={text} editedAtMs={editedAtMs} unfolding={() => (desk.talk.following = false)} />}
         {reactions.length > 0 && <Reactions message={message} desk={desk} />}
       </div>
-      <div class="end">{mine && !deleted && <SeenMark talk={desk.talk} seq={seq} />}</div>
+      <div class="end">{mine && !deleted && <SeenMark talk={desk.talk} seq={seq} next={next} />}</div>
       {active && !deleted && <Toolbar message={message} desk={desk} />}
     </article>
   );
@@ -74,7 +69,7 @@ export function OutgoingRow({outgoing, first, desk}: {outgoing: Outgoing; first:
 }
 
 function Side({first, actor, atMs}: {first: boolean; actor: string; atMs: number}) {
-  return <div class="side">{first ? <Avatar user={actor} /> : <time dateTime={new Date(atMs).toISOString()}>{timeText(atMs)}</time>}</div>;
+  return <div class="side">{first ? <Avatar user={actor} /> : <time dateTime={new Date(atMs).toISOString()}>{clockText(atMs)}</time>}</div>;
 }
 
 function Head({actor, atMs}: {actor: string; atMs: number}) {

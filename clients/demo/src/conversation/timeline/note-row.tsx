@@ -5,7 +5,7 @@ import {fullText} from "../time.ts";
 /** What happened besides messages: one quiet line. */
 export function NoteRow({note}: {note: Note}) {
   return (
-    <p class={`note ${note.kind}`} title={note.atMs ? fullText(note.atMs) : ""} dir="auto">
+    <p class={`note ${note.kind}`} title={note.atMs ? fullText(note.atMs) : ""}>
       {textOf(note)}
     </p>
   );

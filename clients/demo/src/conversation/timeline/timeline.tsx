@@ -260,7 +260,7 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
               case "note":
                 return <NoteRow key={row.key} note={row.note} />;
               case "message":
-                return <MessageRow key={row.key} message={row.message} first={row.first} active={row.message.seq === pointed} desk={desk} />;
+                return <MessageRow key={row.key} message={row.message} first={row.first} next={row.next} active={row.message.seq === pointed} desk={desk} />;
               case "outgoing":
                 return <OutgoingRow key={row.key} outgoing={row.outgoing} first={row.first} desk={desk} />;
             }

@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import {test} from "node:test";
+import type {Event} from "@tidings/client";
+import {type Message, react} from "../src/conversation/model/message.ts";
+import {rowsOf} from "../src/conversation/model/rows.ts";
+import {Stretch} from "../src/conversation/model/stretch.ts";
+
+type What = {case: string; value: object};
+
+function event(seq: number, what: What, {actor = "ada", atMs = seq * 1000, clientId = ""} = {}): Event {
+  return {seq: BigInt(seq), atMs: BigInt(atMs), actor, clientId, room: "r", what} as unknown as Event;
+}
+
+function posted(seq: number, text = `m${seq}`, more = {}, of = {}): Event {
+  return event(seq, {case: "posted", value: {text, replyTo: 0n, editedAtMs: 0n, deleted: false, reactions: [], ...more}}, of);
+}
+
+const edited = (seq: number, target: number, text: string) => event(seq, {case: "edited", value: {target: BigInt(target), text}});
+const deleted = (seq: number, target: number) => event(seq, {case: "deleted", value: {target: BigInt(target)}});
+const reacted = (seq: number, target: number, emoji: string, actor: string, removed = false) =>
+  event(seq, {case: "reacted", value: {target: BigInt(target), emoji, removed}}, {actor});
+const run = (from: number, to: number) => Array.from({length: to - from + 1}, (_, at) => posted(from + at));
+const texts = (stretch: Stretch) => stretch.entries.map((entry) => (entry.kind === "message" ? entry.text : entry.kind));
+const page = (events: Event[], more: boolean, head: number) => ({events, more, head: {seq: BigInt(head)}});
+
+test("pages and live events make one piece", () => {
+  const stretch = new Stretch();
+  stretch.replace(run(5, 6), {asOf: 6});
+  stretch.older(page(run(3, 4), true, 6));
+  stretch.happened([posted(7)]);
+  assert.deepEqual(texts(stretch), ["m3", "m4", "m5", "m6", "m7"]);
+  assert.ok(stretch.connected);
+  assert.ok(!stretch.beginning);
+  stretch.older(page(run(1, 2), false, 7));
+  assert.ok(stretch.beginning);
+});
+
+test("nothing is there twice, however pages overlap", () => {
+  const stretch = new Stretch();
+  stretch.replace(run(5, 8), {asOf: 8});
+  stretch.older(page(run(3, 6), true, 8));
+  stretch.newer(page(run(7, 10), false, 10));
+  stretch.happened(run(9, 11));
+  assert.deepEqual(texts(stretch), run(3, 11).map((at) => `m${at.seq}`));
+});
+
+test("edits, deletions and reactions are folded into the message, and are no rows", () => {
+  const stretch = new Stretch();
+  stretch.replace(run(1, 2), {asOf: 2});
+  stretch.happened([edited(3, 1, "better"), reacted(4, 1, "👍", "bob"), reacted(5, 1, "👍", "eve"), reacted(6, 1, "👍", "bob", true), deleted(7, 2)]);
+  const [first, second] = stretch.entries as [Message, Message];
+  assert.equal(first.text, "better");
+  assert.equal(first.editedAtMs, 3000);
+  assert.deepEqual(first.reactions, [{emoji: "👍", users: ["eve"], count: 1}]);
+  assert.ok(second.deleted);
+  assert.equal(second.text, "");
+  assert.equal(stretch.to, 7);
+});
+
+test("a message that comes with what became of it is not changed by it again", () => {
+  const reactions = [{emoji: "👍", users: ["bob"], count: 1}];
+  const stretch = new Stretch();
+  stretch.replace([], {to: 0});
+  stretch.happened([posted(1, "third", {editedAtMs: 4000n, reactions}), edited(2, 1, "second"), edited(4, 1, "third"), reacted(5, 1, "👍", "bob")]);
+  const [message] = stretch.entries as [Message];
+  assert.equal(message.text, "third");
+  assert.deepEqual(message.reactions, reactions);
+});
+
+test("a change that overtook its page is folded into it", () => {
+  const stretch = new Stretch();
+  stretch.replace(run(50, 51), {asOf: 51});
+  stretch.happened([edited(52, 10, "overtook")]);
+  stretch.older(page(run(10, 49), true, 51));
+  assert.equal(texts(stretch)[0], "overtook");
+  stretch.older(page([posted(9)], true, 52));
+  assert.equal(texts(stretch)[1], "overtook");
+});
+
+test("what is cached carries its own changes", () => {
+  const stretch = new Stretch();
+  stretch.replace([posted(1), posted(2), reacted(3, 1, "🎉", "bob"), edited(4, 2, "new")]);
+  assert.equal((stretch.entries[0] as Message).reactions[0]?.emoji, "🎉");
+  assert.equal(texts(stretch)[1], "new");
+});
+
+test("far from the present, live events only move the head", () => {
+  const stretch = new Stretch();
+  stretch.replace(run(10, 20), {asOf: 90});
+  assert.ok(!stretch.connected);
+  stretch.happened([posted(91), edited(92, 10, "still changed")]);
+  assert.equal(stretch.to, 20);
+  assert.equal(stretch.head, 92);
+  assert.equal(texts(stretch)[0], "still changed");
+  stretch.newer(page(run(21, 92), false, 92));
+  assert.ok(stretch.connected);
+});
+
+test("what is too much is dropped at the far end and can be read again", () => {
+  const stretch = new Stretch();
+  stretch.replace(run(1, 10), {asOf: 10, beginning: true});
+  stretch.dropOldest(4);
+  assert.deepEqual(texts(stretch), ["m7", "m8", "m9", "m10"]);
+  assert.ok(!stretch.beginning);
+  stretch.older(page(run(1, 6), false, 10));
+  assert.equal(stretch.entries.length, 10);
+  stretch.dropNewest(4);
+  assert.ok(!stretch.connected);
+  stretch.happened([posted(11)]);
+  assert.deepEqual(texts(stretch), ["m1", "m2", "m3", "m4"]);
+  stretch.newer(page(run(5, 11), false, 11));
+  assert.equal(stretch.entries.length, 11);
+});
+
+test("what the service skipped is a mark", () => {
+  const stretch = new Stretch();
+  stretch.replace(run(1, 3), {asOf: 3});
+  stretch.missing(4, 9);
+  stretch.happened([posted(10)]);
+  assert.deepEqual(texts(stretch), ["m1", "m2", "m3", "gap", "m10"]);
+  assert.ok(stretch.connected);
+});
+
+test("a reaction by one of the many who are not named can be taken back", () => {
+  const users = Array.from({length: 50}, (_, at) => `u${at}`);
+  const stretch = new Stretch();
+  stretch.replace([posted(1, "famous", {reactions: [{emoji: "👍", users, count: 60}]})], {asOf: 1});
+  const famous = stretch.message(1)!;
+  assert.equal(react(famous, "👍", "somebody", true).reactions[0]?.count, 59);
+  assert.equal(react(famous, "👍", "u3", false), famous);
+});
+
+test("rows have days, groups, a divider, and what is on its way", () => {
+  const day = Date.UTC(2026, 0, 5, 12);
+  const at = (seq: number, minutes: number, actor: string) => posted(seq, `m${seq}`, {}, {atMs: day + minutes * 60_000, actor, clientId: `c${seq}`});
+  const stretch = new Stretch();
+  stretch.replace([at(1, 0, "ada"), at(2, 1, "ada"), at(3, 10, "ada"), at(4, 11, "bob"), at(5, 3000, "bob")], {asOf: 5});
+  const outgoing = [{clientId: "x", text: "soon", replyTo: 0, atMs: day + 3001 * 60_000, state: "waiting" as const, why: ""}];
+  const rows = rowsOf({entries: stretch.entries, outgoing, me: "ada", unreadFrom: 4});
+  assert.deepEqual(
+    rows.map((row) => (row.kind === "message" ? `${row.message.seq}${row.first ? "*" : ""}` : row.kind)),
+    ["day", "1*", "2", "3*", "unread", "4*", "day", "5*", "outgoing"],
+  );
+  assert.equal(rows[1]!.key, "sent c1", "mine keeps its row when it gets its number");
+  assert.equal(rows[1]!.kind === "message" && rows[1]!.next, 2);
+  assert.equal(new Set(rows.map(({key}) => key)).size, rows.length);
+});
