@@ -12,7 +12,7 @@ CHROMIUM_NEEDED := $(if $(or $(and $(NODE),$(CHROMIUM)),$(CI)),tests/browser/nod
 BROWSER_NEEDED := $(if $(or $(NODE),$(CI)),browser pagecheck)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test conformance lint types protos fmt check bench lock clean
+.PHONY: help setup serve test conformance lint types protos fmt check smoke bench lock clean
 
 help: ## list the habits
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,7 +46,10 @@ fmt: $(VENV)/.dev ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/python tools/protos.py format
 
-check: lint types test $(BROWSER_NEEDED) ## everything that must be green before a change lands
+check: lint types test $(BROWSER_NEEDED) smoke ## everything that must be green before a change lands
+
+smoke: $(VENV)/.dev $(NODE_NEEDED) ## every row of the benchmark, small: does it run, is its data right?
+	@$(BIN)/python -m bench --quick
 
 bench: $(VENV)/.dev $(NODE_NEEDED) ## measure beside the peers (ROW=fanout: one row; QUICK=1: does it run?)
 	@$(BIN)/python -m bench $(if $(ROW),--row $(ROW)) $(if $(QUICK),--quick) $(ARGS)

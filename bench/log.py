@@ -36,11 +36,22 @@ INSERT = "INSERT INTO events (id, kind, actor, client_id, at_ms, latest, target,
 FIRST_MS = 1_700_000_000_000
 
 
+def _place(events: int) -> Path:
+    recipe = "".join(migration.checksum for migration in known_migrations()) + str(VERSION) + Path(__file__).read_text()
+    return CACHE / f"log-{events}-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}"
+
+
+def is_there(events: int) -> bool:
+    """Whether it has been made."""
+    return _place(events).exists()
+
+
 def folder(events: int) -> Path:
     """The data directory of a log of so many messages; made if it is not there yet."""
-    recipe = "".join(migration.checksum for migration in known_migrations()) + str(VERSION) + Path(__file__).read_text()
-    path = CACHE / f"log-{events}-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}"
+    path = _place(events)
     if not path.exists():
+        for old in CACHE.glob(f"log-{events}-*"):
+            shutil.rmtree(old, ignore_errors=True)  # of an older recipe
         unfinished = path.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)

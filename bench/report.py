@@ -8,6 +8,7 @@ import datetime
 import json
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -80,24 +81,41 @@ def table_of_text(lines: Sequence[Line]) -> str:
 # --- the file -------------------------------------------------------------------------------------------------------
 
 
-def write(measured: Mapping[Row, Sequence[Line]], run: Run, *, whole: bool) -> list[Path]:
-    """RESULTS.md and a chart for each row; rows that were not measured keep what they had."""
-    kept: dict[str, Any] = {} if whole or not KEPT.exists() else json.loads(KEPT.read_text())
+def kept() -> dict[str, Any]:
+    """What was measured last, by row."""
+    found: dict[str, Any] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    return found
+
+
+def write(measured: Mapping[Row, Sequence[Line]], seconds: Mapping[Row, float], run: Run) -> list[Path]:
+    """RESULTS.md and a chart for each row; rows that were not measured, or broke, keep what they had."""
+    entries = kept()
     stamp = {"commit": commit(), "at": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC", "times": run.times}
     stamp["load"] = f"{os.getloadavg()[0]:.1f}"
     for row, lines in measured.items():
         if lines:
-            kept[row.name] = {
+            entries[row.name] = {
                 "about": row.about,
                 "curve": row.curve,
                 "lines": [asdict(line) for line in lines],
+                "seconds": round(seconds[row], 1),
                 **stamp,
             }
+    KEPT.write_text(json.dumps(_ordered(entries), indent=1, ensure_ascii=False) + "\n")
+    return render()
+
+
+def _ordered(entries: Mapping[str, Any]) -> dict[str, Any]:
     from bench.rows import ALL
 
-    ordered = {row.name: kept[row.name] for row in ALL if row.name in kept}
-    KEPT.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
-    CHARTS.mkdir(exist_ok=True)
+    return {row.name: entries[row.name] for row in ALL if row.name in entries}
+
+
+def render() -> list[Path]:
+    """RESULTS.md and the charts, from what was kept."""
+    ordered = _ordered(kept())
+    shutil.rmtree(CHARTS, ignore_errors=True)
+    CHARTS.mkdir()
     paths = [RESULTS]
     for name, entry in ordered.items():
         path = CHARTS / f"{name}.svg"
@@ -116,7 +134,12 @@ def revived(line: dict[str, Any]) -> Line:
 
 def document(ordered: Mapping[str, Any]) -> str:
     """RESULTS.md."""
-    parts = [INTRODUCTION.format(machine=machine(), versions=versions()), glance(ordered)]
+    took = sum(entry.get("seconds", 0.0) for entry in ordered.values()) / 60
+    parts = [
+        INTRODUCTION.format(machine=machine(), versions=versions(), minutes=f"{took:.0f}"),
+        glance(ordered),
+        missed(ordered),
+    ]
     for name, entry in ordered.items():
         lines = [revived(line) for line in entry["lines"]]
         parts.append(f"## {name}\n\n{entry['about'][0].upper()}{entry['about'][1:]}.\n")
@@ -139,6 +162,25 @@ def glance(ordered: Mapping[str, Any]) -> str:
                 said = verdicts(line).replace("; ", "<br>")
                 rows.append(f"| [{line.title}](#{name}) | {median} | {said} |")
     return "\n".join(("## At a glance\n", *rows, ""))
+
+
+def missed(ordered: Mapping[str, Any]) -> str:
+    """Every row that misses a mark, with what its definition says stands in the way."""
+    from bench.rows import ALL
+
+    reasons = {row.name: row.in_the_way for row in ALL}
+    said = []
+    for name, entry in ordered.items():
+        marks = [
+            f"{line.title}: {verdict.mark} ({'not measured' if verdict.value is None else number(verdict.value)})"
+            for line in map(revived, entry["lines"])
+            for verdict in line.verdicts()
+            if not verdict.reached
+        ]
+        if marks:
+            why = reasons.get(name) or "Nobody has looked yet."
+            said.append(f"- **[{name}](#{name})** misses {'; '.join(marks)}. *What stands in the way:* {why}")
+    return "\n".join(("## Marks that are missed\n", *(said or ["None."]), ""))
 
 
 def table(lines: Sequence[Line]) -> str:
@@ -171,6 +213,11 @@ numbers of different machines.
   every other reader must have got the very same bytes. A run that is fast and wrong fails.
 - Below each table stands the machine's load average at the end of that row. Above the number of cores it means that
   other programs took turns with the server: paces are low then and scatter, and the processor times tell more.
+
+- Rows called `scale-…` are the same work at a tenth and at ten times the size where the machine allows, in fewer and
+  shorter loads. The slope in their charts is the power of the size that a figure grows with.
+
+A whole run took {minutes} minutes.
 
 Machine: {machine}
 

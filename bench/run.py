@@ -2,24 +2,20 @@
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench import cores
+from bench.loader import Loader, LoadFailed
 from bench.servers import PEERS, Server, Tidings
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".tmp" / "bench"
-LOAD_SECONDS_MAX = 600
-
-
-class LoadFailed(Exception):
-    """The load could not do its work; the text is what it said."""
+OTHERS_SECONDS_MAX = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +24,7 @@ class Run:
 
     quick: bool
     times: int  # how often everything is measured
+    loader: Loader = field(default_factory=Loader)
 
     def sized(self, full: int, quick: int) -> int:
         """A size that is smaller in the smoke run."""
@@ -36,7 +33,7 @@ class Run:
     @property
     def seconds(self) -> float:
         """How long one load lasts."""
-        return 0.4 if self.quick else 3.0
+        return 0.2 if self.quick else 1.5
 
     @contextmanager
     def tidings(self, data: Path | None = None, **settings: object) -> Iterator[Server]:
@@ -65,13 +62,10 @@ class Run:
         """Put a load on a server, from a process of its own on the other core; what it measured."""
         if server is not None:
             parameters |= {"port": server.port, "tcp_port": server.tcp_port, "pid": server.pid}
-        answer: dict[str, Any] = spoken(
-            [sys.executable, "-m", "bench.load", scenario, json.dumps(parameters)], cores.LOAD
-        )
-        return answer
+        return self.loader.measure(scenario, parameters)
 
 
-def spoken(command: Sequence[str], core: int | None, seconds_max: float = LOAD_SECONDS_MAX) -> Any:
+def spoken(command: Sequence[str], core: int | None, seconds_max: float = OTHERS_SECONDS_MAX) -> Any:
     """The JSON in the last line that a command prints, run on a core."""
     with cores.started_on(core):
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

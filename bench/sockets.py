@@ -23,6 +23,7 @@ class Socket(asyncio.Protocol):
         self.first = first
         self.transport: asyncio.Transport
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.deflate = False
         self._head = bytearray()
         self._open = False
 
@@ -30,7 +31,7 @@ class Socket(asyncio.Protocol):
         """Ask for the upgrade."""
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self.transport = transport  # type: ignore[assignment]
-        self.transport.write(wire.upgrade(self.host, self.path))
+        self.transport.write(wire.upgrade(self.host, self.path, deflate=self.deflate))
 
     def data_received(self, data: bytes) -> None:
         """The handshake's answer, then what the server says."""
@@ -98,9 +99,11 @@ class Witness(Reader):
     def payloads(self) -> Iterator[bytes]:
         """The data of each PAYLOAD frame."""
         for begin, end in self.spans:
-            kind = (int.from_bytes(self.kept[begin + 4 : begin + 6], "big")) >> 10
-            if kind == wire.PAYLOAD:
-                yield bytes(self.kept[begin + 6 : end])
+            frame = bytes(self.kept[begin:end])
+            if wire.is_compressed(self.kept, begin, end):
+                frame = wire.inflated(frame)
+            if int.from_bytes(frame[4:6], "big") >> 10 == wire.PAYLOAD:
+                yield frame[6:]
 
 
 class Room:

@@ -5,6 +5,7 @@ legal on the wire, and free of cost for the sender, which is the same for every 
 """
 
 import struct
+import zlib
 
 SETUP, REQUEST_RESPONSE, REQUEST_STREAM, REQUEST_N, PAYLOAD, ERROR = 0x01, 0x04, 0x06, 0x08, 0x0A, 0x0B
 METADATA, COMPLETE, NEXT = 0x100, 0x40, 0x20
@@ -84,12 +85,25 @@ def length_prefixed(message: bytes) -> bytes:
     return len(message).to_bytes(3, "big") + message
 
 
-def upgrade(host: str, path: str) -> bytes:
-    """The WebSocket handshake of a client."""
+def upgrade(host: str, path: str, *, deflate: bool = False) -> bytes:
+    """The WebSocket handshake of a client; with `deflate`, it offers compression as browsers do."""
+    offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" if deflate else ""
     return (
-        f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{offer}"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     ).encode()
+
+
+def is_compressed(buffer: bytes | bytearray, begin: int, end: int) -> bool:
+    """Whether a server's message, which has its payload there, is compressed."""
+    length = end - begin
+    head = 2 if length < 126 else 4 if length < 65_536 else 10
+    return bool(buffer[begin - head] & 0x40)
+
+
+def inflated(payload: bytes) -> bytes:
+    """A compressed payload as it was."""
+    return zlib.decompressobj(-15).decompress(payload + b"\0\0\xff\xff")
 
 
 def messages(buffer: bytes | bytearray, start: int = 0) -> tuple[list[tuple[int, int]], int]:

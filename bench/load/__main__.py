@@ -1,21 +1,51 @@
-"""python -m bench.load fanout '{"port": 7878, "readers": 1000, …}'"""
+"""Puts loads on servers: a line of JSON for each, `["fanout", {"port": 7878, "readers": 1000, …}]`, in and out.
 
+Each of them runs in a fork of this process. What takes long to import is imported here, once; what is different in each
+load, as the beginning of its client ids, belongs to the modules of the scenarios and is imported in the fork.
+"""
+
+import asyncio
+import gc
 import json
+import os
 import sys
+import traceback
 
 import uvloop
 
-from bench.load.alone import alone, alone_send
-from bench.load.calls import calls
-from bench.load.crowds import idle, reconnect
-from bench.load.fanout import fanout
-from bench.load.paced import paced
-from bench.load.presence import presence
-from bench.load.reading import pages, read, search
+from tidings.contract import v1
 
-SCENARIOS = {
-    scenario.__name__: scenario
-    for scenario in (alone, alone_send, calls, fanout, idle, pages, paced, presence, read, reconnect, search)
-}
+HEAVY = (asyncio, uvloop, v1)
 
-print(json.dumps(uvloop.run(SCENARIOS[sys.argv[1]](**json.loads(sys.argv[2])))))
+
+def main() -> None:
+    """Until the standard input ends."""
+    gc.freeze()
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            say(answer(line))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if status:
+            say({"failed": f"the load ended with status {status}"})
+
+
+def answer(line: str) -> dict[str, object]:
+    """Carry out one load."""
+    from bench.load.scenarios import SCENARIOS
+
+    try:
+        scenario, parameters = json.loads(line)
+        return uvloop.run(SCENARIOS[scenario](**parameters))
+    except BaseException:
+        return {"failed": traceback.format_exc()}
+
+
+def say(answer: dict[str, object]) -> None:
+    """One line."""
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+main()

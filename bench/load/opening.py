@@ -82,11 +82,11 @@ class Speaker:
         self.caller.ask(route, *payloads)
         await asyncio.wait_for(self._enough.wait(), WAIT_SECONDS)
 
-    def messages(self, room: str, count: int) -> list[bytes]:
+    def messages(self, room: str, count: int, text: str = TEXT) -> list[bytes]:
         """The next SendRequests."""
         first, self.numbers = self.numbers, self.numbers + count
         return [
-            v1.SendRequest(room=room, client_id=f"{RUN}-{first + n}", text=TEXT).SerializeToString()
+            v1.SendRequest(room=room, client_id=f"{RUN}-{first + n}", text=text).SerializeToString()
             for n in range(count)
         ]
 
@@ -102,7 +102,9 @@ def watching(room: str, after: v1.Cursor | None = None) -> bytes:
     return wire.masked(wire.request_stream(STREAM, "chat.watch", request.SerializeToString()))
 
 
-async def seat_readers(port: int, rooms: Sequence[Room], readers: int, *, tls: bool = False) -> list[Reader]:
+async def seat_readers(
+    port: int, rooms: Sequence[Room], readers: int, *, tls: bool = False, deflate: bool = False
+) -> list[Reader]:
     """Readers in every room, each of them somebody else, as in life: one user may have only so many connections.
     The first of a room is its witness. Returns when all of them are live."""
     makers: list[Callable[[], Reader]] = []
@@ -110,7 +112,7 @@ async def seat_readers(port: int, rooms: Sequence[Room], readers: int, *, tls: b
         asked = watching(room.name)
         for number in range(readers):
             first = wire.masked(wire.setup(f"reader{len(makers)}")) + asked
-            makers.append(partial(Reader if number else Witness, HOST, PATH, first, room))
+            makers.append(partial(_reader, Reader if number else Witness, first, room, deflate))
     opened = await open_all(port, makers, tls=tls)
     for reader in opened:
         reader.room.readers.append(reader)
@@ -129,6 +131,12 @@ async def seat_readers(port: int, rooms: Sequence[Room], readers: int, *, tls: b
         room.expect(1)
     await asyncio.wait_for(live.wait(), WAIT_SECONDS)
     return opened
+
+
+def _reader(kind: type[Reader], first: bytes, room: Room, deflate: bool) -> Reader:
+    reader = kind(HOST, PATH, first, room)
+    reader.deflate = deflate
+    return reader
 
 
 def faults(rooms: Sequence[Room], sent: dict[Room, int]) -> list[str]:

@@ -3,7 +3,6 @@
 The kernel's figures are true even where other programs take turns with that process.
 """
 
-import os
 import re
 import urllib.request
 from pathlib import Path
@@ -11,11 +10,12 @@ from pathlib import Path
 
 def cpu_us(pid: int) -> float:
     """Processor time that a process has used, µs, with the kernel's on its behalf; 0 where it cannot be known."""
+    threads = Path(f"/proc/{pid}/task")
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        # Exact to nanoseconds; /proc/PID/stat counts in hundredths of a second, a tenth of what a short load takes.
+        return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads.iterdir()) / 1e3
     except OSError:
         return 0.0
-    return (int(fields[11]) + int(fields[12])) * 1e6 / os.sysconf("SC_CLK_TCK")
 
 
 def resident_bytes(pid: int) -> int:

@@ -3,6 +3,8 @@
 No engine, no credit, no store, no identity. A WebSocket handshake, then frames seen by three fixed places: the type of
 the frame, the room of a reader, the body of a message. A message goes to the readers of its room with one write for
 each of them and each read of the speaker's socket. Over TCP it answers requests with nothing, as `session.ping` does.
+
+With `--deflate`, messages are compressed for each reader by itself, as most servers do it.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ import hashlib
 import json
 import struct
 import sys
+import zlib
 
 from bench import wire
 from bench.peers.messages import LIVE, Desk
@@ -19,6 +22,9 @@ from tidings.contract import v1
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 NEXT_COMPLETE = (wire.PAYLOAD << 10 | 0x60).to_bytes(2, "big")
 PING_BYTES_MAX = 80  # a request that is longer says something
+
+DEFLATE = "--deflate" in sys.argv
+EXTENSION = b"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n"
 
 DESK = Desk()
 READERS: dict[str, list[asyncio.Transport]] = {}
@@ -30,11 +36,21 @@ def unmasked(message: bytes) -> bytes:
     return (struct.pack(">BB", 0x82, size) if size < 126 else struct.pack(">BBH", 0x82, 126, size)) + message
 
 
+def compressed(message: bytes) -> bytes:
+    """The same, compressed as the service does it, but with all of it and for one reader."""
+    stream = zlib.compressobj(6, zlib.DEFLATED, -15)
+    data = (stream.compress(message) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    whole = unmasked(data)
+    return bytes((whole[0] | 0x40,)) + whole[1:]
+
+
 def accepted(head: bytes) -> bytes:
     """The answer to a handshake."""
     key = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key")).split(b": ")[1]
     return (
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        + (EXTENSION if DEFLATE else b"")
+        + b"Sec-WebSocket-Accept: "
         + base64.b64encode(hashlib.sha1(key + GUID).digest())
         + b"\r\n\r\n"
     )
@@ -89,7 +105,11 @@ class BareWebSocket(asyncio.Protocol):
         if replies:
             self.transport.write(b"".join(replies))
         for room, items in bursts.items():
-            burst = b"".join(items)
+            if DEFLATE:
+                for reader in READERS.get(room, ()):
+                    reader.write(b"".join([compressed(item) for item in items]))
+                continue
+            burst = b"".join([unmasked(item) for item in items])
             for reader in READERS.get(room, ()):
                 reader.write(burst)
 
@@ -97,7 +117,7 @@ class BareWebSocket(asyncio.Protocol):
         """A message: its bytes are made once."""
         metadata_bytes = int.from_bytes(frame[6:9], "big")
         room, item, reply = DESK.post(frame[9 + metadata_bytes :])
-        bursts.setdefault(room, []).append(unmasked(wire.frame(1, wire.PAYLOAD, wire.NEXT, item)))
+        bursts.setdefault(room, []).append(wire.frame(1, wire.PAYLOAD, wire.NEXT, item))
         replies.append(unmasked(frame[:4] + NEXT_COMPLETE + reply))
 
     def watched(self, frame: bytes) -> None:

@@ -88,6 +88,7 @@ class Row:
     about: str
     measure: Callable[[Run], Iterable[Line]]
     curve: bool = False  # its lines are sizes of the same work
+    in_the_way: str = ""  # what the profile says when a mark is missed; told then only
 
 
 @dataclass(slots=True)

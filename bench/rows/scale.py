@@ -1,76 +1,241 @@
-"""The same work at a tenth and at ten times its size, where the machine allows: curves, whose slopes tell more."""
+"""The same work at a tenth and at ten times its size, where the machine allows: curves, whose slopes tell more.
 
-from collections.abc import Iterator
+Fewer and shorter loads than in the rows themselves, since a curve shows a direction. Where ten times does not fit (a
+process has about 20,000 sockets here), the last point is what fits.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
 
 from bench import log
 from bench.rows.fanout import UNIT
 from bench.rows.row import BARE, TIDINGS, Figures, Line, Row
 from bench.run import Run
+from bench.servers import Server
 
-TIMES_MAX = 3  # a curve shows a direction; three runs of each point are enough
-
-
-def fanout(run: Run) -> Iterator[Line]:
-    """Readers of one room."""
-    for readers in (10,) if run.quick else (100, 1_000, 8_000):
-        figures = Figures()
-        with run.servers((TIDINGS, BARE)) as servers:
-            for _ in range(min(run.times, TIMES_MAX)):
-                for name, server in servers.items():
-                    work = {"readers": readers, "burst": 10, "seconds": run.seconds}
-                    figures.add(name, run.load("fanout", server, **work))
-        yield Line(f"{readers:,} readers", UNIT, figures.values, wrong=tuple(figures.wrong), size=readers)
+SECONDS = 0.6
+RARE, COMMON = "rare word", "common word"
+Works = Mapping[str, tuple[str, dict[str, object]]]  # figure → scenario and its parameters
 
 
-def send(run: Run) -> Iterator[Line]:
-    """Connections that send."""
-    for connections in (5,) if run.quick else (5, 50, 500):
-        figures = Figures()
-        with run.tidings() as server:
-            for _ in range(min(run.times, TIMES_MAX)):
-                work = {"connections": connections, "in_flight": 32, "rooms": 5, "seconds": run.seconds}
-                figures.add(TIDINGS, run.load("calls", server, route="chat.send", **work))
-        title = f"{connections} connections × 32 in flight"
-        yield Line(title, "messages/s", figures.values, wrong=tuple(figures.wrong), size=connections)
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A row of `scale-*`. `works` gives the loads of one size; each lasts so many seconds, if it can be told."""
+
+    name: str
+    about: str
+    title: str  # of one size
+    unit: str
+    sizes: tuple[int, ...]
+    quick: int  # the only size in the smoke run
+    works: Callable[[int, float], Works]
+    turns: int = 3
+    fresh: bool = False  # a new service for each load, where the last one would be remembered
+    data: Callable[[int], Path] | None = None  # the service's data for a size
+    settings: tuple[tuple[str, object], ...] = ()
+    key: str = "value"
+
+    def measure(self, run: Run) -> Iterator[Line]:
+        """One line for each size."""
+        for size in (self.quick,) if run.quick else self.sizes:
+            works = self.works(size, run.seconds if run.quick else SECONDS)
+            figures = Figures()
+            with ExitStack() as stack:
+                kept = None if self.fresh else stack.enter_context(self._service(run, size))
+                bare = stack.enter_context(run.servers((BARE,)))[BARE] if BARE in works else None
+                for _ in range(min(run.times, self.turns)):
+                    for name, (scenario, parameters) in works.items():
+                        with self._service(run, size) if kept is None else nullcontext(kept) as service:
+                            server = bare if name == BARE else service
+                            figures.add(name, run.load(scenario, server, **parameters), self.key)
+            title = self.title.format(size)
+            subject = next(iter(works))
+            yield Line(title, self.unit, figures.values, wrong=tuple(figures.wrong), size=size, subject=subject)
+
+    def _service(self, run: Run, size: int) -> AbstractContextManager[Server]:
+        return run.tidings(self.data(size) if self.data else None, **dict(self.settings))
+
+    @property
+    def row(self) -> Row:
+        """As the table wants it."""
+        return Row(self.name, self.about, self.measure, curve=True)
 
 
-def page(run: Run) -> Iterator[Line]:
-    """Events in the room."""
+def fanout(readers: int, seconds: float) -> Works:
+    """One room; the peer that does nothing else beside it."""
+    work: dict[str, object] = {"readers": readers, "burst": 10, "seconds": seconds}
+    return {TIDINGS: ("fanout", work), BARE: ("fanout", work)}
+
+
+def single(readers: int, seconds: float) -> Works:
+    """One message at a time."""
+    return {TIDINGS: ("fanout", {"readers": readers, "burst": 1, "seconds": seconds})}
+
+
+def rooms(count: int, seconds: float) -> Works:
+    """Rooms of ten."""
+    return {TIDINGS: ("fanout", {"readers": 10, "rooms": count, "seconds": seconds})}
+
+
+def stopped(readers: int, seconds: float) -> Works:
+    """With one that takes nothing, and without."""
+    work: dict[str, object] = {"readers": readers - 1, "burst": 10, "seconds": seconds}
+    return {"one stopped": ("fanout", work | {"stopped": 1}), "all read": ("fanout", work)}
+
+
+def ping(connections: int, seconds: float) -> Works:
+    """Sixteen in flight on each."""
+    work = {"connections": connections, "in_flight": 16, "seconds": seconds, "route": "session.ping"}
+    return {TIDINGS: ("calls", work), BARE: ("calls", work)}
+
+
+def in_flight(count: int, seconds: float) -> Works:
+    """On each of ten connections."""
+    work = {"connections": 10, "in_flight": count, "seconds": seconds, "route": "session.ping"}
+    return {TIDINGS: ("calls", work), BARE: ("calls", work)}
+
+
+def send(connections: int, seconds: float) -> Works:
+    """Thirty-two in flight on each, five rooms."""
+    work = {"connections": connections, "in_flight": 32, "rooms": 5, "seconds": seconds, "route": "chat.send"}
+    return {TIDINGS: ("calls", work)}
+
+
+def send_rooms(count: int, seconds: float) -> Works:
+    """Fifty connections."""
+    work = {"connections": 50, "in_flight": 32, "rooms": count, "seconds": seconds, "route": "chat.send"}
+    return {TIDINGS: ("calls", work)}
+
+
+def page(events: int, seconds: float) -> Works:
+    """The oldest one."""
+    return {TIDINGS: ("pages", {"room": log.ROOM, "before": 51, "seconds": seconds / 2})}
+
+
+def read(events: int, seconds: float) -> Works:
+    """All of it."""
+    return {TIDINGS: ("read", {"room": log.ROOM, "events": events, "credit": 256})}
+
+
+def search(events: int, seconds: float) -> Works:
+    """A word of five messages, and one of every sixth."""
+    return {
+        name: ("search", {"room": log.ROOM, "query": word, "results_min": 1, "seconds": seconds / 2})
+        for name, word in ((RARE, log.RARE), (COMMON, log.COMMON))
+    }
+
+
+def presence(users: int, seconds: float) -> Works:
+    """A fiftieth as many watchers, of fifty users each."""
+    watchers = max(2, users // 50)
+    return {TIDINGS: ("presence", {"users": users, "watched": 50, "watchers": watchers, "rounds": 1})}
+
+
+def start(run: Run) -> Iterator[Line]:
+    """Over the length of the log: what was written is not read."""
     for events in (20_000,) if run.quick else (10_000, 100_000, 1_000_000):
         figures = Figures()
-        with run.tidings(log.folder(events)) as server:
-            for _ in range(min(run.times, TIMES_MAX)):
-                work = {"room": log.ROOM, "before": 51, "seconds": run.seconds / 4}
-                figures.add(TIDINGS, run.load("pages", server, **work))
-        yield Line(f"{events:,} events", "ms", figures.values, wrong=tuple(figures.wrong), size=events)
+        for _ in range(min(run.times, 3)):
+            with run.tidings(log.folder(events)) as server:
+                figures.add(TIDINGS, {"value": server.started_seconds})
+        yield Line(f"{events:,} events", "s", figures.values, size=events)
 
 
-def idle(run: Run) -> Iterator[Line]:
-    """Connections at rest."""
-    for connections in (50,) if run.quick else (1_000, 10_000, 17_000):
-        figures = Figures()
-        for _ in range(min(run.times, TIMES_MAX)):
-            with run.tidings() as server:
-                figures.add(TIDINGS, run.load("idle", server, connections=connections))
-        yield Line(f"{connections:,} connections", "KiB each", figures.values, size=connections)
-
-
-def reconnect(run: Run) -> Iterator[Line]:
-    """Clients that come back."""
-    for clients in (50,) if run.quick else (500, 5_000, 15_000):
-        figures = Figures()
-        for _ in range(min(run.times, TIMES_MAX)):
-            with run.tidings() as server:
-                figures.add(TIDINGS, run.load("reconnect", server, clients=clients, missed=20))
-        yield Line(f"{clients:,} clients", "s", figures.values, wrong=tuple(figures.wrong), size=clients)
-
-
+READERS, LOGS = (100, 1_000, 8_000), (10_000, 100_000, 1_000_000)
 ROWS = (
-    Row("scale-fanout", "fan-out in bursts of 10 over the readers of one room", fanout, curve=True),
-    Row("scale-send", "chat.send, durable, over connections with 32 in flight, 5 rooms", send, curve=True),
-    Row("scale-page", "history.page of the 50 oldest events over the length of the log", page, curve=True),
-    Row("scale-idle", "memory of idle, subscribed connections over their number", idle, curve=True),
-    Row(
-        "scale-reconnect", "reconnecting at once, until all are live, over the number of clients", reconnect, curve=True
-    ),
+    Curve(
+        "scale-fanout",
+        "fan-out in bursts of 10 over the readers of one room",
+        *("{:,} readers", UNIT, READERS, 10, fanout),
+        turns=2,
+    ).row,
+    Curve(
+        "scale-single",
+        "fan-out, one message at a time, over the readers of one room",
+        *("{:,} readers", UNIT, READERS, 10, single),
+        turns=2,
+    ).row,
+    Curve(
+        "scale-rooms",
+        "fan-out, sends spread, over rooms of 10 readers",
+        *("{:,} rooms", UNIT, (100, 1_000, 1_600), 2, rooms),
+        turns=2,
+    ).row,
+    Curve(
+        "scale-stopped",
+        "fan-out with one stopped reader and without, over the readers of one room",
+        *("{:,} readers", UNIT, READERS, 10, stopped),
+        turns=2,
+    ).row,
+    Curve(
+        "scale-ping",
+        "session.ping, 16 in flight on each, over connections",
+        *("{:,} connections", "answers/s", (1, 10, 100), 2, ping),
+    ).row,
+    Curve(
+        "scale-in-flight",
+        "session.ping, 10 connections, over what is in flight on each",
+        *("{:,} in flight on each", "answers/s", (2, 16, 160), 2, in_flight),
+    ).row,
+    Curve(
+        "scale-send",
+        "chat.send, durable, 32 in flight on each, 5 rooms, over connections",
+        *("{:,} connections", "messages/s", (5, 50, 500), 5, send),
+    ).row,
+    Curve(
+        "scale-send-rooms",
+        "chat.send, durable, 50 connections × 32 in flight, over rooms",
+        *("{:,} rooms", "messages/s", (5, 50, 500, 5_000), 5, send_rooms),
+    ).row,
+    Curve(
+        "scale-delivery",
+        "send → delivered at half of the maximum, p99, over the readers of the room",
+        *("{:,} readers", "ms", (10, 100, 1_000), 5, lambda n, s: {"p99": ("paced", {"readers": n, "seconds": s})}),
+        key="p99",
+    ).row,
+    Curve(
+        "scale-page",
+        "history.page of the 50 oldest events over the length of the log",
+        *("{:,} events", "ms", LOGS, 20_000, page),
+        data=log.folder,
+    ).row,
+    Curve(
+        "scale-read",
+        "history.read of the whole log over its length",
+        *("{:,} events", "events/s", LOGS, 20_000, read),
+        turns=1,
+        data=log.folder,
+    ).row,
+    Curve(
+        "scale-search",
+        "history.search until the first page of results, over the messages searched",
+        *("{:,} messages", "ms", LOGS, 20_000, search),
+        data=log.folder,
+    ).row,
+    Curve(
+        "scale-idle",
+        "memory of idle, subscribed connections over their number",
+        *("{:,} connections", "KiB each", (1_000, 10_000, 17_000), 50),
+        lambda n, _: {TIDINGS: ("idle", {"connections": n})},
+        turns=1,
+        fresh=True,
+    ).row,
+    Curve(
+        "scale-reconnect",
+        "reconnecting at once, until all are live, over the number of clients",
+        *("{:,} clients", "s", (500, 5_000, 15_000), 50),
+        lambda n, _: {TIDINGS: ("reconnect", {"clients": n, "missed": 20})},
+        turns=1,
+        fresh=True,
+    ).row,
+    Curve(
+        "scale-presence",
+        "users come and go, a watcher of 50 for every 50 of them, over their number",
+        *("{:,} users", "ms of processor time", (500, 5_000, 15_000), 100, presence),
+        turns=1,
+        settings=(("domain__grace_seconds", 0.2),),
+    ).row,
+    Row("scale-start", "start to listening over the length of the log in the data folder", start, curve=True),
 )

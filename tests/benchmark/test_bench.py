@@ -1,13 +1,16 @@
 """The benchmark does its smallest work, and does not let a wrong answer pass for a fast one."""
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from bench import chart, report
 from bench.load.calls import calls
 from bench.load.fanout import fanout
+from bench.load.large import large
 from bench.load.opening import faults, seat_readers
+from bench.loader import Loader, LoadFailed
 from bench.rows import chosen
 from bench.rows.row import BARE, TIDINGS, Line, Mark
 from bench.sockets import Room
@@ -66,7 +69,6 @@ def test_a_missing_peer_is_no_reached_mark() -> None:
 
 
 def test_a_line_comes_back_from_json() -> None:
-    from dataclasses import asdict
     from json import dumps, loads
 
     assert report.revived(loads(dumps(asdict(LINE)))) == LINE
@@ -85,3 +87,43 @@ def test_a_curve_tells_its_slope() -> None:
 def test_rows_are_chosen_by_name_or_by_its_beginning() -> None:
     assert [row.name for row in chosen("fanout")] == ["fanout"]
     assert [row.name for row in chosen("ping-,send")] == ["ping-alone", "send"]
+
+
+def test_a_smoke_run_takes_two_curves_of_many() -> None:
+    quick, whole = chosen("", quick=True), chosen("")
+    assert [row.name for row in quick if row.curve] == ["scale-fanout", "scale-search"]
+    assert [row for row in whole if not row.curve] == [row for row in quick if not row.curve]
+    assert len({row.name for row in whole}) == len(whole)
+
+
+def test_a_row_that_misses_a_mark_is_named_with_what_stands_in_the_way() -> None:
+    line = {**asdict(LINE), "marks": [asdict(mark) for mark in LINE.marks]}
+    said = report.missed({"ping": {"lines": [line]}})
+    assert "**[ping](#ping)** misses pings: ≥ 0.6 × bare (0.50). *What stands in the way:* " in said
+    reached = {**line, "figures": {TIDINGS: [1.0], BARE: [1.0]}}
+    assert report.missed({"ping": {"lines": [reached]}}).endswith("None.\n")
+
+
+def test_each_load_runs_in_a_process_of_its_own_and_a_broken_one_breaks_nothing_else() -> None:
+    loader = Loader()
+    try:
+        with pytest.raises(LoadFailed, match="KeyError"):
+            loader.measure("no such load", {})
+        with pytest.raises(LoadFailed, match="Connection refused"):
+            loader.measure("pages", {"port": 1, "room": "log", "before": 0, "seconds": 0})
+    finally:
+        loader.close()
+        loader.close()
+
+
+@pytest.mark.asyncio
+async def test_large_messages_reach_readers_that_take_them_compressed(tmp_path: Path) -> None:
+    async with running_service(tmp_path, connections__close_seconds=0.05) as service:
+        work = {"readers": 3, "messages": 4, "per_second": 1_000}
+        port = service.app.http_port
+        for language in ("english", "chinese"):
+            plain = await large(port, language=language, deflate=False, **work)
+            small = await large(port, language=language, deflate=True, **work)
+            assert plain["wrong"] == small["wrong"] == []
+            assert 0 < small["bytes"] < plain["bytes"] * 0.6
+            assert (small["inflating_us"] > 0, plain["inflating_us"]) == (True, 0.0)

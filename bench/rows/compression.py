@@ -1,0 +1,73 @@
+"""Large messages, compressed once for all readers: what it saves on the wire, and what it costs."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench.rows.fanout import self_signed
+from bench.rows.row import BARE, Figures, Line, Mark, Row
+from bench.run import Run
+from bench.servers import PEERS, Server
+
+SHARED, PLAIN, BARE_PLAIN, EACH = "shared", "not compressed", "bare, not compressed", "bare, each by itself"
+PER_SECOND = 8  # a bare server that compresses for each of 1,000 readers comes to about ten a second
+
+
+def compression(run: Run) -> Iterator[Line]:
+    """English and Chinese prose, and English over TLS."""
+    readers, messages = run.sized(1_000, 20), run.sized(6, 2)
+    with tempfile.TemporaryDirectory(prefix="tidings-bench-") as folder, ExitStack() as stack:
+        certificate = self_signed(Path(folder))
+        service = stack.enter_context(run.tidings())
+        encrypted = stack.enter_context(run.tidings(tls__certificate=certificate))
+        bare = stack.enter_context(PEERS[BARE].running())
+        each = stack.enter_context(PEERS[BARE].running("--deflate"))
+        plain_ends = {SHARED: (service, True), PLAIN: (service, False), BARE_PLAIN: (bare, False), EACH: (each, True)}
+        tls_ends = {SHARED: (encrypted, True), PLAIN: (encrypted, False)}
+        for title, language, ends, tls in (
+            ("English", "english", plain_ends, False),
+            ("Chinese", "chinese", {name: plain_ends[name] for name in (SHARED, PLAIN)}, False),
+            ("English over TLS", "english", tls_ends, True),
+        ):
+            work = {"readers": readers, "messages": messages, "per_second": PER_SECOND, "tls": tls}
+            yield from lines(run, title, ends, {"language": language, **work})
+
+
+def lines(run: Run, title: str, ends: dict[str, tuple[Server, bool]], work: dict[str, object]) -> Iterator[Line]:
+    """Bytes and time of one delivery, turn by turn."""
+    sizes, times = Figures(), Figures()
+    inflating = 0.0
+    for _ in range(run.times):
+        for name, (server, deflate) in ends.items():
+            answer = run.load("large", server, deflate=deflate, **work)
+            sizes.add(name, {"value": answer["bytes"], "wrong": answer["wrong"]})
+            times.add(name, {"value": answer["cpu_us"]})
+            inflating = answer["inflating_us"] or inflating
+    readers = work["readers"]
+    yield Line(
+        f"{title}, 7.9 KB to {readers:,} readers: on the wire for each",
+        "bytes",
+        sizes.values,
+        (Mark("≤", 0.6, PLAIN),),
+        note=f"Inflating one message costs its reader {inflating:.0f} µs.",
+        wrong=tuple(sizes.wrong),
+        subject=SHARED,
+    )
+    yield Line(
+        f"{title}, 7.9 KB to {readers:,} readers: the server's processor time for each",
+        "µs",
+        times.values,
+        (Mark("≤", 1.1, PLAIN),),
+        subject=SHARED,
+    )
+
+
+ROWS = (
+    Row(
+        "compression",
+        "large messages at a fixed pace to readers that negotiated permessage-deflate, beside readers that did not, "
+        "and beside a bare server that compresses for each reader by itself",
+        compression,
+    ),
+)
