@@ -12,6 +12,7 @@ from rsocket_kit import (
     cancel,
     complete,
     fresh_server,
+    keepalive,
     only,
     open_client,
     open_server,
@@ -234,6 +235,43 @@ def test_outgoing_gives_at_least_one_chunk_and_counts_what_is_left() -> None:
     assert [len(each) for each in server.outgoing(300)] == [300]
     assert server.outgoing(300) == []
     assert server.outbound_bytes == 0
+
+
+def test_frames_may_pass_an_empty_queue_and_cost_their_credits() -> None:
+    stream = begin(open_server(), request_stream(1, 5))
+    assert stream.passes(3)
+    assert stream.credit == 2
+    assert not stream.passes(3)
+    assert stream.credit == 2
+
+
+def test_unbounded_credit_is_not_used_up_by_what_passes_the_queue() -> None:
+    stream = begin(open_server(), request_stream(1, UNBOUNDED))
+    assert stream.passes(3)
+    assert stream.unbounded
+
+
+def test_nothing_passes_what_is_queued() -> None:
+    server = open_server()
+    stream, other = begin(server, request_stream(1, 5)), begin(server, request_stream(3, 5))
+    other.next(b"first")
+    assert not stream.passes(1)
+    server.outgoing()
+    server.receive(keepalive(b"?"), 0.0)
+    assert not stream.passes(1)
+    server.outgoing()
+    assert stream.passes(1)
+
+
+def test_nothing_passes_into_a_full_socket_or_a_closed_stream() -> None:
+    server = open_server()
+    stream = begin(server, request_stream(1, 5))
+    server.writable = False
+    assert not stream.passes(1)
+    server.writable = True
+    stream.complete()
+    server.outgoing()
+    assert not stream.passes(1)
 
 
 def test_farewell_is_given_once_even_when_it_does_not_fit() -> None:

@@ -47,8 +47,8 @@ class Shard(Generic[T]):
         try:
             for subscription in subscriptions:
                 if fast:
-                    at = subscription.cursor
-                    if at == subscription.parked_at and subscription.sink.demand() <= 0:
+                    at, sink = subscription.cursor, subscription.sink
+                    if at == subscription.parked_at and sink.demand() <= 0:
                         continue
                     if subscription.state is LIVE:
                         if at != cursor:
@@ -57,12 +57,12 @@ class Shard(Generic[T]):
                             cursor = at
                             batch = feed.batch(at, maxsize) if head - at <= fast_events_max else None
                             last, size = (batch.last, len(batch.items)) if batch is not None else (at, maxsize)
-                        if batch is not None and subscription.sink.demand() >= size:
+                        if batch is not None and sink.demand() >= size:
                             subscription.cursor = last
                             delivered += size
                             if last != head:
                                 feed.house.turns.mark(subscription)
-                            subscription.sink.deliver(batch)
+                            sink.deliver(batch)
                             continue
                 subscription.visit()
         except Exception:

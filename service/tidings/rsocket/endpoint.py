@@ -11,8 +11,8 @@ ends the connection leaves last.
 `ConnectionEnded` once. If the reason came from this side there is nobody to hand the facts to at that moment;
 they wait in `unreported` for the next `tick` or `transport_lost`.
 
-*Bytes are counted where they are queued.* `send` is the one place that frames of streams go through, as
-`Connection.receive` is the one place they come in: the positions of resumption belong there.
+*Bytes are counted where they are queued.* `send` is the one place that frames of streams go through (or past it, with
+`Stream.passes`), as `Connection.receive` is the one place they come in: the positions of resumption belong there.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ def on_fire_and_forget(end: Endpoint, frame: bytes, stream_id: int, flags: int) 
 
 def on_request_stream(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
     """Begin a REQUEST_STREAM with its initial credit."""
-    credit = _FIELD.unpack_from(frame)[0] & U31
+    credit = min(UNBOUNDED, _FIELD.unpack_from(frame)[0] & U31)  # one object for all who ask for everything
     metadata, data = _read_payload(frame, 10, flags)
     streams = end.streams
     if (

@@ -137,6 +137,20 @@ class Stream:
             self.credit = credit - payloads
         self.connection.send(chunk)
 
+    def passes(self, payloads: int) -> bool:
+        """Whether frames as for `send_frames` may leave past the queue, since nothing waits there.
+
+        If so they have cost their credits, and the caller writes them before anything else that leaves. If not, the
+        caller queues them.
+        """
+        connection = self.connection
+        credit = self.credit
+        if connection.outbound_bytes or not connection.writable or credit < payloads or not self.state & SENDING:
+            return False
+        if credit != UNBOUNDED:
+            self.credit = credit - payloads
+        return True
+
     def complete(self) -> None:
         """End our half; costs no credit. An unanswered REQUEST_RESPONSE is answered with an empty payload."""
         if not self.state & SENDING:

@@ -296,13 +296,17 @@ class RSocketSession:
         if connection.closing and not self._finishing:
             self._finish()
 
+    def write(self, data: bytes) -> None:
+        """Hand bytes to the transport."""
+        self.service.metrics.bytes_out += len(data)
+        write = self.wire.write
+        write(data)
+
     def _push(self) -> None:
-        connection, metrics = self.connection, self.service.metrics
+        connection = self.connection
         while connection.writable and (connection.outbound_bytes or connection.unanswered):
             chunks = connection.outgoing(WRITE_BYTES)
-            data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-            metrics.bytes_out += len(data)
-            self.wire.write(data)
+            self.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
 
     def socket_full(self) -> None:
         """The transport holds as much as it should."""

@@ -12,7 +12,7 @@ readers take compressed messages, an item is compressed once for all of them, wh
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from tidings.contract.call import Call, Credentials, Identity
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # Readers of one batch with different stream ids, beyond which the bytes are made anew instead of kept.
 SHARED_CHUNKS_MAX: Final = 64
+SHARED_KEYS_MAX: Final = 1_024  # remembered; beyond it, equal keys are several objects, and that is all
 
 
 class Conversation(Protocol):
@@ -183,21 +184,24 @@ class ForgetWork(Work):
             self.route.outcomes.ok += 1
 
 
+@lru_cache(SHARED_KEYS_MAX)
+def _key(stream_id: int, codec: int, wrapping: object) -> tuple[int, int, object]:
+    """Same key, same bytes: the stream id, the codec, the compression or else the envelope. One object for them all."""
+    return stream_id, codec, wrapping
+
+
 class SinkWork(Work):
     """What sends items: the sink of a watch or a channel."""
 
     STOPPED: ClassVar = "the service is stopping; connect again and go on from your cursor"
 
-    __slots__ = ("_key",)
+    __slots__ = ("_key", "demand")
 
     def __init__(self, desk: "Desk", route: Route, stream: Stream, call: Call) -> None:
         super().__init__(desk, route, stream, call)
-        # Same key, same bytes: the stream id, the codec, the compression or else the envelope.
-        self._key = (stream.id, route.writes.index, self.session.deflater or self.session.connection.envelope)
-
-    def demand(self) -> int:
-        """Items that are taken right now: the reader's credit, 0 while its socket is full."""
-        return self.stream.sendable()
+        # Items that are taken right now: the reader's credit, 0 while its socket is full.
+        self.demand = stream.sendable
+        self._key = _key(stream.id, route.writes.index, self.session.deflater or self.session.connection.envelope)
 
     def deliver(self, batch: Batch[Prepared[Any]], /) -> None:
         """Send a run of items."""
@@ -206,10 +210,12 @@ class SinkWork(Work):
         chunk: bytes | None = batch.shared.get(self._key)
         if chunk is None:
             chunk = self._frames(batch)
-        self.stream.send_frames(chunk, len(batch.items))
-        session = self.session
-        if not session.dirty:
-            session.flush_soon()
+        items = len(batch.items)
+        if self.stream.passes(items):
+            self.session.write(chunk)
+        else:
+            self.stream.send_frames(chunk, items)
+            self.session.flush_soon()
 
     def _frames(self, batch: Batch[Prepared[Any]]) -> bytes:
         stream_id, said, codec = self.stream.id, self.route.said, self.route.writes
