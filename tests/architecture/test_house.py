@@ -63,6 +63,11 @@ def test_the_domain_never_sees_json() -> None:
         assert not {"json", "google.protobuf.json_format"} & set(imports(path)), path
 
 
+def test_there_is_one_way_to_log() -> None:
+    for path in sources(SERVICE):
+        assert "logging" not in {module.split(".")[0] for module in imports(path)}, f"{path}: use structlog"
+
+
 def test_no_file_is_named_after_nothing() -> None:
     vague = {"utils.py", "util.py", "helpers.py", "manager.py", "common.py", "misc.py"}
     assert not [path for folder in (SERVICE, CLIENT) for path in sources(folder) if path.name in vague]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+import structlog.testing
 
 from stores.drafts import edited, open_room, posted, texts
 from stores.kit_search import FOUND, MESSAGES
@@ -53,7 +54,9 @@ async def test_an_index_that_is_gone_is_made_anew(tmp_path: Path) -> None:
 async def test_an_index_that_is_damaged_is_made_anew(tmp_path: Path, damage: bytes) -> None:
     await talked(tmp_path, "word one", "word two")
     (tmp_path / INDEX).write_bytes(damage)
-    store = await SqliteStore.open(tmp_path)
+    with structlog.testing.capture_logs() as lines:
+        store = await SqliteStore.open(tmp_path)
+    assert [line["event"] for line in lines][-1:] == ["the search index is made anew from the logs"]
     assert await found(store, "word", "lobby") == ["word two", "word one"]
     await store.close()
 

@@ -1,13 +1,13 @@
 """What SQLite's errors mean to a caller."""
 
-import logging
 import secrets
 
 import apsw
+import structlog
 
 from tidings.contract.errors import Failure, internal, resource_exhausted, unavailable
 
-log = logging.getLogger("tidings.stores")
+log = structlog.get_logger()
 
 FULL_RETRY_MS = 5_000  # somebody has to make room; nobody needs to ask more often
 # The shared index of the WAL could not grow. Nothing was written then, as with a full disk, which is what it means.
@@ -51,10 +51,10 @@ def failure_of(error: Exception) -> Failure:
     if is_full(error):
         return resource_exhausted("the disk of the service is full; try again later", retry_after_ms=FULL_RETRY_MS)
     if isinstance(error, apsw.Error | OSError):
-        log.error("the store failed: %s", error)
+        log.error("the store failed", error=str(error))
         if isinstance(error, apsw.CorruptError | apsw.NotADBError):
             return internal("the database of the service is damaged; ask its operator to restore a backup")
         return unavailable("the storage of the service failed; try again later")
     correlation = secrets.token_hex(4)
-    log.error("an unexpected error in the store, correlation id %s", correlation, exc_info=error)
+    log.error("an unexpected error in the store", id=correlation, exc_info=error)
     return internal(f"unexpected error in the store, correlation id {correlation}; try again")

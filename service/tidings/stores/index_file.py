@@ -69,7 +69,7 @@ def open_index(path: Path, database: Path, vfs: str | None = None) -> apsw.Conne
                 connection.execute("SELECT rowid FROM words WHERE words MATCH 'a' LIMIT 1").fetchall()
                 return connection
         except apsw.Error as error:
-            log.warning("the search index cannot be read: %s", error)
+            log.warning("the search index cannot be read", error=str(error))
         if connection is not None:
             connection.close()
         log.info("the search index is made anew from the logs")

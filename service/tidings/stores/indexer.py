@@ -90,7 +90,7 @@ class Indexer:
                 self._work()
             self._connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except Exception as error:
-            log.error("the search index failed: %s", error)
+            log.error("the search index failed", error=str(error))
             self._refuse(unavailable("search is out of order; its operator has to delete search.sqlite and restart"))
         finally:
             self._connection.close()

@@ -273,7 +273,7 @@ class Writer:
         elif is_full(error) or is_busy(error) or len(batch) == 1:
             self._refuse(batch, failure_of(error))
         else:
-            log.error("one of %d writes broke; each is tried alone", len(batch), exc_info=error)
+            log.error("one of several writes broke; each is tried alone", writes=len(batch), exc_info=error)
             for request in batch:
                 if self._failed:
                     self._refuse([request], _ended())
@@ -293,7 +293,7 @@ class Writer:
     def _end(self, error: Exception) -> None:
         """Writing is over, reading goes on."""
         self._failed = True
-        log.critical("nothing more can be written: %s", error)
+        log.critical("nothing more can be written", error=str(error))
         self._deliver()
         # What may not be on the disk must not be copied into the database either, not even at the end.
         self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -306,7 +306,7 @@ class Writer:
         try:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except apsw.Error as error:
-            log.error("the WAL stays beside the database: %s", error)
+            log.error("the WAL stays beside the database", error=str(error))
 
 
 def _ended() -> Failure:
