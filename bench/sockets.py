@@ -161,7 +161,7 @@ class Caller(Socket):
         """Send requests, all in one write."""
         out = []
         for data in payloads:
-            out.append(wire.masked(wire.request_response(self.next_stream, route, data)))
+            out.append(wire.masked_request(self.next_stream, route, data))
             self.next_stream += 2
         self.transport.write(b"".join(out))
 

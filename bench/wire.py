@@ -6,6 +6,7 @@ legal on the wire, and free of cost for the sender, which is the same for every 
 
 import struct
 import zlib
+from functools import lru_cache
 
 SETUP, REQUEST_RESPONSE, REQUEST_STREAM, REQUEST_N, PAYLOAD, ERROR = 0x01, 0x04, 0x06, 0x08, 0x0A, 0x0B
 METADATA, COMPLETE, NEXT = 0x100, 0x40, 0x20
@@ -56,6 +57,20 @@ def setup(user: str) -> bytes:
 def request_response(stream: int, route: str, data: bytes) -> bytes:
     """REQUEST_RESPONSE for a route."""
     return frame(stream, REQUEST_RESPONSE, METADATA, with_metadata(route_metadata(route), data))
+
+
+@lru_cache(1_024)
+def _around_id(route: str, size: int) -> tuple[bytes, bytes]:
+    """What stands before and behind the stream id of a masked REQUEST_RESPONSE whose data has `size` bytes."""
+    whole = masked(request_response(0, route, bytes(size)))
+    at = len(whole) - len(request_response(0, route, bytes(size)))
+    return whole[:at], whole[at + 4 : len(whole) - size]
+
+
+def masked_request(stream: int, route: str, data: bytes) -> bytes:
+    """`masked(request_response(…))` for a fifth of the load's time: the quicker a server, the more the load counts."""
+    before, behind = _around_id(route, len(data))
+    return before + stream.to_bytes(4, "big") + behind + data
 
 
 def request_stream(stream: int, route: str, data: bytes, n: int = UNBOUNDED) -> bytes:
