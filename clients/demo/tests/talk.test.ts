@@ -20,7 +20,7 @@ after(async () => {
 });
 
 function talkOf(tidings: Tidings, me: string, room: string, {jump, read, turn = () => undefined}: {jump?: number; read?: number; turn?: () => Promise<void> | void} = {}) {
-  const talk = new Talk(tidings, room, {me, read, turn, frame: (then) => setTimeout(then, 5), painted: () => undefined}, jump);
+  const talk = new Talk(tidings, room, {me, read, turn, frame: (then) => setTimeout(then, 5), painted: () => undefined, watched: () => true}, jump);
   talks.push(talk);
   return talk;
 }

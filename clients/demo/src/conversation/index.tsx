@@ -34,7 +34,7 @@ export function Conversation({room, jump}: {room: string; jump?: bigint}) {
 function Talking({tidings, room, jump}: {tidings: Tidings; room: string; jump?: number}) {
   const me = session.me.value;
   const talk = useMemo(() => new Talk(tidings, room, surroundings(me, room), jump), [tidings, room]);
-  const reading = useMemo(() => new Reading(tidings, room), [tidings, room]);
+  const reading = useMemo(() => new Reading(tidings, room, talk.others.told), [tidings, room]);
   const box = useRef<HTMLTextAreaElement>(null);
   const open = useSignal<Open | undefined>(undefined);
   const task = useSignal<Task | undefined>(undefined);
@@ -66,7 +66,11 @@ function Talking({tidings, room, jump}: {tidings: Tidings; room: string; jump?: 
   }
   return (
     <section class="conversation" aria-label={title}>
-      <Timeline desk={desk} title={title} inSight={(newest) => reading.reached(talk.to, newest && watched())} />
+      <Timeline desk={desk} title={title} inSight={(newest) => {
+          const seen = newest && watched();
+          if (seen) talk.saw(talk.to);
+          reading.reached(talk.to, seen);
+        }} />
       <div class="unseen" role="status" aria-live="polite">
         {heard.value && `${heard.value.actor}: ${oneLine(heard.value.text, HEARD_CHARS_MAX)}`}
       </div>
@@ -91,6 +95,7 @@ function surroundings(me: string, room: string) {
     me,
     read: roomOf(room) && Number(roomOf(room)!.read),
     turn: () => pace.turn(),
+    watched,
     frame(then: () => void) {
       if (document.hidden) setTimeout(then, HIDDEN_FRAME_MS);
       else requestAnimationFrame(then);

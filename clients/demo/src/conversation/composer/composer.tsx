@@ -182,10 +182,10 @@ function useTyping({talk}: Desk) {
     go() {
       if (performance.now() - told.current < TYPING_EVERY_MS) return;
       told.current = performance.now();
-      talk.typing();
+      talk.typing(false);
     },
     stop() {
-      // Others see the message itself; who sends the next one soon is typing anew.
+      if (told.current > -Infinity) talk.typing(true);
       told.current = -Infinity;
     },
   };

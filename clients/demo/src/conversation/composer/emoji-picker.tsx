@@ -11,7 +11,11 @@ export function EmojiPicker({at, chosen, close}: {at: Place; chosen: (char: stri
   const search = useRef<HTMLInputElement>(null);
   const grid = useRef<HTMLDivElement>(null);
   const found = findEmoji(query);
-  useEffect(() => search.current?.focus(), []);
+  useEffect(() => {
+    // On a phone the search would bring up the keyboard, over half of what there is to choose from.
+    if (matchMedia("(pointer: coarse)").matches) grid.current?.querySelector("button")?.focus();
+    else search.current?.focus();
+  }, []);
   const keys = (event: KeyboardEvent): void => {
     if (event.target !== search.current) {
       const first = grid.current?.querySelector("button");

@@ -25,6 +25,8 @@ export class Others {
     }
     return {delivered, read};
   });
+  /** Resolves when everybody's marks of now are here, or when they will not come. */
+  readonly told: Promise<void>;
   private readonly watch;
 
   constructor(
@@ -33,7 +35,7 @@ export class Others {
     private readonly me: string,
   ) {
     this.watch = tidings.room(room).presence();
-    void this.follow();
+    this.told = new Promise((resolve) => void this.follow(resolve));
   }
 
   /** What became of my message of this number. */
@@ -56,10 +58,11 @@ export class Others {
     this.watch.close();
   }
 
-  private async follow(): Promise<void> {
+  private async follow(told: () => void): Promise<void> {
     try {
       for await (const {item} of this.watch) {
         if (item.case === "typing") this.typing.value = item.value.users.filter((user) => user !== this.me);
+        if (item.case === "live") told();
         if (item.case !== "receipt") continue;
         const {user} = item.value;
         const mark = {delivered: Number(item.value.delivered), read: Number(item.value.read)};
@@ -70,5 +73,6 @@ export class Others {
       // The room's own watch says why.
       this.typing.value = [];
     }
+    told();
   }
 }

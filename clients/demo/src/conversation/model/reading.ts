@@ -14,6 +14,8 @@ export class Reading {
   constructor(
     private readonly tidings: Tidings,
     private readonly room: string,
+    /** Nothing is told before: where I was when I came is asked for first. */
+    private readonly ready: Promise<unknown>,
     private readonly everyMs = EVERY_MS,
   ) {}
 
@@ -38,6 +40,6 @@ export class Reading {
     if (read <= this.told.read && delivered <= this.told.delivered) return;
     this.told = {read, delivered};
     // Who is no member has no marks: that is no trouble.
-    void this.tidings.room(this.room).mark({read, delivered}).catch(() => undefined);
+    void this.ready.then(() => this.tidings.room(this.room).mark({read, delivered})).catch(() => undefined);
   }
 }

@@ -31,6 +31,8 @@ export interface Surroundings {
   /** Up to where I had read when I came; undefined: not known, or not kept for me. */
   readonly read: number | undefined;
   turn(): Promise<void> | void;
+  /** Somebody is looking at the page. */
+  watched(): boolean;
   /** Call it once, when the next frame is made, or soon if there will be none. */
   frame(then: () => void): void;
   /** These live events were put on the page just now. */
@@ -46,6 +48,8 @@ export class Talk {
   readonly entries = signal<readonly Entry[]>([]);
   /** Nothing is before the first entry. */
   readonly beginning = signal(false);
+  /** What was missed is here; what comes now is happening now. */
+  readonly live = signal(false);
   /** The last entry is the newest. */
   readonly connected = signal(true);
   /** The first answer of the service has been here, or of the cache. */
@@ -81,7 +85,6 @@ export class Talk {
   private readonly stretch = new Stretch();
   private watch: Watch<WatchItem> | undefined;
   private stopped = false;
-  private live = false;
   /** What is missed until here carries what had become of it by then. */
   private asOf = 0;
   private drawing = false;
@@ -91,6 +94,7 @@ export class Talk {
   private keeping: Promise<unknown> = Promise.resolve();
   /** Where the page is now: answers to what was asked at another place come too late. */
   private place = 0;
+  private sawTo = 0;
   private readonly asking = new Set<number>();
 
   constructor(
@@ -101,7 +105,9 @@ export class Talk {
   ) {
     this.outgoing = new OutgoingList(tidings, room, keepOf<Outgoing[]>("failed", around.me, room), (seq) => seq <= this.stretch.head && !this.taken.length);
     this.others = new Others(tidings, room, around.me);
-    this.unreadFrom.value = around.read === undefined ? 0 : around.read + 1;
+    this.begunAt(around.read);
+    // Not known on this page yet: the service tells, with everybody's marks.
+    if (around.read === undefined) void this.others.told.then(() => this.begunAt(this.others.mine.peek()?.read));
     void this.run(jump);
     void this.learnRole();
   }
@@ -111,6 +117,15 @@ export class Talk {
     this.watch?.close();
     this.others.stop();
     this.outgoing.stop();
+  }
+
+  private begunAt(read: number | undefined): void {
+    if (read !== undefined && !this.stopped) this.unreadFrom.value = read + 1;
+  }
+
+  /** Everything on the page up to `to` was in sight of somebody. */
+  saw(to: number): void {
+    this.sawTo = Math.max(this.sawTo, to);
   }
 
   /** The newest seq that is on the page. */
@@ -189,7 +204,7 @@ export class Talk {
         this.stretch.missing(Number(item.value.from), Number(item.value.to));
       } else if (item.case === "live") {
         this.draw();
-        this.live = true;
+        this.live.value = true;
       }
       this.drawSoon();
     }
@@ -206,7 +221,7 @@ export class Talk {
     this.stretch.happened(events, this.asOf, this.following ? Infinity : 2 * ENTRIES_MAX);
     if (this.following) this.stretch.dropOldest(ENTRIES_MAX);
     for (const event of events) this.noticed(event);
-    return this.live ? events.filter(({seq}) => Number(seq) > before && Number(seq) <= this.stretch.to) : [];
+    return this.live.peek() ? events.filter(({seq}) => Number(seq) > before && Number(seq) <= this.stretch.to) : [];
   }
 
   private noticed({what, actor, seq, clientId}: Event): void {
@@ -214,8 +229,13 @@ export class Talk {
       this.others.wrote(actor);
       if (actor === this.around.me) {
         if (clientId) this.outgoing.discard(clientId);
-      } else if (!this.following) this.newer.value += 1;
-      else if (this.live) this.heard.value = this.stretch.message(Number(seq));
+        return;
+      }
+      // What comes while nobody looks is new to whoever looks next.
+      if (!this.live.peek()) return;
+      if (!this.around.watched() && this.unreadFrom.peek() <= this.sawTo) this.unreadFrom.value = Number(seq);
+      if (!this.following) this.newer.value += 1;
+      else this.heard.value = this.stretch.message(Number(seq));
     } else if (what.case === "member" && what.value.user === this.around.me) {
       this.role.value = what.value.left ? Role.ROLE_UNSPECIFIED : what.value.role;
     } else if (what.case !== undefined && what.case !== "member" && what.case !== "changed") {
@@ -398,9 +418,9 @@ export class Talk {
     }
   }
 
-  /** I am typing. Nobody waits for it, and nobody misses it. */
-  typing(): void {
-    void this.tidings.room(this.room).typing().catch(() => undefined);
+  /** I am typing, or not any more. Nobody waits for it, and nobody misses it. */
+  typing(stopped: boolean): void {
+    void this.tidings.room(this.room).typing({stopped}).catch(() => undefined);
   }
 
   complain(error: unknown): void {

@@ -1,7 +1,6 @@
 /**
  * Something that opens beside what was clicked: a menu, the emoji. It lies in the browser's top layer, so nothing cuts it
- * off; Esc, a click elsewhere and scrolling away close it, and the focus goes back where it was. On a narrow screen it is a
- * sheet at the bottom.
+ * off; Esc and a click elsewhere close it, and the focus goes back where it was.
  */
 import type {ComponentChildren} from "preact";
 import {useEffect, useLayoutEffect, useRef} from "preact/hooks";
@@ -21,15 +20,21 @@ export function Popup({at, label, close, children}: {at: Place; label: string; c
   const box = useRef<HTMLDivElement>(null);
   const before = useRef<Element | null>(null);
   before.current ??= document.activeElement;
-  useLayoutEffect(() => {
+  const place = (): void => {
     const {current} = box;
     if (!current) return;
-    current.showPopover?.();
     const {width, height} = current.getBoundingClientRect();
     const below = at.bottom + GAP_PX + height <= innerHeight - EDGE_PX;
     const top = below ? at.bottom + GAP_PX : at.top - GAP_PX - height;
     current.style.top = `${clamp(top, innerHeight - height)}px`;
     current.style.left = `${clamp(at.right - width, innerWidth - width)}px`;
+  };
+  useLayoutEffect(() => {
+    box.current?.showPopover?.();
+    place();
+    // A phone's keyboard comes and goes.
+    addEventListener("resize", place);
+    return () => removeEventListener("resize", place);
   }, []);
   useEffect(() => {
     const outside = (event: Event): void => {
@@ -43,11 +48,9 @@ export function Popup({at, label, close, children}: {at: Place; label: string; c
     };
     addEventListener("pointerdown", outside, true);
     addEventListener("keydown", key, true);
-    addEventListener("resize", close);
     return () => {
       removeEventListener("pointerdown", outside, true);
       removeEventListener("keydown", key, true);
-      removeEventListener("resize", close);
       const lost = !document.activeElement || document.activeElement === document.body;
       if (lost && before.current instanceof HTMLElement && before.current.isConnected) before.current.focus({preventScroll: true});
     };

@@ -29,11 +29,13 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
   const scroller = useRef<HTMLDivElement>(null);
   const list = useRef<HTMLDivElement>(null);
   const anchor = useRef<{row: Element; top: number} | undefined>(undefined);
-  const last = useRef({top: 0, placed: false});
+  /** `placed`: where one begins was found; `touched`: somebody has gone elsewhere since. */
+  const last = useRef({top: 0, placed: false, touched: false});
   const active = useSignal("");
   const away = useSignal(false);
   const rows = talk.rows.value;
   const {connected, beginning, loading, stuck, begun, newer} = talk;
+  void talk.live.value;
 
   /** Note where the reader is, before anything changes. */
   const note = (): void => {
@@ -68,10 +70,10 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
     const goal = talk.goal.peek();
     if (goal) {
       talk.goal.value = undefined;
-      last.current.placed = true;
+      last.current.placed = last.current.touched = true;
       reach(goal.seq);
-    } else if (!last.current.placed && talk.begun.peek()) {
-      last.current.placed = true;
+    } else if (!last.current.placed && !last.current.touched && talk.begun.peek()) {
+      last.current.placed = talk.live.peek();
       const divider = list.current.querySelector<HTMLElement>(".unread");
       box.scrollTop = box.scrollHeight;
       // What is new begins further up: one begins to read there.
@@ -105,6 +107,10 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
     setTimeout(() => row.classList.remove("lit"), LIT_MS);
   };
 
+  // My mark may come later than the messages: one begins again, unless one has begun already.
+  useSignalEffect(() => {
+    if (talk.unreadFrom.value && !last.current.touched) last.current.placed = false;
+  });
   // A goal on rows that are here already changes no row.
   useSignalEffect(() => {
     if (talk.goal.value) queueMicrotask(settle);
@@ -142,10 +148,12 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
     moved();
   };
   const leaving = (event: WheelEvent): void => {
+    last.current.touched = true;
     if (event.deltaY < 0 && scroller.current && scroller.current.scrollTop > 0) talk.following = false;
   };
 
   const keys = (event: KeyboardEvent): void => {
+    last.current.touched = true;
     const box = list.current!;
     const row = (event.target as Element).closest("article");
     if (event.key === "Escape") {
@@ -184,6 +192,7 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
   };
   const pressed = (event: TargetedPointerEvent<HTMLElement>): void => {
     release();
+    last.current.touched = true;
     const row = (event.target as Element).closest<HTMLElement>("article[data-seq]");
     if (event.pointerType !== "touch" || !row || (event.target as Element).closest("a, button")) return;
     const at = {left: event.clientX, right: event.clientX, top: event.clientY, bottom: event.clientY};
