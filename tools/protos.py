@@ -53,13 +53,17 @@ def generate(into: Path = GEN) -> None:
 def check() -> None:
     """Exit non-zero when the protos are untidy, break the release, or differ from the generated code."""
     buf("lint", str(PROTOS))
-    if RELEASED.exists():
-        buf("breaking", str(PROTOS), "--against", str(RELEASED))
+    compare(PROTOS)
     with tempfile.TemporaryDirectory() as scratch:
         generate(Path(scratch))
         stale = sorted(differing(Path(scratch), GEN))
     if stale:
         sys.exit(f"generated code is stale ({', '.join(stale)}); run: make protos")
+
+
+def compare(protos: Path) -> None:
+    """Exit non-zero when the protos in a folder break those of the release."""
+    buf("breaking", str(protos), "--against", str(RELEASED))
 
 
 def differing(fresh: Path, kept: Path) -> Iterator[str]:
