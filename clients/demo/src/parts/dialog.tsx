@@ -8,10 +8,12 @@ interface Props {
   title: string;
   onClose: () => void;
   wide?: boolean;
+  /** Always as tall as may be: what is in it changes while it is open. */
+  tall?: boolean;
   children: ComponentChildren;
 }
 
-export function Dialog({title, onClose, wide = false, children}: Props) {
+export function Dialog({title, onClose, wide = false, tall = false, children}: Props) {
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
   useLayoutEffect(() => {
@@ -27,7 +29,7 @@ export function Dialog({title, onClose, wide = false, children}: Props) {
   return (
     <dialog
       ref={element}
-      class={wide ? "dialog wide" : "dialog"}
+      class={`dialog ${wide ? "wide" : ""} ${tall ? "tall" : ""}`}
       aria-labelledby={heading}
       onCancel={(event) => {
         // The page decides what is open; the browser must not close it on its own.

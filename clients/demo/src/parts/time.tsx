@@ -22,7 +22,7 @@ export function Time({atMs}: {atMs: number}) {
 export function shortTime(atMs: number, nowMs: number): string {
   const at = new Date(atMs);
   const days = daysBetween(at, new Date(nowMs));
-  if (days <= 0) return at.toLocaleTimeString(locale(), {hour: "2-digit", minute: "2-digit"});
+  if (days <= 0) return at.toLocaleTimeString(locale(), {hour: "numeric", minute: "2-digit"});
   if (days < 7) return at.toLocaleDateString(locale(), {weekday: "short"});
   const year = at.getFullYear() === new Date(nowMs).getFullYear() ? undefined : ("numeric" as const);
   return at.toLocaleDateString(locale(), {day: "numeric", month: "short", ...(year && {year})});

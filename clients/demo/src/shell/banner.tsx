@@ -1,9 +1,11 @@
 /** What is wrong with the connection, while something is. */
+import {inspect} from "@tidings/client";
 import {useEffect, useState} from "preact/hooks";
 import {Button} from "../parts/button.tsx";
 import {knockAgain, session} from "../session.ts";
 import {t} from "../words/words.ts";
 
+const TICK_MS = 500;
 const PATIENCE_MS = 1_500; // a connection that comes up within it was never worth a word
 
 export function Banner() {
@@ -34,7 +36,33 @@ function Told() {
       </>
     );
   }
-  if (state === "offline") return <span>{t("state.offline")}</span>;
-  if (state === "reconnecting") return <span>{t("state.reconnecting")}</span>;
-  return <span>{t("state.connecting")}</span>;
+  return (
+    <>
+      <span>{t(`state.${state as "connecting" | "offline" | "reconnecting"}`)}</span>
+      <Countdown />
+    </>
+  );
+}
+
+/** How long until the next attempt. Not told to screen readers, who would hear nothing else. */
+function Countdown() {
+  const [leftMs, setLeftMs] = useState<number | undefined>(undefined);
+  useEffect(() => {
+    const look = async () => {
+      const client = session.tidings.peek();
+      const {nextAttemptMs, dropEndsMs} = client ? await inspect(client) : {};
+      const endsMs = nextAttemptMs ?? dropEndsMs;
+      setLeftMs(endsMs === undefined ? undefined : Math.max(0, endsMs - Date.now()));
+    };
+    void look();
+    const timer = setInterval(() => void look(), TICK_MS);
+    return () => clearInterval(timer);
+  }, []);
+  if (leftMs === undefined) return null;
+  const seconds = Math.ceil(leftMs / 1000);
+  return (
+    <span class="count" aria-hidden="true">
+      {seconds > 0 ? t("state.in", {n: seconds}) : t("state.trying")}
+    </span>
+  );
 }

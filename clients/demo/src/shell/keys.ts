@@ -13,14 +13,15 @@ const WITH_ALT: Readonly<Record<string, (event: KeyboardEvent) => void>> = {
 };
 
 export function onKey(event: KeyboardEvent): void {
-  if (event.defaultPrevented || event.isComposing) return;
+  // A dialog has the keys to itself.
+  if (event.defaultPrevented || event.isComposing || opened.peek()) return;
   const {key, code, altKey, ctrlKey, metaKey} = event;
   const command = ctrlKey || metaKey;
   if (command && !altKey && key.toLowerCase() === "k") search();
   else if (command && key === "/") opened.value = {what: "help"};
   else if (key === "?" && !command && !altKey && !writing(event.target)) opened.value = {what: "help"};
   else if (altKey && !command && WITH_ALT[code]) WITH_ALT[code](event);
-  else if (key === "Escape" && !opened.peek() && escape()) return event.preventDefault();
+  else if (key === "Escape" && escape()) return event.preventDefault();
   else return;
   event.preventDefault();
 }

@@ -42,7 +42,7 @@ export function Members({room}: {room: string}) {
         <h2>{t("members.title")}</h2>
       </header>
       <IconButton icon="close" label={t("close")} onClick={close} />
-      {mine?.kind !== RoomKind.DIRECT && <p class="soft address">{t("members.created", {room})}</p>}
+      {mine?.kind === RoomKind.OPEN && <p class="soft address">{t("members.created", {room})}</p>}
       {manages && <Invite room={room} onDone={() => void fetchMembers("")} />}
       <h3>
         {t("members.people")} {mine && <span class="soft">{mine.members.toLocaleString()}</span>}
@@ -128,9 +128,10 @@ function Entry({room, member: {user, role}, manages, onDone}: {room: string; mem
     <li>
       <Avatar user={user} dot />
       <span class="what">
-        <span class="cut">
-          <bdi>{user}</bdi>
-          {user === me && <span class="soft"> ({t("members.me")})</span>}
+        <span class="name">
+          <bdi class="cut">{user}</bdi>
+          {user === me && <span class="soft">({t("members.me")})</span>}
+          {role !== Role.MEMBER && role !== Role.ROLE_UNSPECIFIED && <span class="role">{t(`role.${role as 1 | 2 | 3 | 4}`)}</span>}
         </span>
         <span class="soft cut">
           <Standing user={user} />
@@ -141,7 +142,6 @@ function Entry({room, member: {user, role}, manages, onDone}: {room: string; mem
           </span>
         )}
       </span>
-      {role !== Role.MEMBER && role !== Role.ROLE_UNSPECIFIED && <span class="role">{t(`role.${role as 1 | 2 | 3 | 4}`)}</span>}
       {items.length > 0 && <Menu label={t("members.change", {name: user})} items={items} />}
     </li>
   );

@@ -32,7 +32,7 @@ export function NewRoom({onClose}: {onClose: () => void}) {
     if (wrong) return task.say(t(wrong));
     let made = "";
     const done = await task.run(async () => {
-      const {room} = await session.tidings.peek()!.rooms.create(direct ? "" : nameFrom(title), {kind, title: direct ? "" : title, members: people});
+      const {room} = await session.tidings.peek()!.rooms.create(kind === RoomKind.OPEN ? nameFrom(title) : "", {kind, title: direct ? "" : title, members: people});
       made = room!.room;
     });
     if (!done) return;
@@ -77,8 +77,8 @@ export function NewRoom({onClose}: {onClose: () => void}) {
 }
 
 /**
- * A room's address made of what people call it, "Trip to Lisbon" → "trip-to-lisbon"; empty where that is no address: the
- * service makes one then.
+ * An open room's address made of what people call it, "Trip to Lisbon" → "trip-to-lisbon", so that two with one name do not
+ * come to be; empty where that is no address: one is made up then. Groups may be called alike, nobody sees the others'.
  */
 export function nameFrom(title: string): string {
   const name = title

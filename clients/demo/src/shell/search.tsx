@@ -76,7 +76,7 @@ export function Search({room, onClose}: {room?: string; onClose: () => void}) {
     event.preventDefault();
   };
   return (
-    <Dialog title={t("search.title")} onClose={onClose} wide>
+    <Dialog title={t("search.title")} onClose={onClose} wide tall>
       <div class="search" onKeyDown={move}>
         <input id={id} class="input" type="search" autofocus value={query} dir="auto" autocomplete="off" placeholder={t("search.placeholder")} aria-label={t("search.placeholder")} onInput={(event) => setQuery(event.currentTarget.value)} />
         {room !== undefined && (
@@ -127,7 +127,7 @@ function Result({event, query, showRoom, onGo}: {event: Event; query: string; sh
   const {room, seq, actor, atMs, what} = event;
   const text = what.case === "posted" ? what.value.text : "";
   return (
-    <button type="button" class="result message" onClick={() => onGo(room, seq)}>
+    <button type="button" class="result hit" onClick={() => onGo(room, seq)}>
       <Avatar user={actor} size="small" />
       <span class="what">
         <span class="from">

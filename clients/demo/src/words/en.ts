@@ -186,7 +186,6 @@ export const en = {
   "state.trying": "Trying again now…",
   "state.refused": "The service has ended this session: {why}",
   "state.signin": "Sign in again",
-  "state.hurry": "Try now",
 
   "failed.unknown": "something went wrong",
 };

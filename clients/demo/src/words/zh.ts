@@ -188,7 +188,6 @@ export const zh: Words<typeof en> = {
   "state.trying": "正在重试…",
   "state.refused": "服务已结束此会话：{why}",
   "state.signin": "重新登录",
-  "state.hurry": "立即重试",
 
   "failed.unknown": "出了点问题",
 };
