@@ -172,7 +172,7 @@ export class Session {
 
   /** Who am I and which limits hold. */
   info(): Promise<InfoReply> {
-    return call(this.keeper, SessionService.method.info, {});
+    return this.timed(() => call(this.keeper, SessionService.method.info, {}));
   }
 
   /** A new token on the living connection. Not needed where `token` is a function. */
@@ -183,8 +183,17 @@ export class Session {
   /** There and back, in milliseconds. */
   async ping(): Promise<number> {
     const begun = performance.now();
-    await call(this.keeper, SessionService.method.ping, {});
-    return (this.keeper.roundTripMs = performance.now() - begun);
+    await this.timed(() => call(this.keeper, SessionService.method.ping, {}));
+    return performance.now() - begun;
+  }
+
+  private async timed<T>(ask: () => Promise<T>): Promise<T> {
+    const {wire} = this.keeper;
+    const begun = performance.now();
+    const answer = await ask();
+    // Not what was waited for a connection.
+    if (wire && wire === this.keeper.wire) this.keeper.roundTripMs = performance.now() - begun;
+    return answer;
   }
 }
 

@@ -29,7 +29,7 @@ export class Feed<Item extends {cursor?: Cursor}> implements Follower, Receiver 
   over = false;
   failure: Failure | undefined;
   answered = false;
-  /** Behind the last item the consumer took. */
+  /** Behind the last item the consumer took; before the first, where it began. */
   position: Cursor | undefined;
   /** Items that arrived, and their bytes; streams that were opened for them. */
   items = 0;
@@ -50,6 +50,7 @@ export class Feed<Item extends {cursor?: Cursor}> implements Follower, Receiver 
     readonly window: Window,
   ) {
     this.attempts = new Attempts(keeper.settings.jitter);
+    this.position = seam.position;
   }
 
   // --- the consumer's side

@@ -45,9 +45,9 @@ export interface StreamInspection {
   readonly bytes: number;
   /** Items that arrived and were not yet taken. */
   readonly held: number;
-  /** Where the consumer is: the seq of the last item taken. */
+  /** Where the consumer is: behind this seq. */
   readonly position: bigint | undefined;
-  /** Where the next stream would go on: the seq of the last item that arrived. */
+  /** Where what has arrived ends: a new stream would go on behind this seq. */
   readonly arrived: bigint | undefined;
   /** RSocket streams begun for it: more than one when it was resumed. */
   readonly opened: number;
@@ -69,7 +69,8 @@ export async function inspect(tidings: Tidings): Promise<Inspection> {
 
 /**
  * Behave as if the network were gone for `ms`: for demonstrations and tests. Only for this client; other tabs keep the
- * connection if they share it. Afterwards everything resumes where it was. Call what is returned to end it early.
+ * connection if they share it. Afterwards everything resumes where it was. Call what is returned, or drop for 0, to end it
+ * early.
  */
 export function drop(tidings: Tidings, ms: number): () => void {
   const {keeper} = tidings.core;
