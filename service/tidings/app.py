@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import gc
 import signal
-import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -17,7 +16,6 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-import structlog
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from tidings import __version__
@@ -27,13 +25,12 @@ from tidings.contract.errors import Failure
 from tidings.domain import product
 from tidings.domain.ports import Store
 from tidings.domain.tokens import TokenSettings
+from tidings.log import log
 from tidings.metrics import Metrics
 from tidings.stores.errors import StoreError
 from tidings.stores.sqlite import SqliteStore
 from tidings.transports.listener import Listener, ListenError
 from tidings.transports.settings import is_everywhere
-
-log = structlog.get_logger()
 
 TICK_SECONDS = 1.0
 OPEN_ROOM = "general"  # there in development, so that the first message needs no preparation
@@ -264,14 +261,6 @@ async def run(
     return 1 if app.failed.done() else 0
 
 
-def configure_log(level: str) -> None:
-    """Lines on standard error, as told by the setting `log`."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-
-
 def spare_the_collector() -> None:
     """Let the cycle collector look seldom, and never at what lives as long as the process.
 
@@ -285,7 +274,7 @@ def spare_the_collector() -> None:
 
 def serve(settings: Settings, announce: Callable[[Listening], None], conclude: Callable[[Ending, float], None]) -> int:
     """`run` in an event loop of its own. Raises StartError."""
-    configure_log(settings.log)
+    log.configure(settings.log)
     spare_the_collector()
     if settings.loop == "uvloop":
         import uvloop

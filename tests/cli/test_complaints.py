@@ -141,6 +141,12 @@ def test_the_command_line_imports_nothing_heavy_before_it_knows_the_command() ->
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent)
 
 
+def test_a_start_that_says_nothing_and_is_not_scraped_imports_no_renderer_of_either() -> None:
+    late = {"structlog", "rich", "prometheus_client"}
+    code = f"import sys, tidings.app; loaded = {late} & set(sys.modules); sys.exit(str(loaded) if loaded else 0)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_the_package_itself_imports_next_to_nothing() -> None:
     code = "import sys, tidings.cli; sys.exit('typer' in sys.modules or 'asyncio' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

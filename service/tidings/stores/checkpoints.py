@@ -18,7 +18,8 @@ from collections.abc import Callable
 
 import apsw
 
-from tidings.stores.faults import is_busy, is_full, log
+from tidings.log import log
+from tidings.stores.faults import is_busy, is_full
 
 COMMITS = 16  # so many commits of the size of late are worth a copy …
 PAGES_MIN = 1_000  # … but never fewer pages than these 4 MiB, SQLite's own measure

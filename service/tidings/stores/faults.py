@@ -3,11 +3,9 @@
 import secrets
 
 import apsw
-import structlog
 
 from tidings.contract.errors import Failure, internal, resource_exhausted, unavailable
-
-log = structlog.get_logger()
+from tidings.log import log
 
 FULL_RETRY_MS = 5_000  # somebody has to make room; nobody needs to ask more often
 # The shared index of the WAL could not grow. Nothing was written then, as with a full disk, which is what it means.

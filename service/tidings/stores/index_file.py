@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import apsw
 
 from tidings.contract import v1
+from tidings.log import log
 from tidings.stores.asking import ask, ask_one
-from tidings.stores.faults import log
 from tidings.stores.rows import EDITED, KINDS, POSTED, SEQ_BITS, SEQ_MAX
 from tidings.stores.schema import BUSY_MS
 from tidings.stores.search import sender_token

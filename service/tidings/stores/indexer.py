@@ -16,7 +16,8 @@ from typing import NamedTuple
 import apsw
 
 from tidings.contract.errors import Failure, unavailable
-from tidings.stores.faults import failure_of, is_full, log
+from tidings.log import log
+from tidings.stores.faults import failure_of, is_full
 from tidings.stores.index_file import Reached, index_room, unindexed
 from tidings.stores.limits import StoreLimits
 from tidings.stores.readers import settle

@@ -30,9 +30,10 @@ import apsw
 from tidings.contract import v1
 from tidings.contract.errors import Failure, resource_exhausted, unavailable
 from tidings.domain.ports import Committed, Written
+from tidings.log import log
 from tidings.stores import rules
 from tidings.stores.checkpoints import Checkpoints
-from tidings.stores.faults import failure_of, is_busy, is_fatal, is_full, log
+from tidings.stores.faults import failure_of, is_busy, is_fatal, is_full
 from tidings.stores.limits import StoreLimits
 from tidings.stores.listening import tell
 from tidings.stores.readers import settle

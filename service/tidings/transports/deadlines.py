@@ -9,9 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-import structlog
-
-log = structlog.get_logger()
+from tidings.log import log
 
 
 class Waiting(Protocol):

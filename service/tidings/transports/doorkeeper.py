@@ -4,12 +4,9 @@ import sys
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
-import structlog
-
+from tidings.log import log
 from tidings.metrics import Metrics
 from tidings.transports.settings import ConnectionLimits
-
-log = structlog.get_logger()
 
 OTHER_FILES: Final = 512  # the database, its readers, HTTP clients of ours, and what libraries open
 

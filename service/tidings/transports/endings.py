@@ -2,11 +2,8 @@
 
 import secrets
 
-import structlog
-
 from tidings.contract.errors import Failure, internal
-
-log = structlog.get_logger()
+from tidings.log import log
 
 
 def failure_of(error: BaseException, route: str) -> Failure:

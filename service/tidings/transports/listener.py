@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, cast
 
-import structlog
 from aiohttp import web
 
 from tidings import __version__
@@ -29,8 +28,6 @@ from tidings.transports.http import application
 from tidings.transports.page import Addresses
 from tidings.transports.rsocket_service import RSocketService
 from tidings.transports.settings import ListenerSettings, is_everywhere
-
-log = structlog.get_logger()
 
 HTTP_KEEPALIVE_SECONDS: Final = 75.0  # longer than the 60 s of most proxies, so that they are the ones to close
 

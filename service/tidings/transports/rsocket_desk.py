@@ -8,11 +8,10 @@ import asyncio
 from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-import structlog
-
 from tidings.contract.call import Call, Session
 from tidings.contract.errors import Failure, permission_denied, resource_exhausted, unauthenticated, unimplemented
 from tidings.contract.table import Permission, Verb
+from tidings.log import log
 from tidings.rsocket import Declined, Interaction, Stream
 from tidings.rsocket.facts import RequestReceived
 from tidings.transports.endings import failure_of
@@ -21,8 +20,6 @@ from tidings.transports.rsocket_work import AdmissionWork, CallWork, ChannelWork
 
 if TYPE_CHECKING:
     from tidings.transports.rsocket_session import RSocketSession
-
-log = structlog.get_logger()
 
 INTERACTIONS: Final = {
     Verb.CALL: "REQUEST_RESPONSE or FIRE_AND_FORGET",

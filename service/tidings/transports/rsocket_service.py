@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import structlog
-
 from tidings.contract.call import Gate
 from tidings.contract.codecs import Codec
 from tidings.contract.table import Table
+from tidings.log import log
 from tidings.metrics import Metrics
 from tidings.rsocket import UNBOUNDED, Limits
 from tidings.rsocket import metadata as wire
@@ -20,8 +19,6 @@ from tidings.transports.settings import ConnectionLimits
 
 if TYPE_CHECKING:
     from tidings.transports.rsocket_session import RSocketSession
-
-log = structlog.get_logger()
 
 R = TypeVar("R")
 

@@ -27,14 +27,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final
 
-import structlog
-
 from tidings.contract.call import Credentials, Session
 from tidings.contract.codecs import Codec
 from tidings.contract.errors import (
     Failure,
     unavailable,
 )
+from tidings.log import log
 from tidings.rsocket import Connection, Envelope, ErrorCode, FrameType, Setup, State, facts
 from tidings.rsocket.facts import Fact
 from tidings.transports.deflate import Deflater
@@ -44,8 +43,6 @@ from tidings.transports.rsocket_desk import Desk
 from tidings.transports.rsocket_service import RSocketService
 from tidings.transports.rsocket_work import Work
 from tidings.transports.wire import Wire
-
-log = structlog.get_logger()
 
 STOPPING: Final = unavailable("the service is stopping; connect again in a moment")
 # The first byte behind the stream id of frames that ask for nothing, with and without the upper two flags.
