@@ -136,7 +136,7 @@ test("rows have days, groups, a divider, and what is on its way", () => {
   const stretch = new Stretch();
   stretch.replace([at(1, 0, "ada"), at(2, 1, "ada"), at(3, 10, "ada"), at(4, 11, "bob"), at(5, 3000, "bob")], {asOf: 5});
   const outgoing = [{clientId: "x", text: "soon", replyTo: 0, atMs: day + 3001 * 60_000, state: "waiting" as const, why: ""}];
-  const rows = rowsOf({entries: stretch.entries, outgoing, me: "ada", unreadFrom: 4});
+  const rows = rowsOf({entries: stretch.entries, outgoing, me: "ada", unreadFrom: 4, from: 1});
   assert.deepEqual(
     rows.map((row) => (row.kind === "message" ? `${row.message.seq}${row.first ? "*" : ""}` : row.kind)),
     ["day", "1*", "2", "3*", "unread", "4*", "day", "5*", "outgoing"],
@@ -144,4 +144,13 @@ test("rows have days, groups, a divider, and what is on its way", () => {
   assert.equal(rows[1]!.key, "sent c1", "mine keeps its row when it gets its number");
   assert.equal(rows[1]!.kind === "message" && rows[1]!.next, 2);
   assert.equal(new Set(rows.map(({key}) => key)).size, rows.length);
+});
+
+test("what is new begins further up than the page: there is no divider yet", () => {
+  const stretch = new Stretch();
+  stretch.replace(run(10, 12), {asOf: 12});
+  const kinds = (from: number) => rowsOf({entries: stretch.entries, outgoing: [], me: "bob", unreadFrom: 5, from}).map(({kind}) => kind);
+  assert.ok(!kinds(stretch.from).includes("unread"));
+  stretch.older(page(run(1, 9), false, 12));
+  assert.equal(kinds(stretch.from)[5], "unread");
 });

@@ -16,15 +16,17 @@ export interface Shown {
   readonly entries: readonly Entry[];
   readonly outgoing: readonly Outgoing[];
   readonly me: string;
-  /** The divider is before the first message of others from this seq on; 0: there is none. */
+  /** The divider is before the first message of others from this seq on, if that is on the page; 0: there is none. */
   readonly unreadFrom: number;
+  /** Everything from this seq on is on the page. */
+  readonly from: number;
 }
 
-export function rowsOf({entries, outgoing, me, unreadFrom}: Shown): Row[] {
+export function rowsOf({entries, outgoing, me, unreadFrom, from}: Shown): Row[] {
   const rows: Row[] = [];
   let day = "";
   let before: {actor: string; atMs: number} | undefined;
-  let divided = !unreadFrom;
+  let divided = !unreadFrom || from > unreadFrom;
   const begin = (atMs: number): void => {
     const today = dayOf(atMs);
     if (today === day) return;

@@ -52,6 +52,8 @@ export class Talk {
   readonly live = signal(false);
   /** The last entry is the newest. */
   readonly connected = signal(true);
+  /** Everything from this seq on is on the page. */
+  readonly from = signal(1);
   /** The first answer of the service has been here, or of the cache. */
   readonly begun = signal(false);
   readonly loading = signal<"older" | "newer" | "around" | undefined>(undefined);
@@ -80,6 +82,7 @@ export class Talk {
       outgoing: this.connected.value ? this.outgoing.list.value : this.outgoing.list.value.filter(({state}) => state === "failed"),
       me: this.around.me,
       unreadFrom: this.unreadFrom.value,
+      from: this.from.value,
     }),
   );
   private readonly stretch = new Stretch();
@@ -266,6 +269,7 @@ export class Talk {
       this.outgoing.arrived(this.stretch.entries, this.around.me);
       this.entries.value = this.stretch.entries;
       this.beginning.value = this.stretch.beginning;
+      this.from.value = this.stretch.beginning ? 0 : this.stretch.from;
       this.connected.value = this.stretch.connected;
       this.begun.value = true;
       if (painted.length) this.around.painted(painted);

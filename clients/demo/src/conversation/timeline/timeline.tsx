@@ -292,7 +292,7 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
   );
 }
 
-/** The first child whose end is below `edge`; children lie one below the other. */
+/** The first message whose end is below `edge`; children lie one below the other. */
 function firstBelow(children: HTMLCollection, edge: number): Element | undefined {
   let low = 0;
   let high = children.length;
@@ -301,6 +301,8 @@ function firstBelow(children: HTMLCollection, edge: number): Element | undefined
     if (children[middle]!.getBoundingClientRect().bottom <= edge) low = middle + 1;
     else high = middle;
   }
+  // Days and dividers move when something is put before them; messages stay what they are.
+  while (low < children.length && children[low]!.tagName !== "ARTICLE") low += 1;
   return children[low];
 }
 
