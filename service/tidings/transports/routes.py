@@ -34,10 +34,8 @@ class Route:
 
     __slots__ = (
         "_bytes_max",
-        "_decode",
-        "_encode",
-        "_handler",
         "_request",
+        "_steps",
         "in_place",
         "outcomes",
         "row",
@@ -54,21 +52,28 @@ class Route:
         self.outcomes = outcomes
         plain = row.verb is Verb.CALL and not row.waits and row.permission is not Permission.OPERATOR
         self.in_place = plain and said is None
-        self._request, self._handler = row.request, row.handler
-        self._decode, self._encode = reads.decode, writes.encode
+        self._request = row.request
+        self._steps = (reads.decode, row.handler, writes.encode)
         self._bytes_max = bytes_max
 
     def read(self, data: bytes) -> Any:
         """The request that the data say. Raises Failure."""
         if len(data) > self._bytes_max:
-            raise invalid_argument(
-                f"the request has {len(data)} bytes, at most {self._bytes_max} are read (request_bytes_max); send less"
-            )
-        return self._decode(self._request, data)
+            raise self._too_large(data)
+        decode, _, _ = self._steps
+        return decode(self._request, data)
 
     def answer(self, data: bytes, call: Call) -> bytes:
         """The answer of a handler that does not wait. Raises what it raises."""
-        return self._encode(self._handler(self.read(data), call))
+        if len(data) > self._bytes_max:
+            raise self._too_large(data)
+        decode, handle, encode = self._steps
+        return encode(handle(decode(self._request, data), call))
+
+    def _too_large(self, data: bytes) -> Failure:
+        return invalid_argument(
+            f"the request has {len(data)} bytes, at most {self._bytes_max} are read (request_bytes_max); send less"
+        )
 
 
 class Routes:
