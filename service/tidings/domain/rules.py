@@ -9,6 +9,7 @@ import unicodedata
 
 from tidings.contract.errors import invalid_argument
 from tidings.domain.limits import DomainLimits
+from tidings.domain.lookalikes import disguise
 
 # A name in ASCII, which most are, is decided by one look; length is checked apart from it.
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._\-@:]+")
@@ -109,6 +110,9 @@ class Rules:
                     f"the {what} {printable(name)} has a character that no name may have; "
                     "use letters, digits and . _ - @ :"
                 )
+            disguised = disguise(name)
+            if disguised:
+                raise invalid_argument(f"the {what} {printable(name)} {disguised}")
         if not 1 <= size <= bytes_max:
             raise invalid_argument(f"the {what} has {size} bytes, 1 to {bytes_max} are needed; choose another one")
         return name
