@@ -265,11 +265,35 @@ DEVELOPMENT = ListenerSettings(dev=True)
 )
 def test_only_pages_of_known_origins_are_let_in(settings: ListenerSettings, origin: str | None, let_in: bool) -> None:
     if let_in:
-        check_origin(origin, settings)
+        check_origin(origin, "chat.internal", settings)
     else:
         with pytest.raises(Refusal) as refused:
-            check_origin(origin, settings)
+            check_origin(origin, "chat.internal", settings)
         assert refused.value.status == 403
+
+
+@pytest.mark.parametrize(
+    ("settings", "origin", "host", "let_in"),
+    [
+        (PRODUCTION, "https://tidings.example.net", "tidings.example.net", True),
+        (PRODUCTION, "http://tidings.example.net:7878", "Tidings.example.net:7878", True),
+        (PRODUCTION, "https://tidings.example.net", "tidings.example.net:7878", False),
+        (PRODUCTION, "https://evil.example", "tidings.example.net", False),
+        (PRODUCTION, "file://", "", False),
+        (PRODUCTION, "https://", None, False),
+        # In development a name is enough: a page of a name that somebody points at this machine stays out.
+        (DEVELOPMENT, "http://evil.example:7878", "evil.example:7878", False),
+        (DEVELOPMENT, "http://127.0.0.1:7878", "127.0.0.1:7878", True),
+    ],
+)
+def test_the_services_own_page_is_let_in(
+    settings: ListenerSettings, origin: str, host: str | None, let_in: bool
+) -> None:
+    if let_in:
+        check_origin(origin, host, settings)
+    else:
+        with pytest.raises(Refusal):
+            check_origin(origin, host, settings)
 
 
 @pytest.mark.asyncio

@@ -124,7 +124,7 @@ class Doorway(asyncio.Protocol):
         try:
             if head.method != "GET":
                 raise Refusal(405, "a WebSocket handshake is a GET", {"Allow": "GET"})
-            check_origin(head.one("origin"), reception.settings)
+            check_origin(head.one("origin"), head.one("host"), reception.settings)
             agreement = reception.service.negotiation.agree(head.items("sec-websocket-extensions"))
             response = accept(head, agreement)
         except Refusal as refusal:
@@ -229,17 +229,20 @@ class _Abort:
         self._transport.abort()
 
 
-def check_origin(origin: str | None, settings: ListenerSettings) -> None:
+def check_origin(origin: str | None, host: str | None, settings: ListenerSettings) -> None:
     """Refusal(403) for a web page that may not connect.
 
-    Programs send no Origin. A page's must be in the list, letter for letter; in development, pages of this machine are
-    let in as well. `null` (a file, a sandboxed frame) is nobody.
+    Programs send no Origin. A page's must be in the list, letter for letter, or be where this service is, as the page was
+    told (`host`): the page it serves at / is one of its own. In development, where a name is enough, that would open the
+    door to names that an attacker points at this machine; pages of this machine are let in instead. `null` (a file, a
+    sandboxed frame) is nobody.
     """
     if origin is None or origin in settings.http.origins:
         return
-    if settings.dev:
-        scheme, separator, authority = origin.partition("://")
-        if separator and scheme in {"http", "https"} and is_loopback(_host_of(authority)):
+    scheme, separator, authority = origin.partition("://")
+    if separator and scheme in {"http", "https"}:
+        own = authority.lower() == (host or "").lower() and authority != ""
+        if is_loopback(_host_of(authority)) if settings.dev else own:
             return
     raise Refusal(403, f"pages of {origin[:200]} may not connect; add the origin to http.origins")
 
