@@ -232,10 +232,10 @@ class _Abort:
 def check_origin(origin: str | None, host: str | None, settings: ListenerSettings) -> None:
     """Refusal(403) for a web page that may not connect.
 
-    Programs send no Origin. A page's must be in the list, letter for letter, or be where this service is, as the page was
-    told (`host`): the page it serves at / is one of its own. In development, where a name is enough, that would open the
-    door to names that an attacker points at this machine; pages of this machine are let in instead. `null` (a file, a
-    sandboxed frame) is nobody.
+    Programs send no Origin. A page's must be in the list, letter for letter, or be the `host` that was asked for: then
+    it is the page that this service serves at /. In development, where a name is enough, that would let in names that
+    an attacker points at this machine; pages of this machine are let in instead. `null` (a file, a sandboxed frame) is
+    nobody.
     """
     if origin is None or origin in settings.http.origins:
         return
