@@ -317,7 +317,7 @@ export class Talk {
       const asOf = Math.min(Number(before.head?.seq ?? 0), Number(after.head?.seq ?? 0));
       const events = [...before.events, ...after.events];
       this.stretch.replace(events, {asOf, beginning: !before.more, to: after.more ? 0 : asOf});
-      this.goal.value = {seq};
+      return {seq};
     });
   }
 
@@ -336,18 +336,19 @@ export class Talk {
       if (!here()) return;
       const asOf = Number(page.head?.seq ?? 0);
       this.stretch.replace(page.events, {asOf, beginning: !page.more, to: asOf});
-      this.goal.value = {seq: Infinity};
+      return {seq: Infinity};
     });
   }
 
-  private async load(what: "older" | "newer" | "around", read: (here: () => boolean) => Promise<void>): Promise<void> {
+  private async load(what: "older" | "newer" | "around", read: (here: () => boolean) => Promise<Goal | void>): Promise<void> {
     if (this.loading.peek() || this.failure.peek()) return;
     const {place} = this;
     const here = (): boolean => place === this.place && !this.stopped;
     this.loading.value = what;
     this.stuck.value = false;
+    let goal: Goal | void;
     try {
-      await read(here);
+      goal = await read(here);
     } catch (error) {
       if (here()) this.stuck.value = true;
       if (what === "around") this.complain(error);
@@ -356,6 +357,8 @@ export class Talk {
     batch(() => {
       this.loading.value = undefined;
       this.draw();
+      // Together with the rows it is among.
+      if (goal) this.goal.value = goal;
     });
   }
 

@@ -35,7 +35,8 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
   const away = useSignal(false);
   const rows = talk.rows.value;
   const {connected, beginning, loading, stuck, begun, newer} = talk;
-  void talk.live.value;
+  // These change no row, and yet where to be among them.
+  void [talk.live.value, talk.goal.value];
 
   /** Note where the reader is, before anything changes. */
   const note = (): void => {
@@ -71,6 +72,8 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
     if (goal) {
       talk.goal.value = undefined;
       last.current.placed = last.current.touched = true;
+      // Scrolling that was still going on while the page came may have said otherwise.
+      talk.following = goal.seq === Infinity;
       reach(goal.seq);
     } else if (!last.current.placed && !last.current.touched && talk.begun.peek()) {
       last.current.placed = talk.live.peek();
@@ -110,10 +113,6 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
   // My mark may come later than the messages: one begins again, unless one has begun already.
   useSignalEffect(() => {
     if (talk.unreadFrom.value && !last.current.touched) last.current.placed = false;
-  });
-  // A goal on rows that are here already changes no row.
-  useSignalEffect(() => {
-    if (talk.goal.value) queueMicrotask(settle);
   });
   useSignalEffect(() => {
     if (session.state.value !== "online" || !talk.stuck.peek()) return;
@@ -247,7 +246,7 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
             ) : !begun.value ? (
               t("talk.loading")
             ) : beginning.value ? (
-              <p>{rows.length ? t("talk.beginning", {room: title}) : t("talk.empty")}</p>
+              <p>{rows.some(({kind}) => kind === "message" || kind === "outgoing") ? t("talk.beginning", {room: title}) : t("talk.empty")}</p>
             ) : loading.value === "older" ? (
               t("talk.older")
             ) : null}
