@@ -9,6 +9,7 @@ import {useSignal} from "@preact/signals";
 import {type Event, type Tidings} from "@tidings/client";
 import {useEffect, useMemo, useRef} from "preact/hooks";
 import {roomOf} from "../model/rooms.ts";
+import {Button} from "../parts/button.tsx";
 import {chosen} from "../route.ts";
 import {session} from "../session.ts";
 import {shown} from "../wire/latency.ts";
@@ -61,6 +62,7 @@ function Talking({tidings, room, jump}: {tidings: Tidings; room: string; jump?: 
       <section class="conversation closed" aria-label={title}>
         <h2>{t("talk.closed")}</h2>
         <p>{failure.value.text}</p>
+        <Button onClick={() => talk.again()}>{t("talk.again")}</Button>
       </section>
     );
   }

@@ -18,6 +18,9 @@ const KEYS = [
   {name: "keys.list", keys: ["↑", "↓", "Enter"]},
   {name: "keys.send", keys: ["Enter"]},
   {name: "keys.line", keys: ["Shift", "Enter"]},
+  {name: "keys.mine", keys: ["↑"]},
+  {name: "keys.messages", keys: ["↑", "↓", "Enter"]},
+  {name: "keys.message", keys: ["R", "+", "E", "C", "Del"]},
   {name: "keys.escape", keys: ["Esc"]},
   {name: "keys.help", keys: ["?"]},
 ] as const;

@@ -106,7 +106,7 @@ export function Composer({desk, title, box}: {desk: Desk; title: string; box: {c
       event.preventDefault();
       event.stopPropagation();
       leave();
-    } else if (event.key === "ArrowUp" && !event.currentTarget.value && !task.peek()) {
+    } else if (event.key === "ArrowUp" && !event.altKey && !event.currentTarget.value && !task.peek()) {
       const mine = talk.entries.peek().findLast((entry) => entry.kind === "message" && entry.actor === me && !entry.deleted);
       if (mine?.kind !== "message") return;
       event.preventDefault();

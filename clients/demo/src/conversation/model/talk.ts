@@ -85,7 +85,7 @@ export class Talk {
       from: this.from.value,
     }),
   );
-  private readonly stretch = new Stretch();
+  private stretch = new Stretch();
   private watch: Watch<WatchItem> | undefined;
   private stopped = false;
   /** What is missed until here carries what had become of it by then. */
@@ -120,6 +120,12 @@ export class Talk {
     this.watch?.close();
     this.others.stop();
     this.outgoing.stop();
+  }
+
+  /** Try once more, after a failure. */
+  again(): void {
+    this.failure.value = undefined;
+    void this.run(undefined);
   }
 
   private begunAt(read: number | undefined): void {
@@ -157,6 +163,7 @@ export class Talk {
         }
         // The log was replaced, or what was missed is gone: what is kept does not go on.
         await this.tidings.room(this.room).forget();
+        this.stretch = new Stretch();
         goal = undefined;
       }
     }
@@ -238,7 +245,7 @@ export class Talk {
       if (!this.live.peek()) return;
       if (!this.around.watched() && this.unreadFrom.peek() <= this.sawTo) this.unreadFrom.value = Number(seq);
       if (!this.following) this.newer.value += 1;
-      else this.heard.value = this.stretch.message(Number(seq));
+      this.heard.value = this.stretch.message(Number(seq)) ?? this.heard.peek();
     } else if (what.case === "member" && what.value.user === this.around.me) {
       this.role.value = what.value.left ? Role.ROLE_UNSPECIFIED : what.value.role;
     } else if (what.case !== undefined && what.case !== "member" && what.case !== "changed") {

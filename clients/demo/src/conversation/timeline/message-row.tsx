@@ -17,6 +17,7 @@ import {Body} from "./body.tsx";
 import {Mark, SeenMark} from "./marks.tsx";
 
 const QUOTE_CHARS_MAX = 160;
+const SPOKEN_CHARS_MAX = 500;
 const NAMES_MAX = 10;
 
 /** `active`: pointed at or focused, so it shows its buttons. */
@@ -24,7 +25,7 @@ export function MessageRow({message, first, next, active, desk}: {message: Messa
   const {seq, actor, atMs, text, deleted, editedAtMs, reactions, replyTo} = message;
   const mine = actor === desk.me;
   return (
-    <article class={`message${first ? " first" : ""}${mine ? " mine" : ""}`} data-seq={seq} tabIndex={-1} aria-label={t("talk.message", {actor, time: fullText(atMs)})}>
+    <article class={`message${first ? " first" : ""}${mine ? " mine" : ""}`} data-seq={seq} tabIndex={-1} aria-label={spoken(actor, atMs, deleted ? t("talk.deleted") : text)}>
       <Side first={first} actor={actor} atMs={atMs} />
       <div class="what">
         {first && <Head actor={actor} atMs={atMs} />}
@@ -43,7 +44,7 @@ export function OutgoingRow({outgoing, first, desk}: {outgoing: Outgoing; first:
   const {clientId, atMs, text, replyTo, state, why} = outgoing;
   const failed = t("talk.failed", {why});
   return (
-    <article class={`message mine ${state}${first ? " first" : ""}`} tabIndex={-1} aria-label={t("talk.message", {actor: desk.me, time: fullText(atMs)})}>
+    <article class={`message mine ${state}${first ? " first" : ""}`} tabIndex={-1} aria-label={spoken(desk.me, atMs, text)}>
       <Side first={first} actor={desk.me} atMs={atMs} />
       <div class="what">
         {first && <Head actor={desk.me} atMs={atMs} />}
@@ -72,6 +73,11 @@ function Side({first, actor, atMs}: {first: boolean; actor: string; atMs: number
   return <div class="side">{first ? <Avatar user={actor} /> : <time dateTime={new Date(atMs).toISOString()}>{clockText(atMs)}</time>}</div>;
 }
 
+/** A message as it is read out to somebody who comes to it with the keys. */
+function spoken(actor: string, atMs: number, text: string): string {
+  return t("talk.message", {actor, time: timeText(atMs), text: oneLine(text, SPOKEN_CHARS_MAX)});
+}
+
 function Head({actor, atMs}: {actor: string; atMs: number}) {
   return (
     <header>
@@ -85,6 +91,8 @@ function Head({actor, atMs}: {actor: string; atMs: number}) {
 
 function Quote({seq, desk}: {seq: number; desk: Desk}) {
   const {talk} = desk;
+  // Drawn again with the list: what is answered may be edited, or come and go.
+  void talk.entries.value;
   const here = talk.message(seq);
   const found = here ?? talk.quoted.value.get(seq);
   if (!found) talk.quote(seq);
@@ -136,7 +144,7 @@ function Toolbar({message, desk}: {message: Message; desk: Desk}) {
             <Glyph name={action.name === "react" ? "smile" : action.name === "reply" ? "reply" : "pencil"} />
           </button>
         ))}
-      <button type="button" title={t("talk.menu")} aria-label={t("talk.menu")} aria-haspopup="menu" onClick={menu}>
+      <button type="button" title={t("talk.menu")} aria-label={t("talk.menu")} aria-haspopup="dialog" onClick={menu}>
         <Glyph name="more" />
       </button>
     </div>

@@ -156,6 +156,7 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
     const box = list.current!;
     const row = (event.target as Element).closest("article");
     if (event.key === "Escape") {
+      event.preventDefault();
       desk.write();
       return;
     }
