@@ -1,6 +1,7 @@
 """What a data directory must be, and what is said of one that cannot be used."""
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401  asyncio loads it late, when `stranger` may not read it any more
 import os
 import re
 import sys

@@ -143,20 +143,27 @@ class Writer:
         self._thread.join()
 
     def _submit(self, request: Request) -> None:
+        refusal = self._refusal()
+        if refusal is not None:
+            request.future.set_exception(refusal)
+            return
+        self._waiting += 1
+        self._waiting_bytes += request.weight_bytes
+        self._requests.put(request)
+
+    def _refusal(self) -> Failure | None:
         limits = self._limits
         if self._closed:
-            raise unavailable("the service is stopping; connect again")
+            return unavailable("the service is stopping; connect again")
         if self._error is not None:
-            raise _ended()
+            return _ended()
         if self._waiting >= limits.waiting_writes_max or self._waiting_bytes >= limits.waiting_bytes_max:
-            raise resource_exhausted(
+            return resource_exhausted(
                 f"{self._waiting} writes of {self._waiting_bytes} bytes wait for the disk already "
                 "(waiting_writes_max, waiting_bytes_max); try again",
                 retry_after_ms=RETRY_MS,
             )
-        self._waiting += 1
-        self._waiting_bytes += request.weight_bytes
-        self._requests.put(request)
+        return None
 
     def _answer(self, answers: Answers, journal: Journal, seconds: float) -> None:
         """One commit is done: first the listener hears of it, then those who asked, both in order."""
