@@ -156,6 +156,9 @@ function None({filtered}: {filtered: boolean}) {
   return (
     <div class="none">
       <p>{t("rooms.none")}</p>
+      <Button kind="primary" icon="plus" onClick={() => (opened.value = {what: "new"})}>
+        {t("rooms.new")}
+      </Button>
       <OpenRooms />
     </div>
   );

@@ -1,5 +1,6 @@
 /** What is open over and beside the conversation. */
 import {effect, signal} from "@preact/signals";
+import {chosen} from "../route.ts";
 
 /** Dialogs: one at a time. `search` may be about one room. */
 export type Opened =
@@ -12,7 +13,9 @@ export const opened = signal<Opened | undefined>(undefined);
 /** The panel beside the conversation. */
 export type Panel = "members" | "wire";
 const KEPT = "tidings.panel";
-const kept = localStorage.getItem(KEPT);
+// Where it lies over the conversation it is opened for a moment, and is not there again the next time.
+const beside = matchMedia("(min-width: 70.01rem)");
+const kept = beside.matches ? localStorage.getItem(KEPT) : null;
 
 export const panel = signal<Panel | undefined>(kept === "wire" || kept === "members" ? kept : undefined);
 
@@ -22,6 +25,13 @@ export function turn(which: Panel): void {
 }
 
 effect(() => {
-  if (panel.value) localStorage.setItem(KEPT, panel.value);
+  const now = panel.value;
+  if (!beside.matches) return;
+  if (now) localStorage.setItem(KEPT, now);
   else localStorage.removeItem(KEPT);
+});
+
+// Another room was opened: that is what one wants to see.
+effect(() => {
+  if (chosen.value && !beside.matches && panel.peek() === "members") panel.value = undefined;
 });
