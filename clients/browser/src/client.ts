@@ -3,6 +3,7 @@ import {call} from "./calls.ts";
 import type {Core, Happenings} from "./core.ts";
 import {Emitter} from "./emitter.ts";
 import type {Failure} from "./errors.ts";
+import type {SendReply} from "./gen/tidings/v1/chat_pb.ts";
 import {History, type SearchReply} from "./gen/tidings/v1/history_pb.ts";
 import {RoomKind} from "./gen/tidings/v1/log_pb.ts";
 import {Presence as PresenceService, type PresenceItem, type Status} from "./gen/tidings/v1/presence_pb.ts";
@@ -10,6 +11,7 @@ import {type ListReply, type RoomReply, Rooms as RoomsService, RoomScope, type R
 import {type InfoReply, type RefreshReply, Session as SessionService} from "./gen/tidings/v1/session_pb.ts";
 import {accountOf, Identity, type Token} from "./identity.ts";
 import {Keeper, type State} from "./keeper.ts";
+import {type Locks, platformLocks} from "./locks.ts";
 import {newName} from "./names.ts";
 import {type Network, platformNetwork} from "./network.ts";
 import {Outbox} from "./outbox.ts";
@@ -18,9 +20,10 @@ import {type Jitter, JITTER} from "./reconnect.ts";
 import {Room} from "./room.ts";
 import {direct, type SocketMaker} from "./rsocket.ts";
 import {shared} from "./shared/connector.ts";
+import {Siblings} from "./siblings.ts";
 import {openStorage} from "./storage/indexeddb.ts";
 import {MemoryStorage} from "./storage/memory.ts";
-import type {Storage} from "./storage/storage.ts";
+import type {Pending, Storage} from "./storage/storage.ts";
 import type {Watch} from "./watch.ts";
 import type {Connector} from "./wire.ts";
 
@@ -49,6 +52,8 @@ export interface Options {
   readonly makeSocket?: SocketMaker;
   readonly connector?: Connector;
   readonly network?: Network;
+  /** With them tabs know of each other. */
+  readonly locks?: Locks;
 }
 
 /** Begin to connect. Returns at once: everything asked for meanwhile waits. */
@@ -68,7 +73,7 @@ export class Tidings {
   /** @internal */
   constructor(options: Options) {
     const {url, token, user, password, jitter = JITTER} = options;
-    const {keepaliveMs = 30_000, lifetimeMs = 240_000, connectMs = 10_000, network = platformNetwork} = options;
+    const {keepaliveMs = 30_000, lifetimeMs = 240_000, connectMs = 10_000, network = platformNetwork, locks = platformLocks} = options;
     const identity = new Identity(token, user, password);
     const account = options.account ?? accountOf(token, user);
     const key = account === undefined ? undefined : `${url} ${account}`;
@@ -84,15 +89,21 @@ export class Tidings {
       },
     );
     const storage = options.storage ? Promise.resolve(options.storage) : key ? openStorage(key) : Promise.resolve(new MemoryStorage());
-    const outbox = new Outbox(keeper, storage, {
-      pending: (message) => tell.emit("pending", message),
-      sent: (message, reply) => tell.emit("sent", {message, reply}),
-      failed: (message, failure) => tell.emit("failed", {message, failure}),
-    });
+    const together = key !== undefined && locks && typeof BroadcastChannel === "function";
+    const siblings = together ? new Siblings(key, locks, (news) => outbox.hear(news)) : undefined;
+    const told = {
+      pending: (message: Pending) => tell.emit("pending", message),
+      sent: (message: Pending, reply: SendReply) => tell.emit("sent", {message, reply}),
+      failed: (message: Pending, failure: Failure) => tell.emit("failed", {message, failure}),
+    };
+    const outbox = new Outbox(keeper, storage, told, siblings);
     this.core = {keeper, outbox, cache: new Cache(storage), tell};
     this.session = new Session(keeper);
     this.rooms = new Rooms(keeper);
-    this.closing = () => keeper.close();
+    this.closing = () => {
+      keeper.close();
+      siblings?.close();
+    };
     // Listeners that are put on right after connect() hear everything.
     queueMicrotask(() => {
       if (keeper.over) return;

@@ -19,6 +19,7 @@ export type {Happenings} from "./core.ts";
 export {drop, inspect, type Inspection, type StreamInspection} from "./inspect.ts";
 export type {State} from "./keeper.ts";
 export type {Token} from "./identity.ts";
+export type {Locks} from "./locks.ts";
 export type {Network} from "./network.ts";
 export type {Jitter} from "./reconnect.ts";
 export {Room, type Seq, type WatchOptions} from "./room.ts";

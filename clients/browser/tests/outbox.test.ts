@@ -1,8 +1,8 @@
 import "fake-indexeddb/auto";
 import assert from "node:assert/strict";
 import {after, before, test} from "node:test";
-import {type Failure, MemoryStorage, openStorage, type Pending, type Storage} from "../src/index.ts";
-import {openRoom, Service, textOf, until} from "./service.ts";
+import {Code, type Failure, inspect, MemoryStorage, openStorage, type Pending, type Storage} from "../src/index.ts";
+import {OneProcessLocks, openRoom, Service, textOf, until} from "./service.ts";
 
 let service: Service;
 
@@ -72,6 +72,40 @@ test("two tabs that find the same message send it once", async () => {
   await Promise.all(tabs.map((tab) => tab.room("twins").send("after")));
   const texts = (await tabs[0]!.room("twins").history()).events.map(textOf);
   assert.equal(texts.filter((text) => text === "once").length, 1);
+});
+
+test("what one tab writes is on its way in the other, and sent once", async () => {
+  await openRoom(service.client("ada"), "mirrored");
+  const [storage, locks] = [new MemoryStorage(), new OneProcessLocks()];
+  const [one, two] = [service.client("ada", {storage, locks, account: "mirrored"}), service.client("ada", {storage, locks, account: "mirrored"})];
+  const told: string[] = [];
+  two.on("pending", ({text}) => told.push(`pending ${text}`));
+  two.on("sent", ({message, reply}) => told.push(`sent ${message.text} ${reply.cursor?.seq}`));
+  two.on("failed", ({message, failure}) => told.push(`failed ${message.text.slice(0, 4)} ${failure.code}`));
+  await two.session.ping();
+  const {connection} = await inspect(two);
+  const reply = await one.room("mirrored").send("hello");
+  await assert.rejects(one.room("mirrored").send("bell \u0007"), ({code}) => code === Code.INVALID_ARGUMENT);
+  await until(() => told.length === 4, "both ends");
+  assert.deepEqual(told, ["pending hello", `sent hello ${reply.cursor!.seq}`, "pending bell \u0007", `failed bell ${Code.INVALID_ARGUMENT}`]);
+  assert.equal((await inspect(two)).connection!.framesOut, connection!.framesOut);
+  assert.deepEqual(two.room("mirrored").pending(), []);
+});
+
+test("a tab that is closed leaves its messages to the others, in order", async () => {
+  await openRoom(service.client("ada"), "inherited");
+  const [storage, locks] = [new MemoryStorage(), new OneProcessLocks()];
+  const gone = service.client("ada", {storage, locks, account: "inherited", network: offline});
+  const others = [0, 1].map(() => service.client("ada", {storage, locks, account: "inherited"}));
+  for (const text of ["one", "two", "three"]) void gone.room("inherited").send(text);
+  const waiting = () => others.map((tab) => tab.room("inherited").pending().map(({text}) => text).join(" "));
+  await until(() => waiting().every((texts) => texts === "one two three"), "the others show them");
+  await until(async () => (await storage.pending()).length === 3, "they are stored");
+  gone.close();
+  await until(() => waiting().every((texts) => texts === ""), "they are sent");
+  const texts = (await others[0]!.room("inherited").history()).events.map(textOf).filter((text) => text !== undefined);
+  assert.deepEqual(texts, ["one", "two", "three"]);
+  assert.deepEqual(await storage.pending(), []);
 });
 
 test("a message the service does not take fails, and the next one goes on", async () => {

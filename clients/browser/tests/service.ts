@@ -7,7 +7,7 @@ import {tmpdir} from "node:os";
 import {join} from "node:path";
 import {createInterface} from "node:readline";
 import WebSocket from "ws";
-import {connect, type Options, type Tidings} from "../src/index.ts";
+import {connect, type Locks, type Options, type Tidings} from "../src/index.ts";
 
 const REPOSITORY = join(process.cwd(), "../..");
 const GUARD_MS = 30_000;
@@ -75,6 +75,17 @@ export const QUICK = {baseMs: 20, capMs: 100, draw: Math.random};
 
 export function makeSocket(url: string): globalThis.WebSocket {
   return new WebSocket(url) as unknown as globalThis.WebSocket;
+}
+
+/** Web Locks as the specification has them, for one process: first come, first served. */
+export class OneProcessLocks implements Locks {
+  private readonly queues = new Map<string, Promise<unknown>>();
+
+  request(name: string, held: () => Promise<unknown>): Promise<unknown> {
+    const turn = (this.queues.get(name) ?? Promise.resolve()).then(held);
+    this.queues.set(name, turn.catch(() => undefined));
+    return turn;
+  }
 }
 
 /** The first `count` values. */

@@ -4,10 +4,9 @@ import {type Connector, direct, inspect, type Setup, type Wire} from "../src/ind
 import {Host} from "../src/shared/host.ts";
 import {type Air, led} from "../src/shared/leader.ts";
 import {type Hired, overWorker} from "../src/shared/overworker.ts";
-import type {Locks} from "../src/locks.ts";
 import {portLine, type ToHost, type ToTab} from "../src/shared/protocol.ts";
 import {TabConnector} from "../src/shared/tab.ts";
-import {makeSocket, openRoom, Service, take, textOf, until} from "./service.ts";
+import {makeSocket, OneProcessLocks, openRoom, Service, take, textOf, until} from "./service.ts";
 
 let service: Service;
 
@@ -79,17 +78,6 @@ test("when the shared connection ends every tab resumes where it was", async () 
   assert.deepEqual(texts, [["before", "behind"], ["before", "behind"]]);
   for (const tab of tabs) tab.close();
 });
-
-/** Web Locks as the specification has them, for one process: first come, first served. */
-class OneProcessLocks implements Locks {
-  private readonly queues = new Map<string, Promise<unknown>>();
-
-  request(name: string, held: () => Promise<unknown>): Promise<unknown> {
-    const turn = (this.queues.get(name) ?? Promise.resolve()).then(held);
-    this.queues.set(name, turn.catch(() => undefined));
-    return turn;
-  }
-}
 
 test("without a worker one tab leads, and when it closes the next one takes over", async () => {
   const locks = new OneProcessLocks();

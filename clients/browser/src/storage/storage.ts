@@ -8,6 +8,8 @@ export interface Pending {
   readonly replyTo: number;
   readonly atMs: number;
   readonly order: number;
+  /** The tab that sends it, where tabs know of each other. */
+  readonly by?: string;
 }
 
 /** An event as it came over the wire. */
