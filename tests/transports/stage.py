@@ -23,6 +23,7 @@ from tidings.metrics import Metrics
 from tidings.rsocket import Frame, FrameType, decode, metadata
 from tidings.transports.listener import Listener
 from tidings.transports.settings import ConnectionLimits, HttpSettings, ListenerSettings, TcpSettings
+from transports.bell import Bell, RingingDict, RingingSet
 
 GUARD_SECONDS = 20  # against a wait that never ends; nothing is measured with it
 SETTINGS = ListenerSettings(
@@ -46,11 +47,11 @@ class Source:
         self.last = last
         self.text = text
         self.sent = 0
-        self.wakes = 0
+        self.woken = asyncio.Event()
         self.closed = asyncio.Event()
 
     def wake(self) -> None:
-        self.wakes += 1
+        self.woken.set()
         asyncio.get_running_loop().call_soon(self.deliver)
 
     def deliver(self) -> None:
@@ -74,9 +75,10 @@ def item(seq: int, text: str = "") -> Prepared[v1.WatchItem]:
 class Talk:
     """A conversation that answers every command with its ref, one at a time, when `release` is called or at once."""
 
-    def __init__(self, sink: Sink[Any], most: int) -> None:
+    def __init__(self, sink: Sink[Any], most: int, notice: Callable[[str], None]) -> None:
         self.sink: Sink[Any] | None = sink
         self.most = most
+        self.notice = notice
         self.held = False
         self.refs: list[int] = []
         self.waiting: list[int] = []
@@ -85,6 +87,7 @@ class Talk:
 
     def receive(self, message: v1.ChannelCommand) -> None:
         self.refs.append(message.ref)
+        self.notice("command")
         if message.ref == 404:
             raise not_found("there is no command 404; send another")
         self.waiting.append(message.ref)
@@ -116,23 +119,22 @@ class Handlers:
         self.talks: list[Talk] = []
         self.watch_last = 1_000_000_000
         self.channel_room = 8
-        self.changed = asyncio.Condition()
+        self.bell = Bell()
 
-    async def notice(self, what: str) -> None:
-        async with self.changed:
-            self.noticed[what] += 1
-            self.changed.notify_all()
+    def notice(self, what: str) -> None:
+        self.noticed[what] += 1
+        self.bell.ring()
 
     async def seen(self, what: str, times: int = 1) -> None:
         """Wait until something was noticed so often."""
-        async with asyncio.timeout(GUARD_SECONDS), self.changed:
-            await self.changed.wait_for(lambda: self.noticed[what] >= times)
+        async with asyncio.timeout(GUARD_SECONDS):
+            await self.bell.until(lambda: self.noticed[what] >= times)
 
     def opened(self, name: str) -> asyncio.Event:
         return self.gates.setdefault(name, asyncio.Event())
 
     def echo(self, request: v1.SendRequest, call: Call) -> v1.SendReply:
-        self.noticed["echo"] += 1
+        self.notice("echo")
         return v1.SendReply(cursor=v1.Cursor(epoch=request.text), at_ms=len(request.text))
 
     def whoami(self, request: v1.SendRequest, call: Call) -> v1.SendReply:
@@ -145,13 +147,13 @@ class Handlers:
         raise RuntimeError("the password is swordfish")
 
     async def wait(self, request: v1.SendRequest, call: Call) -> v1.SendReply:
-        await self.notice("wait")
+        self.notice("wait")
         try:
             await self.opened(request.room).wait()
         except asyncio.CancelledError:
-            self.noticed["wait cancelled"] += 1
+            self.notice("wait cancelled")
             raise
-        await self.notice("wait done")
+        self.notice("wait done")
         return v1.SendReply(cursor=v1.Cursor(epoch=call.user))
 
     async def crash_later(self, request: v1.SendRequest, call: Call) -> v1.SendReply:
@@ -167,23 +169,24 @@ class Handlers:
             raise not_found("there is no such room")
         source = Source(sink, self.watch_last, request.room)
         self.sources.append(source)
-        await self.notice("watch")
+        self.notice("watch")
         return source
 
     async def slow_watch(self, request: v1.WatchRequest, call: Call, sink: Sink[Any]) -> Source:
-        await self.notice("slow watch")
+        self.notice("slow watch")
         source = Source(sink, self.watch_last)
         self.sources.append(source)
         try:
             await self.opened(request.room).wait()
         except asyncio.CancelledError:
             # A handler that answers although it was cancelled: its source must be closed all the same.
-            self.noticed["slow watch cancelled"] += 1
+            self.notice("slow watch cancelled")
         return source
 
     def channel(self, call: Call, sink: Sink[Any]) -> Talk:
-        talk = Talk(sink, self.channel_room)
+        talk = Talk(sink, self.channel_room, self.notice)
         self.talks.append(talk)
+        self.notice("channel")
         return talk
 
 
@@ -219,6 +222,7 @@ class Gate:
         self.sessions: list[Session] = []
         self.gone: list[Session] = []
         self.open = asyncio.Event()
+        self.came = asyncio.Event()
         self.asked = asyncio.Event()
         self.expires_at_ms = 0
         self.lost: asyncio.Queue[Session] = asyncio.Queue()
@@ -237,6 +241,7 @@ class Gate:
 
     def entered(self, session: Session) -> None:
         self.sessions.append(session)
+        self.came.set()
 
     def left(self, session: Session) -> None:
         self.gone.append(session)
@@ -259,6 +264,17 @@ class Clock:
         return 1_700_000_000_000 + int(self.seconds * 1000)
 
 
+class Told:
+    """Waits for a deadline."""
+
+    def __init__(self) -> None:
+        self.slot = 0
+        self.event = asyncio.Event()
+
+    def due(self, now: float) -> None:
+        self.event.set()
+
+
 class Stage:
     """A running listener."""
 
@@ -268,7 +284,22 @@ class Stage:
         self.metrics = Metrics()
         self.clock = clock
         times: dict[str, Any] = {} if clock is None else {"clock": clock.monotonic, "wall_ms": clock.wall_ms}
+        self.bell = self.handlers.bell
         self.listener = Listener(rows(self.handlers), self.gate, settings, self.metrics, **times)
+
+    async def start(self) -> None:
+        await self.listener.start()
+        service = self.listener.service
+        service.sessions, service.tasks = RingingDict(self.bell), RingingSet(self.bell)
+        for thing in (service, self.listener.doorkeeper):
+            self.bell.watch(thing)
+
+    async def turn(self) -> None:
+        """Wait until everybody whose time has come has been told."""
+        told = Told()
+        self.listener.service.deadlines.put(told, self.listener.service.clock() - 1)
+        async with asyncio.timeout(GUARD_SECONDS):
+            await told.event.wait()
 
     @property
     def ws_url(self) -> str:
@@ -289,11 +320,9 @@ class Stage:
             return await self.gate.lost.get()
 
     async def until(self, true: Callable[[], Any]) -> None:
-        """Wait until something is so, letting the loop turn."""
+        """Wait until something is so: who is there (`sessions`, the doorkeeper's), what is done (tasks), draining."""
         async with asyncio.timeout(GUARD_SECONDS):
-            # What is waited for is plain state of the service, which has no event to wait on.
-            while not true():  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
+            await self.bell.until(true)
 
     def peer(self, transport: str, first: bytes | None = None) -> contextlib.AbstractAsyncContextManager[Peer]:
         """A peer that has said `first` (SETUP of ada, unless told otherwise; b"" for nothing)."""
@@ -304,7 +333,7 @@ class Stage:
 async def staged(settings: ListenerSettings = SETTINGS, clock: Clock | None = None) -> AsyncIterator[Stage]:
     """A listener while the block runs. At the end everything has gone: sessions, tasks, sockets."""
     stage = Stage(settings, clock)
-    await stage.listener.start()
+    await stage.start()
     try:
         yield stage
     finally:

@@ -29,11 +29,10 @@ class Stage:
     async def turn(self, now: float) -> None:
         """Let the timer run at this time."""
         self.now = now
-        beacon = Waiting()
-        self.deadlines.put(beacon, now - 1)
+        ran = asyncio.Event()
+        self.deadlines.put(Waiting(lambda now: ran.set()), now - 1)
         async with asyncio.timeout(GUARD_SECONDS):
-            while not beacon.called:  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
+            await ran.wait()
 
 
 @pytest.mark.asyncio
