@@ -1,9 +1,12 @@
 """How anything that goes wrong is told to a peer: always as a Failure, never with what is inside."""
 
 import secrets
+from typing import Final
 
-from tidings.contract.errors import Failure, internal
+from tidings.contract.errors import Failure, internal, unavailable
 from tidings.log import log
+
+STOPPING: Final = unavailable("the service is stopping; connect again in a moment")
 
 
 def failure_of(error: BaseException, route: str) -> Failure:

@@ -27,31 +27,28 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final
 
-from tidings.contract.call import Credentials, Session
-from tidings.contract.codecs import Codec
-from tidings.contract.errors import (
-    Failure,
-    unavailable,
-)
+from tidings.contract.call import Session
+from tidings.contract.errors import Failure
 from tidings.log import log
-from tidings.rsocket import Connection, Envelope, ErrorCode, FrameType, Setup, State, facts
+from tidings.rsocket import Connection, Envelope, ErrorCode, FrameType, State, facts
 from tidings.rsocket.facts import Fact
+from tidings.transports import rsocket_admission
 from tidings.transports.deflate import Deflater
-from tidings.transports.endings import failure_of
-from tidings.transports.routes import credentials_of, read_metadata, setup_codec
+from tidings.transports.endings import STOPPING
+from tidings.transports.routes import Routes
 from tidings.transports.rsocket_desk import Desk
 from tidings.transports.rsocket_service import RSocketService
 from tidings.transports.rsocket_work import Work
+from tidings.transports.stall import Stall
 from tidings.transports.wire import Wire
 
-STOPPING: Final = unavailable("the service is stopping; connect again in a moment")
 # The first byte behind the stream id of frames that ask for nothing, with and without the upper two flags.
 PASSING: Final = frozenset(
     bytes((kind << 2 | flags,))
     for kind in (FrameType.KEEPALIVE, FrameType.REQUEST_N, FrameType.CANCEL, FrameType.ERROR)
     for flags in range(4)
 )
-FRAMES_A_TURN: Final = 512  # of one connection, about 3 ms; then the loop looks at the others
+FRAMES_A_TURN: Final = 512  # of one connection, about 2 ms; then the loop looks at the others
 WRITE_BYTES: Final = 262_144  # handed to the transport at once; between two of them stream 0 gets its turn
 
 
@@ -64,7 +61,7 @@ class RSocketSession:
         "_held",
         "_left",
         "_lost",
-        "_stalled",
+        "_stall",
         "_turning",
         "connection",
         "deflater",
@@ -92,7 +89,7 @@ class RSocketSession:
         self.slot = 0
         self._admission: asyncio.Task[None] | None = None
         self._held: list[bytes] = []
-        self._stalled: tuple[float, int] | None = None  # since when the socket is full, and with how many bytes
+        self._stall: Stall | None = None  # while the socket is full, or the peer leaves a finished connection open
         self._finishing = False
         self._left = False
         self._lost = False
@@ -169,36 +166,24 @@ class RSocketSession:
     # --- SETUP --------------------------------------------------------------------------------------------------
 
     def _on_setup(self, fact: facts.SetupReceived) -> None:
-        setup = fact.setup
-        codec = setup_codec(setup.data_mime)
-        if isinstance(codec, Failure):
-            self._refuse(codec, ErrorCode.UNSUPPORTED_SETUP)
-        elif self.service.draining:
-            self._refuse(STOPPING)
-        else:
-            # Until it is known who this is, nothing more is taken from them.
+        # Until it is known who this is, nothing more is taken from them.
+        self._admission = rsocket_admission.begin(self, fact.setup)
+        if self._admission is not None:
             self.wire.pause_reading()
-            self._admission = self.service.start(self._admit(setup, codec))
             self.rearm()
 
-    async def _admit(self, setup: Setup, codec: Codec) -> None:
-        gate = self.service.gate
-        try:
-            bytes_max = self.service.connections.metadata_bytes_max
-            brought = credentials_of(read_metadata(setup.metadata, setup.metadata_mime, bytes_max))
-            identity = await gate.admit(brought or Credentials())
-            if self._left or self.connection.state is not State.ADMITTING:
-                return
-            session = Session(self.id, identity, self.transport_name, self.close, self._full)
-            gate.entered(session)
-            self.session = session
-        except Exception as error:
-            self._admission = None
-            self._refuse(failure_of(error, "SETUP"))
-            self.flush()
-            return
+    def refuse(self, failure: Failure, code: ErrorCode = ErrorCode.REJECTED_SETUP) -> None:
+        """Nobody comes in here."""
         self._admission = None
-        self.desk = Desk(self, session, self.service.routes(setup.metadata_mime, codec))
+        self.service.metrics.refused[failure.code.name.lower()] += 1
+        log.info("connection refused", session=self.id, transport=self.transport_name, reason=failure.wire)
+        self.connection.reject(code, failure.wire)
+
+    def enter(self, caller: Session, routes: Routes) -> None:
+        """It is known who this is, and they may come in."""
+        self._admission = None
+        self.session = caller
+        self.desk = Desk(self, caller, routes)
         self.connection.at_once = self.desk.at_once
         self.service.metrics.connections_opened[self.transport_name] += 1
         self.wire.admitted()
@@ -208,7 +193,7 @@ class RSocketSession:
         self._go_on()
         self.flush()
 
-    def _full(self) -> Awaitable[None] | None:
+    def full(self) -> Awaitable[None] | None:
         """What to wait for while the peer takes no answers."""
         return self.desk.woken() if self.desk is not None and self.connection.congested else None
 
@@ -220,11 +205,6 @@ class RSocketSession:
         now = self.service.clock()
         if lease.requests * 2 <= limits.lease_requests or lease.expires_at - now <= limits.lease_seconds / 2:
             self.connection.grant_lease(round(limits.lease_seconds * 1000), limits.lease_requests, now)
-
-    def _refuse(self, failure: Failure, code: ErrorCode = ErrorCode.REJECTED_SETUP) -> None:
-        self.service.metrics.refused[failure.code.name.lower()] += 1
-        log.info("connection refused", session=self.id, transport=self.transport_name, reason=failure.wire)
-        self.connection.reject(code, failure.wire)
 
     # --- what happens on streams --------------------------------------------------------------------------------
 
@@ -309,7 +289,7 @@ class RSocketSession:
         """The transport holds as much as it should."""
         self.connection.writable = False
         if not self._finishing:
-            self._stalled = (self.service.clock(), self.wire.buffered_bytes())
+            self._stall = Stall(self.service.clock(), self.wire.buffered_bytes())
             self.rearm()
 
     def socket_free(self) -> None:
@@ -318,7 +298,7 @@ class RSocketSession:
         connection.writable = True
         if self._finishing:
             return
-        self._stalled = None
+        self._stall = None
         self._push()
         if connection.writable and self.desk is not None:
             self.desk.wake()
@@ -344,8 +324,8 @@ class RSocketSession:
             return
         now = self.service.clock()
         moments: list[float | None] = []
-        if self._stalled is not None:
-            moments.append(self._stalled[0] + self._patience_seconds())
+        if self._stall is not None:
+            moments.append(self._stall.deadline(self._patience_seconds()))
         if not self.connection.closing:
             moments += (self.connection.deadline(), self._expiry(now))
             lease = self.connection.lease_given
@@ -366,12 +346,8 @@ class RSocketSession:
         return limits.close_seconds if self.connection.closing else limits.stall_seconds
 
     def _end_stalled(self, now: float) -> None:
-        """Judge progress, not size: a slow socket lives, one that takes nothing does not."""
-        if self._stalled is None or now < self._stalled[0] + self._patience_seconds():
-            return
         buffered = self.wire.buffered_bytes()
-        if buffered < self._stalled[1]:
-            self._stalled = (now, buffered)
+        if self._stall is None or not self._stall.lasts(now, buffered, self._patience_seconds()):
             return
         if not self.connection.closing:
             log.info("connection stalled", session=self.id, bytes=buffered)
@@ -418,7 +394,7 @@ class RSocketSession:
         if connection.writable:
             self._finishing = True
             self.wire.farewell(connection.close_reason)
-            self._stalled = (self.service.clock(), self.wire.buffered_bytes())
+            self._stall = Stall(self.service.clock(), self.wire.buffered_bytes())
         self.rearm()
 
     def lost(self) -> None:
