@@ -8,6 +8,7 @@ import {open} from "../route.ts";
 import {session} from "../session.ts";
 import {t} from "../words/words.ts";
 import {PeopleField} from "./people-field.tsx";
+import {nameFrom} from "./room-name.ts";
 import {useTask} from "./task.ts";
 
 const KINDS = [
@@ -15,8 +16,6 @@ const KINDS = [
   {kind: RoomKind.GROUP, name: "new.group", hint: "new.groupHint", icon: "people"},
   {kind: RoomKind.OPEN, name: "new.open", hint: "new.openHint", icon: "hash"},
 ] as const satisfies readonly {kind: RoomKind; name: string; hint: string; icon: IconName}[];
-
-const NAME_BYTES_MAX = 64;
 
 export function NewRoom({onClose}: {onClose: () => void}) {
   const [kind, setKind] = useState<RoomKind>(RoomKind.DIRECT);
@@ -74,17 +73,4 @@ export function NewRoom({onClose}: {onClose: () => void}) {
       </form>
     </Dialog>
   );
-}
-
-/**
- * An open room's address made of what people call it, "Trip to Lisbon" → "trip-to-lisbon", so that two with one name do not
- * come to be; empty where that is no address: one is made up then. Groups may be called alike, nobody sees the others'.
- */
-export function nameFrom(title: string): string {
-  const name = title
-    .normalize("NFC")
-    .toLowerCase()
-    .replace(/[^\p{L}\p{M}\p{Nd}._@-]+/gu, "-")
-    .replace(/^-+|-+$/g, "");
-  return new TextEncoder().encode(name).length <= NAME_BYTES_MAX ? name : "";
 }

@@ -1,0 +1,14 @@
+const NAME_BYTES_MAX = 64;
+
+/**
+ * An open room's address made of what people call it, "Trip to Lisbon" → "trip-to-lisbon", so that two with one name do not
+ * come to be; empty where that is no address: one is made up then. Groups may be called alike, nobody sees the others'.
+ */
+export function nameFrom(title: string): string {
+  const name = title
+    .normalize("NFC")
+    .toLowerCase()
+    .replace(/[^\p{L}\p{M}\p{Nd}._@-]+/gu, "-")
+    .replace(/^-+|-+$/g, "");
+  return new TextEncoder().encode(name).length <= NAME_BYTES_MAX ? name : "";
+}

@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import {test} from "node:test";
+import {excerpt, wordsOf} from "../src/shell/excerpt.ts";
+import {nameFrom} from "../src/shell/room-name.ts";
+import {en as conversationEn} from "../src/words/conversation.en.ts";
+import {zh as conversationZh} from "../src/words/conversation.zh.ts";
+import {en as shellEn} from "../src/words/en.ts";
+import {en as wireEn} from "../src/words/wire.en.ts";
+import {zh as wireZh} from "../src/words/wire.zh.ts";
+import {zh as shellZh} from "../src/words/zh.ts";
+
+const shown = (text: string, query: string, around = 10) =>
+  excerpt(text, wordsOf(query), around)
+    .map((piece) => (piece.found ? `[${piece.text}]` : piece.text))
+    .join("");
+
+test("a query is words, and what is quoted is one", () => {
+  assert.deepEqual(wordsOf('two "three four" fi'), ["two", "three four", "fi"]);
+  assert.deepEqual(wordsOf('"not closed yet'), ["not closed yet"]);
+  assert.deepEqual(wordsOf(' "" '), []);
+});
+
+test("found words are marked, whatever their case", () => {
+  assert.equal(shown("Lunch at the Boat", "boat lunch", 40), "[Lunch] at the [Boat]");
+  assert.equal(shown("早上好！午饭去哪里吃？", "午饭"), "早上好！[午饭]去哪里吃？");
+});
+
+test("an excerpt begins near the first word found and is cut on both sides", () => {
+  const found = shown(`${"a ".repeat(200)}needle${" b".repeat(200)}`, "needle");
+  assert.match(found, /^….{1,12}\[needle\].+…$/u);
+  assert.ok(found.length < 40);
+});
+
+test("signs that mean something in a pattern are looked for as they are", () => {
+  assert.equal(shown("costs (a+b)* [x] 1.5 $ \\ /", "(a+b)*", 40), "costs [(a+b)*] [x] 1.5 $ \\ /");
+  for (const sign of "\\^$.*+?()[]{}|/-") assert.equal(shown(`x${sign}`, sign, 40), `x[${sign}]`);
+});
+
+test("what would turn the direction of a line, or break it, is left out", () => {
+  assert.equal(shown("a\u202Eb\nc\u0007\u2066d", "zz", 40), "ab cd");
+});
+
+test("a room's address is made of what it is called", () => {
+  assert.equal(nameFrom("Trip to Lisbon!"), "trip-to-lisbon");
+  assert.equal(nameFrom("  Café & Bücher "), "café-bücher");
+  assert.equal(nameFrom("读书会"), "读书会");
+  assert.equal(nameFrom("🎉"), "");
+  assert.equal(nameFrom("direct:me:you"), "direct-me-you");
+  assert.equal(nameFrom("x".repeat(65)), "");
+});
+
+type Texts = Readonly<Record<string, string | {readonly one: string; readonly other: string}>>;
+
+const LANGUAGES: readonly (readonly [Texts, Texts])[] = [
+  [shellEn, shellZh],
+  [conversationEn, conversationZh],
+  [wireEn, wireZh],
+];
+
+test("every text is told in both languages, with the same values filled in", () => {
+  const forms = (text: Texts[string]) => (typeof text === "string" ? [text] : [text.one, text.other]);
+  const values = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
+  for (const [english, chinese] of LANGUAGES) {
+    assert.deepEqual(Object.keys(chinese).sort(), Object.keys(english).sort());
+    for (const [key, text] of Object.entries(english)) {
+      const wanted = values(forms(text).at(-1)!);
+      for (const form of forms(chinese[key]!)) assert.deepEqual(values(form), wanted, key);
+    }
+  }
+});
