@@ -2,8 +2,6 @@
 
 import itertools
 
-import pytest
-
 from tidings.rsocket import FrameType, Interaction, State
 from tidings.rsocket.connection import Connection
 from tidings.rsocket.states import BEGIN, CONNECTION, HALVES, KEEP, OVER, Event, Side, Verb
@@ -32,12 +30,6 @@ def test_both_sides_agree_on_which_halves_are_open() -> None:
     for sent, received in ((Event.COMPLETE_SENT, Event.COMPLETE_RECEIVED), (Event.CANCEL_SENT, Event.CANCEL_RECEIVED)):
         assert mirror[KEEP[Side.REQUESTER, sent]] == KEEP[Side.RESPONDER, received]
         assert mirror[KEEP[Side.RESPONDER, sent]] == KEEP[Side.REQUESTER, received]
-
-
-@pytest.mark.parametrize("event", [Event.ERROR_SENT, Event.ERROR_RECEIVED, Event.CONNECTION_LOST])
-@pytest.mark.parametrize("side", Side)
-def test_errors_and_loss_end_both_directions(event: Event, side: Side) -> None:
-    assert KEEP[side, event] is OVER
 
 
 def test_every_state_has_a_function_for_every_number() -> None:

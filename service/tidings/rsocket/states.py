@@ -44,15 +44,12 @@ class Side(Enum):
 
 
 class Event(Enum):
-    """What may happen to a stream."""
+    """What may happen to one half of a stream. Whatever else ends a stream ends both: ERROR, the connection's end."""
 
     COMPLETE_SENT = "we sent C"
     COMPLETE_RECEIVED = "the peer sent C"
     CANCEL_SENT = "we sent CANCEL"
     CANCEL_RECEIVED = "the peer sent CANCEL"
-    ERROR_SENT = "we sent ERROR"
-    ERROR_RECEIVED = "the peer sent ERROR"
-    CONNECTION_LOST = "the transport is gone"
 
 
 BEGIN: Final = MappingProxyType({
@@ -76,12 +73,6 @@ KEEP: Final = MappingProxyType({
     (Side.RESPONDER, Event.CANCEL_SENT): SENDING,  # from a channel's responder it stops the requester's half
     (Side.REQUESTER, Event.CANCEL_RECEIVED): RECEIVING,
     (Side.RESPONDER, Event.CANCEL_RECEIVED): OVER,
-    (Side.REQUESTER, Event.ERROR_SENT): OVER,
-    (Side.RESPONDER, Event.ERROR_SENT): OVER,
-    (Side.REQUESTER, Event.ERROR_RECEIVED): OVER,
-    (Side.RESPONDER, Event.ERROR_RECEIVED): OVER,
-    (Side.REQUESTER, Event.CONNECTION_LOST): OVER,
-    (Side.RESPONDER, Event.CONNECTION_LOST): OVER,
 })  # fmt: skip
 
 
