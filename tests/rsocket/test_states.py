@@ -4,7 +4,7 @@ import itertools
 
 from tidings.rsocket import FrameType, Interaction, State
 from tidings.rsocket.connection import Connection
-from tidings.rsocket.states import BEGIN, CONNECTION, HALVES, KEEP, OVER, Event, Side, Verb
+from tidings.rsocket.states import BEGIN, CONNECTION, HALVES, KEEP, Event, Side, Verb
 
 
 def test_every_interaction_begins_on_both_sides() -> None:
