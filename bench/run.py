@@ -33,7 +33,7 @@ class Run:
     @property
     def seconds(self) -> float:
         """How long one load lasts."""
-        return 0.2 if self.quick else 1.5
+        return 0.2 if self.quick else 1.2
 
     @contextmanager
     def tidings(self, data: Path | None = None, **settings: object) -> Iterator[Server]:

@@ -19,9 +19,9 @@ async def calls(
 ) -> dict[str, Any]:
     """Answers per second; each one asks the next question. For chat.send also how many of them were in one commit."""
     number = answers = 0
-    stop = False
+    asking = False
     done = asyncio.Event()
-    pending = connections * in_flight
+    pending = connections  # answers that are still awaited, where an answer is no new question
     names = [f"call{n}" for n in range(rooms)]
 
     def question() -> bytes:
@@ -37,7 +37,7 @@ async def calls(
     def answered(caller: Caller, count: int) -> None:
         nonlocal answers, pending
         answers += count
-        if stop:
+        if not asking:
             pending -= count
             if pending <= 0:
                 done.set()
@@ -48,6 +48,12 @@ async def calls(
         await (await Speaker.opened(port)).create(names)
     firsts = [wire.masked(wire.setup(f"caller{n}")) for n in range(connections)]
     opened = await open_all(port, [partial(Caller, HOST, PATH, first, answered) for first in firsts])
+    # Only so much may be asked before SETUP is accepted, which the first answer shows.
+    for caller in opened:
+        caller.ask("session.ping", b"")
+    await asyncio.wait_for(done.wait(), WAIT_SECONDS)
+    done.clear()
+    asking, pending = True, connections * in_flight
     for caller in opened:
         caller.ask(route, *[question() for _ in range(in_flight)])
     await asyncio.sleep(seconds * WARM_PART)
@@ -56,7 +62,7 @@ async def calls(
     await asyncio.sleep(seconds)
     took, counted, spent = time.perf_counter() - begin, counted + answers, spent + cpu_us(pid)
     made += await committed()
-    stop = True
+    asking = False
     await asyncio.wait_for(done.wait(), WAIT_SECONDS)
     wrong = [failure.decode(errors="replace") for caller in opened for failure in caller.failures][:3]
     return {

@@ -155,13 +155,13 @@ ROWS = (
         "scale-single",
         "fan-out, one message at a time, over the readers of one room",
         *("{:,} readers", UNIT, READERS, 10, single),
-        turns=2,
+        turns=1,
     ).row,
     Curve(
         "scale-rooms",
         "fan-out, sends spread, over rooms of 10 readers",
         *("{:,} rooms", UNIT, (100, 1_000, 1_600), 2, rooms),
-        turns=2,
+        turns=1,
     ).row,
     Curve(
         "scale-stopped",
