@@ -9,7 +9,6 @@ from reactivex.abc import SchedulerBase
 
 from tidings.contract import v1
 from tidings.contract.errors import Failure
-from tidings.domain.deadlines import Deadlines
 from tidings.domain.errands import Errands
 from tidings.domain.gathering import Gathering
 from tidings.domain.limits import DomainLimits
@@ -19,6 +18,7 @@ from tidings.domain.slate import Slate, SlateReader
 from tidings.domain.typists import Typists
 from tidings.hub import Sink
 from tidings.hub.ports import Schedule, ScheduleLater
+from tidings.hub.spans import Spans
 from tidings.hub.turns import Turns
 
 IDLE_SECONDS: Final = 60.0  # who reconnects within a minute finds the room loaded
@@ -52,7 +52,7 @@ class Gatherings:
         self._gatherings: dict[str, Gathering] = {}
         self._loading: dict[str, asyncio.Future[None]] = {}
         self._showing: dict[str, set[Gathering]] = {}
-        self._idle = Deadlines(IDLE_SECONDS, self._close, clock=clock.monotonic, schedule_later=schedule_later)
+        self._idle = Spans(IDLE_SECONDS, self._close, clock=clock.monotonic, schedule_later=schedule_later)
         self._typists = Typists(self._typing, clock=clock, schedule_later=schedule_later, limits=limits)
         roster.changed.append(self._state)
 

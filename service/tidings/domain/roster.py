@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tidings.contract import v1
-from tidings.domain.deadlines import Deadlines
 from tidings.domain.errands import Errands
 from tidings.domain.limits import DomainLimits
 from tidings.domain.lru import Lru
 from tidings.domain.ports import Clock, Store
 from tidings.hub.ports import ScheduleLater
+from tidings.hub.spans import Spans
 
 
 class Chosen(NamedTuple):
@@ -42,7 +42,7 @@ class Roster:
         self._clock = clock
         # Everybody connected or in grace → when the last connection died, 0 while one lives.
         self._here: dict[str, int] = {}
-        self._grace = Deadlines(limits.grace_seconds, self._gone, clock=clock.monotonic, schedule_later=schedule_later)
+        self._grace = Spans(limits.grace_seconds, self._gone, clock=clock.monotonic, schedule_later=schedule_later)
         # What they chose, where it is not ONLINE; kept for a while for those who are not here.
         self._chosen: dict[str, Chosen] = {}
         self._left_chosen: Lru[str, Chosen] = Lru(limits.presence_remembered_max)

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-from tidings.domain.deadlines import Deadlines
 from tidings.domain.limits import DomainLimits
 from tidings.domain.ports import Clock
 from tidings.hub.ports import ScheduleLater
+from tidings.hub.spans import Spans
 
 
 class Typists:
@@ -23,23 +23,23 @@ class Typists:
         self._changed = changed
         self._limits = limits
         self._rooms: dict[str, dict[str, None]] = {}
-        self._deadlines: Deadlines[tuple[str, str]] = Deadlines(
+        self._typing: Spans[tuple[str, str]] = Spans(
             limits.typing_seconds, self._ended, clock=clock.monotonic, schedule_later=schedule_later
         )
 
     def begin(self, room: str, user: str) -> None:
         """The user types, or still does."""
-        new = (room, user) not in self._deadlines
-        if new and len(self._deadlines) >= self._limits.typing_max:
+        new = (room, user) not in self._typing
+        if new and len(self._typing) >= self._limits.typing_max:
             return  # nobody misses one who types while a hundred thousand do
-        self._deadlines.begin((room, user))
+        self._typing.begin((room, user))
         if new:
             self._rooms.setdefault(room, {})[user] = None
             self._changed(room, self.now(room))
 
     def stop(self, room: str, user: str) -> None:
         """The user types no longer."""
-        if self._deadlines.cancel((room, user)):
+        if self._typing.cancel((room, user)):
             self._ended((room, user))
 
     def now(self, room: str) -> Sequence[str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from functools import partial
 from typing import Protocol
 
 from tidings.hub.ports import Clock, ScheduleLater
+from tidings.hub.spans import Spans
 
 
 class Rester(Protocol):
@@ -20,32 +19,25 @@ class Rester(Protocol):
 
 
 class Beats:
-    """One line of resting readers for each length of beat, and one timer for each line."""
+    """The resting readers. Those of one length of beat share a timer; the lengths are the settings' own, a few."""
 
     __slots__ = ("_clock", "_lines", "_schedule_later")
 
     def __init__(self, schedule_later: ScheduleLater, clock: Clock) -> None:
         self._schedule_later = schedule_later
         self._clock = clock
-        self._lines: dict[float, deque[tuple[float, Rester]]] = {}
+        self._lines: dict[float, Spans[Rester]] = {}
 
     def rest(self, reader: Rester) -> None:
         """Not before its beat is over."""
         reader.resting = True
-        beat_seconds = reader.beat_seconds
-        line = self._lines.setdefault(beat_seconds, deque())
-        line.append((self._clock() + beat_seconds, reader))
-        if len(line) == 1:
-            self._schedule_later(beat_seconds, partial(self._rise, beat_seconds))
+        seconds = reader.beat_seconds
+        line = self._lines.get(seconds)
+        if line is None:
+            line = self._lines[seconds] = Spans(seconds, _rise, clock=self._clock, schedule_later=self._schedule_later)
+        line.begin(reader)
 
-    def _rise(self, beat_seconds: float) -> None:
-        line = self._lines[beat_seconds]
-        now = self._clock()
-        while line and line[0][0] <= now:
-            _, reader = line.popleft()
-            reader.resting = False
-            reader.wake()
-        if line:
-            self._schedule_later(line[0][0] - now, partial(self._rise, beat_seconds))
-        else:
-            del self._lines[beat_seconds]
+
+def _rise(reader: Rester) -> None:
+    reader.resting = False
+    reader.wake()

@@ -1,5 +1,7 @@
 """Things that end by themselves after a while unless they are begun anew: one timer for all of a kind."""
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -9,7 +11,7 @@ from tidings.hub.ports import Clock, ScheduleLater
 K = TypeVar("K")
 
 
-class Deadlines(Generic[K]):
+class Spans(Generic[K]):
     """Every key ends `seconds` after it was last begun. All have the same span, so they end in the order they began."""
 
     __slots__ = ("_armed", "_clock", "_due", "_ended", "_schedule_later", "_seconds")
