@@ -59,7 +59,7 @@ lock: $(VENV)/.dev ## pin the newest versions that requirements/*.in allow, with
 	for f in run dev; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade requirements/$$f.in -o requirements/$$f.txt; done
 
 clean: ## remove what the other habits made, except ./data
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .tmp dist build tests/interop/node_modules tests/interop/*/node_modules tests/browser/node_modules clients/*/node_modules clients/browser/dist clients/browser/build
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .tmp dist build tests/interop/node_modules tests/interop/*/node_modules tests/browser/node_modules clients/*/node_modules clients/browser/dist clients/*/build
 	find service clients tests tools -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

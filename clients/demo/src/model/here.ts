@@ -1,4 +1,4 @@
-/** How many of the open room's members are here now. What it is told about them is told to everybody who asks. */
+/** How many of the open room's members are here now. */
 import {computed, effect, type ReadonlySignal, signal} from "@preact/signals";
 import {Status, type Tidings} from "@tidings/client";
 import {chosen} from "../route.ts";

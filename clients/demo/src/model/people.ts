@@ -47,8 +47,7 @@ export function person(user: string): ReadonlySignal<Person> {
   return found;
 }
 
-/** Tell what was learned elsewhere: a room's own presence tells of its members. */
-export function learned(user: string, now: Person): void {
+function learned(user: string, now: Person): void {
   const known = people.get(user);
   if (known) known.value = now;
 }

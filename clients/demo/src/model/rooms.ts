@@ -52,13 +52,9 @@ export function roomOf(name: string): RoomView | undefined {
   return known.value.get(name);
 }
 
-/** Take this room in at once: its creation or joining was answered, the watch will say so a moment later. */
-export function took(state: RoomState): void {
-  put([view(state)]);
-}
-
 // --- what is kept on this device
 
+const KEEP_MS = 1_000; // a busy list changes five times a second
 const ROOMS_KEPT_MAX = 500;
 const TEXT_KEPT_MAX = 200;
 const MUTED = "tidings.muted";
@@ -80,6 +76,7 @@ function keptName(user: string): string {
   return `tidings.rooms ${user}`;
 }
 
+/** As JSON, in which a seq becomes {"seq": "123"}: it has no numbers that large. */
 function keep(user: string): void {
   const newest = rooms.peek().slice(0, ROOMS_KEPT_MAX);
   const text = JSON.stringify(newest, (_, value: unknown) => (typeof value === "bigint" ? {seq: String(value)} : value));
@@ -115,30 +112,48 @@ effect(() => {
   if (!client) return;
   let over = false;
   void follow(client, () => over);
-  const forget = effect(() => {
-    if (complete.value && known.value && user) keep(user);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const keepNow = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (complete.peek() && user) keep(user);
+  };
+  const watchChanges = effect(() => {
+    if (complete.value && known.value) timer ??= setTimeout(keepNow, KEEP_MS);
   });
+  addEventListener("pagehide", keepNow);
   return () => {
     over = true;
-    forget();
+    keepNow();
+    watchChanges();
+    removeEventListener("pagehide", keepNow);
   };
 });
 
 async function follow(client: Tidings, over: () => boolean): Promise<void> {
-  // Until all have been told, those told are gathered: what is not among them is no longer mine.
-  let told: RoomView[] | undefined = [];
+  // Until all have been told, those told are gathered: what is not among them is no longer mine. After a restart of the
+  // service, which is another epoch, all are told anew.
+  let epoch: string | undefined;
+  let told: Map<string, RoomView> | undefined;
   try {
-    for await (const {item} of client.rooms.watch()) {
+    for await (const {cursor, item} of client.rooms.watch()) {
       if (over()) return;
+      if (cursor && cursor.epoch !== epoch) {
+        epoch = cursor.epoch;
+        told = new Map();
+      }
       if (item.case === "room") {
-        if (told) told.push(view(item.value));
-        else put([view(item.value)]);
-      } else if (item.case === "gone") remove(item.value);
-      else if (item.case === "live" && told) {
+        const room = view(item.value);
+        if (told) told.set(room.name, room);
+        else put([room]);
+      } else if (item.case === "gone") {
+        told?.delete(item.value);
+        remove(item.value);
+      } else if (item.case === "live" && told) {
         const all = told;
         told = undefined;
         batch(() => {
-          known.value = new Map(all.map((room) => [room.name, room]));
+          known.value = all;
           complete.value = true;
         });
       }

@@ -14,13 +14,16 @@ import {OpenRooms} from "./discover.tsx";
 import {opened, turn} from "./shown.ts";
 
 const UNREAD_MAX = 9_999; // from 10,000 on the service counts no further
-const FILTER_FROM = 8; // a list that fits the screen is found through by eye
+const ENTRIES = 200; // at once; whoever is in more rooms finds the others through the filter
+const FILTER_FROM = 8; // fewer are seen at a glance
 
 export function RoomList() {
   const [filter, setFilter] = useState("");
+  const [most, setMost] = useState(ENTRIES);
   const list = useRef<HTMLUListElement>(null);
   const wanted = filter.trim().toLocaleLowerCase();
-  const shown = rooms.value.filter(({title, name}) => !wanted || title.toLocaleLowerCase().includes(wanted) || name.toLocaleLowerCase().includes(wanted));
+  const found = rooms.value.filter(({title, name}) => !wanted || title.toLocaleLowerCase().includes(wanted) || name.toLocaleLowerCase().includes(wanted));
+  const shown = found.slice(0, most);
   const entries = () => [...(list.current?.querySelectorAll<HTMLElement>("a") ?? [])];
 
   const move = (event: KeyboardEvent) => {
@@ -65,6 +68,11 @@ export function RoomList() {
             <Entry key={room.name} room={room} reachable={room.name === chosen.value?.room || (index === 0 && !shown.some(({name}) => name === chosen.value?.room))} />
           ))}
         </ul>
+        {found.length > most && (
+          <Button kind="bare" onClick={() => setMost(most + ENTRIES)}>
+            {t("more")}
+          </Button>
+        )}
         {!shown.length && <None filtered={wanted !== ""} />}
       </div>
       <footer>
