@@ -31,7 +31,13 @@ let asked = new Set<string>();
 let watch: Watch<unknown> | undefined;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-/** The state of this user, kept true while something is subscribed to it. */
+/** The state of this user, kept true while something looks at it; without a connection nobody's is known. */
+export function standing(user: string): Person {
+  const known = person(user).value;
+  return session.state.value === "online" ? known : UNKNOWN;
+}
+
+/** The state of this user as it was told last, as a signal. */
 export function person(user: string): ReadonlySignal<Person> {
   let found = people.get(user);
   if (!found) {

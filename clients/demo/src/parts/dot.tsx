@@ -1,5 +1,5 @@
 /** Whether somebody is here: a dot that looks different in each state, colours apart, and says it to screen readers. */
-import {person, type Standing} from "../model/people.ts";
+import {type Standing, standing} from "../model/people.ts";
 import {t} from "../words/words.ts";
 
 export function Dot({status}: {status: Standing}) {
@@ -8,5 +8,5 @@ export function Dot({status}: {status: Standing}) {
 
 /** Of this user, as it is now. */
 export function PresenceDot({user}: {user: string}) {
-  return <Dot status={person(user).value.status} />;
+  return <Dot status={standing(user).status} />;
 }

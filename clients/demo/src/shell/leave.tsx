@@ -25,7 +25,9 @@ export function Leave({room, onClose}: {room: string; onClose: () => void}) {
         {task.wrong}
       </p>
       <div class="actions">
-        <Button onClick={onClose}>{t("cancel")}</Button>
+        <Button autofocus onClick={onClose}>
+          {t("cancel")}
+        </Button>
         <Button kind="danger" disabled={task.busy} onClick={go}>
           {t("members.leave")}
         </Button>

@@ -1,13 +1,14 @@
 /** Above a conversation: whom or what it is about, who is here, and what can be done. */
 import {RoomKind} from "@tidings/client";
 import {here} from "../model/here.ts";
-import {person} from "../model/people.ts";
+import {standing} from "../model/people.ts";
 import {mute, roomOf, type RoomView} from "../model/rooms.ts";
 import {RoomAvatar} from "../parts/avatar.tsx";
 import {IconButton} from "../parts/button.tsx";
 import {Menu, type MenuItem} from "../parts/menu.tsx";
 import {lastSeen, minute} from "../parts/time.tsx";
 import {home} from "../route.ts";
+import {session} from "../session.ts";
 import {t} from "../words/words.ts";
 import {opened, panel, turn} from "./shown.ts";
 
@@ -18,8 +19,8 @@ export function Head({name, room}: {name: string; room: Shown | undefined}) {
   const mine = roomOf(name) !== undefined;
   const items: MenuItem[] = [
     {text: t("head.search"), icon: "search", do: () => (opened.value = {what: "search", room: name})},
-    {text: t("head.details"), icon: "people", do: () => (panel.value = "members")},
-    {text: t("head.wire"), icon: "wire", do: () => (panel.value = "wire")},
+    {text: t("keys.members"), icon: "people", do: () => (panel.value = "members")},
+    {text: t("keys.wire"), icon: "wire", do: () => (panel.value = "wire")},
   ];
   if (mine) {
     items.push({text: t(muted ? "head.unmute" : "head.mute"), icon: muted ? "bell" : "bellOff", do: () => mute(name, !muted)});
@@ -55,7 +56,7 @@ export function Head({name, room}: {name: string; room: Shown | undefined}) {
 
 function Sub({name, room}: {name: string; room: Shown}) {
   if (room.other !== undefined) return <Standing user={room.other} />;
-  const online = here.value?.room === name ? here.value.online : undefined;
+  const online = here.value?.room === name && session.state.value === "online" ? here.value.online : undefined;
   const told = [t("head.members", {n: room.members})];
   if (online !== undefined) told.push(t("head.online", {n: online}));
   if (room.kind === RoomKind.OPEN) told.unshift(t("head.open"));
@@ -64,7 +65,7 @@ function Sub({name, room}: {name: string; room: Shown}) {
 
 /** In words: here, or when last. */
 export function Standing({user}: {user: string}) {
-  const {status, text, lastSeenMs} = person(user).value;
+  const {status, text, lastSeenMs} = standing(user);
   const since = status === "offline" && lastSeenMs ? lastSeen(lastSeenMs, minute.value) : status === "unknown" ? "" : t(`status.${status}`);
   return (
     <>
