@@ -1,13 +1,27 @@
 """chat.send: answered when it is on the disk; and from there to many readers."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bench import cores
 from bench.rows.row import BARE, TIDINGS, Figures, Line, Mark, Row
-from bench.run import Run, spoken
+from bench.run import ROOT, Run, spoken
+
+
+@contextmanager
+def beside_work() -> Iterator[None]:
+    """The load's core works while the block runs, as it does under the service (`bench.load.busy`)."""
+    with cores.started_on(cores.LOAD):
+        process = subprocess.Popen([sys.executable, "-m", "bench.load.busy"], cwd=ROOT)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def bare_disk(**work: object) -> dict[str, Any]:
@@ -31,7 +45,8 @@ def many(run: Run) -> Iterator[Line]:
                 answer = run.load("calls", server, **work)
             figures.add(TIDINGS, answer)
             batches.append(max(2, round(answer["batch"])))
-            figures.add(BARE, bare_disk(batch=batches[-1], rooms=rooms, seconds=run.seconds))
+            with beside_work():
+                figures.add(BARE, bare_disk(batch=batches[-1], rooms=rooms, seconds=run.seconds))
         yield Line(
             f"chat.send, durable, 50 connections × 32 in flight, {rooms} rooms",
             "messages/s",
@@ -81,7 +96,7 @@ ROWS = (
         "send",
         "every message is committed (fsync) before it is answered, with everything between socket and disk; bare "
         "commits the same rows, made beforehand, in batches of the size that the service came to, and does nothing "
-        "else",
+        "else, while the other core is as busy as under the service",
         many,
     ),
     Row("send-alone", "median of one message at a time beside the median of one commit", alone),
