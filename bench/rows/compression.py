@@ -69,5 +69,7 @@ ROWS = (
         "large messages at a fixed pace to readers that negotiated permessage-deflate, beside readers that did not, "
         "and beside a bare server that compresses for each reader by itself",
         compression,
+        in_the_way="Over plain TCP the kernel's copy of 8 KB costs hardly more than of 4 KB, so the processor saves "
+        "nothing there; compressing the event itself (about 100 µs) is spread over its readers.",
     ),
 )

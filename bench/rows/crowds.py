@@ -29,6 +29,17 @@ def reconnect(run: Run) -> Iterator[Line]:
 
 
 ROWS = (
-    Row("idle", "growth of the service's resident memory, divided by the connections", idle),
-    Row("reconnect", "rooms of 100 readers; each has missed 20 messages and must get them once, in order", reconnect),
+    Row(
+        "idle",
+        "growth of the service's resident memory, divided by the connections",
+        idle,
+        in_the_way="The transport, the session, one stream and one subscription: a few objects each, without a task.",
+    ),
+    Row(
+        "reconnect",
+        "rooms of 100 readers; each has missed 20 messages and must get them once, in order",
+        reconnect,
+        in_the_way="Accepting, the handshake, SETUP and the first watch take about 0.3 ms of processor time each, and "
+        "one core does all of them.",
+    ),
 )
