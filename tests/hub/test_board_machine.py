@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 
 from hub.stage import UNBOUNDED, Loop, Reader
-from tidings.hub import Batch, Board, BoardLimits, BoardSubscription, PulledSubscription
+from tidings.hub import Batch, Board, BoardLimits, BoardSubscription
 
 KEYS = [f"k{n}" for n in range(4)]
 HIDDEN = 7  # a value that renders to nothing
@@ -29,7 +29,6 @@ class Client:
     """A reader over several subscriptions: what it knows, and the cursor it would resume from."""
 
     reader: Reader[Item]
-    pulled: bool
     beat_seconds: float
     known: dict[str, int] = field(default_factory=dict)
     cursor: int | None = None
@@ -44,14 +43,14 @@ class BoardMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = Loop()
-        self.board: Board[int] = Board(
+        self.board = Board(
             epoch="b1",
             schedule=self.loop.call_soon,
             schedule_later=self.loop.call_later,
             clock=self.loop.clock,
-            limits=BoardLimits(batch_items_max=2, turn_visits_max=2, shared_batches_max=2),
+            limits=BoardLimits(batch_items_max=2, turn_visits_max=2),
         )
-        self.rows = dict.fromkeys(KEYS, 0)  # the store, for those who fetch
+        self.rows = dict.fromkeys(KEYS, 0)  # the store
         self.fetches: list[tuple[Sequence[str], Done]] = []
         self.all: list[Client] = []
         self.forgotten: set[str] = set()  # a board cannot say since when these are as they are
@@ -73,12 +72,9 @@ class BoardMachine(RuleBasedStateMachine):
             client.told.append((key, value))
             return None if value == HIDDEN else (key, value, cursor)
 
-        if client.pulled:
-            client.subscription = PulledSubscription(
-                self.board, interest, client.reader, fetch=self.fetch, render=render, **common
-            )
-        else:
-            client.subscription = self.board.subscribe(interest, client.reader, render=render, **common)
+        client.subscription = BoardSubscription(
+            self.board, interest, client.reader, fetch=self.fetch, render=render, **common
+        )
 
     def fetch(self, wanted: Sequence[str], done: Done) -> None:
         self.fetches.append((wanted, done))
@@ -99,21 +95,15 @@ class BoardMachine(RuleBasedStateMachine):
         client.told = []
         assert client.cursor is not None
         for key in client.subscription.keys - self.forgotten:
-            if self.has(client, key) and self.board.versions.get(key, 0) <= client.cursor and client.lives:
-                assert client.known.get(key) == self.now(client, key), "the cursor is safe to resume from"
-
-    def has(self, client: Client, key: str) -> bool:
-        return client.pulled or key in self.board.values
-
-    def now(self, client: Client, key: str) -> int:
-        return self.rows[key] if client.pulled else self.board.values[key]
+            if self.board.versions.get(key, 0) <= client.cursor and client.lives:
+                assert client.known.get(key) == self.rows[key], "the cursor is safe to resume from"
 
     # rules
 
     @rule(key=st.sampled_from(KEYS), value=st.integers(0, 9))
     def publish(self, key: str, value: int) -> None:
         self.rows[key] = value
-        self.board.publish(key, value)
+        self.board.publish(key)
         self.forgotten.discard(key)
 
     @rule(key=st.sampled_from(KEYS))
@@ -125,11 +115,10 @@ class BoardMachine(RuleBasedStateMachine):
         target=clients,
         interest=keys,
         credit=st.sampled_from([0, 1, 3, UNBOUNDED]),
-        pulled=st.booleans(),
         beat_seconds=st.sampled_from([0.0, 0.0, 1.0, 3.0]),
     )
-    def watch(self, interest: set[str], credit: int, pulled: bool, beat_seconds: float) -> Client:
-        client = Client(Reader(credit), pulled, beat_seconds)
+    def watch(self, interest: set[str], credit: int, beat_seconds: float) -> Client:
+        client = Client(Reader(credit), beat_seconds)
         self.subscribe(client, interest)
         self.all.append(client)
         return client
@@ -211,8 +200,7 @@ class BoardMachine(RuleBasedStateMachine):
             assert client.subscription
             client.known.update(client.told)
             for key in client.subscription.keys:
-                if self.has(client, key):
-                    assert client.known.get(key) == self.now(client, key)
+                assert client.known.get(key) == self.rows[key]
             assert not client.reader.errors
             client.subscription.close()
         assert self.board.stats.subscriptions == 0

@@ -18,7 +18,7 @@ from tidings.domain.lru import Lru
 from tidings.domain.ports import InboxRecord, Store
 from tidings.domain.rows import room_state
 from tidings.domain.shares import Shares
-from tidings.hub import Batch, Board, HubError, PulledSubscription, Sink, Source
+from tidings.hub import Batch, Board, BoardSubscription, HubError, Sink, Source
 
 Row = InboxRecord | None
 Answer = Callable[[Sequence[Row] | Exception], None]
@@ -47,7 +47,7 @@ class Inbox:
         self, user: str, sink: Sink[Any], store: Store, errands: Errands, left: Callable[["Inbox"], None]
     ) -> None:
         self.user = user
-        self.subscription: PulledSubscription[Row, Prepared[v1.RoomsItem]] | None = None
+        self.subscription: BoardSubscription[Row, Prepared[v1.RoomsItem]] | None = None
         # Rooms that the user came into or left while the names of the others were read.
         self.touched: set[str] = set()
         self.demand: Callable[[], int] = sink.demand
@@ -111,7 +111,7 @@ class Inbox:
 class Inboxes:
     """All readers. Follows what happens in rooms (a `Follower`)."""
 
-    def __init__(self, *, board: Board[None], store: Store, errands: Errands, limits: DomainLimits) -> None:
+    def __init__(self, *, board: Board, store: Store, errands: Errands, limits: DomainLimits) -> None:
         self._board = board
         self._store = store
         self._errands = errands
@@ -136,7 +136,7 @@ class Inboxes:
         resumes = after is not None and request.after.epoch == self._board.epoch
         gone = self._gone.get(user) if resumes else None
         missed = [room for room, version in (gone or {}).items() if version > (after or 0)]
-        inbox.subscription = PulledSubscription(
+        inbox.subscription = BoardSubscription(
             self._board,
             {*rooms, *inbox.touched, *missed},
             inbox,
@@ -151,7 +151,7 @@ class Inboxes:
 
     def changed(self, room: str, /) -> None:
         """There are new events in the room: everybody's row of it is another one."""
-        self._board.publish(room, None)
+        self._board.publish(room)
         self._remember(room)
 
     def member(self, room: str, member: v1.Member, seq: int, /) -> None:
@@ -169,8 +169,8 @@ class Inboxes:
         """This user's row of the room is another one."""
         inboxes = self._inboxes.get(user)
         if inboxes:
-            # The board forgets a key of no value with its last reader, and whoever resumes then gets everything.
-            self._board.values.setdefault(room, None)
+            # Else the board forgets the room with its last reader, and whoever resumes then gets everything.
+            self._board.keep(room)
             self._remember(room)
             for inbox in list(inboxes):
                 inbox.touch(room)

@@ -17,7 +17,7 @@ from tidings.domain.pace import Pace
 from tidings.domain.roster import Chosen, Roster
 from tidings.domain.rules import Rules
 from tidings.domain.shares import Shares
-from tidings.hub import Board, PulledSubscription, Sink, Source
+from tidings.hub import Board, BoardSubscription, Sink, Source
 
 # What a user's own devices see is another key than what others see. No user's name has a space in it.
 _OWN: Final = "own "
@@ -36,7 +36,7 @@ class Presence:
     def __init__(
         self,
         *,
-        board: Board[None],
+        board: Board,
         roster: Roster,
         gatherings: Gatherings,
         access: Access,
@@ -101,7 +101,7 @@ class Presence:
         return self._named.lend(
             call.user,
             len(users),
-            lambda: PulledSubscription(
+            lambda: BoardSubscription(
                 self._board,
                 [_OWN + user if user == call.user else user for user in users],
                 Reader(sink),
@@ -114,7 +114,7 @@ class Presence:
         )
 
     def _publish(self, key: str) -> None:
-        self._board.publish(key, None)
+        self._board.publish(key)
         forgotten = self._recent.put(key, True)
         if forgotten is not None:
             self._board.forget(forgotten)

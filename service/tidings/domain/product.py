@@ -61,7 +61,7 @@ class Product:
     services: Mapping[str, object]
     gate: Gate
     hub: Hub[Item]
-    boards: Mapping[str, Board[None]]
+    boards: Mapping[str, Board]
     connections: Connections
     roster: Roster
     _errands: Errands
@@ -100,7 +100,7 @@ def build(
     def schedule_later(seconds: float, callback: Callable[[], Any]) -> None:
         scheduler.schedule_relative(seconds, lambda *_: callback())
 
-    def board() -> Board[None]:
+    def board() -> Board:
         return Board(
             epoch=secrets.token_hex(4),
             schedule=schedule,

@@ -1,11 +1,12 @@
 """In-memory truth about who is listening. Standard library only; time, the loop and the log are handed in.
 
 `Hub`: events of rooms, from a cursor on, without a gap. `Board`: latest values, conflated. See their modules for the
-theory: `feed`, `subscription`, `board`.
+theory: `feed`, `subscription`, `board`, `board_subscription`.
 """
 
 from tidings.hub.batch import Batch
-from tidings.hub.board import Board, BoardSubscription
+from tidings.hub.board import Board
+from tidings.hub.board_subscription import BoardSubscription
 from tidings.hub.errors import (
     CursorBeyondHead,
     CursorLost,
@@ -17,7 +18,6 @@ from tidings.hub.errors import (
 from tidings.hub.hub import Hub
 from tidings.hub.limits import BoardLimits, HubLimits
 from tidings.hub.ports import Head, Lag, Marks, Sink, Source
-from tidings.hub.pulled import PulledSubscription
 from tidings.hub.stats import BoardStats, HubStats
 from tidings.hub.subscription import Subscription
 
@@ -36,7 +36,6 @@ __all__ = [
     "HubStats",
     "Lag",
     "Marks",
-    "PulledSubscription",
     "Sink",
     "Source",
     "Subscription",

@@ -46,4 +46,3 @@ class BoardLimits:
     interest_keys_max: int = 10_000  # one reader's dirty set never grows beyond its interest
     batch_items_max: int = 256  # one write to one reader
     turn_visits_max: int = 128  # readers visited between two looks at the sockets
-    shared_batches_max: int = 64  # a change that many watch is made into bytes once; this many changes at a time

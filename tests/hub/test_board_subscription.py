@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from hub.stage import UNBOUNDED, Loop, Reader
-from tidings.hub import Board, PulledSubscription
+from tidings.hub import Board, BoardSubscription
 
 
 class Row(NamedTuple):
@@ -30,7 +30,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self.loop = Loop()
-        self.board: Board[None] = Board(
+        self.board = Board(
             epoch="b1", schedule=self.loop.call_soon, schedule_later=self.loop.call_later, clock=self.loop.clock
         )
         self.rows: dict[str, str] = {}
@@ -41,7 +41,7 @@ class Inbox:
 
     def change(self, room: str, text: str) -> None:
         self.rows[room] = text
-        self.board.publish(room, None)
+        self.board.publish(room)
 
     def answer(self) -> None:
         keys, done = self.fetches.pop(0)
@@ -55,9 +55,9 @@ class Inbox:
 
     def watch(
         self, keys: Iterable[str], credit: int = UNBOUNDED, **options: Any
-    ) -> tuple[Reader[Item], PulledSubscription[str | None, Item]]:
+    ) -> tuple[Reader[Item], BoardSubscription[str | None, Item]]:
         reader: Reader[Item] = Reader(credit)
-        subscription = PulledSubscription(
+        subscription = BoardSubscription(
             self.board,
             keys,
             reader,
