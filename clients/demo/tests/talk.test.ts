@@ -108,14 +108,14 @@ test("edits, deletions and reactions of others are seen; mine at once", async ()
   await says(talk, "better");
   await ada.room("desk").delete(two);
   await until(() => talk.message(two)!.deleted, "deleted");
-  const done = talk.react(one, "👍");
+  const done = talk.changes.react(one, "👍");
   assert.deepEqual(talk.message(one)!.reactions, [{emoji: "👍", users: ["bob"], count: 1}]);
   await done;
   await ada.room("desk").react(one, "👍");
   await until(() => talk.message(one)!.reactions[0]?.count === 2, "two of them");
-  await assert.rejects(talk.edit(one, "not mine"));
+  await assert.rejects(talk.changes.edit(one, "not mine"));
   assert.equal(talk.message(one)!.text, "better");
-  assert.notEqual(talk.trouble.value, "");
+  assert.notEqual(talk.changes.trouble.value, "");
 });
 
 test("after a reload what was kept is shown before the service answers, and what was missed follows", async () => {

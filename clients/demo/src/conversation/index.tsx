@@ -56,7 +56,8 @@ function Talking({tidings, room, jump}: {tidings: Tidings; room: string; jump?: 
   }, [chosen.value]);
 
   const title = roomOf(room)?.title ?? room;
-  const {failure, trouble, heard} = talk;
+  const {failure, heard} = talk;
+  const {trouble} = talk.changes;
   if (failure.value) {
     return (
       <section class="conversation closed" aria-label={title}>

@@ -78,7 +78,7 @@ export function Composer({desk, title, box}: {desk: Desk; title: string; box: {c
     if (now?.kind === "edit") {
       leave();
       // What was not taken is here again, to be tried otherwise.
-      void talk.edit(now.message.seq, said).catch(() => (task.value ??= {...now, text: said}));
+      void talk.changes.edit(now.message.seq, said).catch(() => (task.value ??= {...now, text: said}));
     } else {
       text.value = "";
       task.value = undefined;
@@ -182,10 +182,10 @@ function useTyping({talk}: Desk) {
     go() {
       if (performance.now() - told.current < TYPING_EVERY_MS) return;
       told.current = performance.now();
-      talk.typing(false);
+      talk.changes.typing(false);
     },
     stop() {
-      if (told.current > -Infinity) talk.typing(true);
+      if (told.current > -Infinity) talk.changes.typing(true);
       told.current = -Infinity;
     },
   };

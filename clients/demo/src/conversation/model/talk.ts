@@ -10,11 +10,13 @@
  * Whoever takes the room away calls `stop`.
  */
 import {batch, computed, signal} from "@preact/signals";
-import {Code, type Cursor, type Event, Failure, Role, type RoomReply, type Tidings, type Watch, type WatchItem} from "@tidings/client";
-import {type Entry, type Message, react} from "./message.ts";
+import {Code, type Cursor, type Event, Failure, Role, type Room, type RoomReply, type Tidings, type Watch, type WatchItem} from "@tidings/client";
+import {Changes} from "./changes.ts";
+import type {Entry, Message} from "./message.ts";
 import {keepOf} from "./keep.ts";
 import {type Outgoing, OutgoingList} from "./outgoing.ts";
 import {Others} from "./others.ts";
+import {Quotes} from "./quotes.ts";
 import {rowsOf} from "./rows.ts";
 import {Stretch} from "./stretch.ts";
 
@@ -22,8 +24,7 @@ const PAGE_EVENTS = 50;
 const OLDER_EVENTS = 100;
 const CATCH_UP_EVENTS_MAX = 500; // missed while away; more, and the newest page is sooner there than the oldest missed
 const ENTRIES_MAX = 600; // some twenty screens; what is further away is read again, within a frame or two
-const QUOTED_MAX = 200; // answered messages that are elsewhere
-const TROUBLE_SHOWN_MS = 8_000;
+const TAKEN_MAX = 500; // events that wait for a frame
 
 /** What the page gives: when it reads, when it paints, and who wants to know. */
 export interface Surroundings {
@@ -67,15 +68,14 @@ export class Talk {
   readonly newer = signal(0);
   readonly goal = signal<Goal | undefined>(undefined);
   readonly role = signal<Role | undefined>(undefined);
-  /** Something that was asked for was not done: what the service said. It passes. */
-  readonly trouble = signal("");
   /** The newest message of somebody else, for those who hear the page. */
   readonly heard = signal<Message | undefined>(undefined);
-  readonly quoted = signal<ReadonlyMap<number, Message | "gone">>(new Map());
   /** The bottom is in sight and stays there. Kept by the timeline. */
   following = true;
   readonly others: Others;
   readonly outgoing: OutgoingList;
+  readonly quotes: Quotes;
+  readonly changes: Changes;
   readonly rows = computed(() =>
     rowsOf({
       entries: this.entries.value,
@@ -85,6 +85,7 @@ export class Talk {
       from: this.from.value,
     }),
   );
+  private readonly log: Room;
   private stretch = new Stretch();
   private watch: Watch<WatchItem> | undefined;
   private stopped = false;
@@ -98,15 +99,17 @@ export class Talk {
   /** Where the page is now: answers to what was asked at another place come too late. */
   private place = 0;
   private sawTo = 0;
-  private readonly asking = new Set<number>();
 
   constructor(
-    private readonly tidings: Tidings,
+    tidings: Tidings,
     readonly room: string,
     readonly around: Surroundings,
     jump?: number,
   ) {
+    this.log = tidings.room(room);
+    this.changes = new Changes(this.log, around.me, (seq) => this.stretch.message(seq), (seq, change) => this.changed(seq, change));
     this.outgoing = new OutgoingList(tidings, room, keepOf<Outgoing[]>("failed", around.me, room), (seq) => seq <= this.stretch.head && !this.taken.length);
+    this.quotes = new Quotes(this.log);
     this.others = new Others(tidings, room, around.me);
     this.begunAt(around.read);
     // Not known on this page yet: the service tells, with everybody's marks.
@@ -162,7 +165,7 @@ export class Talk {
           return;
         }
         // The log was replaced, or what was missed is gone: what is kept does not go on.
-        await this.tidings.room(this.room).forget();
+        await this.log.forget();
         this.stretch = new Stretch();
         goal = undefined;
       }
@@ -170,7 +173,7 @@ export class Talk {
   }
 
   private async begin(jump: number | undefined): Promise<void> {
-    const room = this.tidings.room(this.room);
+    const {log: room} = this;
     const kept = await room.kept();
     if (kept && !this.stopped) {
       this.stretch.replace(kept.events, {beginning: kept.events[0]?.seq === 1n});
@@ -197,7 +200,7 @@ export class Talk {
   }
 
   private async follow(after: Cursor): Promise<void> {
-    const watch = this.tidings.room(this.room).items({after});
+    const watch = this.log.items({after});
     this.watch = watch;
     for (;;) {
       const {done, value} = await watch.next();
@@ -209,6 +212,8 @@ export class Talk {
       if (cursor?.epoch) this.epoch = cursor.epoch;
       if (item.case === "event") {
         this.taken.push(item.value);
+        // Frames of a tab in the background may be a minute apart.
+        if (this.taken.length >= TAKEN_MAX) this.draw();
       } else if (item.case === "gap") {
         this.draw();
         this.stretch.missing(Number(item.value.from), Number(item.value.to));
@@ -249,14 +254,13 @@ export class Talk {
     } else if (what.case === "member" && what.value.user === this.around.me) {
       this.role.value = what.value.left ? Role.ROLE_UNSPECIFIED : what.value.role;
     } else if (what.case !== undefined && what.case !== "member" && what.case !== "changed") {
-      const {target} = what.value;
-      if (this.quoted.peek().has(Number(target))) this.quote(Number(target), true);
+      this.quotes.changed(Number(what.value.target));
     }
   }
 
   private keep(events: readonly Event[]): void {
     const {epoch} = this;
-    this.keeping = this.keeping.then(() => this.tidings.room(this.room).keep(events, {epoch}));
+    this.keeping = this.keeping.then(() => this.log.keep(events, {epoch}));
   }
 
   // --- drawing
@@ -289,7 +293,7 @@ export class Talk {
   older(): Promise<void> {
     if (this.stretch.beginning) return Promise.resolve();
     return this.load("older", async (here) => {
-      const page = await this.tidings.room(this.room).history({before: this.stretch.from, limit: OLDER_EVENTS});
+      const page = await this.log.history({before: this.stretch.from, limit: OLDER_EVENTS});
       if (!here()) return;
       this.stretch.older(page);
       this.stretch.dropNewest(ENTRIES_MAX);
@@ -300,7 +304,7 @@ export class Talk {
   later(): Promise<void> {
     if (this.stretch.connected) return Promise.resolve();
     return this.load("newer", async (here) => {
-      const page = await this.tidings.room(this.room).history({after: this.stretch.to, limit: OLDER_EVENTS});
+      const page = await this.log.history({after: this.stretch.to, limit: OLDER_EVENTS});
       if (!here()) return;
       this.stretch.newer(page);
       this.stretch.dropOldest(ENTRIES_MAX);
@@ -317,7 +321,7 @@ export class Talk {
     this.place += 1;
     this.loading.value = undefined;
     void this.load("around", async (here) => {
-      const room = this.tidings.room(this.room);
+      const {log: room} = this;
       const half = PAGE_EVENTS / 2;
       const [before, after] = await Promise.all([room.history({before: seq + 1, limit: half}), room.history({after: seq, limit: half})]);
       if (!here()) return;
@@ -339,7 +343,7 @@ export class Talk {
     this.place += 1;
     this.loading.value = undefined;
     void this.load("around", async (here) => {
-      const page = await this.tidings.room(this.room).history({limit: PAGE_EVENTS});
+      const page = await this.log.history({limit: PAGE_EVENTS});
       if (!here()) return;
       const asOf = Number(page.head?.seq ?? 0);
       this.stretch.replace(page.events, {asOf, beginning: !page.more, to: asOf});
@@ -358,7 +362,7 @@ export class Talk {
       goal = await read(here);
     } catch (error) {
       if (here()) this.stuck.value = true;
-      if (what === "around") this.complain(error);
+      if (what === "around") this.changes.complain(error);
     }
     if (!here()) return;
     batch(() => {
@@ -369,78 +373,12 @@ export class Talk {
     });
   }
 
-  /** The message a reply answers, read from the service if it is not on the page. */
-  quote(seq: number, anew = false): void {
-    if (this.asking.has(seq) || (this.quoted.peek().has(seq) && !anew)) return;
-    const put = (message: Message | "gone"): void => {
-      this.quoted.value = new Map([...this.quoted.peek(), [seq, message] as const].slice(-QUOTED_MAX));
-    };
-    this.asking.add(seq);
-    void this.tidings
-      .room(this.room)
-      .history({before: seq + 1, limit: 1})
-      .then(({events, head}) => {
-        const stretch = new Stretch();
-        stretch.replace(events, {asOf: Number(head?.seq ?? 0)});
-        put(stretch.message(seq) ?? "gone");
-      })
-      .catch(() => undefined)
-      .finally(() => this.asking.delete(seq));
-  }
-
   // --- doing
 
   send(text: string, replyTo: number): void {
     this.unreadFrom.value = 0;
     this.outgoing.send(text, replyTo);
     this.newest();
-  }
-
-  /** Rejects with the service's words; the old text is back on the page then. */
-  async edit(seq: number, text: string): Promise<void> {
-    const before = this.stretch.message(seq);
-    if (!before || before.text === text) return;
-    this.changed(seq, (message) => ({...message, text}));
-    try {
-      await this.tidings.room(this.room).edit(seq, text);
-    } catch (error) {
-      this.changed(seq, (message) => (message.text === text ? {...message, text: before.text} : message));
-      this.complain(error);
-      throw error;
-    }
-  }
-
-  async delete(seq: number): Promise<void> {
-    try {
-      await this.tidings.room(this.room).delete(seq);
-      this.changed(seq, (message) => ({...message, text: "", deleted: true, reactions: []}));
-    } catch (error) {
-      this.complain(error);
-    }
-  }
-
-  /** Put my reaction on, or take it off. */
-  async react(seq: number, emoji: string): Promise<void> {
-    const {me} = this.around;
-    const remove = this.stretch.message(seq)?.reactions.some((reaction) => reaction.emoji === emoji && reaction.users.includes(me)) ?? false;
-    this.changed(seq, (message) => react(message, emoji, me, remove));
-    try {
-      await this.tidings.room(this.room).react(seq, emoji, {remove});
-    } catch (error) {
-      this.changed(seq, (message) => react(message, emoji, me, !remove));
-      this.complain(error);
-    }
-  }
-
-  /** I am typing, or not any more. Nobody waits for it, and nobody misses it. */
-  typing(stopped: boolean): void {
-    void this.tidings.room(this.room).typing({stopped}).catch(() => undefined);
-  }
-
-  complain(error: unknown): void {
-    const text = error instanceof Failure ? error.text : String(error);
-    this.trouble.value = text;
-    setTimeout(() => this.trouble.peek() === text && (this.trouble.value = ""), TROUBLE_SHOWN_MS);
   }
 
   private changed(seq: number, change: (message: Message) => Message): void {
@@ -450,7 +388,7 @@ export class Talk {
   }
 
   private async learnRole(): Promise<void> {
-    const reply: RoomReply | undefined = await this.tidings.room(this.room).get().catch(() => undefined);
+    const reply: RoomReply | undefined = await this.log.get().catch(() => undefined);
     if (reply && !this.stopped && this.role.peek() === undefined) this.role.value = reply.role;
   }
 }

@@ -55,7 +55,7 @@ export const ACTIONS: readonly Action[] = [
     name: "copy",
     key: "c",
     may: () => true,
-    run: ({text}, {talk}) => void navigator.clipboard?.writeText(text).catch((error) => talk.complain(error)),
+    run: ({text}, {talk}) => void navigator.clipboard?.writeText(text).catch((error) => talk.changes.complain(error)),
   },
   {
     name: "edit",
@@ -70,7 +70,7 @@ export const ACTIONS: readonly Action[] = [
     name: "delete",
     key: "Delete",
     may: ({actor}, {me, talk}) => (actor === me && mayWrite(talk)) || talk.role.value === Role.OWNER || talk.role.value === Role.MODERATOR,
-    run: ({seq}, {talk}) => void talk.delete(seq),
+    run: ({seq}, {talk}) => void talk.changes.delete(seq),
   },
 ];
 

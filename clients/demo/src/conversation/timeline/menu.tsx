@@ -19,7 +19,7 @@ export function MessageMenu({desk}: {desk: Desk}) {
   if (!opened || !message) return null;
   const react = (emoji: string): void => {
     close();
-    void desk.talk.react(message.seq, emoji);
+    void desk.talk.changes.react(message.seq, emoji);
   };
   if (opened.what === "emoji") return <EmojiPicker at={opened.at} chosen={react} close={close} />;
   const run = (action: Action): void => {

@@ -94,8 +94,8 @@ function Quote({seq, desk}: {seq: number; desk: Desk}) {
   // Drawn again with the list: what is answered may be edited, or come and go.
   void talk.entries.value;
   const here = talk.message(seq);
-  const found = here ?? talk.quoted.value.get(seq);
-  if (!found) talk.quote(seq);
+  const found = here ?? talk.quotes.get(seq);
+  if (!found) void talk.quotes.read(seq);
   if (found === "gone") return <p class="quote gone">{t("talk.gone")}</p>;
   const text = !found ? t("talk.quoteLoading") : found.deleted ? t("talk.deleted") : oneLine(found.text, QUOTE_CHARS_MAX);
   return (
@@ -120,7 +120,7 @@ function Reactions({message, desk}: {message: Message; desk: Desk}) {
             aria-pressed={users.includes(desk.me)}
             aria-label={label}
             title={named}
-            onClick={() => void desk.talk.react(message.seq, emoji)}
+            onClick={() => void desk.talk.changes.react(message.seq, emoji)}
           >
             <bdi class="glyph">{emoji}</bdi> <span class="count">{count.toLocaleString()}</span>
           </button>
