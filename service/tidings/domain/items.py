@@ -27,6 +27,8 @@ def varint(number: int) -> bytes:
         return _ONE_BYTE[number]
     if number < 0x4000:
         return bytes((number & 0x7F | 0x80, number >> 7))
+    if number < 0x200000:
+        return bytes((number & 0x7F | 0x80, number >> 7 & 0x7F | 0x80, number >> 14))
     out = bytearray()
     while number >= 0x80:
         out.append(number & 0x7F | 0x80)
@@ -53,9 +55,17 @@ def _epoch(epoch: str) -> bytes:
     return field(1, epoch.encode()) if epoch else b""
 
 
+_EVENT: Final = varint(v1.WatchItem.EVENT_FIELD_NUMBER << 3 | 2)
+
+
 def event_item(epoch: str, seq: int, event: bytes) -> Prepared[v1.WatchItem]:
     """An event of a room's log, at its position."""
-    return Prepared(v1.WatchItem, cursor(epoch, seq) + field(v1.WatchItem.EVENT_FIELD_NUMBER, event))
+    # What `cursor` and `field` make, in one step: who reads a long history waits for nothing else as often.
+    name, position = _epoch(epoch), varint(seq)
+    size = varint(len(name) + 1 + len(position))
+    return Prepared(
+        v1.WatchItem, b"".join((b"\x0a", size, name, b"\x10", position, _EVENT, varint(len(event)), event))
+    )
 
 
 def gap_item(epoch: str, first: int, last: int) -> Prepared[v1.WatchItem]:
