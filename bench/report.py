@@ -134,9 +134,10 @@ def revived(line: dict[str, Any]) -> Line:
 
 def document(ordered: Mapping[str, Any]) -> str:
     """RESULTS.md."""
-    took = sum(entry.get("seconds", 0.0) for entry in ordered.values()) / 60
+    seconds = [entry.get("seconds", 0.0) for entry in ordered.values()]
+    took = f"All rows together took {sum(seconds) / 60:.0f} minutes.\n\n" if all(seconds) else ""
     parts = [
-        INTRODUCTION.format(machine=machine(), versions=versions(), minutes=f"{took:.0f}"),
+        INTRODUCTION.format(machine=machine(), versions=versions(), took=took),
         glance(ordered),
         missed(ordered),
     ]
@@ -213,13 +214,10 @@ numbers of different machines.
   every other reader must have got the very same bytes. A run that is fast and wrong fails.
 - Below each table stands the machine's load average at the end of that row. Above the number of cores it means that
   other programs took turns with the server: paces are low then and scatter, and the processor times tell more.
-
 - Rows called `scale-…` are the same work at a tenth and at ten times the size where the machine allows, in fewer and
   shorter loads. The slope in their charts is the power of the size that a figure grows with.
 
-A whole run took {minutes} minutes.
-
-Machine: {machine}
+{took}Machine: {machine}
 
 Versions: {versions}
 

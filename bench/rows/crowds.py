@@ -33,7 +33,6 @@ ROWS = (
         "idle",
         "growth of the service's resident memory, divided by the connections",
         idle,
-        in_the_way="The transport, the session, one stream and one subscription: a few objects each, without a task.",
     ),
     Row(
         "reconnect",

@@ -128,15 +128,11 @@ ROWS = (
         "fanout-rooms",
         "50 rooms at a time are spoken in, one message each",
         spread,
-        in_the_way="With ten readers for a message, its own price counts: a commit, an acknowledgement, and a batch and "
-        "a frame that only ten share.",
     ),
     Row(
         "fanout-stopped",
         "a reader with full credit and a full socket must not slow down its neighbours",
         stopped,
-        in_the_way="Nothing in the profile: a stopped reader is one comparison in a walk over all. What remains is the "
-        "noise of two measurements that do not run at the same time.",
     ),
     Row("fanout-tls", "the same work as `fanout`, encrypted", encrypted),
 )

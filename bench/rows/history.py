@@ -74,20 +74,17 @@ ROWS = (
         "history-page",
         "a page costs the same wherever it is in the log",
         pages,
-        in_the_way="Every page is one search in a tree of four levels and 50 rows beside one another; a deeper one may "
-        "find fewer of its pages in the cache.",
     ),
     Row(
         "history-read",
         "the reader grants 256 and then 128 for every 128 that came; every sequence number is checked",
         whole,
         in_the_way="Rows are turned into items and frames in Python while the bare program only copies bytes. Memory "
-        "grows by the readers' cache of SQLite (8 MiB), the pages on their way, and the socket's buffers, once.",
+        "grows by the readers' cache of SQLite (12 MiB), the pages on their way, and the socket's buffers, once.",
     ),
     Row(
         "history-search",
         "median until the first page of results is here",
         words,
-        in_the_way="A common word's list in the index is long, and the newest of its messages are at its end.",
     ),
 )

@@ -43,7 +43,5 @@ ROWS = (
         "ping-alone",
         "median of one request at a time from a blocking socket",
         alone,
-        in_the_way="Two wakings of two processes are most of it, for the service as for the bare echo; what is the "
-        "service's own is a few µs, and shows when the machine is quick.",
     ),
 )

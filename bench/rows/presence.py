@@ -40,6 +40,5 @@ ROWS = (
         "presence",
         "the cost grows with changes × interested watchers; most of it is connecting itself",
         presence,
-        in_the_way="Most of what is measured is users connecting and leaving, which is the same without any watcher.",
     ),
 )
