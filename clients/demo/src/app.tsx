@@ -4,6 +4,7 @@ import {Discover} from "./shell/discover.tsx";
 import {Help} from "./shell/help.tsx";
 import {Leave} from "./shell/leave.tsx";
 import {NewRoom} from "./shell/new-room.tsx";
+import {Renew} from "./shell/renew.tsx";
 import {Search} from "./shell/search.tsx";
 import {Settings} from "./shell/settings.tsx";
 import {Shell} from "./shell/shell.tsx";
@@ -37,6 +38,8 @@ function Over() {
       return <Help onClose={close} />;
     case "discover":
       return <Discover onClose={close} />;
+    case "renew":
+      return <Renew onClose={close} />;
     case "leave":
       return <Leave onClose={close} room={over.room} />;
   }

@@ -6,7 +6,7 @@
  * for the tabs to come. One tab may be somebody else: what it keeps for itself comes first.
  */
 import {batch, type ReadonlySignal, signal} from "@preact/signals";
-import {connect, type Failure, type State, type Tidings} from "@tidings/client";
+import {connect, type Failure, type Options, type State, type Tidings} from "@tidings/client";
 import {address, told} from "./told.ts";
 
 /** What one signs in with. */
@@ -20,6 +20,8 @@ const me = signal("");
 const state = signal<State>("connecting");
 const trouble = signal<Failure | undefined>(undefined);
 const inside = signal(false);
+const expiresAtMs = signal<number | undefined>(undefined);
+let token: string | undefined; // the newest: every connection is begun with it
 
 export const session: {
   /** The client; undefined while nobody is signed in. */
@@ -31,9 +33,11 @@ export const session: {
   readonly trouble: ReadonlySignal<Failure | undefined>;
   /** Whether the chat is shown: once the service has taken somebody, and after a reload at once. */
   readonly inside: ReadonlySignal<boolean>;
+  /** When the token runs out, by this device's clock; undefined: never, or not known. */
+  readonly expiresAtMs: ReadonlySignal<number | undefined>;
   readonly dev: boolean;
   readonly version: string;
-} = {tidings, me, state, trouble, inside, dev: told.dev, version: told.version};
+} = {tidings, me, state, trouble, inside, expiresAtMs, dev: told.dev, version: told.version};
 
 /** The name used last on this device. */
 export function nameBefore(): string {
@@ -63,6 +67,18 @@ export function knockAgain(): void {
   inside.value = false;
 }
 
+/** A new token of mine, for the connection there is and all to come. Throws what the service says against it. */
+export async function renew(fresh: string): Promise<void> {
+  const client = tidings.peek();
+  if (!client) return;
+  await client.session.refresh(fresh);
+  token = fresh;
+  const kept = JSON.stringify({token: fresh});
+  if (localStorage.getItem(KEPT) === sessionStorage.getItem(KEPT)) localStorage.setItem(KEPT, kept);
+  sessionStorage.setItem(KEPT, kept);
+  await askExpiry(client);
+}
+
 /** Leave. What is on its way stays for the next time. */
 export function signOut(): void {
   const mine = sessionStorage.getItem(KEPT);
@@ -80,7 +96,8 @@ export function signOut(): void {
 function begin(credentials: Credentials, known: boolean): void {
   const before = tidings.peek();
   let taken = false;
-  const client = connect({url: address(), ...credentials});
+  token = "token" in credentials ? credentials.token : undefined;
+  const client = connect({url: address(), ...identityOf(credentials)});
   client.on("state", (now) => {
     if (tidings.peek() !== client) return;
     batch(() => {
@@ -90,12 +107,14 @@ function begin(credentials: Credentials, known: boolean): void {
       if (now === "online") inside.value = true;
       else if (now === "refused" && !taken) inside.value = false;
     });
+    if (now === "online" && token !== undefined) void askExpiry(client).catch(() => undefined);
   });
-  const user = "user" in credentials ? credentials.user.normalize("NFC") : subject(credentials.token);
+  const user = "user" in credentials ? credentials.user.normalize("NFC") : claimsOf(credentials.token).sub;
   if ("user" in credentials) localStorage.setItem(NAME, user);
   batch(() => {
     state.value = client.state;
     trouble.value = undefined;
+    expiresAtMs.value = undefined;
     me.value = user;
     tidings.value = client;
     inside.value = known;
@@ -103,22 +122,34 @@ function begin(credentials: Credentials, known: boolean): void {
   before?.close();
 }
 
+function identityOf(credentials: Credentials): Pick<Options, "user" | "token" | "account"> {
+  if ("user" in credentials) return credentials;
+  const {iss, sub} = claimsOf(credentials.token);
+  return {token: () => token ?? "", ...(sub && {account: `${iss} ${sub}`.trim()})};
+}
+
+async function askExpiry(client: Tidings): Promise<void> {
+  const {expiresAtMs: at, nowMs} = await client.session.info();
+  // The service's clock says when; how long that is from now is the same on ours.
+  if (tidings.peek() === client) expiresAtMs.value = at ? Date.now() + Number(at - nowMs) : undefined;
+}
+
 /** Whom a token names. Shown only: the service is the one that checks it. */
-function subject(token: string): string {
+function claimsOf(signed: string): {readonly iss: string; readonly sub: string} {
   try {
-    const claims = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
-    const {sub} = JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(claims), (char) => char.charCodeAt(0)))) as {sub?: unknown};
-    return typeof sub === "string" ? sub : "";
+    const claims = (signed.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
+    const {iss, sub} = JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(claims), (char) => char.charCodeAt(0)))) as {iss?: unknown; sub?: unknown};
+    return {iss: typeof iss === "string" ? iss : "", sub: typeof sub === "string" ? sub : ""};
   } catch {
-    return "";
+    return {iss: "", sub: ""};
   }
 }
 
 function readCredentials(kept: string): Credentials | undefined {
   try {
-    const {user, token} = JSON.parse(kept) as {user?: unknown; token?: unknown};
+    const {user, token: signed} = JSON.parse(kept) as {user?: unknown; token?: unknown};
     if (typeof user === "string") return {user};
-    if (typeof token === "string") return {token};
+    if (typeof signed === "string") return {token: signed};
   } catch {
     // Not ours.
   }

@@ -2,15 +2,19 @@
 import {inspect} from "@tidings/client";
 import {useEffect, useState} from "preact/hooks";
 import {Button} from "../parts/button.tsx";
+import {minute} from "../parts/time.tsx";
 import {knockAgain, session} from "../session.ts";
 import {t} from "../words/words.ts";
+import {opened} from "./shown.ts";
 
+const EXPIRING_MINUTES = 5;
 const TICK_MS = 500;
 const PATIENCE_MS = 1_500; // a connection that comes up within it was never worth a word
 
 export function Banner() {
   const state = session.state.value;
   const wrong = state !== "online" && state !== "closed";
+  const expiring = state === "online" && minutesLeft() <= EXPIRING_MINUTES;
   const [shown, setShown] = useState(false);
   useEffect(() => {
     if (!wrong) return setShown(false);
@@ -18,12 +22,26 @@ export function Banner() {
     return () => clearTimeout(timer);
   }, [wrong, state === "refused"]);
 
+  if (expiring) {
+    return (
+      <div role="status" class="banner">
+        <span>{t("renew.soon", {n: minutesLeft()})}</span>
+        <Button onClick={() => (opened.value = {what: "renew"})}>{t("renew.title")}</Button>
+      </div>
+    );
+  }
   // The region is there before there is something to tell, so that screen readers hear of it.
   return (
     <div role="status" class={wrong && shown ? `banner ${state}` : "unseen"}>
       {wrong && shown && <Told />}
     </div>
   );
+}
+
+/** Of the token. */
+function minutesLeft(): number {
+  const at = session.expiresAtMs.value;
+  return at === undefined ? Infinity : Math.max(1, Math.ceil((at - Math.max(minute.value, Date.now())) / 60_000));
 }
 
 function Told() {

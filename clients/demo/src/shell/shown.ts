@@ -4,7 +4,7 @@ import {chosen} from "../route.ts";
 
 /** Dialogs: one at a time. `search` may be about one room. */
 export type Opened =
-  | {readonly what: "new" | "settings" | "help" | "about" | "discover"}
+  | {readonly what: "new" | "settings" | "help" | "about" | "discover" | "renew"}
   | {readonly what: "search"; readonly room?: string}
   | {readonly what: "leave"; readonly room: string};
 

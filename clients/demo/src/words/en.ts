@@ -187,5 +187,10 @@ export const en = {
   "state.refused": "The service has ended this session: {why}",
   "state.signin": "Sign in again",
 
+  "renew.title": "New token",
+  "renew.lead": "A new token for {name}. The connection goes on as it is.",
+  "renew.go": "Use it",
+  "renew.soon": {one: "Your token runs out in a minute.", other: "Your token runs out in {n} minutes."},
+
   "failed.unknown": "something went wrong",
 };

@@ -189,5 +189,10 @@ export const zh: Words<typeof en> = {
   "state.refused": "服务已结束此会话：{why}",
   "state.signin": "重新登录",
 
+  "renew.title": "新令牌",
+  "renew.lead": "{name} 的新令牌。连接不会中断。",
+  "renew.go": "使用",
+  "renew.soon": "你的令牌将在 {n} 分钟内过期。",
+
   "failed.unknown": "出了点问题",
 };
