@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from cli.command import GUARD_SECONDS, TIDINGS, environment, next_line, tidings
+from rsocket_kit import setup
 from running import ServiceProcess
 from tidings.app import App
 from tidings.cli.serving import announcement
@@ -20,6 +21,7 @@ from tidings.config import load
 from tidings.contract.call import Gate
 from tidings.contract.table import Table
 from tidings.transports.listener import Listener
+from transports.stage import call
 
 pytestmark = pytest.mark.asyncio
 
@@ -81,6 +83,31 @@ async def test_a_signal_ends_it_with_exit_code_0_and_it_says_so(tmp_path: Path, 
     out, err = await service.communicate()
     assert STOPPED.fullmatch(out.decode())
     assert (err, service.returncode) == (b"", 0)
+
+
+@pytest.mark.parametrize(
+    ("drain_seconds", "signals", "said"),
+    [
+        ("0.1", 1, "it took too long, and what was still open was cut off"),
+        ("3600", 2, "it was told twice, and what was still open was cut off"),
+    ],
+)
+async def test_whom_it_cut_off_it_does_not_hide(tmp_path: Path, drain_seconds: str, signals: int, said: str) -> None:
+    env = environment(TIDINGS_DRAIN_SECONDS=drain_seconds, TIDINGS_CONNECTIONS__CLOSE_SECONDS="0.1")
+    service = await shell(f"{TIDINGS} serve --dev --port 0 --tcp-port 0 --data {tmp_path}", env)
+    port = int([await next_line(service.stdout) for _ in range(9)][2].rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for frame in (setup(), call(1, "session.ping")):
+        writer.write(len(frame).to_bytes(3, "big") + frame)
+    await reader.readexactly(4)  # it is served
+    service.send_signal(signal.SIGTERM)
+    while b"stopping" not in await reader.read(65_536):
+        pass
+    # The client never hangs up.
+    if signals > 1:
+        service.send_signal(signal.SIGTERM)
+    assert (await finished(service)).startswith(f"Tidings has stopped: {said} (")
+    writer.close()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
