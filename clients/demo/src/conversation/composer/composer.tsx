@@ -31,6 +31,7 @@ export function Composer({desk, title, box}: {desk: Desk; title: string; box: {c
   const doing = task.value;
   const bytes = useComputed(() => (text.value.length * 3 < BYTES_WARN ? 0 : bytesOf(sendable(text.value))));
   const tooLong = bytes.value - BYTES_MAX;
+  const sending = doing?.kind === "edit" ? t("write.save") : t("write.send");
   const ready = sendable(text.value) !== "" && tooLong <= 0;
 
   useSignalEffect(() => {
@@ -163,12 +164,14 @@ export function Composer({desk, title, box}: {desk: Desk; title: string; box: {c
           onCompositionStart={() => (composing.current = true)}
           onCompositionEnd={() => (composing.current = false)}
         />
-        <button type="submit" class="icon send" disabled={!ready} aria-label={doing?.kind === "edit" ? t("write.save") : t("write.send")} title={doing?.kind === "edit" ? t("write.save") : t("write.send")}>
+        <button type="submit" class="icon send" disabled={!ready} aria-label={sending} title={sending}>
           <Glyph name={doing?.kind === "edit" ? "check" : "send"} size={20} />
         </button>
       </div>
       <p id="write-count" class={`count${tooLong > 0 ? " over" : ""}`} role="status" hidden={bytes.value < BYTES_WARN}>
-        {bytes.value >= BYTES_WARN && (tooLong > 0 ? t("write.tooLong", {n: tooLong, max: BYTES_MAX}) : t("write.left", {n: BYTES_MAX - bytes.value}))}
+        {tooLong > 0
+          ? t("write.tooLong", {n: tooLong, max: BYTES_MAX})
+          : bytes.value >= BYTES_WARN && t("write.left", {n: BYTES_MAX - bytes.value})}
       </p>
       {picking.value && <EmojiPicker at={picking.value} chosen={insert} close={() => (picking.value = undefined)} />}
     </form>

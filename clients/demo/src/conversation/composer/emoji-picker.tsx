@@ -35,7 +35,14 @@ export function EmojiPicker({at, chosen, close}: {at: Place; chosen: (char: stri
   return (
     <Popup at={at} label={t("emoji.label")} close={close}>
       <div class="emoji" onKeyDown={keys}>
-        <input ref={search} type="search" value={query} placeholder={t("emoji.search")} aria-label={t("emoji.search")} onInput={(event) => setQuery(event.currentTarget.value)} />
+        <input
+          ref={search}
+          type="search"
+          value={query}
+          placeholder={t("emoji.search")}
+          aria-label={t("emoji.search")}
+          onInput={(event) => setQuery(event.currentTarget.value)}
+        />
         <div class="grid" ref={grid}>
           {found.map(({char, en, zh}) => {
             const name = language.value === "zh" ? zh : en;

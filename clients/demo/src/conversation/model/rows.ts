@@ -53,9 +53,10 @@ export function rowsOf({entries, outgoing, me, unreadFrom, from}: Shown): Row[] 
     before = entry;
   }
   for (const message of outgoing) {
-    const {atMs} = message;
+    const {atMs, clientId, replyTo} = message;
     begin(Math.max(atMs, before?.atMs ?? 0));
-    rows.push({kind: "outgoing", key: `sent ${message.clientId}`, outgoing: message, first: !together(before, {actor: me, atMs, replyTo: message.replyTo})});
+    const first = !together(before, {actor: me, atMs, replyTo});
+    rows.push({kind: "outgoing", key: `sent ${clientId}`, outgoing: message, first});
     before = {actor: me, atMs};
   }
   return rows;

@@ -10,7 +10,8 @@
  * Whoever takes the room away calls `stop`.
  */
 import {batch, computed, signal} from "@preact/signals";
-import {Code, type Cursor, type Event, Failure, Role, type Room, type RoomReply, type Tidings, type Watch, type WatchItem} from "@tidings/client";
+import type {Cursor, Event, Room, RoomReply, Tidings, Watch, WatchItem} from "@tidings/client";
+import {Code, Failure, Role} from "@tidings/client";
 import {Changes} from "./changes.ts";
 import type {Entry, Message} from "./message.ts";
 import {keepOf} from "./keep.ts";
@@ -108,7 +109,8 @@ export class Talk {
   ) {
     this.log = tidings.room(room);
     this.changes = new Changes(this.log, around.me, (seq) => this.stretch.message(seq), (seq, change) => this.changed(seq, change));
-    this.outgoing = new OutgoingList(tidings, room, keepOf<Outgoing[]>("failed", around.me, room), (seq) => seq <= this.stretch.head && !this.taken.length);
+    const seen = (seq: number): boolean => seq <= this.stretch.head && !this.taken.length;
+    this.outgoing = new OutgoingList(tidings, room, keepOf<Outgoing[]>("failed", around.me, room), seen);
     this.quotes = new Quotes(this.log);
     this.others = new Others(tidings, room, around.me);
     this.begunAt(around.read);

@@ -13,7 +13,10 @@ export interface Open {
 }
 
 /** What the composer is doing besides writing a new message. */
-export type Task = {readonly kind: "reply"; readonly message: Message} | {readonly kind: "edit"; readonly message: Message; readonly text?: string};
+export type Task =
+  | {readonly kind: "reply"; readonly message: Message}
+  /** `text`: another one than the message has. */
+  | {readonly kind: "edit"; readonly message: Message; readonly text?: string};
 
 /** What the timeline and the composer share. */
 export interface Desk {

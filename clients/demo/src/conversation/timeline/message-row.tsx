@@ -21,16 +21,28 @@ const SPOKEN_CHARS_MAX = 500;
 const NAMES_MAX = 10;
 
 /** `active`: pointed at or focused, so it shows its buttons. */
-export function MessageRow({message, first, next, active, desk}: {message: Message; first: boolean; next: number; active: boolean; desk: Desk}) {
+interface Props {
+  message: Message;
+  first: boolean;
+  next: number;
+  active: boolean;
+  desk: Desk;
+}
+
+export function MessageRow({message, first, next, active, desk}: Props) {
   const {seq, actor, atMs, text, deleted, editedAtMs, reactions, replyTo} = message;
   const mine = actor === desk.me;
+  const label = spoken(actor, atMs, deleted ? t("talk.deleted") : text);
+  const unfolding = (): void => {
+    desk.talk.following = false;
+  };
   return (
-    <article class={`message${first ? " first" : ""}${mine ? " mine" : ""}`} data-seq={seq} tabIndex={-1} aria-label={spoken(actor, atMs, deleted ? t("talk.deleted") : text)}>
+    <article class={`message${first ? " first" : ""}${mine ? " mine" : ""}`} data-seq={seq} tabIndex={-1} aria-label={label}>
       <Side first={first} actor={actor} atMs={atMs} />
       <div class="what">
         {first && <Head actor={actor} atMs={atMs} />}
         {replyTo > 0 && !deleted && <Quote seq={replyTo} desk={desk} />}
-        {deleted ? <p class="deleted">{t("talk.deleted")}</p> : <Body text={text} editedAtMs={editedAtMs} unfolding={() => (desk.talk.following = false)} />}
+        {deleted ? <p class="deleted">{t("talk.deleted")}</p> : <Body text={text} editedAtMs={editedAtMs} unfolding={unfolding} />}
         {reactions.length > 0 && <Reactions message={message} desk={desk} />}
       </div>
       <div class="end">{mine && !deleted && <SeenMark talk={desk.talk} seq={seq} next={next} />}</div>
@@ -139,11 +151,15 @@ function Toolbar({message, desk}: {message: Message; desk: Desk}) {
     <div class="toolbar" role="group" aria-label={t("talk.actions")}>
       {actions
         .filter(({name}) => name === "react" || name === "reply" || name === "edit")
-        .map((action) => (
-          <button key={action.name} type="button" title={t(`talk.${action.name}`)} aria-label={t(`talk.${action.name}`)} onClick={(event) => action.run(message, desk, placeOf(event.currentTarget))}>
-            <Glyph name={action.name === "react" ? "smile" : action.name === "reply" ? "reply" : "pencil"} />
-          </button>
-        ))}
+        .map((action) => {
+          const name = t(`talk.${action.name}`);
+          const run = (event: TargetedMouseEvent<HTMLButtonElement>) => action.run(message, desk, placeOf(event.currentTarget));
+          return (
+            <button key={action.name} type="button" title={name} aria-label={name} onClick={run}>
+              <Glyph name={action.name === "react" ? "smile" : action.name === "reply" ? "reply" : "pencil"} />
+            </button>
+          );
+        })}
       <button type="button" title={t("talk.menu")} aria-label={t("talk.menu")} aria-haspopup="dialog" onClick={menu}>
         <Glyph name="more" />
       </button>

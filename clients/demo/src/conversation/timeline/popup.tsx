@@ -70,10 +70,19 @@ function clamp(value: number, max: number): number {
 export function moveFocus(event: KeyboardEvent, list: HTMLElement, columns = 1): void {
   const items = [...list.querySelectorAll<HTMLElement>("button:not(:disabled)")];
   const place = items.indexOf(document.activeElement as HTMLElement);
-  const steps: Readonly<Record<string, number>> = {ArrowDown: columns, ArrowUp: -columns, ArrowRight: columns > 1 ? 1 : 0, ArrowLeft: columns > 1 ? -1 : 0};
-  const step = steps[event.key] ?? 0;
-  const to = event.key === "Home" ? 0 : event.key === "End" ? items.length - 1 : step ? Math.max(0, Math.min(items.length - 1, place + step)) : -1;
-  if (to < 0) return;
+  const last = items.length - 1;
+  const aside = columns > 1 ? 1 : 0;
+  const steps: Readonly<Record<string, number>> = {
+    ArrowDown: columns,
+    ArrowUp: -columns,
+    ArrowRight: aside,
+    ArrowLeft: -aside,
+    Home: -items.length,
+    End: items.length,
+  };
+  const step = steps[event.key];
+  if (!step) return;
+  const to = Math.max(0, Math.min(last, place + step));
   event.preventDefault();
   event.stopPropagation();
   items[to]?.focus();

@@ -1,0 +1,184 @@
+/**
+ * Where one is among the messages.
+ *
+ * Nothing moves under the reader. Before the rows change, the first message in sight and its place are noted; after, the
+ * list is scrolled by as much as that message has moved, whatever was put above it or taken away. Who is at the bottom
+ * stays there. The browser's own anchoring is off: not all have it, and two of them fight.
+ *
+ * One begins at the bottom, or where what is new begins if that is further up. It is looked for again as long as what was
+ * missed still comes in and nobody has touched the list.
+ */
+import {type Signal, useSignal, useSignalEffect} from "@preact/signals";
+import {useEffect, useLayoutEffect, useRef} from "preact/hooks";
+import {session} from "../../session.ts";
+import {placeOf} from "../model/stretch.ts";
+import type {Talk} from "../model/talk.ts";
+
+const EDGE_PX = 800; // so near an end the next page is read: about a screen before it is reached
+export const BOTTOM_PX = 48; // so near it counts as being there
+const LIT_MS = 2_000;
+
+export interface Scrolling {
+  /** For the element that scrolls, and the one in it whose children are the rows. */
+  readonly box: {current: HTMLDivElement | null};
+  readonly list: {current: HTMLDivElement | null};
+  /** The newest message is out of sight. */
+  readonly away: Signal<boolean>;
+  /** The list was scrolled, or an end of it may be in sight for another reason. */
+  moved(): void;
+  scrolled(): void;
+  turned(event: WheelEvent): void;
+  /** Somebody has laid a hand on the list. */
+  touched(): void;
+}
+
+/** Call it in the component that draws the rows, each time it does. `inSight`: whether the newest message is. */
+export function useScrolling(talk: Talk, inSight: (newest: boolean) => void): Scrolling {
+  const box = useRef<HTMLDivElement>(null);
+  const list = useRef<HTMLDivElement>(null);
+  const away = useSignal(false);
+  const own = useRef({
+    anchor: undefined as {row: Element; top: number} | undefined,
+    top: 0,
+    /** Where one begins was found. */
+    placed: false,
+    /** Somebody has gone elsewhere since. */
+    touched: false,
+  }).current;
+  // These change no row, and yet where to be among them.
+  void [talk.live.value, talk.goal.value];
+
+  const moved = (): void => {
+    const {current: scroller} = box;
+    if (!scroller) return;
+    own.top = scroller.scrollTop;
+    const left = below(scroller);
+    const newest = left < BOTTOM_PX && talk.connected.peek();
+    away.value = left > 2 * BOTTOM_PX || !talk.connected.peek();
+    if (newest && talk.following) talk.newer.value = 0;
+    inSight(newest);
+    if (talk.loading.peek() || talk.stuck.peek() || !talk.begun.peek()) return;
+    if (scroller.scrollTop < EDGE_PX && !talk.beginning.peek()) void talk.older();
+    else if (left < EDGE_PX && !talk.connected.peek()) void talk.later();
+  };
+
+  const reach = (scroller: HTMLElement, rows: HTMLElement, seq: number): void => {
+    own.placed = own.touched = true;
+    // Scrolling that was still going on while the page came may have said otherwise.
+    talk.following = seq === Infinity;
+    if (talk.following) scroller.scrollTop = scroller.scrollHeight;
+    else light(rows, seq);
+  };
+
+  const begin = (scroller: HTMLElement, rows: HTMLElement): void => {
+    own.placed = talk.live.peek();
+    scroller.scrollTop = scroller.scrollHeight;
+    const divider = rows.querySelector<HTMLElement>(".unread");
+    if (!divider || divider.offsetTop >= scroller.scrollTop) return;
+    scroller.scrollTop = divider.offsetTop - scroller.clientHeight / 4;
+    talk.following = false;
+  };
+
+  /** After the rows have changed. */
+  const settle = (): void => {
+    const {current: scroller} = box;
+    const {current: rows} = list;
+    if (!scroller || !rows) return;
+    const goal = talk.goal.peek();
+    talk.goal.value = undefined;
+    if (goal) reach(scroller, rows, goal.seq);
+    else if (!own.placed && !own.touched && talk.begun.peek()) begin(scroller, rows);
+    else if (talk.following) scroller.scrollTop = scroller.scrollHeight;
+    else if (own.anchor?.row.isConnected) {
+      const by = own.anchor.row.getBoundingClientRect().top - own.anchor.top;
+      if (Math.abs(by) >= 1) scroller.scrollTop += by;
+    }
+    moved();
+  };
+
+  // This runs while the new rows are made, and the page still shows the old ones.
+  own.anchor = talk.following || !box.current || !list.current ? undefined : anchorIn(box.current, list.current);
+  useLayoutEffect(settle);
+
+  // My mark may come later than the messages: one begins again, unless one has begun already.
+  useSignalEffect(() => {
+    if (talk.unreadFrom.value && !own.touched) own.placed = false;
+  });
+  useSignalEffect(() => {
+    if (session.state.value !== "online" || !talk.stuck.peek()) return;
+    talk.stuck.value = false;
+    queueMicrotask(moved);
+  });
+  useEffect(() => {
+    const {current: scroller} = box;
+    if (!scroller) return;
+    const resized = new ResizeObserver(() => {
+      if (talk.following) scroller.scrollTop = scroller.scrollHeight;
+      moved();
+    });
+    resized.observe(scroller);
+    addEventListener("focus", moved);
+    document.addEventListener("visibilitychange", moved);
+    return () => {
+      resized.disconnect();
+      removeEventListener("focus", moved);
+      document.removeEventListener("visibilitychange", moved);
+    };
+  }, []);
+
+  return {
+    box,
+    list,
+    away,
+    moved,
+    scrolled() {
+      const {current: scroller} = box;
+      if (!scroller) return;
+      // Going up, however little, is leaving; on the way down the last lines are as good as the bottom.
+      const near = scroller.scrollTop < own.top ? 2 : BOTTOM_PX;
+      talk.following = talk.connected.peek() && below(scroller) < near;
+      moved();
+    },
+    turned({deltaY}) {
+      own.touched = true;
+      // While messages pour in, the list would be back at the bottom before the wheel has got anywhere.
+      if (deltaY < 0 && box.current && box.current.scrollTop > 0) talk.following = false;
+    },
+    touched() {
+      own.touched = true;
+    },
+  };
+}
+
+/** How much of the list is below what is in sight, in pixels. */
+function below({scrollHeight, clientHeight, scrollTop}: HTMLElement): number {
+  return scrollHeight - clientHeight - scrollTop;
+}
+
+/** Show the message of this seq, or the next one there is, and let it be seen which one it is. */
+function light(rows: HTMLElement, seq: number): void {
+  const messages = [...rows.querySelectorAll<HTMLElement>("article[data-seq]")];
+  const place = placeOf(messages.map(({dataset}) => ({seq: Number(dataset.seq)})), seq);
+  const row = messages[Math.min(place, messages.length - 1)];
+  if (!row) return;
+  row.scrollIntoView({block: "center"});
+  row.focus({preventScroll: true});
+  row.classList.add("lit");
+  setTimeout(() => row.classList.remove("lit"), LIT_MS);
+}
+
+/** The first message in sight and its place. Rows lie one below the other. */
+function anchorIn(scroller: HTMLElement, {children}: HTMLElement): {row: Element; top: number} | undefined {
+  const edge = scroller.getBoundingClientRect().top;
+  let low = 0;
+  let high = children.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (children[middle]!.getBoundingClientRect().bottom <= edge) low = middle + 1;
+    else high = middle;
+  }
+  // Days and dividers move when something is put before them; messages stay what they are.
+  while (low < children.length && children[low]!.tagName !== "ARTICLE") low += 1;
+  const row = children[low];
+  return row && {row, top: row.getBoundingClientRect().top};
+}
