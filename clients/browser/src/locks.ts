@@ -2,7 +2,7 @@ import {newName} from "./names.ts";
 
 /** The part of `navigator.locks` that is used. */
 export interface Locks {
-  request(name: string, held: () => Promise<unknown>): Promise<unknown>;
+  request(name: string, options: {signal?: AbortSignal}, held: () => Promise<unknown>): Promise<unknown>;
 }
 
 /** What the platform has; undefined where it has none: they are kept from pages that came over plain http. */
@@ -22,7 +22,7 @@ export function holdLock(locks: Locks, kind: string): Held {
   let release = (): void => undefined;
   const over = new Promise<void>((resolve) => (release = resolve));
   const held = new Promise<string>((resolve) => {
-    void locks.request(name, () => {
+    void locks.request(name, {}, () => {
       resolve(name);
       return over;
     });

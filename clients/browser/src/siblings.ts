@@ -52,7 +52,7 @@ export class Siblings {
   whenGone(tab: string, then: () => Promise<void>): void {
     if (tab === this.me || this.awaited.has(tab)) return;
     this.awaited.add(tab);
-    void this.locks.request(tab, async () => {
+    void this.locks.request(tab, {}, async () => {
       this.awaited.delete(tab);
       await then();
     });

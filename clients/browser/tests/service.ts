@@ -81,8 +81,8 @@ export function makeSocket(url: string): globalThis.WebSocket {
 export class OneProcessLocks implements Locks {
   private readonly queues = new Map<string, Promise<unknown>>();
 
-  request(name: string, held: () => Promise<unknown>): Promise<unknown> {
-    const turn = (this.queues.get(name) ?? Promise.resolve()).then(held);
+  request(name: string, {signal}: {signal?: AbortSignal}, held: () => Promise<unknown>): Promise<unknown> {
+    const turn = (this.queues.get(name) ?? Promise.resolve()).then(() => (signal?.aborted ? Promise.reject(signal.reason) : held()));
     this.queues.set(name, turn.catch(() => undefined));
     return turn;
   }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import {after, before, test} from "node:test";
 import {type Connector, direct, inspect, type Setup, type Wire} from "../src/index.ts";
 import {Host} from "../src/shared/host.ts";
-import {type Air, led} from "../src/shared/leader.ts";
+import {type Air, led, steppingBack} from "../src/shared/leader.ts";
 import {type Hired, overWorker} from "../src/shared/overworker.ts";
 import {portLine, type ToHost, type ToTab} from "../src/shared/protocol.ts";
 import {TabConnector} from "../src/shared/tab.ts";
@@ -114,6 +114,26 @@ function hired(host: Host, {dead = false, lock}: {dead?: boolean; lock?: string}
   return {port: port1, onerror: null};
 }
 
+test("a leader that is put aside lets the next one lead, and follows when it is back", async () => {
+  const locks = new OneProcessLocks();
+  const counting = new Counting();
+  let lives = 0;
+  const open = () => {
+    const connector = steppingBack(() => led("aside", counting, new BroadcastChannel("aside-test") as unknown as Air, locks, `life ${lives++}`));
+    return {connector, tab: service.client("ada", {connector})};
+  };
+  const first = open();
+  await first.tab.session.ping();
+  const second = open();
+  await second.tab.session.ping();
+  first.connector.aside!();
+  await second.tab.session.ping();
+  await until(async () => (await inspect(second.tab)).connection?.sharing === "leader", "the second one leads");
+  await until(async () => (await inspect(first.tab)).connection?.sharing === "follower", "the first one follows");
+  assert.equal(counting.opened.length, 2);
+  for (const {tab} of [first, second]) tab.close();
+});
+
 test("a worker that does not run is done without", async () => {
   const ways: [string, () => Hired, number][] = [
     ["is forbidden", () => { throw new Error("a policy"); }, 60_000],
@@ -147,7 +167,7 @@ test("a worker that died is replaced, and every tab resumes where it was", async
   };
   const begin = (): void => {
     hosts.push(new Host(counting));
-    void locks.request(`life ${hosts.length - 1}`, () => new Promise<void>((resolve) => lives.push(resolve)));
+    void locks.request(`life ${hosts.length - 1}`, {}, () => new Promise<void>((resolve) => lives.push(resolve)));
   };
   begin();
   await until(() => lives.length === 1, "the first life");

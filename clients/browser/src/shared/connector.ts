@@ -1,7 +1,7 @@
 import type {Connector} from "../wire.ts";
 import {platformLocks} from "../locks.ts";
 import {newName} from "../names.ts";
-import {led} from "./leader.ts";
+import {led, steppingBack} from "./leader.ts";
 import {overWorker} from "./overworker.ts";
 import {PROTOCOL} from "./protocol.ts";
 
@@ -13,12 +13,14 @@ export function shared(key: string, own: Connector): Connector {
   const name = `tidings ${PROTOCOL} ${key}`;
   const locks = platformLocks;
   const otherwise = (): Connector =>
-    locks && typeof BroadcastChannel === "function" ? led(name, own, new BroadcastChannel(name), locks, newName()) : own;
-  if (typeof SharedWorker !== "function") return otherwise();
+    locks && typeof BroadcastChannel === "function" 
+      ? steppingBack(() => led(name, own, new BroadcastChannel(name), locks, newName()))
+      : own;
   // Written like this bundlers find the worker and put it beside the page's scripts.
   const hire = () => new SharedWorker(new URL("./worker.js", import.meta.url), {type: "module", name});
-  const connector = overWorker(hire, otherwise, locks);
-  // Without locks the worker must be told that this tab goes; if it comes back from the cache of pages it asks again.
-  if (!locks) addEventListener("pagehide", () => connector.aside?.());
+  const connector = typeof SharedWorker === "function" ? overWorker(hire, otherwise, locks) : otherwise();
+  // A page that goes may be kept in the browser's cache of pages, with its locks but asleep. It must neither hold streams (what
+  // is said to it throws it out of there) nor lead. Without locks the worker would not even notice that a tab goes.
+  addEventListener("pagehide", () => connector.aside?.());
   return connector;
 }

@@ -19,6 +19,28 @@ export interface Air {
 
 type OnAir = {to: "host"; from: string; message: ToHost} | {to: string; message: ToTab} | {to: "all"; leader: string};
 
+/**
+ * A connector that steps back while its page is put aside: a leader in the browser's cache of pages would hold the lock and
+ * serve nobody. When the page is back it gets in line again, behind the others.
+ */
+export function steppingBack(make: () => Connector): Connector {
+  const hints: (() => void)[] = [];
+  let inner: Connector | undefined;
+  const living = (): Connector => {
+    if (!inner) {
+      inner = make();
+      inner.onHint?.(() => hints.forEach((listener) => listener()));
+    }
+    return inner;
+  };
+  const stepBack = (): void => {
+    const before = inner;
+    inner = undefined;
+    before?.dispose?.();
+  };
+  return {open: (setup) => living().open(setup), onHint: (listener) => void hints.push(listener), aside: stepBack, dispose: stepBack};
+}
+
 /** A connector for one tab. `own` opens the connection when this tab leads. */
 export function led(name: string, own: Connector, air: Air, locks: Locks, me: string): Connector {
   const lines = new Map<string, (message: ToHost) => void>();
@@ -73,22 +95,25 @@ export function led(name: string, own: Connector, air: Air, locks: Locks, me: st
   };
   air.postMessage({to: "leader?"});
 
-  void locks.request(name, () => {
+  const inLine = new AbortController();
+  const leading = locks.request(name, {signal: inLine.signal}, () => {
     if (disposed) return Promise.resolve();
-    host = new Host(own, (lock) => (lock === mine.name ? mine.over : locks.request(lock, async () => undefined).then(() => undefined)));
+    host = new Host(own, (lock) => (lock === mine.name ? mine.over : locks.request(lock, {}, async () => undefined).then(() => undefined)));
     leader = me;
     admit(me);
     air.postMessage({to: "all", leader: me} satisfies OnAir);
     led();
     return mine.over;
   });
+  leading.catch(() => undefined); // out of the line before its turn came
 
   return {
     open: (setup) => tab.open(setup),
     onHint: (listener) => tab.onHint(listener),
     dispose() {
-      tab.dispose();
+      tab.aside();
       disposed = true;
+      inLine.abort();
       // The others are told by the next leader; until then nobody answers them.
       host?.close();
       mine.release();

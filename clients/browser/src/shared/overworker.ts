@@ -3,7 +3,8 @@
  *
  * A worker may not run (its script is missing or broken, a policy forbids it), and it may die (the browser ran out of
  * memory). Browsers tell a page little of either. So the worker says hello to each tab, and holds a Web Lock as long as it
- * lives, as the tabs do for it. A tab that hears no hello goes another way; one whose worker died starts another.
+ * lives, as the tabs do for it. A tab that hears no hello goes another way; one whose worker died starts another. (Pages that
+ * came over plain http have no locks: there a worker that dies is noticed when the tab is loaded again.)
  */
 import {holdLock, type Locks} from "../locks.ts";
 import type {Connector} from "../wire.ts";
@@ -48,10 +49,9 @@ export function overWorker(hire: () => Hired, otherwise: () => Connector, locks:
     const timer = setTimeout(fallBack, helloMs);
     stop = () => clearTimeout(timer);
     worker.onerror = fallBack;
-    worker.port.addEventListener("close", died); // tells of a death where there are no locks, in browsers that have it
     tab.onHello((lock) => {
       stop();
-      if (lock !== undefined) void locks?.request(lock, async () => died());
+      if (lock !== undefined) void locks?.request(lock, {}, async () => died());
     });
     return tab;
   }
