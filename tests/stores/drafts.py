@@ -89,8 +89,18 @@ class Heard:
 
     calls: list[tuple[str, str, list[StoredEvent], list[StoredEvent]]] = field(default_factory=list)
 
-    def __call__(self, room: str, epoch: str, events: Sequence[StoredEvent], amended: Sequence[StoredEvent]) -> None:
+    members: list[tuple[int, v1.Member]] = field(default_factory=list)
+
+    def __call__(
+        self,
+        room: str,
+        epoch: str,
+        events: Sequence[StoredEvent],
+        amended: Sequence[StoredEvent],
+        members: Sequence[tuple[int, v1.Member]],
+    ) -> None:
         self.calls.append((room, epoch, list(events), list(amended)))
+        self.members += members
 
     def seqs(self, room: str) -> list[int]:
         """The seqs of a room's events in the order heard."""

@@ -372,7 +372,7 @@ class LogKit:
     async def test_the_listener_hears_of_an_event_before_its_writer_does(self, store: Store) -> None:
         room = await open_room(store)
         order: list[str] = []
-        store.on_committed(lambda name, epoch, events, amended: order.append(f"heard {events[-1].seq}"))
+        store.on_committed(lambda name, epoch, events, *_: order.append(f"heard {events[-1].seq}"))
 
         async def write(text: str) -> None:
             written = await store.append(posted(room, "ann", text))
@@ -396,6 +396,9 @@ class LogKit:
             "team", kind=v1.GROUP, title="Team", creator="ann", members=["bob"], at_ms=NOW_MS
         )
         assert heard.calls == [("team", record.head.epoch, list(events), [])]
+        assert heard.members == [(event.seq, parsed(event).member) for event in events[1:]]
+        left = await store.append(member("team", "bob", "bob", left=True))
+        assert heard.members[2:] == [(left.seq, v1.Member(user="bob", left=True, role=v1.MEMBER))]
 
     @pytest.mark.asyncio
     async def test_the_listener_hears_nothing_of_what_was_not_written(self, store: Store) -> None:

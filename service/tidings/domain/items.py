@@ -63,9 +63,7 @@ def event_item(epoch: str, seq: int, event: bytes) -> Prepared[v1.WatchItem]:
     # What `cursor` and `field` make, in one step: who reads a long history waits for nothing else as often.
     name, position = _epoch(epoch), varint(seq)
     size = varint(len(name) + 1 + len(position))
-    return Prepared(
-        v1.WatchItem, b"".join((b"\x0a", size, name, b"\x10", position, _EVENT, varint(len(event)), event))
-    )
+    return Prepared(v1.WatchItem, b"".join((b"\x0a", size, name, b"\x10", position, _EVENT, varint(len(event)), event)))
 
 
 def gap_item(epoch: str, first: int, last: int) -> Prepared[v1.WatchItem]:

@@ -94,8 +94,12 @@ class SearchPage(NamedTuple):
     next: str
 
 
-# Told on the loop of what was committed: room, epoch, new events, earlier events whose bytes changed with them.
-Committed = Callable[[str, str, Sequence[StoredEvent], Sequence[StoredEvent]], None]
+# Told on the loop of what was committed: room, epoch, new events, earlier events whose bytes changed with them, and
+# what the new ones say about members, with their seqs, so that nobody has to look for it in their bytes.
+Committed = Callable[
+    [str, str, Sequence[StoredEvent], Sequence[StoredEvent], Sequence[tuple[int, v1.Member]]],
+    None,
+]
 
 UNREAD_MAX = 10_000  # beyond it a badge says "many"; counting on would cost a scan of the log per room and reader
 READ_BYTES_MAX = 1_048_576  # one `read`: what a reader holds in memory beside the next one that is on its way

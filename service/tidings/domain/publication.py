@@ -45,10 +45,14 @@ class Publication:
         self.followers: list[Follower] = []
 
     def committed(
-        self, room: str, epoch: str, events: Sequence[StoredEvent], amended: Sequence[StoredEvent] = ()
+        self,
+        room: str,
+        epoch: str,
+        events: Sequence[StoredEvent],
+        amended: Sequence[StoredEvent],
+        members: Sequence[tuple[int, v1.Member]],
     ) -> None:
-        """Events were committed, and earlier ones rewritten with them."""
-        members = [(event.seq, event.member) for event in map(_parsed, events) if event.WhichOneof("what") == "member"]
+        """Events were committed, earlier ones rewritten with them, members changed by them."""
         for _, member in members:
             self._access.changed(room, member)
         if events:
@@ -70,7 +74,3 @@ class Publication:
         self._hub.end(room, user, error)
         for cut in self.cuts:
             cut.end(room, user, error)
-
-
-def _parsed(stored: StoredEvent) -> v1.Event:
-    return v1.Event.FromString(stored.data)

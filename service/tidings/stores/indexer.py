@@ -128,7 +128,7 @@ class Indexer:
         """Take in what was committed; whether there was anything, and not so much that work must begin."""
         noted = False
         while self._journals:
-            for room, events, _ in self._journals.popleft().rooms.values():
+            for room, events, _, _ in self._journals.popleft().rooms.values():
                 self._behind[room.number] = Reached(room.epoch, events[-1].seq)
                 self._missing += len(events)
             noted = True

@@ -7,7 +7,7 @@ store carry out many requests in one transaction without a savepoint around each
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tidings.contract import v1
 from tidings.contract.errors import conflict, invalid_argument, not_found, permission_denied, resource_exhausted
@@ -30,22 +30,36 @@ ASKED: Mapping[str, Callable[[Any], tuple[object, ...]]] = {
 FORGOTTEN = b""
 
 
+class Entry(NamedTuple):
+    """What one commit did to a room: events appended, older ones rewritten (by seq), members changed (with the seq)."""
+
+    room: Room
+    events: list[StoredEvent]
+    rewritten: dict[int, StoredEvent]
+    members: list[tuple[int, v1.Member]]
+
+
 class Journal:
-    """What one commit did to each room's log, for those who listen."""
+    """What one commit did, for those who listen."""
 
     __slots__ = ("rooms",)
 
     def __init__(self) -> None:
-        # Room name → the room, the events appended, the older events rewritten (seq → event).
-        self.rooms: dict[str, tuple[Room, list[StoredEvent], dict[int, StoredEvent]]] = {}
+        self.rooms: dict[str, Entry] = {}  # by name
 
-    def add(self, room: Room, event: StoredEvent, amended: Sequence[StoredEvent] = ()) -> None:
-        """Note an event; one of the same commit that is rewritten is told with its last bytes only."""
+    def add(self, room: Room, event: StoredEvent) -> Entry:
+        """Note an event."""
         entry = self.rooms.get(room.name)
         if entry is None:
-            entry = self.rooms[room.name] = (room, [], {})
-        _, events, rewritten = entry
-        events.append(event)
+            entry = self.rooms[room.name] = Entry(room, [], {}, [])
+        entry.events.append(event)
+        return entry
+
+    def add_change(self, room: Room, event: StoredEvent, draft: v1.Event, amended: Sequence[StoredEvent]) -> None:
+        """Note a change; an event of the same commit that it rewrites is told with its last bytes only."""
+        _, events, rewritten, members = self.add(room, event)
+        if draft.HasField("member"):
+            members.append((event.seq, draft.member))
         for changed in amended:
             place = changed.seq - events[0].seq
             if place >= 0:
@@ -119,7 +133,7 @@ def _append_change(
     for row in rewritten:
         tables.rewrite(room, row)
     amended = [StoredEvent(row.seq, row.data) for row in rewritten]
-    journal.add(room, event, amended)
+    journal.add_change(room, event, draft, amended)
     return Written(room.epoch, event.seq, room.at_ms, False, event, amended)
 
 
