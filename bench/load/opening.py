@@ -16,7 +16,7 @@ RUN = secrets.token_hex(4)  # a client_id is unique for ever, also over runs aga
 HOST = "127.0.0.1"
 PATH = "/rsocket"
 CONNECTS_AT_ONCE = 100
-WAIT_SECONDS = 60
+WAIT_SECONDS = 120
 
 S = TypeVar("S", bound=Socket)
 
