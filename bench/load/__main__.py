@@ -1,5 +1,7 @@
 """Puts loads on servers: a line of JSON for each, `["fanout", {"port": 7878, "readers": 1000, …}]`, in and out.
 
+By hand, beside a profiler, a single one: `python -m bench.load fanout '{"port": 7878, "readers": 1000, …}'`.
+
 Each of them runs in a fork of this process. What takes long to import is imported here, once; what is different in each
 load, as the beginning of its client ids, belongs to the modules of the scenarios and is imported in the fork.
 """
@@ -19,7 +21,10 @@ HEAVY = (asyncio, uvloop, v1)
 
 
 def main() -> None:
-    """Until the standard input ends."""
+    """Until the standard input ends, or the one load that was asked for by hand."""
+    if sys.argv[1:]:
+        say(answer(f'["{sys.argv[1]}", {sys.argv[2]}]'))
+        return
     gc.freeze()
     for line in sys.stdin:
         child = os.fork()
