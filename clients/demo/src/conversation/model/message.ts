@@ -5,7 +5,7 @@
  * its own. `fold` puts the two together. Between what is known to be in a message and what is known not to be there may
  * be some events that are in doubt, so folding the same change twice gives the same message.
  */
-import type {Event} from "@tidings/client";
+import {type Event, Role} from "@tidings/client";
 
 export interface Reaction {
   readonly emoji: string;
@@ -71,7 +71,9 @@ export function entryOf(event: Event, asOf: number): Entry | undefined {
   }
   if (what.case === "member") {
     const {user, role, left} = what.value;
-    return {...at, kind: left ? "left" : "joined", about: user, value: role};
+    // Who comes by themselves, or is brought in as a member, comes; anything else is about what they may do.
+    const joined = user === actor || role === Role.MEMBER;
+    return {...at, kind: left ? "left" : joined ? "joined" : "role", about: user, value: role};
   }
   if (what.case === "changed") {
     const {title, created} = what.value;
