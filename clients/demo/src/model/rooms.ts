@@ -169,6 +169,36 @@ function put(changed: RoomView[]): void {
   known.value = now;
 }
 
+// The other one of direct rooms whose name does not tell: names that are long, or have a colon.
+const others = new Map<string, string>();
+let othersOf = ""; // to whom they are the others
+
+effect(() => {
+  const client = session.tidings.value;
+  const me = session.me.value;
+  if (me !== othersOf) others.clear();
+  othersOf = me;
+  if (!client || !complete.value) return;
+  for (const {name, kind, other} of known.value.values()) {
+    if (kind !== RoomKind.DIRECT || other !== undefined || others.has(name)) continue;
+    others.set(name, "");
+    void askWho(client, name, me);
+  }
+});
+
+async function askWho(client: Tidings, name: string, me: string): Promise<void> {
+  try {
+    const {members} = await client.room(name).members();
+    const other = members.find(({user}) => user !== me)?.user;
+    if (other === undefined || session.tidings.peek() !== client) return;
+    others.set(name, other);
+    const room = known.peek().get(name);
+    if (room) put([{...room, other, title: other}]);
+  } catch {
+    others.delete(name); // asked again when the list changes
+  }
+}
+
 function remove(name: string): void {
   const now = new Map(known.peek());
   now.delete(name);
@@ -198,5 +228,5 @@ function otherOf(name: string, creator: string): string | undefined {
   const me = session.me.peek();
   const two = name.split(":").slice(1);
   if (two.length === 2) return two.find((user) => user !== me) ?? me;
-  return creator && creator !== me ? creator : undefined;
+  return creator && creator !== me ? creator : others.get(name) || undefined;
 }
