@@ -9,7 +9,7 @@ from html import escape
 
 from bench.rows.row import Line
 
-WIDTH, LEFT, RIGHT = 760, 130, 150
+WIDTH, LEFT, RIGHT, LABEL = 760, 145, 180, 15
 BAR, GAP, HEAD, FOOT = 18, 8, 26, 14
 STYLE = """<style>
 text { font: 12px system-ui, sans-serif; fill: #1f2328 }
@@ -73,12 +73,17 @@ def curves(lines: Sequence[Line]) -> str:
     for line in lines:
         x, _ = place((line.size, 10.0**y_low))
         out.append(_text(x, height - 10, short(line.size), "quiet", anchor="middle"))
+    labels: list[tuple[float, float, str]] = []
     for name, some in points.items():
         kind = "line subject" if name == lines[0].subject else "line"
         path = "L".join("{:.1f} {:.1f}".format(*place(point)) for point in some)
         out.append(f'<path class="{kind}" d="M{path}"/>')
         x, y = place(some[-1])
-        out.append(_text(x + 8, y + 4, f"{name}, slope {slope(some):+.2f}"))
+        labels.append((y, x, f"{name}, slope {slope(some):+.2f}"))
+    lowest = 0.0
+    for y, x, text in sorted(labels):
+        lowest = max(y, lowest + LABEL)  # below the label of a line that ends close by
+        out.append(_text(x + 8, lowest + 4, text))
     return _svg(height, out)
 
 
