@@ -21,6 +21,6 @@ export function shared(key: string, own: Connector): Connector {
   const connector = typeof SharedWorker === "function" ? overWorker(hire, otherwise, locks) : otherwise();
   // A page that goes may be kept in the browser's cache of pages, with its locks but asleep. It must neither hold streams (what
   // is said to it throws it out of there) nor lead. Without locks the worker would not even notice that a tab goes.
-  addEventListener("pagehide", () => connector.aside?.());
+  if (connector.aside) addEventListener("pagehide", () => connector.aside?.());
   return connector;
 }
