@@ -11,8 +11,9 @@ import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import tidings_client
 from playwright.async_api import Browser, Page, async_playwright
+
+import tidings_client
 from tidings_client import Client
 
 HERE = Path(__file__).parent
@@ -73,7 +74,7 @@ async def talk(clients: dict[str, Client]) -> None:
 async def photograph(browser: Browser, url: str, clients: dict[str, Client]) -> None:
     """The page on a desk, in the light, with the wire beside it; and on a phone, in the dark."""
     desk = await browser.new_context(viewport={"width": 1280, "height": 800}, locale="en", device_scale_factor=1.5)
-    wide = await opened(desk.new_page(), url, "ada")
+    wide = await opened(await desk.new_page(), url, "ada")
     seq = (await clients["bob"].rooms["general"].send("Who is up for lunch at noon?")).cursor.seq
     await say(wide, "Me! Ramen?")
     await clients["zoé"].rooms["general"].send("Ramen 🍜", reply_to=seq)
@@ -86,14 +87,13 @@ async def photograph(browser: Browser, url: str, clients: dict[str, Client]) -> 
     phone = await browser.new_context(
         viewport={"width": 360, "height": 800}, locale="zh-CN", color_scheme="dark", device_scale_factor=1.5
     )
-    narrow = await opened(phone.new_page(), url, "小林")
+    narrow = await opened(await phone.new_page(), url, "小林")
     await asyncio.sleep(2)
     await narrow.screenshot(path=HERE / "page-phone.png")
 
 
-async def opened(page, url: str, name: str) -> Page:  # type: ignore[no-untyped-def]
+async def opened(page: Page, url: str, name: str) -> Page:
     """The page, signed in."""
-    page = await page
     await page.goto(f"{url}/#/general")
     await page.get_by_role("textbox").first.fill(name)
     await page.keyboard.press("Enter")
