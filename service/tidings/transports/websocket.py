@@ -28,7 +28,9 @@ REASON_BYTES_MAX: Final = CONTROL_BYTES_MAX - 2
 _FINAL: Final = 0x80
 _RESERVED: Final = 0x70
 _COMPRESSED: Final = 0x40  # RSV1, on the first frame of a message
+_WHOLE: Final = _FINAL | BINARY
 _MASKED: Final = 0x80
+_MASKED_LONG: Final = _MASKED | 126  # from here on the length stands in the bytes behind
 _LOOK_BYTES: Final = 2  # of a frame, from which on it can be seen to be wrong
 # One read of the socket may hold a hundred messages that inflate to a thousand times their size. Beyond this the rest
 # of it waits, still compressed, until these messages are done with.
@@ -176,7 +178,7 @@ class MessageReader:
         while size - at >= _LOOK_BYTES:
             first, second = data[at], data[at + 1]
             # A whole binary message of less than 126 bytes is nearly all of the traffic: it takes one comparison.
-            if first == _FINAL | BINARY and _MASKED <= second < _MASKED + 126 and not self._in_pieces:
+            if first == _WHOLE and _MASKED <= second < _MASKED_LONG and not self._in_pieces:
                 length = second - _MASKED
                 begin = at + 6
             else:
@@ -187,7 +189,7 @@ class MessageReader:
             if end > size:
                 wanted = end - at
                 break
-            if first == _FINAL | BINARY:
+            if first == _WHOLE:
                 messages.append(unmask(data, begin, end))
                 self._bytes_max = self._message_bytes_max
             else:
