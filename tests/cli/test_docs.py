@@ -84,7 +84,8 @@ def test_commands_named_in_the_documents_exist() -> None:
 
 
 def test_habits_named_in_the_documents_exist() -> None:
-    habits = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    makefiles = [ROOT / "Makefile", *ROOT.glob("clients/*/Makefile")]
+    habits = {name for file in makefiles for name in re.findall(r"^([a-z]+):", file.read_text(), re.MULTILINE)}
     for document in documents():
         named = set(re.findall(r"\bmake ([a-z]+)`|^make ([a-z]+)", document.read_text(), re.MULTILINE))
         assert {name for pair in named for name in pair if name} <= habits, document
