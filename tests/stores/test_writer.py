@@ -18,7 +18,7 @@ from tidings.stores.limits import StoreLimits
 from tidings.stores.sqlite import SqliteStore
 
 
-def hold(store: SqliteStore) -> tuple[threading.Event, "asyncio.Future[Any]"]:
+async def hold(store: SqliteStore) -> tuple[threading.Event, "asyncio.Future[Any]"]:
     """Keep the thread that writes busy, from now on, until the event is set."""
     begun, go_on = threading.Event(), threading.Event()
 
@@ -27,7 +27,7 @@ def hold(store: SqliteStore) -> tuple[threading.Event, "asyncio.Future[Any]"]:
         return go_on.wait(60)
 
     held = store._writer.write(wait)
-    assert begun.wait(60)
+    assert await asyncio.to_thread(begun.wait, 60)
     return go_on, held
 
 
@@ -37,7 +37,7 @@ async def test_what_came_while_the_last_commit_ran_is_committed_together(tmp_pat
     room = await open_room(store)
     heard = Heard()
     store.on_committed(heard)
-    go_on, held = hold(store)
+    go_on, held = await hold(store)
     writes = [asyncio.ensure_future(store.append(posted(room, "ann", str(number)))) for number in range(100)]
     await asyncio.sleep(0)
     go_on.set()
@@ -52,7 +52,7 @@ async def test_commits_of_all_sizes_leave_no_hole_and_find_what_is_repeated(tmp_
     store = await SqliteStore.open(tmp_path)
     rooms = [await open_room(store, f"room{number}") for number in range(3)]
     for repeated in (False, True):
-        go_on, held = hold(store)
+        go_on, held = await hold(store)
         drafts = [posted(rooms[number % 3], "ann", "x", client_id=f"{repeated}{number}") for number in range(total)]
         if repeated:
             drafts[-1].client_id = "False0"
@@ -115,7 +115,7 @@ async def test_a_request_that_breaks_in_the_middle_harms_nobody_else(tmp_path: P
         tables.set_last_seen("ghost", 1)
         raise ZeroDivisionError("a fault of the program")
 
-    go_on, held = hold(store)
+    go_on, held = await hold(store)
     writes = [
         asyncio.ensure_future(store.append(posted(room, "ann", "one"))),
         asyncio.ensure_future(store._writer.write(broken)),
@@ -139,7 +139,7 @@ async def test_a_request_that_breaks_in_the_middle_harms_nobody_else(tmp_path: P
 async def test_whoever_stops_waiting_has_written_all_the_same(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path)
     room = await open_room(store)
-    go_on, held = hold(store)
+    go_on, held = await hold(store)
     write = asyncio.ensure_future(store.append(posted(room, "ann", "one", client_id="a")))
     await asyncio.sleep(0)
     write.cancel()

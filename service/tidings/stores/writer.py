@@ -1,7 +1,7 @@
 """The thread that writes: whatever has gathered becomes one transaction, one fsync, and one wake of the loop.
 
     loop                                     this thread
-    submit → queue ────────────────────────→ takes all that is there (it waits for the first only)
+    submit → queue, once a round ──────────→ takes all that is there (it waits for the first only)
                                              each request by `rules`, then COMMIT
     listener, then futures, in order ←────── one call_soon_threadsafe
 
@@ -98,7 +98,10 @@ class Writer:
         self._committed = committed
         self._tables = SqlTables(connection, limits.cached_rooms_max)
         self._checkpoints = Checkpoints(connection, copier, limits.wal_pages, self._copying_failed)
-        self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        # What a round of the loop wants written is handed over at its end, all at once: a thread that is woken for the
+        # first of many requests takes the interpreter from the others, and commits less at a time.
+        self._submitted: list[Request] = []
+        self._requests: queue.SimpleQueue[list[Request] | None] = queue.SimpleQueue()
         # What waits, counted on the loop; whether writing has ended, and why.
         self._waiting = 0
         self._waiting_bytes = 0
@@ -108,7 +111,8 @@ class Writer:
         self.listener: Committed | None = None
         self._report: Callable[[Exception], None] | None = None
         self.observe: Callable[[float], None] | None = None
-        # Of the thread: what was committed and not told yet.
+        # Of the thread: what was too much for one commit; what was committed and not told yet.
+        self._left_over: list[Request] = []
         self._undelivered: tuple[Answers, Journal, float] | None = None
         self._thread = threading.Thread(target=self._run, name="tidings-writer", daemon=True)
         self._thread.start()
@@ -136,6 +140,7 @@ class Writer:
     def close(self) -> None:
         """No more requests; those that wait are still carried out."""
         self._closed = True
+        self._hand_over()
         self._requests.put(None)
 
     def join(self) -> None:
@@ -149,7 +154,14 @@ class Writer:
             return
         self._waiting += 1
         self._waiting_bytes += request.weight_bytes
-        self._requests.put(request)
+        if not self._submitted:
+            self._loop.call_soon(self._hand_over)
+        self._submitted.append(request)
+
+    def _hand_over(self) -> None:
+        if self._submitted:
+            self._requests.put(self._submitted)
+            self._submitted = []
 
     def _refusal(self) -> Failure | None:
         limits = self._limits
@@ -213,19 +225,21 @@ class Writer:
 
     def _gather(self) -> tuple[list[Request], bool]:
         """All that waits, up to the largest commit; False when the end was among it."""
-        batch: list[Request] = []
-        request = self._next()
+        most = self._limits.commit_writes_max
+        batch, self._left_over = self._left_over, []
+        requests = [] if batch else self._next()
         try:
-            while request is not None:
-                batch.append(request)
-                if len(batch) >= self._limits.commit_writes_max:
+            while requests is not None:
+                batch += requests
+                if len(batch) > most:
+                    batch, self._left_over = batch[:most], batch[most:]
                     return batch, True
-                request = self._requests.get_nowait()
+                requests = self._requests.get_nowait()
         except queue.Empty:
             return batch, True
         return batch, False
 
-    def _next(self) -> Request | None:
+    def _next(self) -> list[Request] | None:
         try:
             return self._requests.get_nowait()
         except queue.Empty:
