@@ -21,6 +21,15 @@ test("an address in which letters are turned around is no link", () => {
   assert.deepEqual(links("http://example.com/\u0007x"), []);
 });
 
+test("an address of nothing but signs at which it may end is read in one pass", () => {
+  // In two nested ones, or step by step into itself, each of these is minutes of a page that hangs, or a full stack.
+  for (const signs of [`${".".repeat(250_000)}a`, ")".repeat(250_000), ").".repeat(125_000), `${"(".repeat(125_000)}${")".repeat(125_000)}.`]) {
+    assert.equal(links(`http://a/${signs}`).length, 1);
+    assert.equal(sendable(`a${" ".repeat(250_000)}b `).length, 250_002);
+  }
+  assert.deepEqual(links("(see http://a/(b)).) and http://a/)).,)"), ["http://a/(b)", "http://a/"]);
+});
+
 test("markup stays text", () => {
   const text = '<img src=x onerror=alert(1)></script>&lt;{{x}}"\'`';
   assert.deepEqual(piecesOf(text), [{kind: "text", text}]);

@@ -13,7 +13,7 @@ export type Piece =
 
 const LINK = /https?:\/\/[^\s<>"'`\p{Cc}\p{Cf}]+/giu;
 const DECEPTIVE = /[\u0000-\u0008\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/u; // an address that goes on like this is none
-const TRAILING = /[.,;:!?…。，、；：！？”’»）】」』]+$/u; // belongs to the sentence, not to the address
+const TRAILING = ".,;:!?…。，、；：！？”’»）】」』"; // belongs to the sentence, not to the address
 // All controls but tab and newline, and the overrides.
 const SYMBOL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202d\u202e]/g;
 const NAMES: Readonly<Record<string, string>> = {"\u202d": "LRO", "\u202e": "RLO"};
@@ -67,7 +67,7 @@ export function bytesOf(text: string): number {
 /** As the service takes it: no control characters but tab and newline, no halves of characters, no empty ends. */
 export function sendable(text: string): string {
   const lines = text.replace(/\r\n?|[\u2028\u2029]/g, "\n");
-  return wellFormed(lines.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "")).replace(/^\n+|\s+$/g, "");
+  return wellFormed(lines.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "")).replace(/^\n+/, "").trimEnd();
 }
 
 function plain(pieces: Piece[], text: string): void {
@@ -84,12 +84,17 @@ function nameOf(char: string): string {
   return NAMES[char] ?? `U+${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 }
 
+/** One pass from the end: a text is somebody else's, and may be nothing but signs that come into question. */
 function trimmed(address: string): string {
-  const bare = address.replace(TRAILING, "");
   // A bracket that was not opened inside belongs to the sentence around.
-  const opened = (bare.match(/\(/g) ?? []).length;
-  const closed = (bare.match(/\)/g) ?? []).length;
-  return closed > opened && bare.endsWith(")") ? trimmed(bare.slice(0, -1)) : bare;
+  let unopened = address.split(")").length - address.split("(").length;
+  let end = address.length;
+  for (; end > 0; end -= 1) {
+    const last = address[end - 1]!;
+    if (last === ")" && unopened > 0) unopened -= 1;
+    else if (!TRAILING.includes(last)) break;
+  }
+  return address.slice(0, end);
 }
 
 function addressOf(text: string): string | undefined {
