@@ -12,6 +12,7 @@ from tidings.transports.websocket import (
     CLOSE,
     CONTINUATION,
     INFLATED_BYTES_A_TURN,
+    INFLATED_BYTES_MIN,
     PING,
     PONG,
     TEXT,
@@ -310,6 +311,15 @@ def test_many_bombs_in_one_piece_are_inflated_a_turn_at_a_time() -> None:
     assert messages == [big] * 20 + [b"last"]
     assert turns == 20
     assert len(big) > INFLATED_BYTES_A_TURN
+
+
+def test_many_compressed_messages_of_nothing_are_read_a_turn_at_a_time_as_well() -> None:
+    got = inflating()
+    count = INFLATED_BYTES_A_TURN // INFLATED_BYTES_MIN
+    assert len(got.feed(compressed_frame(b"") * (2 * count + 1))) == count
+    assert got.behind
+    assert [len(got.feed(b"")) for _ in range(3)] == [count, 1, 0]
+    assert not got.behind
 
 
 def test_what_a_turn_leaves_does_not_hide_what_comes_behind_it() -> None:

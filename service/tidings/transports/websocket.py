@@ -35,6 +35,7 @@ _LOOK_BYTES: Final = 2  # of a frame, from which on it can be seen to be wrong
 # One read of the socket may hold a hundred messages that inflate to a thousand times their size. Beyond this the rest
 # of it waits, still compressed, until these messages are done with.
 INFLATED_BYTES_A_TURN: Final = 65_536
+INFLATED_BYTES_MIN: Final = 256  # as which a message counts there: an empty one is work as well
 
 # From here on four passes over the bytes, one for each byte of the mask, are faster than one big integer.
 _BIG_BYTES: Final = 800
@@ -277,7 +278,7 @@ class MessageReader:
             raise _Broken(TOO_BIG, f"a message has {bytes_max} bytes at most when it is inflated") from None
         except zlib.error:
             raise _Broken(INVALID_DATA, "a compressed message is not in the DEFLATE format") from None
-        self._inflated_bytes += len(message)
+        self._inflated_bytes += max(len(message), INFLATED_BYTES_MIN)
         return message
 
 
