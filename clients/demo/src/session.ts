@@ -35,9 +35,9 @@ export const session: {
   readonly inside: ReadonlySignal<boolean>;
   /** When the token runs out, by this device's clock; undefined: never, or not known. */
   readonly expiresAtMs: ReadonlySignal<number | undefined>;
+  /** In development a name is enough. */
   readonly dev: boolean;
-  readonly version: string;
-} = {tidings, me, state, trouble, inside, expiresAtMs, dev: told.dev, version: told.version};
+} = {tidings, me, state, trouble, inside, expiresAtMs, dev: told.dev};
 
 /** The name used last on this device. */
 export function nameBefore(): string {

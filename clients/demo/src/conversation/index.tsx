@@ -17,10 +17,10 @@ import {pace} from "../wire/pace.ts";
 import {t} from "../words/words.ts";
 import {Composer} from "./composer/composer.tsx";
 import "./conversation.css";
-import {Reading} from "./model/reading.ts";
+import type {Desk, Open, Purpose} from "./desk.ts";
+import {Marking} from "./model/marking.ts";
 import {Talk} from "./model/talk.ts";
 import {oneLine} from "./text.ts";
-import type {Desk, Open, Task} from "./timeline/actions.ts";
 import {Timeline} from "./timeline/timeline.tsx";
 import {TypingLine} from "./typing.tsx";
 
@@ -35,15 +35,15 @@ export function Conversation({room, jump}: {room: string; jump?: bigint}) {
 function Talking({tidings, room, jump}: {tidings: Tidings; room: string; jump?: number}) {
   const me = session.me.value;
   const talk = useMemo(() => new Talk(tidings, room, surroundings(me, room), jump), [tidings, room]);
-  const reading = useMemo(() => new Reading(tidings, room, talk.others.told), [tidings, room]);
+  const marking = useMemo(() => new Marking(tidings, room, talk.others.told), [tidings, room]);
   const box = useRef<HTMLTextAreaElement>(null);
   const open = useSignal<Open | undefined>(undefined);
-  const task = useSignal<Task | undefined>(undefined);
-  const desk = useMemo<Desk>(() => ({talk, me, open, task, write: () => box.current?.focus()}), [talk]);
+  const purpose = useSignal<Purpose | undefined>(undefined);
+  const desk = useMemo<Desk>(() => ({talk, me, open, purpose, write: () => box.current?.focus()}), [talk]);
   useEffect(
     () => () => {
       talk.stop();
-      reading.stop();
+      marking.stop();
     },
     [talk],
   );
@@ -72,7 +72,7 @@ function Talking({tidings, room, jump}: {tidings: Tidings; room: string; jump?: 
       <Timeline desk={desk} title={title} inSight={(newest) => {
           const seen = newest && watched();
           if (seen) talk.saw(talk.to);
-          reading.reached(talk.to, seen);
+          marking.reached(talk.to, seen);
         }} />
       <div class="unseen" role="status" aria-live="polite">
         {heard.value && `${heard.value.actor}: ${oneLine(heard.value.text, HEARD_CHARS_MAX)}`}

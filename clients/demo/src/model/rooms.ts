@@ -26,8 +26,7 @@ export interface RoomView {
   readonly members: number;
   readonly head: bigint;
   readonly last: LastMessage | undefined;
-  /** My marks, and how many messages of others are after the read one. */
-  readonly delivered: bigint;
+  /** Up to where I have read, and how many messages of others are after it. */
   readonly read: bigint;
   readonly unread: number;
   /** When something happened last, Unix milliseconds. */
@@ -205,14 +204,14 @@ function remove(name: string): void {
   known.value = now;
 }
 
-function view({room, role, last, delivered, read, unread}: RoomState): RoomView {
+function view({room, role, last, read, unread}: RoomState): RoomView {
   const {room: name, kind, title, creator, createdAtMs, head, members} = room!; // always there
   const other = kind === RoomKind.DIRECT ? otherOf(name, creator) : undefined;
   const message = last && lastOf(last);
   const activeMs = message?.atMs ?? Number(createdAtMs);
   const shown = other ?? (title || name);
   return {
-    ...{name, kind, role, other, members, delivered, read, unread, activeMs},
+    ...{name, kind, role, other, members, read, unread, activeMs},
     ...{title: shown, head: head?.seq ?? 0n, last: message, muted: muted.peek().has(name)},
   };
 }

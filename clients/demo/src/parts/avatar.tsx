@@ -32,7 +32,7 @@ function initial(name: string): string {
 }
 
 /** 0 to 7, from the name's letters (FNV-1a). */
-export function tint(name: string): number {
+function tint(name: string): number {
   let hash = 0x811c9dc5;
   for (const char of name) hash = Math.imul(hash ^ char.codePointAt(0)!, 0x01000193);
   return (hash >>> 8) % TINTS;

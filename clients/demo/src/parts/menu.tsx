@@ -9,7 +9,7 @@ export interface MenuItem {
   readonly do: () => void;
 }
 
-export function Menu({label, icon = "more", items, start = false}: {label: string; icon?: IconName; items: readonly MenuItem[]; start?: boolean}) {
+export function Menu({label, icon = "more", items}: {label: string; icon?: IconName; items: readonly MenuItem[]}) {
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLSpanElement>(null);
   const button = useRef<HTMLButtonElement>(null);
@@ -40,7 +40,7 @@ export function Menu({label, icon = "more", items, start = false}: {label: strin
     event.stopPropagation();
   };
   return (
-    <span class={start ? "menu start" : "menu"} ref={root} onKeyDown={onKeyDown}>
+    <span class="menu" ref={root} onKeyDown={onKeyDown}>
       <button ref={button} type="button" class="button icon bare" aria-haspopup="menu" aria-expanded={open} aria-label={label} title={label} onClick={() => setOpen(!open)}>
         <Icon name={icon} />
       </button>

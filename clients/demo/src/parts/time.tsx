@@ -19,7 +19,7 @@ export function Time({atMs}: {atMs: number}) {
   );
 }
 
-export function shortTime(atMs: number, nowMs: number): string {
+function shortTime(atMs: number, nowMs: number): string {
   const at = new Date(atMs);
   const days = daysBetween(at, new Date(nowMs));
   if (days <= 0) return at.toLocaleTimeString(locale(), {hour: "numeric", minute: "2-digit"});

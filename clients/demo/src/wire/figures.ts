@@ -8,7 +8,7 @@ export function count(n: number | bigint): string {
 }
 
 /** With one digit behind the point below ten. */
-export function rough(n: number): string {
+function rough(n: number): string {
   return n.toLocaleString(locale(), {maximumFractionDigits: n < 10 ? 1 : 0});
 }
 

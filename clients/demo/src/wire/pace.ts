@@ -7,14 +7,12 @@ import {signal} from "@preact/signals";
 /** `freely`: as they come; `slowly`: so many a second; `stopped`: none. */
 export type Reading = {how: "freely"} | {how: "slowly"; perSecond: number} | {how: "stopped"};
 
-export class Pace {
+class Pace {
   /** How the page reads now. Change it with `read`. */
   readonly reading = signal<Reading>({how: "freely"});
   private changed: () => void = () => undefined;
   private change = new Promise<void>((resolve) => (this.changed = resolve));
   private nextAtMs = 0;
-
-  constructor(private readonly nowMs: () => number = () => performance.now()) {}
 
   /** From now on; who waits for a turn is dealt with anew. */
   read(reading: Reading): void {
@@ -38,9 +36,9 @@ export class Pace {
         await this.change;
         continue;
       }
-      const leftMs = this.nextAtMs - this.nowMs();
+      const leftMs = this.nextAtMs - performance.now();
       if (leftMs <= 0) {
-        this.nextAtMs = this.nowMs() + 1000 / reading.perSecond;
+        this.nextAtMs = performance.now() + 1000 / reading.perSecond;
         return;
       }
       let timer: ReturnType<typeof setTimeout> | undefined;

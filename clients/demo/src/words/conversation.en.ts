@@ -47,7 +47,6 @@ export const en = {
   "talk.delete": "Delete",
   "talk.deleteSure": "Delete for everybody?",
   "talk.copy": "Copy text",
-  "talk.copied": "Copied",
   "talk.menu": "More",
   "talk.actions": "Actions for this message",
   "talk.reaction": {one: "{emoji}, {n} reaction: {users}", other: "{emoji}, {n} reactions: {users}"},

@@ -49,7 +49,6 @@ export const zh: Words<typeof en> = {
   "talk.delete": "删除",
   "talk.deleteSure": "为所有人删除？",
   "talk.copy": "复制文字",
-  "talk.copied": "已复制",
   "talk.menu": "更多",
   "talk.actions": "对此消息的操作",
   "talk.reaction": "{emoji}，{n} 个回应：{users}",

@@ -3,7 +3,6 @@ export const en = {
   "name": "Tidings",
   "close": "Close",
   "cancel": "Cancel",
-  "again": "Try again",
   "more": "More",
   "loading": "Loading…",
 
@@ -24,7 +23,6 @@ export const en = {
   "signin.keep": "Stay signed in on this device",
   "signin.go": "Sign in",
   "signin.wait": "Signing in…",
-  "signin.back": "Not now",
   "signin.unreachable": "The service does not answer yet; trying again.",
   "signin.blank": "Write a name first.",
   "signin.space": "A name has no spaces. How about {name}?",
@@ -42,7 +40,6 @@ export const en = {
   "rooms.deleted": "Message deleted",
   "rooms.you": "You",
   "rooms.muted": "muted",
-  "rooms.draft": "Draft",
 
   "open.title": "Open rooms",
   "open.lead": "Anybody signed in may read, write and join.",

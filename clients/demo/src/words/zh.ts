@@ -5,7 +5,6 @@ export const zh: Words<typeof en> = {
   "name": "Tidings",
   "close": "关闭",
   "cancel": "取消",
-  "again": "重试",
   "more": "更多",
   "loading": "加载中…",
 
@@ -26,7 +25,6 @@ export const zh: Words<typeof en> = {
   "signin.keep": "在此设备上保持登录",
   "signin.go": "登录",
   "signin.wait": "正在登录…",
-  "signin.back": "以后再说",
   "signin.unreachable": "服务暂无响应，正在重试。",
   "signin.blank": "请先填写名字。",
   "signin.space": "名字中不能有空格。试试 {name}？",
@@ -44,7 +42,6 @@ export const zh: Words<typeof en> = {
   "rooms.deleted": "消息已删除",
   "rooms.you": "你",
   "rooms.muted": "已静音",
-  "rooms.draft": "草稿",
 
   "open.title": "公开房间",
   "open.lead": "所有已登录的人都可以阅读、发言和加入。",

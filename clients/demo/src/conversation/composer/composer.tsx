@@ -5,12 +5,12 @@
 import {useComputed, useSignal, useSignalEffect} from "@preact/signals";
 import type {TargetedKeyboardEvent} from "preact";
 import {useEffect, useLayoutEffect, useRef} from "preact/hooks";
+import {beside, type Place} from "../../parts/popup.tsx";
 import {t} from "../../words/words.ts";
+import {type Desk, mayWrite} from "../desk.ts";
 import {Glyph} from "../glyph.tsx";
 import {keepOf} from "../model/keep.ts";
 import {bytesOf, oneLine, sendable} from "../text.ts";
-import {type Desk, mayWrite, placeOf} from "../timeline/actions.ts";
-import type {Place} from "../timeline/popup.tsx";
 import {EmojiPicker} from "./emoji-picker.tsx";
 
 const BYTES_MAX = 65_536;
@@ -20,7 +20,7 @@ const DRAFT_AFTER_MS = 300;
 const QUOTE_CHARS_MAX = 160;
 
 export function Composer({desk, title, box}: {desk: Desk; title: string; box: {current: HTMLTextAreaElement | null}}) {
-  const {talk, task, me} = desk;
+  const {talk, purpose, me} = desk;
   const draft = useRef(keepOf<string>("draft", me, talk.room)).current;
   const text = useSignal(draft.load() ?? "");
   const picking = useSignal<Place | undefined>(undefined);
@@ -28,14 +28,14 @@ export function Composer({desk, title, box}: {desk: Desk; title: string; box: {c
   const aside = useRef("");
   const composing = useRef(false);
   const typing = useTyping(desk);
-  const doing = task.value;
+  const writingFor = purpose.value;
   const bytes = useComputed(() => (text.value.length * 3 < BYTES_WARN ? 0 : bytesOf(sendable(text.value))));
   const tooLong = bytes.value - BYTES_MAX;
-  const sending = doing?.kind === "edit" ? t("write.save") : t("write.send");
+  const sending = writingFor?.kind === "edit" ? t("write.save") : t("write.send");
   const ready = sendable(text.value) !== "" && tooLong <= 0;
 
   useSignalEffect(() => {
-    const now = task.value;
+    const now = purpose.value;
     if (now?.kind === "edit") {
       aside.current ||= text.peek();
       text.value = now.text ?? now.message.text;
@@ -45,7 +45,7 @@ export function Composer({desk, title, box}: {desk: Desk; title: string; box: {c
   useEffect(() => {
     const before = text.peek();
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const save = (): void => draft.save(task.peek()?.kind === "edit" ? aside.current : text.peek());
+    const save = (): void => draft.save(purpose.peek()?.kind === "edit" ? aside.current : text.peek());
     const stop = text.subscribe((now) => {
       clearTimeout(timer);
       if (now !== before) timer = setTimeout(save, DRAFT_AFTER_MS);
@@ -63,26 +63,26 @@ export function Composer({desk, title, box}: {desk: Desk; title: string; box: {c
     if (!area) return;
     area.style.height = "auto";
     area.style.height = `${area.scrollHeight + area.offsetHeight - area.clientHeight}px`;
-  }, [text.value, doing]);
+  }, [text.value, writingFor]);
 
   const leave = (): void => {
-    if (task.peek()?.kind === "edit") {
+    if (purpose.peek()?.kind === "edit") {
       text.value = aside.current;
       aside.current = "";
     }
-    task.value = undefined;
+    purpose.value = undefined;
   };
   const send = (): void => {
     const said = sendable(text.peek());
     if (!said || bytesOf(said) > BYTES_MAX) return;
-    const now = task.peek();
+    const now = purpose.peek();
     if (now?.kind === "edit") {
       leave();
       // What was not taken is here again, to be tried otherwise.
-      void talk.changes.edit(now.message.seq, said).catch(() => (task.value ??= {...now, text: said}));
+      void talk.changes.edit(now.message.seq, said).catch(() => (purpose.value ??= {...now, text: said}));
     } else {
       text.value = "";
-      task.value = undefined;
+      purpose.value = undefined;
       talk.send(said, now?.message.seq ?? 0);
     }
     typing.stop();
@@ -103,15 +103,15 @@ export function Composer({desk, title, box}: {desk: Desk; title: string; box: {c
     if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
       send();
-    } else if (event.key === "Escape" && task.peek()) {
+    } else if (event.key === "Escape" && purpose.peek()) {
       event.preventDefault();
       event.stopPropagation();
       leave();
-    } else if (event.key === "ArrowUp" && !event.altKey && !event.currentTarget.value && !task.peek()) {
+    } else if (event.key === "ArrowUp" && !event.altKey && !event.currentTarget.value && !purpose.peek()) {
       const mine = talk.entries.peek().findLast((entry) => entry.kind === "message" && entry.actor === me && !entry.deleted);
       if (mine?.kind !== "message") return;
       event.preventDefault();
-      task.value = {kind: "edit", message: mine};
+      purpose.value = {kind: "edit", message: mine};
     }
   };
 
@@ -124,11 +124,11 @@ export function Composer({desk, title, box}: {desk: Desk; title: string; box: {c
         send();
       }}
     >
-      {doing && (
-        <div class="task">
+      {writingFor && (
+        <div class="purpose">
           <span class="cut">
-            <b>{doing.kind === "edit" ? t("write.editing") : t("write.replying", {actor: `\u2068${doing.message.actor}\u2069`})}</b>{" "}
-            <bdi>{oneLine(doing.message.text, QUOTE_CHARS_MAX)}</bdi>
+            <b>{writingFor.kind === "edit" ? t("write.editing") : t("write.replying", {actor: `\u2068${writingFor.message.actor}\u2069`})}</b>{" "}
+            <bdi>{oneLine(writingFor.message.text, QUOTE_CHARS_MAX)}</bdi>
           </span>
           <button type="button" class="icon" aria-label={t("write.cancel")} title={`${t("write.cancel")} (Esc)`} onClick={leave}>
             <Glyph name="close" />
@@ -142,7 +142,7 @@ export function Composer({desk, title, box}: {desk: Desk; title: string; box: {c
           aria-label={t("write.emoji")}
           title={t("write.emoji")}
           aria-expanded={picking.value !== undefined}
-          onClick={(event) => (picking.value = picking.peek() ? undefined : placeOf(event.currentTarget))}
+          onClick={(event) => (picking.value = picking.peek() ? undefined : beside(event.currentTarget))}
         >
           <Glyph name="smile" size={20} />
         </button>
@@ -158,14 +158,14 @@ export function Composer({desk, title, box}: {desk: Desk; title: string; box: {c
           enterkeyhint="send"
           onInput={(event) => {
             text.value = event.currentTarget.value;
-            if (text.value && task.peek()?.kind !== "edit") typing.go();
+            if (text.value && purpose.peek()?.kind !== "edit") typing.go();
           }}
           onKeyDown={keys}
           onCompositionStart={() => (composing.current = true)}
           onCompositionEnd={() => (composing.current = false)}
         />
         <button type="submit" class="icon send" disabled={!ready} aria-label={sending} title={sending}>
-          <Glyph name={doing?.kind === "edit" ? "check" : "send"} size={20} />
+          <Glyph name={writingFor?.kind === "edit" ? "check" : "send"} size={20} />
         </button>
       </div>
       <p id="write-count" class={`count${tooLong > 0 ? " over" : ""}`} role="status" hidden={bytes.value < BYTES_WARN}>

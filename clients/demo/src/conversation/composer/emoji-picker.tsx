@@ -1,6 +1,6 @@
 import {useEffect, useRef, useState} from "preact/hooks";
+import {moveFocus, type Place, Popup} from "../../parts/popup.tsx";
 import {language, t} from "../../words/words.ts";
-import {moveFocus, type Place, Popup} from "../timeline/popup.tsx";
 import {findEmoji} from "./emoji.ts";
 
 const COLUMNS = 8;

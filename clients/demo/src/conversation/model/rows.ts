@@ -2,7 +2,7 @@
 import type {Entry, Message, Note} from "./message.ts";
 import type {Outgoing} from "./outgoing.ts";
 
-export const GROUP_MS = 5 * 60_000; // longer ago, and it is another thought
+const GROUP_MS = 5 * 60_000; // longer ago, and it is another thought
 
 /** `first`: of a group, so it says who and when. `next`: the seq of the message below it in its group, 0: it is the last. */
 export type Row =

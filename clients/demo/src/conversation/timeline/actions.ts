@@ -1,32 +1,8 @@
 /** What can be done with a message: one table for the buttons, the menu and the keys. */
 import {Role} from "@tidings/client";
-import type {signal} from "@preact/signals";
+import type {Place} from "../../parts/popup.tsx";
+import {type Desk, mayWrite} from "../desk.ts";
 import type {Message} from "../model/message.ts";
-import type {Talk} from "../model/talk.ts";
-import type {Place} from "./popup.tsx";
-
-/** What is open beside a message. */
-export interface Open {
-  readonly what: "menu" | "emoji";
-  readonly seq: number;
-  readonly at: Place;
-}
-
-/** What the composer is doing besides writing a new message. */
-export type Task =
-  | {readonly kind: "reply"; readonly message: Message}
-  /** `text`: another one than the message has. */
-  | {readonly kind: "edit"; readonly message: Message; readonly text?: string};
-
-/** What the timeline and the composer share. */
-export interface Desk {
-  readonly talk: Talk;
-  readonly me: string;
-  readonly open: ReturnType<typeof signal<Open | undefined>>;
-  readonly task: ReturnType<typeof signal<Task | undefined>>;
-  /** Put the cursor into the composer. */
-  write(): void;
-}
 
 export interface Action {
   readonly name: "reply" | "react" | "copy" | "edit" | "delete";
@@ -36,13 +12,13 @@ export interface Action {
   run(message: Message, desk: Desk, at: Place): void;
 }
 
-export const ACTIONS: readonly Action[] = [
+const ACTIONS: readonly Action[] = [
   {
     name: "reply",
     key: "r",
     may: (_, {talk}) => mayWrite(talk),
-    run(message, {task, write}) {
-      task.value = {kind: "reply", message};
+    run(message, {purpose, write}) {
+      purpose.value = {kind: "reply", message};
       write();
     },
   },
@@ -64,8 +40,8 @@ export const ACTIONS: readonly Action[] = [
     name: "edit",
     key: "e",
     may: ({actor}, {me, talk}) => actor === me && mayWrite(talk),
-    run(message, {task, write}) {
-      task.value = {kind: "edit", message};
+    run(message, {purpose, write}) {
+      purpose.value = {kind: "edit", message};
       write();
     },
   },
@@ -77,16 +53,7 @@ export const ACTIONS: readonly Action[] = [
   },
 ];
 
-/** Whether I may write here; where it is not known the service will say. */
-export function mayWrite(talk: Talk): boolean {
-  return talk.role.value !== Role.READER;
-}
-
 /** What I may do with this message. */
 export function actionsFor(message: Message, desk: Desk): readonly Action[] {
   return message.deleted ? [] : ACTIONS.filter((action) => action.may(message, desk));
-}
-
-export function placeOf(element: Element): Place {
-  return element.getBoundingClientRect();
 }

@@ -1,10 +1,11 @@
 /** What is open beside a message: its menu, or the emoji to react with. */
 import {useEffect, useRef, useState} from "preact/hooks";
+import {moveFocus, Popup} from "../../parts/popup.tsx";
 import {t} from "../../words/words.ts";
 import {EmojiPicker} from "../composer/emoji-picker.tsx";
 import {QUICK} from "../composer/emoji.ts";
-import {type Action, actionsFor, type Desk} from "./actions.ts";
-import {moveFocus, Popup} from "./popup.tsx";
+import type {Desk} from "../desk.ts";
+import {type Action, actionsFor} from "./actions.ts";
 
 export function MessageMenu({desk}: {desk: Desk}) {
   const opened = desk.open.value;

@@ -6,13 +6,15 @@
  */
 import type {TargetedMouseEvent} from "preact";
 import {Avatar} from "../../parts/avatar.tsx";
+import {beside} from "../../parts/popup.tsx";
 import {t} from "../../words/words.ts";
+import type {Desk} from "../desk.ts";
 import type {Message} from "../model/message.ts";
 import type {Outgoing} from "../model/outgoing.ts";
 import {oneLine} from "../text.ts";
 import {clockText, fullText, listText, timeText} from "../time.ts";
 import {Glyph} from "../glyph.tsx";
-import {actionsFor, type Desk, placeOf} from "./actions.ts";
+import {actionsFor} from "./actions.ts";
 import {Body} from "./body.tsx";
 import {Mark, SeenMark} from "./marks.tsx";
 
@@ -145,7 +147,7 @@ function Reactions({message, desk}: {message: Message; desk: Desk}) {
 function Toolbar({message, desk}: {message: Message; desk: Desk}) {
   const actions = actionsFor(message, desk);
   const menu = (event: TargetedMouseEvent<HTMLButtonElement>): void => {
-    desk.open.value = {what: "menu", seq: message.seq, at: placeOf(event.currentTarget)};
+    desk.open.value = {what: "menu", seq: message.seq, at: beside(event.currentTarget)};
   };
   return (
     <div class="toolbar" role="group" aria-label={t("talk.actions")}>
@@ -153,7 +155,7 @@ function Toolbar({message, desk}: {message: Message; desk: Desk}) {
         .filter(({name}) => name === "react" || name === "reply" || name === "edit")
         .map((action) => {
           const name = t(`talk.${action.name}`);
-          const run = (event: TargetedMouseEvent<HTMLButtonElement>) => action.run(message, desk, placeOf(event.currentTarget));
+          const run = (event: TargetedMouseEvent<HTMLButtonElement>) => action.run(message, desk, beside(event.currentTarget));
           return (
             <button key={action.name} type="button" title={name} aria-label={name} onClick={run}>
               <Glyph name={action.name === "react" ? "smile" : action.name === "reply" ? "reply" : "pencil"} />

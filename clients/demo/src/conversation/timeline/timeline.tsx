@@ -2,15 +2,16 @@
 import {useComputed, useSignal} from "@preact/signals";
 import type {TargetedMouseEvent, TargetedPointerEvent} from "preact";
 import {useRef} from "preact/hooks";
+import {beside, type Place} from "../../parts/popup.tsx";
 import {t} from "../../words/words.ts";
+import type {Desk} from "../desk.ts";
 import {Glyph} from "../glyph.tsx";
 import type {Row} from "../model/rows.ts";
 import {dayText} from "../time.ts";
-import {actionsFor, type Desk, placeOf} from "./actions.ts";
+import {actionsFor} from "./actions.ts";
 import {MessageMenu} from "./menu.tsx";
 import {MessageRow, OutgoingRow} from "./message-row.tsx";
 import {NoteRow} from "./note-row.tsx";
-import type {Place} from "./popup.tsx";
 import {BOTTOM_PX, useScrolling} from "./scrolling.ts";
 
 const LONG_PRESS_MS = 450;
@@ -22,7 +23,7 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
   const {box, list, away, moved, scrolled, turned, touched} = useScrolling(talk, inSight);
   const {connected, begun, loading} = talk;
 
-  const openMenu = (event: Event, row: HTMLElement, at: Place = placeOf(row)): void => {
+  const openMenu = (event: Event, row: HTMLElement, at: Place = beside(row)): void => {
     const message = talk.message(Number(row.dataset.seq));
     if (!message || !actionsFor(message, desk).length) return;
     event.preventDefault();
@@ -52,7 +53,7 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
     if (event.key === "Enter" || event.key === " " || action?.name === "delete") openMenu(event, row);
     else if (action) {
       event.preventDefault();
-      action.run(message, desk, placeOf(row));
+      action.run(message, desk, beside(row));
     }
   };
   const menuKey = (event: TargetedMouseEvent<HTMLElement>): void => {

@@ -6,7 +6,7 @@ import type {Tidings} from "@tidings/client";
 
 const EVERY_MS = 1_000;
 
-export class Reading {
+export class Marking {
   private told = {read: 0, delivered: 0};
   private wanted = {read: 0, delivered: 0};
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -16,7 +16,6 @@ export class Reading {
     private readonly room: string,
     /** Nothing is told before: where I was when I came is asked for first. */
     private readonly ready: Promise<unknown>,
-    private readonly everyMs = EVERY_MS,
   ) {}
 
   /** Everything up to `to` is on the page; `seen`: and in sight. */
@@ -24,7 +23,7 @@ export class Reading {
     const what = seen ? "read" : "delivered";
     if (to <= this.wanted[what]) return;
     this.wanted = {read: seen ? to : this.wanted.read, delivered: to};
-    this.timer ??= setTimeout(() => this.tell(), this.told.delivered ? this.everyMs : 0);
+    this.timer ??= setTimeout(() => this.tell(), this.told.delivered ? EVERY_MS : 0);
   }
 
   stop(): void {

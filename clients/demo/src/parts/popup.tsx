@@ -16,6 +16,11 @@ export interface Place {
   readonly bottom: number;
 }
 
+/** Beside this element. */
+export function beside(element: Element): Place {
+  return element.getBoundingClientRect();
+}
+
 export function Popup({at, label, close, children}: {at: Place; label: string; close: () => void; children: ComponentChildren}) {
   const box = useRef<HTMLDivElement>(null);
   const before = useRef<Element | null>(null);
