@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import {test} from "node:test";
-import {findEmoji} from "../src/conversation/composer/emoji.ts";
+import {findEmoji} from "../src/conversation/emoji/emoji.ts";
 import {beginningOf, bytesOf, oneLine, piecesOf, sendable} from "../src/conversation/text.ts";
 
 const links = (text: string) => piecesOf(text).flatMap((piece) => (piece.kind === "link" ? [piece.text] : []));

@@ -1,8 +1,7 @@
 /** Times and days as people read them, in the language of the page. */
 import {computed} from "@preact/signals";
+import {daysAgo} from "../parts/time.tsx";
 import {language, locale, t} from "../words/words.ts";
-
-const DAY_MS = 86_400_000;
 
 const formats = computed(() => {
   void language.value;
@@ -34,13 +33,9 @@ export function listText(names: readonly string[]): string {
 }
 
 export function dayText(atMs: number): string {
-  const [day, now] = [new Date(atMs), new Date()];
-  const days = Math.round((midnight(now) - midnight(day)) / DAY_MS);
-  if (days === 0) return t("talk.today");
+  const days = daysAgo(atMs);
+  if (days <= 0) return t("talk.today");
   if (days === 1) return t("talk.yesterday");
-  return day.getFullYear() === now.getFullYear() ? formats.value.day.format(day) : formats.value.dayOfYear.format(day);
-}
-
-function midnight(at: Date): number {
-  return new Date(at.getFullYear(), at.getMonth(), at.getDate()).getTime();
+  const thisYear = new Date(atMs).getFullYear() === new Date().getFullYear();
+  return (thisYear ? formats.value.day : formats.value.dayOfYear).format(atMs);
 }

@@ -1,7 +1,7 @@
 /** The first letter of a name on a colour that is always the same one for this name. */
 import {RoomKind} from "@tidings/client";
 import type {RoomView} from "../model/rooms.ts";
-import {PresenceDot} from "./dot.tsx";
+import {PresenceDot} from "./presence.tsx";
 import {Icon} from "./icon.tsx";
 
 const TINTS = 8;

@@ -1,5 +1,5 @@
 /** Times as people read them, in the page's language and their own time zone. */
-import {signal} from "@preact/signals";
+import {computed, signal} from "@preact/signals";
 import {locale, t} from "../words/words.ts";
 
 const MINUTE_MS = 60_000;
@@ -9,22 +9,30 @@ const DAY_MS = 86_400_000;
 export const minute = signal(Date.now());
 setInterval(() => (minute.value = Date.now()), MINUTE_MS);
 
+/** The midnight that today began with: what says "today" reads it, and is drawn anew when that has become yesterday. */
+const today = computed(() => midnight(minute.value));
+
+/** How many days ago it was: 0 today, 1 yesterday. */
+export function daysAgo(atMs: number): number {
+  return Math.round((today.value - midnight(atMs)) / DAY_MS);
+}
+
 /** In a list: the time of today, the weekday of this week, else the date. */
 export function Time({atMs}: {atMs: number}) {
   const at = new Date(atMs);
   return (
     <time dateTime={at.toISOString()} title={at.toLocaleString(locale())}>
-      {shortTime(atMs, minute.value)}
+      {shortTime(atMs)}
     </time>
   );
 }
 
-function shortTime(atMs: number, nowMs: number): string {
+function shortTime(atMs: number): string {
   const at = new Date(atMs);
-  const days = daysBetween(at, new Date(nowMs));
+  const days = daysAgo(atMs);
   if (days <= 0) return at.toLocaleTimeString(locale(), {hour: "numeric", minute: "2-digit"});
   if (days < 7) return at.toLocaleDateString(locale(), {weekday: "short"});
-  const year = at.getFullYear() === new Date(nowMs).getFullYear() ? undefined : ("numeric" as const);
+  const year = at.getFullYear() === new Date(today.value).getFullYear() ? undefined : ("numeric" as const);
   return at.toLocaleDateString(locale(), {day: "numeric", month: "short", ...(year && {year})});
 }
 
@@ -40,7 +48,6 @@ export function lastSeen(atMs: number, nowMs: number): string {
   return t("seen.ago", {when: new Date(atMs).toLocaleDateString(locale(), {dateStyle: "medium"})});
 }
 
-function daysBetween(from: Date, to: Date): number {
-  const midnight = (date: Date) => new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
-  return Math.round((midnight(to) - midnight(from)) / DAY_MS);
+function midnight(atMs: number): number {
+  return new Date(atMs).setHours(0, 0, 0, 0);
 }

@@ -6,11 +6,11 @@ import {roomOf} from "../model/rooms.ts";
 import {Avatar} from "../parts/avatar.tsx";
 import {Button, IconButton} from "../parts/button.tsx";
 import {Menu, type MenuItem} from "../parts/menu.tsx";
+import {PresenceLine} from "../parts/presence.tsx";
 import {open} from "../route.ts";
 import {session} from "../session.ts";
 import {t} from "../words/words.ts";
 import {PeopleField} from "./people-field.tsx";
-import {Standing} from "./room-head.tsx";
 import {opened, panel} from "./shown.ts";
 import {useTask, why} from "./task.ts";
 
@@ -134,7 +134,7 @@ function Entry({room, member: {user, role}, manages, onDone}: {room: string; mem
           {role !== Role.MEMBER && role !== Role.ROLE_UNSPECIFIED && <span class="role">{t(`role.${role as 1 | 2 | 3 | 4}`)}</span>}
         </span>
         <span class="soft cut">
-          <Standing user={user} />
+          <PresenceLine user={user} />
         </span>
         {task.wrong && (
           <span class="wrong" role="alert">

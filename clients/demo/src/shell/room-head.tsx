@@ -1,12 +1,11 @@
 /** Above a conversation: whom or what it is about, who is here, and what can be done. */
 import {RoomKind} from "@tidings/client";
 import {here} from "../model/here.ts";
-import {standing} from "../model/people.ts";
 import {mute, roomOf, type RoomView} from "../model/rooms.ts";
 import {RoomAvatar} from "../parts/avatar.tsx";
 import {IconButton} from "../parts/button.tsx";
 import {Menu, type MenuItem} from "../parts/menu.tsx";
-import {lastSeen, minute} from "../parts/time.tsx";
+import {PresenceLine} from "../parts/presence.tsx";
 import {home} from "../route.ts";
 import {session} from "../session.ts";
 import {t} from "../words/words.ts";
@@ -55,27 +54,10 @@ export function Head({name, room}: {name: string; room: Shown | undefined}) {
 }
 
 function Sub({name, room}: {name: string; room: Shown}) {
-  if (room.other !== undefined) return <Standing user={room.other} />;
+  if (room.other !== undefined) return <PresenceLine user={room.other} />;
   const online = here.value?.room === name && session.state.value === "online" ? here.value.online : undefined;
   const told = [t("head.members", {n: room.members})];
   if (online !== undefined) told.push(t("head.online", {n: online}));
   if (room.kind === RoomKind.OPEN) told.unshift(t("head.open"));
   return <>{told.join(" · ")}</>;
-}
-
-/** In words: here, or when last. */
-export function Standing({user}: {user: string}) {
-  const {status, text, lastSeenMs} = standing(user);
-  const since = status === "offline" && lastSeenMs ? lastSeen(lastSeenMs, minute.value) : status === "unknown" ? "" : t(`status.${status}`);
-  return (
-    <>
-      {since}
-      {text && (
-        <>
-          {since && " · "}
-          <bdi>{text}</bdi>
-        </>
-      )}
-    </>
-  );
 }

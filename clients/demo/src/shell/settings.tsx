@@ -6,11 +6,11 @@ import {person} from "../model/people.ts";
 import {Avatar} from "../parts/avatar.tsx";
 import {Button} from "../parts/button.tsx";
 import {Dialog} from "../parts/dialog.tsx";
+import {PresenceLine} from "../parts/presence.tsx";
 import {session, signOut} from "../session.ts";
 import {theme, THEMES} from "../theme.ts";
 import {LANGUAGES, language, speak, t} from "../words/words.ts";
 import {opened} from "./shown.ts";
-import {Standing} from "./room-head.tsx";
 import {useTask} from "./task.ts";
 
 export function Settings({onClose}: {onClose: () => void}) {
@@ -23,7 +23,7 @@ export function Settings({onClose}: {onClose: () => void}) {
           <span class="unseen">{t("settings.as")} </span>
           <bdi class="name">{me}</bdi>
           <span class="soft">
-            <Standing user={me} />
+            <PresenceLine user={me} />
           </span>
         </span>
         <Button

@@ -5,13 +5,13 @@
 import {useComputed, useSignal, useSignalEffect} from "@preact/signals";
 import type {TargetedKeyboardEvent} from "preact";
 import {useEffect, useLayoutEffect, useRef} from "preact/hooks";
+import {Icon} from "../../parts/icon.tsx";
 import {beside, type Place} from "../../parts/popup.tsx";
 import {t} from "../../words/words.ts";
 import {type Desk, mayWrite} from "../desk.ts";
-import {Glyph} from "../glyph.tsx";
+import {EmojiPicker} from "../emoji/emoji-picker.tsx";
 import {keepOf} from "../model/keep.ts";
 import {bytesOf, oneLine, sendable} from "../text.ts";
-import {EmojiPicker} from "./emoji-picker.tsx";
 
 const BYTES_MAX = 65_536;
 const BYTES_WARN = 60_000; // from here on it is said how many are left
@@ -131,7 +131,7 @@ export function Composer({desk, title, box}: {desk: Desk; title: string; box: {c
             <bdi>{oneLine(writingFor.message.text, QUOTE_CHARS_MAX)}</bdi>
           </span>
           <button type="button" class="icon" aria-label={t("write.cancel")} title={`${t("write.cancel")} (Esc)`} onClick={leave}>
-            <Glyph name="close" />
+            <Icon name="close" size={18} />
           </button>
         </div>
       )}
@@ -144,7 +144,7 @@ export function Composer({desk, title, box}: {desk: Desk; title: string; box: {c
           aria-expanded={picking.value !== undefined}
           onClick={(event) => (picking.value = picking.peek() ? undefined : beside(event.currentTarget))}
         >
-          <Glyph name="smile" size={20} />
+          <Icon name="smile" />
         </button>
         <textarea
           ref={box}
@@ -165,7 +165,7 @@ export function Composer({desk, title, box}: {desk: Desk; title: string; box: {c
           onCompositionEnd={() => (composing.current = false)}
         />
         <button type="submit" class="icon send" disabled={!ready} aria-label={sending} title={sending}>
-          <Glyph name={writingFor?.kind === "edit" ? "check" : "send"} size={20} />
+          <Icon name={writingFor?.kind === "edit" ? "check" : "send"} />
         </button>
       </div>
       <p id="write-count" class={`count${tooLong > 0 ? " over" : ""}`} role="status" hidden={bytes.value < BYTES_WARN}>

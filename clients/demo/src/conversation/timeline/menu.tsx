@@ -2,8 +2,8 @@
 import {useEffect, useRef, useState} from "preact/hooks";
 import {moveFocus, Popup} from "../../parts/popup.tsx";
 import {t} from "../../words/words.ts";
-import {EmojiPicker} from "../composer/emoji-picker.tsx";
-import {QUICK} from "../composer/emoji.ts";
+import {EmojiPicker} from "../emoji/emoji-picker.tsx";
+import {QUICK} from "../emoji/emoji.ts";
 import type {Desk} from "../desk.ts";
 import {type Action, actionsFor} from "./actions.ts";
 

@@ -6,6 +6,7 @@
  */
 import type {TargetedMouseEvent} from "preact";
 import {Avatar} from "../../parts/avatar.tsx";
+import {Icon} from "../../parts/icon.tsx";
 import {beside} from "../../parts/popup.tsx";
 import {t} from "../../words/words.ts";
 import type {Desk} from "../desk.ts";
@@ -13,7 +14,6 @@ import type {Message} from "../model/message.ts";
 import type {Outgoing} from "../model/outgoing.ts";
 import {oneLine} from "../text.ts";
 import {clockText, fullText, listText, timeText} from "../time.ts";
-import {Glyph} from "../glyph.tsx";
 import {actionsFor} from "./actions.ts";
 import {Body} from "./body.tsx";
 import {Mark, SeenMark} from "./marks.tsx";
@@ -158,12 +158,12 @@ function Toolbar({message, desk}: {message: Message; desk: Desk}) {
           const run = (event: TargetedMouseEvent<HTMLButtonElement>) => action.run(message, desk, beside(event.currentTarget));
           return (
             <button key={action.name} type="button" title={name} aria-label={name} onClick={run}>
-              <Glyph name={action.name === "react" ? "smile" : action.name === "reply" ? "reply" : "pencil"} />
+              <Icon name={action.name === "react" ? "smile" : action.name === "reply" ? "reply" : "pencil"} size={18} />
             </button>
           );
         })}
       <button type="button" title={t("talk.menu")} aria-label={t("talk.menu")} aria-haspopup="dialog" onClick={menu}>
-        <Glyph name="more" />
+        <Icon name="more" size={18} />
       </button>
     </div>
   );

@@ -2,10 +2,10 @@
 import {useComputed, useSignal} from "@preact/signals";
 import type {TargetedMouseEvent, TargetedPointerEvent} from "preact";
 import {useRef} from "preact/hooks";
+import {Icon} from "../../parts/icon.tsx";
 import {beside, type Place} from "../../parts/popup.tsx";
 import {t} from "../../words/words.ts";
 import type {Desk} from "../desk.ts";
-import {Glyph} from "../glyph.tsx";
 import type {Row} from "../model/rows.ts";
 import {dayText} from "../time.ts";
 import {actionsFor} from "./actions.ts";
@@ -163,7 +163,7 @@ function ToNewest({desk: {talk}}: {desk: Desk}) {
   return (
     <button type="button" class={`newest${n ? " some" : ""}`} onClick={() => talk.newest()} aria-label={label} title={t("talk.newest")}>
       {n > 0 && <span>{label}</span>}
-      <Glyph name="down" />
+      <Icon name="down" size={18} />
     </button>
   );
 }
