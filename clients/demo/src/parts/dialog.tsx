@@ -10,10 +10,12 @@ interface Props {
   wide?: boolean;
   /** Always as tall as may be: what is in it changes while it is open. */
   tall?: boolean;
+  /** Only to be read: with nothing to press in it, it is itself what one reaches and scrolls with the keyboard. */
+  still?: boolean;
   children: ComponentChildren;
 }
 
-export function Dialog({title, onClose, wide = false, tall = false, children}: Props) {
+export function Dialog({title, onClose, wide = false, tall = false, still = false, children}: Props) {
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
   useLayoutEffect(() => {
@@ -42,7 +44,9 @@ export function Dialog({title, onClose, wide = false, tall = false, children}: P
         <h2 id={heading}>{title}</h2>
         <IconButton icon="close" label={t("close")} onClick={onClose} />
       </header>
-      <div class="content">{children}</div>
+      <div class="content" {...(still && {tabIndex: 0, role: "group", "aria-labelledby": heading})}>
+        {children}
+      </div>
     </dialog>
   );
 }

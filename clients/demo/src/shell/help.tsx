@@ -27,7 +27,7 @@ const KEYS = [
 
 export function Help({onClose}: {onClose: () => void}) {
   return (
-    <Dialog title={t("keys.title")} onClose={onClose}>
+    <Dialog title={t("keys.title")} onClose={onClose} still>
       <dl class="keys">
         {KEYS.map(({name, keys}) => (
           <div key={name}>

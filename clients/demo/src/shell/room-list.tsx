@@ -89,9 +89,10 @@ function Me() {
   const me = session.me.value;
   return (
     <>
-      <button type="button" class="me" aria-label={`${me}. ${t("settings.open")}`} onClick={() => (opened.value = {what: "settings"})}>
+      <button type="button" class="me" onClick={() => (opened.value = {what: "settings"})}>
         <Avatar user={me} size="small" dot />
         <bdi class="cut">{me}</bdi>
+        <span class="unseen">{t("settings.open")}</span>
       </button>
       <Menu
         label={t("more")}

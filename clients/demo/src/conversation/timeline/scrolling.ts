@@ -38,7 +38,7 @@ export function useScrolling(talk: Talk, inSight: (newest: boolean) => void): Sc
   const list = useRef<HTMLDivElement>(null);
   const away = useSignal(false);
   const own = useRef({
-    anchor: undefined as {row: Element; top: number} | undefined,
+    anchor: undefined as {row: Element; bottom: number} | undefined,
     top: 0,
     /** Where one begins was found. */
     placed: false,
@@ -90,7 +90,7 @@ export function useScrolling(talk: Talk, inSight: (newest: boolean) => void): Sc
     else if (!own.placed && !own.touched && talk.begun.peek()) begin(scroller, rows);
     else if (talk.following) scroller.scrollTop = scroller.scrollHeight;
     else if (own.anchor?.row.isConnected) {
-      const by = own.anchor.row.getBoundingClientRect().top - own.anchor.top;
+      const by = own.anchor.row.getBoundingClientRect().bottom - own.anchor.bottom;
       if (Math.abs(by) >= 1) scroller.scrollTop += by;
     }
     moved();
@@ -167,8 +167,8 @@ function light(rows: HTMLElement, seq: number): void {
   setTimeout(() => row.classList.remove("lit"), LIT_MS);
 }
 
-/** The first message in sight and its place. Rows lie one below the other. */
-function anchorIn(scroller: HTMLElement, {children}: HTMLElement): {row: Element; top: number} | undefined {
+/** The first message in sight and where it ends: its head may go when older ones of its author come. Rows lie one below the other. */
+function anchorIn(scroller: HTMLElement, {children}: HTMLElement): {row: Element; bottom: number} | undefined {
   const edge = scroller.getBoundingClientRect().top;
   let low = 0;
   let high = children.length;
@@ -180,5 +180,5 @@ function anchorIn(scroller: HTMLElement, {children}: HTMLElement): {row: Element
   // Days and dividers move when something is put before them; messages stay what they are.
   while (low < children.length && children[low]!.tagName !== "ARTICLE") low += 1;
   const row = children[low];
-  return row && {row, top: row.getBoundingClientRect().top};
+  return row && {row, bottom: row.getBoundingClientRect().bottom};
 }
