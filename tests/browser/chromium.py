@@ -13,6 +13,8 @@ CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAM
 # What there is to run tests in browsers: code for pages is bundled with Node. In CI both must be there.
 AVAILABLE = bool((CHROMIUM and shutil.which("node")) or os.environ.get("CI"))
 
+# A guard against a wait that never ends; nothing is measured with it.
+GUARD_MS = 100_000
 # Where a page that a test makes itself says it is from. Nobody listens there.
 PAGE_ORIGIN = "http://localhost:1"
 

@@ -17,9 +17,7 @@ if not chromium.AVAILABLE:
     collect_ignore_glob = ["test_*.py"]
 
 HERE = Path(__file__).parent
-# A guard against a wait that never ends; nothing is measured with it.
-EXPECT_MS = 60_000
-expect.set_options(timeout=EXPECT_MS)
+expect.set_options(timeout=chromium.GUARD_MS)
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")

@@ -11,6 +11,8 @@ from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
 
+from browser.chromium import GUARD_MS
+
 TELL_VIOLATIONS = """
 document.addEventListener('securitypolicyviolation', ({violatedDirective, blockedURI, sourceFile, lineNumber}) =>
   console.error(`CSP: ${violatedDirective} forbids ${blockedURI} at ${sourceFile}:${lineNumber}`));
@@ -43,6 +45,7 @@ class Profile:
 async def profile(browser: Browser, *, outages: bool = False, **options: Any) -> AsyncIterator[Profile]:
     """A fresh profile while the block runs; `options` are those of Playwright's `new_context`."""
     context = await browser.new_context(**options)
+    context.set_default_timeout(GUARD_MS)
     await context.add_init_script(TELL_VIOLATIONS)
     made = Profile(context, outages)
     try:

@@ -1,0 +1,138 @@
+"""Two people at the chat page: what one does, the other sees."""
+
+import unicodedata
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+import tidings_client
+from browser.people import Person, person
+from running import RunningService, running_service
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def service(tmp_path: Path) -> AsyncIterator[RunningService]:
+    async with running_service(tmp_path) as service:
+        yield service
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def ada(browser: Browser, service: RunningService) -> AsyncIterator[Person]:
+    async with person(browser, service.http_url, "ada") as ada:
+        yield ada
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def bob(browser: Browser, service: RunningService) -> AsyncIterator[Person]:
+    async with person(browser, service.http_url, "bob") as bob:
+        yield bob
+
+
+async def test_what_one_writes_the_other_sees_and_answers(ada: Person, bob: Person) -> None:
+    await ada.say("Shall we meet?")
+    await bob.sees("Shall we meet?")
+    await bob.say("At noon.")
+    await ada.sees("Shall we meet?", "At noon.")
+    await expect(ada.message("At noon.").get_by_text("bob", exact=True)).to_be_visible()
+
+
+async def test_one_sees_that_the_other_is_typing(ada: Person, bob: Person) -> None:
+    await bob.composer.press_sequentially("I am")
+    await expect(ada.page.get_by_text("bob⁩ is typing…")).to_be_visible()
+    await bob.composer.press("Enter")
+    await ada.sees("I am")
+    await expect(ada.page.get_by_text("is typing…")).to_have_count(0)
+
+
+async def test_a_message_is_edited_answered_reacted_to_and_deleted(ada: Person, bob: Person) -> None:
+    await ada.say("lunch at one?")
+    await ada.sees("lunch at one?")
+    await ada.composer.press("ArrowUp")
+    await expect(ada.composer).to_have_value("lunch at one?")
+    await ada.say("lunch at two?")
+    lunch = bob.message("lunch at two?")
+    await expect(lunch.get_by_text("edited")).to_be_visible()
+
+    await lunch.hover()
+    await lunch.get_by_role("button", name="Reply").click()
+    await bob.say("two is fine")
+    answer = ada.message("two is fine")
+    await expect(answer.get_by_role("button", name="Answer to ada: lunch at two?")).to_be_visible()
+
+    await answer.hover()
+    await answer.get_by_role("button", name="More").click()
+    await ada.page.get_by_role("button", name="React 👍").click()
+    await expect(bob.message("two is fine").get_by_role("button", name="👍, 1 reaction: ada")).to_be_visible()
+
+    own = bob.message("two is fine")
+    await own.hover()
+    await own.get_by_role("button", name="More").click()
+    await bob.page.get_by_role("button", name="Delete").click()
+    await bob.page.get_by_role("button", name="Delete for everybody?").click()
+    await expect(ada.messages.last).to_contain_text("This message was deleted.")
+
+
+async def test_it_is_shown_who_has_read_a_message(ada: Person, bob: Person) -> None:
+    await ada.say("read this")
+    await bob.sees("read this")
+    await expect(ada.message("read this").get_by_role("img", name="read by bob")).to_be_visible()
+
+
+HOSTILE = {
+    "markup": "<img src=x onerror=alert(1)><script>alert(2)</script><b>bold</b> &amp; <a href='javascript:x'>a</a>",
+    "addresses that are scripts": "javascript:alert(1) data:text/html,<script>alert(1)</script> vbscript:x",
+    "tabs and other spaces": "a\tb\u00a0c\u2003d\u3000e\u200bf\ufeffg\u2028h",
+    "bidi controls": "file\u202egpj.exe \u2066isolated \u2067never closed \u200f\u061c",
+    "combining marks": "Z" + "\u0335\u0321\u0322\u0327" * 100 + " below",
+    "a word without an end": "w" * 65_536,
+    "emoji and astral letters": "👩‍👩‍👧‍👦🏴󠁧󠁢󠁥󠁮󠁧󠁿 𝔘𝔫𝔦𝔠𝔬𝔡𝔢 𠜎",
+    "templates": "${alert(1)} {{constructor.constructor('alert(1)')()}} %3Cscript%3E",
+    "as many lines as fit": "line\n" * 13_000,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+async def test_a_hostile_text_is_shown_as_text_and_breaks_nothing(
+    text: str, ada: Person, service: RunningService
+) -> None:
+    dialogs: list[str] = []
+    ada.page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+    async with tidings_client.connect(service.tcp_url, user="mallory") as mallory:
+        await mallory.rooms["general"].send(text)
+        await mallory.rooms["general"].send("after it")
+    await ada.sees("after it")
+    body = ada.messages.nth(-2).locator("[dir=auto]")
+    shown = visible(await body.inner_text())
+    assert all(word[:100] in shown for word in visible(text).split()[:20]), shown
+    # No element comes from the text, and nothing is wider than its place.
+    assert await body.locator(":is(img, script, b, iframe, style), a:not([href^='http'])").count() == 0
+    assert await ada.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert await ada.log.evaluate("log => log.scrollWidth <= log.clientWidth")
+    assert dialogs == []
+
+
+def visible(text: str) -> str:
+    """The letters, digits and signs of it; what a page may show otherwise are marks and controls."""
+    return "".join(char if unicodedata.category(char)[0] in "LNPS" else " " for char in text)
+
+
+async def test_a_line_of_100_kb_is_refused_with_words_and_one_of_60_kb_is_shown_to_its_end(
+    ada: Person, bob: Person
+) -> None:
+    line = "a line that goes on " * 5_000
+    await ada.composer.fill(line)
+    await expect(ada.page.get_by_text("Too long by")).to_be_visible()
+    await expect(ada.page.get_by_role("button", name="Send")).to_be_disabled()
+    await ada.composer.press("Enter")
+    await expect(ada.composer).to_have_value(line)
+    await ada.say(line[:60_000])
+    message = bob.message("a line that goes on")
+    for _ in range(2):
+        await message.get_by_role("button", name="Show").click()
+    await expect(message).to_contain_text(line[:60_000].strip())
+    await expect(message.get_by_role("button", name="Show less")).to_be_visible()

@@ -1,0 +1,125 @@
+"""The service dies, the network goes, the page is loaded anew: nothing is lost or doubled, nobody presses reload."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+import tidings_client
+from browser.cable import Cable, cable_to
+from browser.people import person
+from browser.reading import climb
+from running import RunningService, ServiceProcess, running_service
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+MISSED = 5_000
+AT_ONCE = 500
+LOST = "The connection was lost"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def service(tmp_path: Path) -> AsyncIterator[RunningService]:
+    async with running_service(tmp_path) as service:
+        yield service
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def cable(service: RunningService) -> AsyncIterator[Cable]:
+    """Between the browser and the service; others have a way of their own."""
+    async with cable_to(service.app.http_port) as cable:
+        yield cable
+
+
+async def say(service: RunningService, first: int, last: int) -> None:
+    """Somebody else says "message 1" and so on."""
+    async with tidings_client.connect(service.tcp_url, user="bob") as bob:
+        for start in range(first, last + 1, AT_ONCE):
+            numbers = range(start, min(start + AT_ONCE, last + 1))
+            await asyncio.gather(*(bob.rooms["general"].send(f"message {number}") for number in numbers))
+
+
+@pytest.mark.timeout(400)
+async def test_a_killed_service_comes_back_and_the_conversation_goes_on_with_nothing_lost_or_doubled(
+    browser: Browser, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    async with (
+        ServiceProcess(tmp_path) as service,
+        person(browser, service.http_url, "ada", outages=True) as ada,
+        person(browser, service.http_url, "bob", outages=True) as bob,
+    ):
+        for life in range(3):
+            for somebody in (ada, bob):
+                said.append(f"{somebody.name} in life {life}")
+                await somebody.say(said[-1])
+            # Not waited for: what is on its way when the service dies is what matters.
+            await service.kill()
+            for somebody in (ada, bob):
+                said.append(f"{somebody.name} while it is dead, {life}")
+                await somebody.say(said[-1])
+            await service.start()
+        for somebody in (ada, bob):
+            for text in said:
+                await expect(somebody.message(text)).to_have_count(1)
+            await expect(somebody.messages).to_have_count(len(said))
+            await expect(somebody.log.get_by_role("img", name="on its way")).to_have_count(0)
+        async with tidings_client.connect(service.tcp_url, user="eve") as eve:
+            page = await eve.rooms["general"].history(limit=len(said) + 10)
+        texts = [event.posted.text for event in page.events if event.HasField("posted")]
+        assert sorted(texts) == sorted(said)
+        for somebody in (ada, bob):
+            # Each one's own order is kept, and both see the order of the log.
+            own = [text for text in said if text.startswith(somebody.name)]
+            assert [text for text in texts if text.startswith(somebody.name)] == own
+            shown = await somebody.messages.all_inner_texts()
+            assert [next(text for text in said if text in row) for row in shown] == texts
+
+
+# A cut of 30 s is no other than one that lasts as long as the messages take to be sent: the same code runs.
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("how", ["connections end", "nothing arrives any more"])
+async def test_after_a_cut_during_which_5000_messages_came_there_is_no_gap_and_no_double(
+    how: str, browser: Browser, service: RunningService, cable: Cable
+) -> None:
+    await say(service, 1, 3)
+    async with person(browser, cable.http_url, "ada", outages=True) as ada:
+        await ada.sees("message 3")
+        if how == "connections end":
+            await cable.cut()
+            await expect(ada.page.get_by_text(LOST)).to_be_visible()
+        else:
+            cable.silence()
+        await ada.say("message 0, written during the cut")
+        await say(service, 4, MISSED)
+        await cable.mend()
+        await expect(ada.page.get_by_text(LOST)).to_have_count(0)
+        await ada.sees(f"message {MISSED}", "message 0, written during the cut")
+        read = await climb(ada.log)
+        assert read.wrong == []
+        assert sorted(read.numbers) == list(range(1, MISSED + 1))
+
+
+async def test_a_reload_without_a_network_shows_the_room_and_what_is_written_then_is_sent_once_there_is_one(
+    browser: Browser, service: RunningService, cable: Cable
+) -> None:
+    await say(service, 1, 30)
+    async with person(browser, cable.http_url, "ada", outages=True) as ada:
+        await ada.sees("message 29", "message 30")
+        await ada.page.evaluate("navigator.serviceWorker.ready")
+        await cable.cut()
+        await ada.say("written before the reload")
+        await ada.page.reload()
+        await expect(ada.message("message 30")).to_be_visible()
+        await expect(ada.message("message 1").first).to_be_attached()
+        await expect(ada.message("written before the reload").get_by_role("img", name="on its way")).to_be_visible()
+        await ada.say("written after the reload")
+        await expect(ada.message("written after the reload").get_by_role("img", name="on its way")).to_be_visible()
+        await say(service, 31, 40)
+        await cable.mend()
+        await ada.sees("message 40", "written before the reload", "written after the reload")
+        for text in ("written before the reload", "written after the reload", "message 35"):
+            await expect(ada.message(text)).to_have_count(1)

@@ -1,0 +1,116 @@
+"""Rooms and people on the page: making conversations, being told of them, who is here, finding what was said."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+import tidings_client
+from browser.people import Person, person
+from running import RunningService, running_service
+from tidings.contract import v1
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def service(tmp_path: Path) -> AsyncIterator[RunningService]:
+    # Who is gone is gone at once, not after the half minute that a change of networks may take.
+    async with running_service(tmp_path, domain__grace_seconds=0.1) as service:
+        yield service
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def ada(browser: Browser, service: RunningService) -> AsyncIterator[Person]:
+    async with person(browser, service.http_url, "ada") as ada:
+        yield ada
+
+
+async def test_a_direct_conversation_is_begun_and_the_other_sees_it_and_who_is_here(
+    ada: Person, browser: Browser, service: RunningService
+) -> None:
+    async with person(browser, service.http_url, "bob") as bob:
+        await ada.page.get_by_role("button", name="New conversation").click()
+        dialog = ada.page.get_by_role("dialog", name="New conversation")
+        await dialog.get_by_role("textbox", name="With whom").fill("bob")
+        await dialog.get_by_role("button", name="Begin").click()
+        await expect(ada.page.get_by_role("heading", name="bob")).to_be_visible()
+        await ada.say("only for you")
+
+        entry = bob.rooms.get_by_role("link", name="ada")
+        await expect(entry).to_contain_text("only for you")
+        await expect(entry).to_contain_text("1 unread")
+        await entry.click()
+        await bob.sees("only for you")
+        await expect(entry).not_to_contain_text("unread")
+        await expect(ada.message("only for you").get_by_role("img", name="read by bob")).to_be_visible()
+        await expect(ada.place.get_by_text("online", exact=True)).to_be_visible()
+    await expect(ada.place.get_by_text("last seen just now")).to_be_visible()
+
+
+async def test_an_open_room_is_found_looked_at_joined_and_left(ada: Person, service: RunningService) -> None:
+    async with tidings_client.connect(service.tcp_url, user="bob") as bob:
+        await bob.rooms.create("lobby", kind=v1.OPEN, title="The lobby")
+    await ada.page.get_by_role("button", name="Browse open rooms").click()
+    await ada.page.get_by_role("dialog").get_by_role("button", name="Open: The lobby").click()
+    await expect(ada.page.get_by_role("heading", name="The lobby")).to_be_visible()
+    entry = ada.rooms.get_by_role("link", name="The lobby")
+    await expect(entry).to_have_count(0)
+    await ada.page.get_by_role("button", name="Join this room").click()
+    await expect(entry).to_be_visible()
+    await expect(ada.page.get_by_role("button", name="Join this room")).to_have_count(0)
+    await ada.page.get_by_role("button", name="More about this room").click()
+    await ada.page.get_by_role("menuitem", name="Leave room").click()
+    await ada.page.get_by_role("dialog").get_by_role("button", name="Leave").click()
+    await expect(entry).to_have_count(0)
+
+
+async def test_a_message_is_found_by_its_words_and_shown_where_it_stands(ada: Person, service: RunningService) -> None:
+    async with tidings_client.connect(service.tcp_url, user="bob") as bob:
+        for number in range(300):
+            text = "the needle in the haystack" if number == 20 else f"straw {number}"
+            await bob.rooms["general"].send(text)
+    await ada.sees("straw 299")
+    await ada.page.keyboard.press("Control+k")
+    await ada.page.get_by_role("searchbox", name="Words in messages, or a room").fill("needle hay")
+    await ada.page.get_by_role("dialog").get_by_role("button", name="the needle in the haystack").click()
+    await expect(ada.message("the needle in the haystack")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("title", ["<b>bold</b><img src=x onerror=alert(1)>", "\u202etfel ot thgir", "长" * 80])
+async def test_a_hostile_title_is_shown_as_text_and_breaks_nothing(
+    title: str, ada: Person, service: RunningService
+) -> None:
+    async with tidings_client.connect(service.tcp_url, user="mallory") as mallory:
+        await mallory.rooms.create("trap", kind=v1.GROUP, title=title, members=["ada"])
+        await mallory.rooms["trap"].send(title)
+    entry = ada.rooms.get_by_role("link").first
+    await expect(entry).to_contain_text("mallory:")
+    await entry.click()
+    await expect(ada.messages.last).to_be_visible()
+    assert await ada.page.locator("b:text('bold'), img[src=x]").count() == 0
+    assert await ada.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_everything_is_reached_with_the_keyboard_alone(ada: Person, service: RunningService) -> None:
+    async with tidings_client.connect(service.tcp_url, user="bob") as bob:
+        await bob.rooms.create("second", kind=v1.GROUP, title="The second room", members=["ada"])
+    await expect(ada.rooms.get_by_role("link", name="The second room")).to_be_visible()
+    keyboard = ada.page.keyboard
+    await keyboard.press("Alt+ArrowDown")
+    await expect(ada.page.get_by_role("heading", name="The second room")).to_be_visible()
+    await ada.composer.focus()
+    await keyboard.type("first line")
+    await keyboard.press("Shift+Enter")
+    await keyboard.type("second line")
+    await keyboard.press("Enter")
+    await ada.sees("first line")
+    await expect(ada.message("first line")).to_contain_text("second line")
+    await keyboard.press("Shift+Tab")
+    await keyboard.press("Control+/")
+    help_ = ada.page.get_by_role("dialog", name="Keyboard shortcuts")
+    await expect(help_).to_be_visible()
+    await keyboard.press("Escape")
+    await expect(help_).to_have_count(0)
