@@ -10,7 +10,7 @@ import {ask, type Keeper} from "./keeper.ts";
 import {Attempts} from "./reconnect.ts";
 import type {Wire} from "./wire.ts";
 
-export const CALL_MS = 30_000; // a restart of the service fits in it
+const CALL_MS = 30_000; // a restart of the service fits in it
 
 /** A method of the contract that is a call. */
 export interface Method<I extends DescMessage, O extends DescMessage> {
@@ -21,7 +21,7 @@ export interface Method<I extends DescMessage, O extends DescMessage> {
 }
 
 /** The route of a method: `chat.send`. */
-export function routeOf(method: {readonly name: string; readonly parent: {readonly name: string}}): string {
+function routeOf(method: {readonly name: string; readonly parent: {readonly name: string}}): string {
   return `${method.parent.name}.${method.name}`.toLowerCase();
 }
 

@@ -59,10 +59,10 @@ export interface StreamInspection {
 export async function inspect(tidings: Tidings): Promise<Inspection> {
   const {keeper, outbox} = tidings.core;
   const connection = await keeper.wire?.inspect?.().catch(() => undefined);
-  const {state, trouble, attempts, nextAttemptMs, outageEndsMs, roundTripMs} = keeper;
+  const {state, trouble, attempts, nextAttemptMs, dropEndsMs, roundTripMs} = keeper;
   const feeds = [...keeper.followers].filter((follower) => follower instanceof Feed);
   return {
-    ...{state, trouble, connection, attempts: attempts.count, nextAttemptMs, dropEndsMs: outageEndsMs, roundTripMs},
+    ...{state, trouble, connection, attempts: attempts.count, nextAttemptMs, dropEndsMs, roundTripMs},
     ...{streams: feeds.map(stream), pending: outbox.pending().length},
   };
 }
@@ -74,10 +74,10 @@ export async function inspect(tidings: Tidings): Promise<Inspection> {
  */
 export function drop(tidings: Tidings, ms: number): () => void {
   const {keeper} = tidings.core;
-  keeper.outage(ms);
-  const ends = keeper.outageEndsMs;
+  keeper.drop(ms);
+  const ends = keeper.dropEndsMs;
   return () => {
-    if (ends !== undefined && keeper.outageEndsMs === ends) keeper.outage(0);
+    if (ends !== undefined && keeper.dropEndsMs === ends) keeper.drop(0);
   };
 }
 

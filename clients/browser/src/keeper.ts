@@ -52,14 +52,14 @@ export class Keeper {
   roundTripMs: number | undefined;
   /** When the next attempt begins, Unix milliseconds; undefined while none is planned. */
   nextAttemptMs: number | undefined;
-  /** The end of an outage that was asked for, Unix milliseconds. */
-  outageEndsMs: number | undefined;
+  /** The end of what `drop` began, Unix milliseconds. */
+  dropEndsMs: number | undefined;
   readonly followers = new Set<Follower>();
   readonly attempts: Attempts;
   private refusals = 0;
   private opening: Wire | undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private outageTimer: ReturnType<typeof setTimeout> | undefined;
+  private dropTimer: ReturnType<typeof setTimeout> | undefined;
   private refreshTimer: ReturnType<typeof setTimeout> | undefined;
   private busy = false;
   private readonly forgetNetwork: () => void;
@@ -81,7 +81,7 @@ export class Keeper {
   }
 
   private get online(): boolean {
-    return this.outageEndsMs === undefined && this.network.online();
+    return this.dropEndsMs === undefined && this.network.online();
   }
 
   start(): void {
@@ -97,11 +97,11 @@ export class Keeper {
   }
 
   /** As if there were no network for `ms` from now on; 0: there is one again. The service sees the connection end. */
-  outage(ms: number): void {
+  drop(ms: number): void {
     if (this.over) return;
-    clearTimeout(this.outageTimer);
-    this.outageEndsMs = ms > 0 ? Date.now() + ms : undefined;
-    if (ms > 0) this.outageTimer = setTimeout(() => this.outage(0), ms);
+    clearTimeout(this.dropTimer);
+    this.dropEndsMs = ms > 0 ? Date.now() + ms : undefined;
+    if (ms > 0) this.dropTimer = setTimeout(() => this.drop(0), ms);
     const wire = this.wire ?? this.opening;
     if (ms > 0) wire?.close();
     this.networkChanged();
@@ -131,7 +131,7 @@ export class Keeper {
     try {
       const wire = await this.open();
       if (this.over) wire.close();
-      else if (this.outageEndsMs === undefined) this.up(wire);
+      else if (this.dropEndsMs === undefined) this.up(wire);
       else {
         wire.close();
         throw new Error("there is no network for a while, as was asked for");
@@ -242,7 +242,7 @@ export class Keeper {
   private giveUp(state: State, failure: Failure): void {
     this.plan(undefined);
     clearTimeout(this.refreshTimer);
-    clearTimeout(this.outageTimer);
+    clearTimeout(this.dropTimer);
     this.trouble = failure;
     const wire = this.wire ?? this.opening;
     this.wire = undefined;

@@ -5,7 +5,7 @@
  * stops therefore stops the service, all the way down to its disk. The window is refilled when three quarters of it
  * were taken (one REQUEST_N for 48 items), and not while more than `bytesMax` lie here untaken.
  */
-export const ITEMS_MAX = 64; // at 50 ms to the service and back this is 1,000 items/s, more than a person reads
+const ITEMS_MAX = 64; // at 50 ms to the service and back this is 1,000 items/s, more than a person reads
 const BYTES_MAX = 1_048_576; // the biggest items are 64 KiB: 16 untaken ones pause the refill
 const REFILL_SHARE = 0.75;
 

@@ -13,7 +13,7 @@ export function shared(key: string, own: Connector): Connector {
   const name = `tidings ${PROTOCOL} ${key}`;
   const locks = platformLocks;
   const otherwise = (): Connector =>
-    locks && typeof BroadcastChannel === "function" 
+    locks && typeof BroadcastChannel === "function"
       ? steppingBack(() => led(name, own, new BroadcastChannel(name), locks, newName()))
       : own;
   // Written like this bundlers find the worker and put it beside the page's scripts.
