@@ -112,13 +112,13 @@ class Log(Protocol):
     def append(self, draft: v1.Event, *, moderates: bool = False) -> Awaitable[Written]:
         """Append `draft` (room, actor, client_id, at_ms and what are set; seq is not) at the head of its room.
 
-        Answers after the commit. Its effects on earlier messages happen in the same transaction (`domain.fold`), and
-        those on the directory too: `member` adds, changes or removes a membership, and who comes in has read up to that
-        event. NOT_FOUND when the room or the
-        target does not exist, CONFLICT when the client_id was used for something else, INVALID_ARGUMENT when the
-        target is no message, or one that was deleted. Who may do it has been checked before, but for one thing:
-        an `edited` whose actor is not the message's author is PERMISSION_DENIED, as is a `deleted` of somebody
-        else's message unless `moderates`.
+        Answers after the commit; what is begun one after the other comes to the log in that order. Its effects on
+        earlier messages happen in the same transaction (`domain.fold`), and those on the directory too: `member` adds,
+        changes or removes a membership, and who comes in has read up to that event. NOT_FOUND when the room or the
+        target does not exist, CONFLICT when the client_id was used for something else, INVALID_ARGUMENT when the target
+        is no message, or one that was deleted. Who may do it has been checked before, but for one thing: an `edited`
+        whose actor is not the message's author is PERMISSION_DENIED, as is a `deleted` of somebody else's message
+        unless `moderates`.
 
         The draft is given away: the store sets its seq, and its at_ms to no less than that of the event before it. A
         `member` that changes nothing writes nothing (`duplicate`, the seq is the head's). RESOURCE_EXHAUSTED for one

@@ -28,7 +28,7 @@ UNDERSTOOD: Final = ", ".join(mime for codec in CODECS for mime in codec.mimes)
 class Route:
     """One method in one pair of encodings.
 
-    `said` is response metadata, for an answer in another type than asked. `in_place`: a call that anybody may make,
+    `said` is response metadata, for an answer in another type than asked. `at_once`: a call that anybody may make,
     whose handler does not wait and whose answer is data alone, so that `answer` is all there is to it.
     """
 
@@ -36,7 +36,7 @@ class Route:
         "_bytes_max",
         "_request",
         "_steps",
-        "in_place",
+        "at_once",
         "outcomes",
         "row",
         "said",
@@ -51,7 +51,7 @@ class Route:
         self.said = said
         self.outcomes = outcomes
         plain = row.verb is Verb.CALL and not row.waits and row.permission is not Permission.OPERATOR
-        self.in_place = plain and said is None
+        self.at_once = plain and said is None
         self._request = row.request
         self._steps = (reads.decode, row.handler, writes.encode)
         self._bytes_max = bytes_max

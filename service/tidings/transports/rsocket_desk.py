@@ -1,6 +1,6 @@
 """The requests of one session: what each asks for, whether it may, and what is being done for it.
 
-A call whose handler does not wait is answered in place. Everything else becomes a piece of work (`rsocket_work.py`),
+A call whose handler does not wait is answered at once. Everything else becomes a piece of work (`rsocket_work.py`),
 bounded in number, kept in `live` until it is over.
 """
 
@@ -50,7 +50,7 @@ class Desk:
         What `serve` would do in the end, by the shortest way there is: nearly all calls come by here.
         """
         route = self._known.get(metadata)
-        if route is None or not route.in_place:
+        if route is None or not route.at_once:
             return None
         try:
             answer = route.answer(data, self._call)
@@ -101,7 +101,7 @@ class Desk:
             self._failed(route, stream, error)
 
     def _failed(self, route: Route, stream: Stream, error: Exception) -> None:
-        """A request could not be begun, or answered in place."""
+        """A request could not be begun."""
         work: Work | None = stream.context
         if work is not None:
             work.fail(error)

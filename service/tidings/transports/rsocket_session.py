@@ -3,8 +3,9 @@
     transport ──frames──▶ Connection ──facts──▶ RSocketSession ──▶ handler
     transport ◀──bytes─── Connection ◀──frames─ sinks, answers ◀──┘
 
-Nothing here waits. Frames of one read are served one after the other, in place: a handler that does not wait is
-called and its answer queued, and only one that does gets a task. What all of them queued is one write.
+Nothing here waits. Frames of one read are served one after the other: what a handler knows at once is queued within
+the engine's `receive`, what it will know is a future, and only a handler that waits itself gets a task. What all of
+them queued is one write; events go past the queue where nothing waits in it.
 
 *Turns.* One read may bring thousands of small frames. They are served a portion at a time, in rounds of the loop, so
 that other connections do not wait for them; until then they wait in `_held`, and nothing more is read.
@@ -43,7 +44,7 @@ from tidings.transports.stall import Stall
 from tidings.transports.wire import Wire
 
 # The first byte behind the stream id of frames that ask for nothing, with and without the upper two flags.
-PASSING: Final = frozenset(
+ASKING_NOTHING: Final = frozenset(
     bytes((kind << 2 | flags,))
     for kind in (FrameType.KEEPALIVE, FrameType.REQUEST_N, FrameType.CANCEL, FrameType.ERROR)
     for flags in range(4)
@@ -125,7 +126,7 @@ class RSocketSession:
         kept: list[bytes] = []
         streams: set[bytes] = set()  # whose frames are kept: what follows on the same stream may not pass them
         for frame in frames:
-            if not connection.writable and (frame[4:5] not in PASSING or frame[:4] in streams):
+            if not connection.writable and (frame[4:5] not in ASKING_NOTHING or frame[:4] in streams):
                 kept.append(frame)
                 streams.add(frame[:4])
                 continue
@@ -274,9 +275,9 @@ class RSocketSession:
             self._finish()
 
     def write(self, data: bytes) -> None:
-        """Hand bytes to the transport."""
+        """Hand bytes to the transport, before all that is queued: only for who knows that nothing is."""
         self.service.metrics.bytes_out += len(data)
-        write = self.wire.write
+        write = self.wire.write  # as a local: Python 3.11 is slow to call an attribute that is no method
         write(data)
 
     def _push(self) -> None:
