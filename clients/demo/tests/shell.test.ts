@@ -4,10 +4,10 @@ import {excerpt, wordsOf} from "../src/shell/excerpt.ts";
 import {nameFrom} from "../src/shell/room-name.ts";
 import {en as conversationEn} from "../src/words/conversation.en.ts";
 import {zh as conversationZh} from "../src/words/conversation.zh.ts";
-import {en as shellEn} from "../src/words/en.ts";
+import {en as shellEn} from "../src/words/shell.en.ts";
 import {en as wireEn} from "../src/words/wire.en.ts";
 import {zh as wireZh} from "../src/words/wire.zh.ts";
-import {zh as shellZh} from "../src/words/zh.ts";
+import {zh as shellZh} from "../src/words/shell.zh.ts";
 
 const shown = (text: string, query: string, around = 10) =>
   excerpt(text, wordsOf(query), around)

@@ -10,9 +10,14 @@ export function wordsOf(query: string): string[] {
   return [...query.matchAll(/"([^"]+)"?|[^\s"]+/g)].map(([whole, quoted]) => (quoted ?? whole).trim()).filter(Boolean);
 }
 
-/** `text` from `around` characters before the first word found, in pieces; control characters are left out. */
+/** One line of a text, without what could turn the direction of the texts around it. */
+export function harmless(text: string): string {
+  return text.replace(/\s+/g, " ").replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, "");
+}
+
+/** `text` from `around` characters before the first word found, `harmless` and in pieces. */
 export function excerpt(text: string, words: readonly string[], around: number): Piece[] {
-  const line = text.replace(/\s+/g, " ").replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, "");
+  const line = harmless(text);
   if (!words.length) return [{text: line.slice(0, around * 3), found: false}];
   const pattern = new RegExp(words.map(escaped).join("|"), "giu");
   const first = line.search(pattern);

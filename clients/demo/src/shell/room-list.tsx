@@ -11,6 +11,7 @@ import {chosen, open} from "../route.ts";
 import {session, signOut} from "../session.ts";
 import {t} from "../words/words.ts";
 import {OpenRooms} from "./discover.tsx";
+import {harmless} from "./excerpt.ts";
 import {opened, turn} from "./shown.ts";
 
 const UNREAD_MAX = 9_999; // from 10,000 on the service counts no further
@@ -171,9 +172,4 @@ function None({filtered}: {filtered: boolean}) {
       <OpenRooms />
     </div>
   );
-}
-
-/** One line, and nothing in it that turns the direction of the texts around it. */
-function harmless(text: string): string {
-  return text.replace(/\s+/g, " ").replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, "");
 }

@@ -5,10 +5,10 @@
 import {signal} from "@preact/signals";
 import {en as conversationEn} from "./conversation.en.ts";
 import {zh as conversationZh} from "./conversation.zh.ts";
-import {en as shellEn} from "./en.ts";
+import {en as shellEn} from "./shell.en.ts";
+import {zh as shellZh} from "./shell.zh.ts";
 import {en as wireEn} from "./wire.en.ts";
 import {zh as wireZh} from "./wire.zh.ts";
-import {zh as shellZh} from "./zh.ts";
 
 /** A text, or its forms by number. `{name}` in it is filled in. */
 export type Text = string | {readonly one: string; readonly other: string};

@@ -1,4 +1,4 @@
-import type {en} from "./en.ts";
+import type {en} from "./shell.en.ts";
 import type {Words} from "./words.ts";
 
 export const zh: Words<typeof en> = {
