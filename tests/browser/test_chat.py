@@ -136,3 +136,8 @@ async def test_a_line_of_100_kb_is_refused_with_words_and_one_of_60_kb_is_shown_
         await message.get_by_role("button", name="Show").click()
     await expect(message).to_contain_text(line[:60_000].strip())
     await expect(message.get_by_role("button", name="Show less")).to_be_visible()
+
+
+async def test_control_characters_that_were_pasted_are_left_out_of_what_is_sent(ada: Person, bob: Person) -> None:
+    await ada.say("a bell\x07 rings \x1b[31mred")
+    await bob.sees("a bell rings [31mred")
