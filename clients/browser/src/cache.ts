@@ -13,6 +13,7 @@ const TRIM_EVERY = 50; // events between two trims
 
 export class Cache {
   private added = 0;
+  private over = false;
 
   constructor(private readonly storage: Promise<Storage>) {}
 
@@ -32,6 +33,7 @@ export class Cache {
   async add(room: string, epoch: string, events: readonly Event[]): Promise<void> {
     if (!events.length) return;
     const storage = await this.storage;
+    if (this.over) return;
     const newest = Number(events.at(-1)!.seq);
     try {
       await storage.putEvents(events.map((event) => kept(room, epoch, event)));
@@ -50,6 +52,12 @@ export class Cache {
     await (await this.storage).forget(room, Infinity).catch(() => undefined);
   }
 
+  /** Forget all rooms, and keep nothing more. */
+  async end(): Promise<void> {
+    this.over = true;
+    await (await this.storage).forgetRooms().catch(() => undefined);
+  }
+
   private async changeTarget(storage: Storage, room: string, epoch: string, {what, atMs}: Event): Promise<void> {
     if (what.case !== "edited" && what.case !== "deleted") return;
     const {target} = what.value;
@@ -66,7 +74,7 @@ export class Cache {
         changed.push(event);
       }
     }
-    await storage.putEvents(changed.map((event) => kept(room, epoch, event)));
+    if (changed.length && !this.over) await storage.putEvents(changed.map((event) => kept(room, epoch, event)));
   }
 }
 

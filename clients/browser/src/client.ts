@@ -151,6 +151,12 @@ export class Tidings {
   close(): void {
     this.closing();
   }
+
+  /** End it, and forget what this browser keeps of the account's rooms. Messages on their way stay, as with `close()`. */
+  signOut(): Promise<void> {
+    this.closing();
+    return this.core.cache.end();
+  }
 }
 
 /** `tidings.rooms`: what concerns all rooms. */

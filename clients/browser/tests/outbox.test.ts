@@ -58,6 +58,8 @@ for (const [kind, make] of STORAGES) {
     await storage.forget("a", Infinity);
     assert.deepEqual(await storage.events("a"), []);
     assert.deepEqual((await storage.events("b")).map(({seq}) => seq), [7]);
+    await storage.forgetRooms();
+    assert.deepEqual(await storage.events("b"), []);
   });
 }
 

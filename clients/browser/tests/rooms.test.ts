@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import {after, before, test} from "node:test";
-import {Failure, Status, type Tidings} from "../src/index.ts";
+import {Failure, MemoryStorage, Status, type Tidings} from "../src/index.ts";
 import {openRoom, Service, take, textOf, until} from "./service.ts";
 
 let service: Service;
@@ -103,4 +103,22 @@ test("what is kept of a room is here without the network, and can be forgotten",
   assert.equal(kept!.cursor.seq, page.head!.seq);
   await attic.forget();
   assert.equal(await attic.kept(), undefined);
+});
+
+test("who signs out leaves nothing of the rooms, but what is on its way", async () => {
+  const storage = new MemoryStorage();
+  const eve = service.client("eve", {storage});
+  await openRoom(eve, "cellar");
+  const cellar = eve.room("cellar");
+  await cellar.send("a barrel");
+  const page = await cellar.history();
+  await cellar.keep(page.events, page.head!);
+  await storage.putPending({clientId: "c", room: "cellar", text: "wine", replyTo: 0, atMs: 0, order: 0});
+  const late = cellar.keep(page.events, page.head!);
+  await eve.signOut();
+  await late;
+  await cellar.keep(page.events, page.head!);
+  assert.equal(eve.state, "closed");
+  assert.deepEqual(await storage.events("cellar"), []);
+  assert.deepEqual((await storage.pending()).map(({text}) => text), ["wine"]);
 });

@@ -7,6 +7,7 @@
  */
 import {batch, type ReadonlySignal, signal} from "@preact/signals";
 import {connect, type Failure, type Options, type State, type Tidings} from "@tidings/client";
+import {forget, keepFor} from "./model/kept.ts";
 import {address, told} from "./told.ts";
 
 /** What one signs in with. */
@@ -46,10 +47,13 @@ export function nameBefore(): string {
 
 /** Begin with these; returns at once, `session.state` tells how it goes. `keep`: on this device, not only in this tab. */
 export function signIn(credentials: Credentials, keep: boolean): void {
-  const kept = JSON.stringify(credentials);
-  sessionStorage.setItem(KEPT, kept);
-  if (keep) localStorage.setItem(KEPT, kept);
-  begin(credentials, false);
+  begin(credentials, false, () => {
+    // Not before the service has taken them: what a token says of itself would open, at the next load, what is kept of whom it
+    // names.
+    const kept = JSON.stringify(credentials);
+    sessionStorage.setItem(KEPT, kept);
+    if (keep) localStorage.setItem(KEPT, kept);
+  });
 }
 
 /** Go on as before a reload; false: there was nobody. */
@@ -79,21 +83,22 @@ export async function renew(fresh: string): Promise<void> {
   await askExpiry(client);
 }
 
-/** Leave. What is on its way stays for the next time. */
+/** Leave, and nothing that was read or begun here stays behind. What is on its way does, for the next time. */
 export function signOut(): void {
   const mine = sessionStorage.getItem(KEPT);
   sessionStorage.removeItem(KEPT);
   if (mine === null || mine === localStorage.getItem(KEPT)) localStorage.removeItem(KEPT);
   const client = tidings.peek();
+  forget(me.peek());
   batch(() => {
     tidings.value = undefined;
     inside.value = false;
     me.value = "";
   });
-  client?.close();
+  void client?.signOut();
 }
 
-function begin(credentials: Credentials, known: boolean): void {
+function begin(credentials: Credentials, known: boolean, accepted?: () => void): void {
   const before = tidings.peek();
   let taken = false;
   token = "token" in credentials ? credentials.token : undefined;
@@ -103,6 +108,7 @@ function begin(credentials: Credentials, known: boolean): void {
     batch(() => {
       state.value = now;
       trouble.value = client.trouble;
+      if (now === "online" && !taken) accepted?.();
       taken ||= now === "online";
       if (now === "online") inside.value = true;
       else if (now === "refused" && !taken) inside.value = false;
@@ -110,6 +116,7 @@ function begin(credentials: Credentials, known: boolean): void {
     if (now === "online" && token !== undefined) void askExpiry(client).catch(() => undefined);
   });
   const user = "user" in credentials ? credentials.user.normalize("NFC") : claimsOf(credentials.token).sub;
+  keepFor(user);
   if ("user" in credentials) localStorage.setItem(NAME, user);
   batch(() => {
     state.value = client.state;

@@ -53,6 +53,10 @@ class IndexedDbStorage implements Storage {
     await this.write("events", (store) => void store.delete(below(room, seq)));
   }
 
+  async forgetRooms(): Promise<void> {
+    await this.write("events", (store) => void store.clear());
+  }
+
   private write(name: string, change: (store: IDBObjectStore) => void): Promise<void> {
     const transaction = this.database.transaction(name, "readwrite");
     change(transaction.objectStore(name));

@@ -33,4 +33,8 @@ export class MemoryStorage implements Storage {
     const kept = this.rooms.get(room);
     for (const at of [...(kept?.keys() ?? [])]) if (at < seq) kept?.delete(at);
   }
+
+  async forgetRooms(): Promise<void> {
+    this.rooms.clear();
+  }
 }

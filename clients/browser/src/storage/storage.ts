@@ -30,4 +30,6 @@ export interface Storage {
   events(room: string): Promise<KeptEvent[]>;
   /** Forget a room's events below `seq`; Infinity forgets them all. */
   forget(room: string, seq: number): Promise<void>;
+  /** Forget the events of all rooms; messages not sent yet stay. */
+  forgetRooms(): Promise<void>;
 }

@@ -5,6 +5,7 @@
 import {batch, computed, effect, type ReadonlySignal, signal} from "@preact/signals";
 import {type Event, Role, RoomKind, type RoomState, type Tidings} from "@tidings/client";
 import {session} from "../session.ts";
+import {isKeptFor} from "./kept.ts";
 
 /** The newest message of a room. */
 export interface LastMessage {
@@ -58,7 +59,7 @@ const ROOMS_KEPT_MAX = 500;
 const TEXT_KEPT_MAX = 200;
 const MUTED = "tidings.muted";
 
-const muted = signal<ReadonlySet<string>>(new Set(JSON.parse(localStorage.getItem(MUTED) ?? "[]") as string[]));
+const muted = signal<ReadonlySet<string>>(new Set(keptList(MUTED).filter((name) => typeof name === "string")));
 
 /** Be called for this room, or not. */
 export function mute(name: string, on: boolean): void {
@@ -92,8 +93,21 @@ function keptRooms(user: string): RoomView[] {
     const names = Object.keys(value);
     return names.length === 1 && names[0] === "seq" ? BigInt((value as {seq: string}).seq) : value;
   };
+  return keptList(keptName(user), revive).filter(isRoom);
+}
+
+/** An older page kept something else, perhaps. */
+function isRoom(kept: unknown): kept is RoomView {
+  if (typeof kept !== "object" || kept === null) return false;
+  const {name, title, activeMs} = kept as Partial<RoomView>;
+  return typeof name === "string" && typeof title === "string" && typeof activeMs === "number";
+}
+
+/** What is kept under this key; empty if that is no list. */
+function keptList(key: string, revive?: (key: string, value: unknown) => unknown): unknown[] {
   try {
-    return JSON.parse(localStorage.getItem(keptName(user)) ?? "[]", revive) as RoomView[];
+    const kept: unknown = JSON.parse(localStorage.getItem(key) ?? "[]", revive);
+    return Array.isArray(kept) ? kept : [];
   } catch {
     return [];
   }
@@ -115,7 +129,7 @@ effect(() => {
   const keepNow = () => {
     clearTimeout(timer);
     timer = undefined;
-    if (complete.peek() && user) keep(user);
+    if (complete.peek() && user && isKeptFor(user)) keep(user);
   };
   const watchChanges = effect(() => {
     if (complete.value && known.value) timer ??= setTimeout(keepNow, KEEP_MS);

@@ -1,4 +1,5 @@
-/** Small things that survive a reload, in the browser's localStorage: per account and room. */
+/** Small things that survive a reload, in the browser's localStorage: per account and room, until one signs out. */
+import {isKeptFor} from "../../model/kept.ts";
 
 export interface Keep<T> {
   load(): T | undefined;
@@ -6,21 +7,30 @@ export interface Keep<T> {
   save(value: T): void;
 }
 
+// What was kept by an older page, or changed by somebody, is not shown if it is something else.
+const isText = (value: unknown): boolean => typeof value === "string";
+const SHAPES = {
+  draft: isText,
+  failed: (value: unknown): boolean => Array.isArray(value) && value.every((one) => isText(one?.clientId) && isText(one?.text)),
+} as const;
+
 /** `what` of a room of this account. A browser without storage, or with a full one, forgets at the next reload. */
-export function keepOf<T extends {readonly length: number}>(what: string, account: string, room: string): Keep<T> {
-  const key = `tidings.${what}.${account}.${room}`;
+export function keepOf<T extends {readonly length: number}>(what: keyof typeof SHAPES, account: string, room: string): Keep<T> {
+  // A blank is in no name: with a dot, the room b.c of a would be the room c of a.b.
+  const key = `tidings.${what} ${account} ${room}`;
   return {
     load() {
       try {
-        const text = localStorage.getItem(key);
-        return text === null ? undefined : (JSON.parse(text) as T);
+        const value: unknown = JSON.parse(localStorage.getItem(key) ?? "null");
+        return SHAPES[what](value) ? (value as T) : undefined;
       } catch {
         return undefined;
       }
     },
     save(value) {
       try {
-        if (value.length) localStorage.setItem(key, JSON.stringify(value));
+        // What is on the screen is saved when it goes, which is after somebody has signed out.
+        if (value.length && isKeptFor(account)) localStorage.setItem(key, JSON.stringify(value));
         else localStorage.removeItem(key);
       } catch {
         // It stays on the page, which is where it is looked at.
