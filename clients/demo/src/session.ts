@@ -7,7 +7,7 @@
  */
 import {batch, type ReadonlySignal, signal} from "@preact/signals";
 import {connect, type Failure, type Options, type State, type Tidings} from "@tidings/client";
-import {forget, keepFor} from "./model/kept.ts";
+import {forget, keepFor} from "./kept.ts";
 import {address, told} from "./told.ts";
 
 /** What one signs in with. */

@@ -4,7 +4,7 @@ import {dirname, join, relative} from "node:path";
 import {test} from "node:test";
 
 /** Lower layers first; what is in one may import what is in it or below. */
-const LAYERS = [["words", "told", "route", "theme"], ["session"], ["model"], ["parts"], ["wire"], ["conversation"], ["shell"], ["app"], ["main"]];
+const LAYERS = [["words", "told", "route", "theme", "kept"], ["session"], ["model"], ["parts"], ["wire"], ["conversation"], ["shell"], ["app"], ["main"]];
 const SOURCE = "src";
 
 /** The layer of a file below `src`: that of its folder, or its own. */

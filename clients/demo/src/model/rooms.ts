@@ -4,8 +4,8 @@
  */
 import {batch, computed, effect, type ReadonlySignal, signal} from "@preact/signals";
 import {type Event, Role, RoomKind, type RoomState, type Tidings} from "@tidings/client";
+import {isKeptFor} from "../kept.ts";
 import {session} from "../session.ts";
-import {isKeptFor} from "./kept.ts";
 
 /** The newest message of a room. */
 export interface LastMessage {

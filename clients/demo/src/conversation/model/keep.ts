@@ -1,5 +1,5 @@
 /** Small things that survive a reload, in the browser's localStorage: per account and room, until one signs out. */
-import {isKeptFor} from "../../model/kept.ts";
+import {isKeptFor} from "../../kept.ts";
 
 export interface Keep<T> {
   load(): T | undefined;
