@@ -101,7 +101,7 @@ async def test_everything_is_reached_with_the_keyboard_alone(ada: Person, servic
     keyboard = ada.page.keyboard
     await keyboard.press("Alt+ArrowDown")
     await expect(ada.page.get_by_role("heading", name="The second room")).to_be_visible()
-    await ada.composer.focus()
+    await expect(ada.composer).to_be_focused()
     await keyboard.type("first line")
     await keyboard.press("Shift+Enter")
     await keyboard.type("second line")

@@ -47,6 +47,10 @@ function Talking({tidings, room, jump}: {tidings: Tidings; room: string; jump?: 
     },
     [talk],
   );
+  // Who has a keyboard writes at once; on a touch screen the keyboard would cover what one came to read.
+  useEffect(() => {
+    if (jump === undefined && matchMedia("(hover: hover) and (pointer: fine)").matches) box.current?.focus({preventScroll: true});
+  }, [talk]);
   // Somebody may go to the same message twice: the route tells with a new object, not with another number.
   const opened = useRef(chosen.peek());
   useEffect(() => {

@@ -60,7 +60,7 @@ export function NewRoom({onClose}: {onClose: () => void}) {
             <input id="new-name" class="input" value={name} dir="auto" autocomplete="off" placeholder={t("new.nameHint")} onInput={(event) => setName(event.currentTarget.value)} />
           </div>
         )}
-        <PeopleField label={t(direct ? "new.who" : "new.members")} hint={t("new.peopleHint")} names={people} onChange={setPeople} autofocus />
+        <PeopleField label={t(direct ? "new.who" : "new.members")} hint={t(direct ? "new.whoHint" : "new.peopleHint")} names={people} onChange={setPeople} autofocus />
         <p class="wrong" role="alert">
           {task.wrong}
         </p>

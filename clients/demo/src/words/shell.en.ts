@@ -84,6 +84,7 @@ export const en = {
   "new.nameHint": "For example: Trip to Lisbon",
   "new.who": "With whom",
   "new.members": "Members",
+  "new.whoHint": "The name that the other person signs in with.",
   "new.peopleHint": "Names as people sign in with, one after another.",
   "new.remove": "Remove {name}",
   "new.go": "Create",

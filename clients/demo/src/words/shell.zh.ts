@@ -86,6 +86,7 @@ export const zh: Words<typeof en> = {
   "new.nameHint": "例如：里斯本之行",
   "new.who": "与谁",
   "new.members": "成员",
+  "new.whoHint": "对方登录所用的名字。",
   "new.peopleHint": "对方登录所用的名字，逐个填写。",
   "new.remove": "移除 {name}",
   "new.go": "创建",

@@ -134,6 +134,8 @@ export function useScrolling(talk: Talk, inSight: (newest: boolean) => void): Sc
     scrolled() {
       const {current: scroller} = box;
       if (!scroller) return;
+      // Not every hand is a wheel or a finger: the browser's own search and screen readers scroll, too.
+      if (scroller.scrollTop < own.top) own.touched = true;
       // Going up, however little, is leaving; on the way down the last lines are as good as the bottom.
       const near = scroller.scrollTop < own.top ? 2 : BOTTOM_PX;
       talk.following = talk.connected.peek() && below(scroller) < near;
