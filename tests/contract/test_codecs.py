@@ -56,6 +56,8 @@ def test_fields_of_a_newer_client_are_skipped() -> None:
         (JSON, b"\xff\xfe"),
         (JSON, b'{"replyTo": NaN}'),
         (JSON, b"[" * 100_000),
+        (JSON, b'{"room": "a", "room": "b"}'),
+        (JSON, b'{"room": {"a": 1}}'),
     ],
     ids=lambda value: repr(value)[:20],
 )
@@ -64,6 +66,19 @@ def test_what_is_no_message_is_an_invalid_argument_in_one_line(codec: Codec, dat
         codec.decode(v1.SendRequest, data)
     assert refused.value.code is Code.INVALID_ARGUMENT
     assert "\n" not in refused.value.text
+
+
+@pytest.mark.parametrize("many", ['"a"', "{}", "[]", '{"a": {"b": []}}'])
+def test_json_of_very_many_values_is_refused_before_they_are_read(many: str) -> None:
+    data = f'{{"room": "general", "members": [{", ".join([many] * 50_000)}]}}'.encode()
+    with pytest.raises(Failure, match="more than 4,096 values") as refused:
+        JSON.decode(v1.CreateRequest, data)
+    assert refused.value.code is Code.INVALID_ARGUMENT
+
+
+def test_json_has_room_for_a_thousand_names() -> None:
+    names = [f"user-{number}" for number in range(1_000)]
+    assert list(JSON.decode(v1.CreateRequest, json.dumps({"members": names}).encode()).members) == names
 
 
 @given(st.binary(max_size=200))
