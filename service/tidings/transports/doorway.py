@@ -1,6 +1,7 @@
 """What stands behind a port: one protocol per connection, until it is known whose it is."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -15,6 +16,9 @@ from tidings.transports.rsocket_tcp import TLS_HELLO, RSocketTcp
 from tidings.transports.rsocket_wire import half_close
 from tidings.transports.rsocket_ws import RSocketWebSocket, accept
 from tidings.transports.settings import ListenerSettings, is_loopback
+
+# host[:port] of an Origin (RFC 6454 section 7): a name or a number, or an IPv6 number in brackets.
+AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^][@:/?#\s]+)(?::[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,12 +246,12 @@ def check_origin(origin: str | None, host: str | None, settings: ListenerSetting
     scheme, separator, authority = origin.partition("://")
     if separator and scheme in {"http", "https"}:
         own = authority.lower() == (host or "").lower() and authority != ""
-        if is_loopback(_host_of(authority)) if settings.dev else own:
+        if _is_of_this_machine(authority) if settings.dev else own:
             return
     raise Refusal(403, f"pages of {origin[:200]} may not connect; add the origin to http.origins")
 
 
-def _host_of(authority: str) -> str:
-    if authority.startswith("["):
-        return authority.partition("]")[0] + "]"
-    return authority.partition(":")[0]
+def _is_of_this_machine(authority: str) -> bool:
+    """Whether it is this machine, with nothing before the host and nothing but a port behind it."""
+    parts = AUTHORITY.fullmatch(authority)
+    return parts is not None and is_loopback(parts["host"])
