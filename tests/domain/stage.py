@@ -55,12 +55,15 @@ class Reader:
     def demand(self) -> int:
         return self.credit
 
-    def deliver(self, batch: Batch[Any], /) -> None:
-        assert 0 < len(batch.items) <= self.credit, "more than was asked for"
+    def deliver(self, batch: Batch[Any], /) -> bool:
+        assert batch.items, "an empty batch"
         assert not self.ended, "something after the end"
+        if len(batch.items) > self.credit:
+            return False
         if self.credit < UNBOUNDED:
             self.credit -= len(batch.items)
         self.batches.append(batch)
+        return True
 
     def complete(self) -> None:
         assert not self.ended

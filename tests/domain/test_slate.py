@@ -176,7 +176,7 @@ def test_a_sink_that_raises_is_closed_and_its_neighbours_do_not_notice() -> None
     desk = Desk()
 
     class Broken(Reader):
-        def deliver(self, batch: Any, /) -> None:
+        def deliver(self, batch: Any, /) -> bool:
             raise OSError("broken pipe")
 
     broken = Broken()

@@ -63,15 +63,17 @@ class Reader(Generic[T]):
     def demand(self) -> int:
         return self.credit
 
-    def deliver(self, batch: Batch[T], /) -> None:
+    def deliver(self, batch: Batch[T], /) -> bool:
         assert not self.errors, "delivered after the end"
         assert batch.items, "an empty batch"
-        assert len(batch.items) <= self.credit, "more than was asked for"
+        if len(batch.items) > self.credit:
+            return False
         if self.credit != UNBOUNDED:
             self.credit -= len(batch.items)
         self.batches.append(batch)
         if self.on_deliver:
             self.on_deliver(batch)
+        return True
 
     def complete(self) -> None:
         raise AssertionError("nobody completes a room")

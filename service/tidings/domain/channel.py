@@ -61,9 +61,11 @@ class Lane:
         # It may be closed before its source is there.
         return 0 if self._closed else self._channel.share(self)
 
-    def deliver(self, batch: Batch[Any], /) -> None:
+    def deliver(self, batch: Batch[Any], /) -> bool:
         """Pass it on in the channel's envelope."""
-        self._channel.pass_on(self.room, self._field, batch)
+        if len(batch.items) > self.demand():
+            return False
+        return self._channel.pass_on(self.room, self._field, batch)
 
     def complete(self) -> None:
         """A room's log and life have no end."""
@@ -186,9 +188,9 @@ class Channel:
             return 0
         return max(demand // (2 * len(self._rooms) or 1), 1)
 
-    def pass_on(self, room: str, number: int, batch: Batch[Any]) -> None:
+    def pass_on(self, room: str, number: int, batch: Batch[Any]) -> bool:
         """Something happened in an opened room."""
-        self._sink.deliver(self._exchange.wrapping.wrap(room, number, batch))
+        return self._sink.deliver(self._exchange.wrapping.wrap(room, number, batch))
 
     def lost(self, lane: Lane, error: Exception) -> None:
         """A lane ended, and with it the room."""

@@ -34,7 +34,7 @@ class Reader:
 
     def __init__(self, sink: Sink[Any]) -> None:
         self.demand: Callable[[], int] = sink.demand
-        self.deliver: Callable[[Batch[Any]], None] = sink.deliver
+        self.deliver: Callable[[Batch[Any]], bool] = sink.deliver
         self.complete: Callable[[], None] = sink.complete
         self._fail = sink.fail
 

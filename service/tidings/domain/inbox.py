@@ -51,7 +51,7 @@ class Inbox:
         # Rooms that the user came into or left while the names of the others were read.
         self.touched: set[str] = set()
         self.demand: Callable[[], int] = sink.demand
-        self.deliver: Callable[[Batch[Any]], None] = sink.deliver
+        self.deliver: Callable[[Batch[Any]], bool] = sink.deliver
         self.complete: Callable[[], None] = sink.complete
         self._sink = sink
         self._store = store

@@ -14,8 +14,8 @@ class Nobody:
     def demand(self) -> int:
         return 0
 
-    def deliver(self, batch: Batch[Any], /) -> None:
-        """Nobody listens."""
+    def deliver(self, batch: Batch[Any], /) -> bool:
+        return False
 
     def complete(self) -> None:
         """Nobody listens."""

@@ -28,8 +28,8 @@ class Sink(Protocol[T]):
     def demand(self) -> int:
         """Items that are taken right now: the reader's credit, 0 while its socket is full."""
 
-    def deliver(self, batch: Batch[T], /) -> None:
-        """At most `demand()` items, in order."""
+    def deliver(self, batch: Batch[T], /) -> bool:
+        """A run of items, in order. False: it is more than `demand()` says, and none of it was taken."""
 
     def complete(self) -> None:
         """Nothing more comes, and nothing went wrong."""

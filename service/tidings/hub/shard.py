@@ -33,14 +33,15 @@ class Shard(Generic[T]):
         """Bring every reader up to date, as far as it takes; how many were visited.
 
         The common case is a live reader at the cursor of its neighbours with enough demand: it gets the batch they
-        got. That path is written out here, since it is what a message costs per reader; everything else is a visit.
+        got, in one call that asks and takes. That path is written out here, since it is what a message costs per
+        reader; everything else is a visit.
         """
         feed = self.feed
         subscriptions = tuple(self.subscriptions)  # sinks may close while we walk
         head = feed.head
         fast = feed.ready and feed.error is None
         fast_events_max = feed.house.limits.latest_lag_events  # further behind, a lag policy may have a say
-        cursor, last, size = NOWHERE, NOWHERE, maxsize
+        cursor, last, size = NOWHERE, NOWHERE, 0
         batch: Batch[T] | None = None
         delivered = 0
         subscription: Subscription[T] | None = None
@@ -56,14 +57,16 @@ class Shard(Generic[T]):
                                 continue
                             cursor = at
                             batch = feed.batch(at, maxsize) if head - at <= fast_events_max else None
-                            last, size = (batch.last, len(batch.items)) if batch is not None else (at, maxsize)
-                        if batch is not None and sink.demand() >= size:
+                            last, size = (batch.last, len(batch.items)) if batch is not None else (at, 0)
+                        if batch is not None:
                             subscription.cursor = last
-                            delivered += size
-                            if last != head:
-                                feed.house.turns.mark(subscription)
-                            sink.deliver(batch)
-                            continue
+                            deliver = sink.deliver
+                            if deliver(batch):
+                                delivered += size
+                                if last != head:
+                                    feed.house.turns.mark(subscription)
+                                continue
+                            subscription.cursor = at
                 subscription.visit()
         except Exception:
             if subscription is not None:

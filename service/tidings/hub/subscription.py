@@ -15,9 +15,9 @@ step does follows from the state, the cursor and the head alone:
     ENDED       nothing is delivered any more                   none
 
 Rules a maintainer must not break. The cursor and the state change before the sink is called, so that a sink may
-wake or close from inside `deliver`. What is delivered is always looked up by the cursor, never kept in line: a
-late page, a hole or a second visit can then cause neither a gap nor a repeat. There is at most one page, on its
-way or arrived, and it is asked for only while there is demand.
+wake or close from inside `deliver`; where nothing was taken, the cursor goes back. What is delivered is always looked
+up by the cursor, never kept in line: a late page, a hole or a second visit can then cause neither a gap nor a repeat.
+There is at most one page, on its way or arrived, and it is asked for only while there is demand.
 """
 
 from __future__ import annotations

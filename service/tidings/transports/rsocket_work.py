@@ -2,7 +2,7 @@
 
 One rule holds them together: a piece of work is over exactly once. `over` is set first, all at once; then the
 task is cancelled, the source closed, the stream told. Whatever comes afterwards (a handler that was faster than
-its cancellation, an item of the hub, a payload that crossed) finds `over` and does nothing.
+its cancellation, a payload that crossed) finds `over` and does nothing; an item of the hub finds a stream that ended.
 
 A watch and a channel are also the sinks of what they asked for. A sink has no task and no queue: it says how many
 items its stream takes now, and turns a batch into frames. Frames of one item differ only in the stream id, and most
@@ -185,9 +185,12 @@ class ForgetWork(Work):
 
 
 @lru_cache(SHARED_KEYS_MAX)
-def _key(stream_id: int, codec: int, wrapping: object) -> tuple[int, int, object]:
-    """Same key, same bytes: the stream id, the codec, the compression or else the envelope. One object for them all."""
-    return stream_id, codec, wrapping
+def _key(stream_id: int, codec: int, wrapping: object) -> object:
+    """Same key, same bytes: the stream id, the codec, the compression or else the envelope.
+
+    One object for all that are alike, which a dictionary finds by its identity.
+    """
+    return object()
 
 
 class SinkWork(Work):
@@ -195,27 +198,33 @@ class SinkWork(Work):
 
     STOPPED: ClassVar = "the service is stopping; connect again and go on from your cursor"
 
-    __slots__ = ("_key", "demand")
+    __slots__ = ("_key", "_metrics", "_write", "demand")
 
     def __init__(self, desk: "Desk", route: Route, stream: Stream, call: Call) -> None:
         super().__init__(desk, route, stream, call)
         # Items that are taken right now: the reader's credit, 0 while its socket is full.
         self.demand = stream.sendable
-        self._key = _key(stream.id, route.writes.index, self.session.deflater or self.session.connection.envelope)
+        session = self.session
+        self._key = _key(stream.id, route.writes.index, session.deflater or session.connection.envelope)
+        # What `session.write` uses. A thousand readers do not fit into the processor's caches: each object on the way
+        # to their sockets is a wait for memory.
+        self._metrics = session.service.metrics
+        self._write = session.wire.write
 
-    def deliver(self, batch: Batch[Prepared[Any]], /) -> None:
-        """Send a run of items."""
-        if self.over:
-            return
-        chunk: bytes | None = batch.shared.get(self._key)
-        if chunk is None:
-            chunk = self._frames(batch)
-        items = len(batch.items)
-        if self.stream.passes(items):
-            self.session.write(chunk)
-        else:
-            self.stream.send_frames(chunk, items)
+    def deliver(self, batch: Batch[Prepared[Any]], /) -> bool:
+        """Send a run of items, or none of them where the stream does not take them all."""
+        stream, items = self.stream, len(batch.items)
+        if stream.passes(items):
+            chunk = batch.shared.get(self._key) or self._frames(batch)
+            self._metrics.bytes_out += len(chunk)
+            write = self._write
+            write(chunk)
+        elif stream.sendable() >= items:
+            stream.send_frames(batch.shared.get(self._key) or self._frames(batch), items)
             self.session.flush_soon()
+        else:
+            return False
+        return True
 
     def _frames(self, batch: Batch[Prepared[Any]]) -> bytes:
         stream_id, said, codec = self.stream.id, self.route.said, self.route.writes
@@ -321,10 +330,11 @@ class ChannelWork(SinkWork):
         else:
             self._grant()
 
-    def deliver(self, batch: Batch[Prepared[Any]], /) -> None:
-        super().deliver(batch)
+    def deliver(self, batch: Batch[Prepared[Any]], /) -> bool:
+        taken = super().deliver(batch)
         # An answer that was taken makes room for a command.
         self._grant()
+        return taken
 
     def _grant(self) -> None:
         """Let the peer send what there is room for; in portions, so that not every command costs a REQUEST_N."""
