@@ -53,11 +53,15 @@ async def test_who_signs_out_leaves_nothing_that_was_read_or_begun(browser: Brow
         await composer.fill("and this I have not said")
         await page.evaluate(STORED_ONCE, ["I was here", True])
         await page.evaluate(STORED_ONCE, ["have not said", True])
+        await page.get_by_role("button", name="More about this room").click()
+        await page.get_by_role("menuitem", name="Mute").click()
+        await page.evaluate(STORED_ONCE, ["tidings.muted ada", True])
 
         await page.get_by_role("button", name="Settings").first.click()
         await page.get_by_role("button", name="Sign in as somebody else").click()
         await expect(page.get_by_role("textbox", name="Your name")).to_be_visible()
-        assert "have not said" not in await page.evaluate(STORED_ONCE, ["I was here", False])
+        await expect(page.get_by_role("textbox", name="Your name")).to_have_value("")
+        assert "ada" not in await page.evaluate(STORED_ONCE, ["I was here", False])
 
 
 async def test_a_token_that_was_refused_opens_nothing_at_the_next_load(browser: Browser, tmp_path: Path) -> None:
@@ -78,8 +82,8 @@ async def test_a_token_that_was_refused_opens_nothing_at_the_next_load(browser: 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("tidings.muted", "{bad"),
-        ("tidings.muted", "5"),
+        ("tidings.muted eve", "{bad"),
+        ("tidings.muted eve", "5"),
         ("tidings.rooms eve", "{}"),
         ("tidings.rooms eve", "[null]"),
         ("tidings.failed eve general", "[null]"),

@@ -14,7 +14,6 @@ import {address, told} from "./told.ts";
 export type Credentials = {readonly user: string} | {readonly token: string};
 
 const KEPT = "tidings.identity";
-const NAME = "tidings.name";
 
 const tidings = signal<Tidings | undefined>(undefined);
 const me = signal("");
@@ -39,11 +38,6 @@ export const session: {
   /** In development a name is enough. */
   readonly dev: boolean;
 } = {tidings, me, state, trouble, inside, expiresAtMs, dev: told.dev};
-
-/** The name used last on this device. */
-export function nameBefore(): string {
-  return localStorage.getItem(NAME) ?? "";
-}
 
 /** Begin with these; returns at once, `session.state` tells how it goes. `keep`: on this device, not only in this tab. */
 export function signIn(credentials: Credentials, keep: boolean): void {
@@ -117,7 +111,6 @@ function begin(credentials: Credentials, known: boolean, accepted?: () => void):
   });
   const user = "user" in credentials ? credentials.user.normalize("NFC") : claimsOf(credentials.token).sub;
   keepFor(user);
-  if ("user" in credentials) localStorage.setItem(NAME, user);
   batch(() => {
     state.value = client.state;
     trouble.value = undefined;

@@ -1,5 +1,5 @@
 /**
- * In development there is an open room, `general`. Somebody whose first visit on this device it is comes into it at once:
+ * In development there is an open room, `general`. Somebody whose first visit on this device it is, since they signed out last, comes into it at once:
  * a name is all it takes to be in a conversation.
  */
 import {effect} from "@preact/signals";

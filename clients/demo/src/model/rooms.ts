@@ -57,9 +57,8 @@ export function roomOf(name: string): RoomView | undefined {
 const KEEP_MS = 1_000; // a busy list changes five times a second
 const ROOMS_KEPT_MAX = 500;
 const TEXT_KEPT_MAX = 200;
-const MUTED = "tidings.muted";
 
-const muted = signal<ReadonlySet<string>>(new Set(keptList(MUTED).filter((name) => typeof name === "string")));
+const muted = signal<ReadonlySet<string>>(new Set());
 
 /** Be called for this room, or not. */
 export function mute(name: string, on: boolean): void {
@@ -67,9 +66,14 @@ export function mute(name: string, on: boolean): void {
   if (on) now.add(name);
   else now.delete(name);
   muted.value = now;
-  localStorage.setItem(MUTED, JSON.stringify([...now]));
+  const user = session.me.peek();
+  if (isKeptFor(user)) localStorage.setItem(mutedName(user), JSON.stringify([...now]));
   const room = known.peek().get(name);
   if (room) put([{...room, muted: on}]);
+}
+
+function mutedName(user: string): string {
+  return `tidings.muted ${user}`;
 }
 
 function keptName(user: string): string {
@@ -120,6 +124,7 @@ effect(() => {
   const user = session.me.value;
   batch(() => {
     complete.value = false;
+    muted.value = new Set(user ? keptList(mutedName(user)).filter((name) => typeof name === "string") : []);
     known.value = new Map(client && user ? keptRooms(user).map((room) => [room.name, room]) : []);
   });
   if (!client) return;

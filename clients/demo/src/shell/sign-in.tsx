@@ -3,13 +3,13 @@ import "./sign-in.css";
 import {useEffect, useRef, useState} from "preact/hooks";
 import {Button} from "../parts/button.tsx";
 import {Icon} from "../parts/icon.tsx";
-import {nameBefore, session, signIn, signOut} from "../session.ts";
+import {session, signIn, signOut} from "../session.ts";
 import {LANGUAGES, language, speak, t} from "../words/words.ts";
 import {opened} from "./shown.ts";
 
 export function SignIn() {
   const [wrong, setWrong] = useState<string | undefined>(undefined);
-  const [value, setValue] = useState(session.dev ? session.me.peek() || nameBefore() : "");
+  const [value, setValue] = useState(session.dev ? session.me.peek() : "");
   const [keep, setKeep] = useState(false);
   const input = useRef<HTMLInputElement>(null);
   const trying = session.tidings.value !== undefined && session.state.value !== "refused";
