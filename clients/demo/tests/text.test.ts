@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import {test} from "node:test";
 import {findEmoji} from "../src/conversation/emoji/emoji.ts";
-import {beginningOf, bytesOf, oneLine, piecesOf, sendable} from "../src/conversation/text.ts";
+import {beginningOf, bytesOf, oneLine, type Piece, piecesOf, sendable} from "../src/conversation/text.ts";
 
 const links = (text: string) => piecesOf(text).flatMap((piece) => (piece.kind === "link" ? [piece.text] : []));
-const shown = (text: string) => piecesOf(text).map((piece) => (piece.kind === "symbol" ? `[${piece.text}]` : piece.text)).join("");
+const said = (pieces: readonly Piece[]): string =>
+  pieces.map((piece) => (piece.kind === "code" ? said(piece.pieces) : piece.kind === "symbol" ? `[${piece.text}]` : piece.text)).join("");
+const shown = (text: string) => said(piecesOf(text));
+const codes = (text: string, cut = false) => piecesOf(text, cut).flatMap((piece) => (piece.kind === "code" ? [said(piece.pieces)] : []));
 
 test("addresses of the web become links, and nothing else does", () => {
   assert.deepEqual(links("see https://example.org/a?b=1#c, and http://example.org."), ["https://example.org/a?b=1#c", "http://example.org"]);
@@ -28,6 +31,32 @@ test("an address of nothing but signs at which it may end is read in one pass", 
     assert.equal(sendable(`a${" ".repeat(250_000)}b `).length, 250_002);
   }
   assert.deepEqual(links("(see http://a/(b)).) and http://a/)).,)"), ["http://a/(b)", "http://a/"]);
+});
+
+test("what is between backticks is code, and nothing in it is a link or unseen", () => {
+  assert.deepEqual(codes("run `make page`, then `git commit`"), ["make page", "git commit"]);
+  assert.equal(shown("run `make page`, then"), "run make page, then");
+  assert.deepEqual(codes("see\n```ts\nconst a = `b`;\n\n```\nafter"), ["const a = `b`;\n"]);
+  assert.equal(shown("see\n```\na\n```\nafter"), "see\naafter", "a block begins and ends lines by itself");
+  assert.deepEqual(codes("```one line```"), ["one line"]);
+  assert.deepEqual(links("`https://example.org` https://example.com"), ["https://example.com"]);
+  assert.deepEqual(codes("`a\u202eb`"), ["a[RLO]b"]);
+  for (const text of ["a ` b", "`a\nb`", "``", "``a``", "```", "``` a", "``````", "````\na\n````"]) {
+    assert.deepEqual(codes(text), [], text);
+    assert.equal(shown(text), text);
+  }
+  assert.deepEqual(codes("``` a", true), [" a"], "a folded block may end further down");
+});
+
+test("64 KB of backticks, in any order, are read in one pass", () => {
+  // Looking for the end of each anew would be billions of steps.
+  for (const part of ["`", "``", "```", "````", "` ", "`a", "`\n", "``` ", "```a", "```\n", "```` ", "```` ` ", "``` ```` ", "` ``", "`a`", "``a```"]) {
+    const text = part.repeat(65_536 / part.length);
+    for (const all of [text, `\`${text}`, `\`\`\`\n${text}`, `${text}a`]) {
+      assert.ok(shown(all).length <= all.length);
+      assert.ok(piecesOf(all, true).length > 0);
+    }
+  }
 });
 
 test("markup stays text", () => {

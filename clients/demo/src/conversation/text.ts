@@ -4,12 +4,16 @@
  * Links are http and https only, and end where a character begins that could make an address look like another one.
  * Characters that cannot be seen but do something are shown as what they are: control characters, and the two that turn
  * the letters behind them around ("exe.png" that is a "gnp.exe").
+ *
+ * Between backticks is code: one in a line, or three around lines. There is no other markup.
  */
 export type Piece =
   | {readonly kind: "text"; readonly text: string}
   | {readonly kind: "link"; readonly text: string; readonly href: string}
   /** A character that is shown by its name. */
-  | {readonly kind: "symbol"; readonly text: string};
+  | {readonly kind: "symbol"; readonly text: string}
+  /** Texts and symbols without the backticks around them. `block`: lines of their own. */
+  | {readonly kind: "code"; readonly block: boolean; readonly pieces: readonly Piece[]};
 
 const LINK = /https?:\/\/[^\s<>"'`\p{Cc}\p{Cf}]+/giu;
 const DECEPTIVE = /[\u0000-\u0008\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/u; // an address that goes on like this is none
@@ -18,8 +22,29 @@ const TRAILING = ".,;:!?…。，、；：！？”’»）】」』"; // belong
 const SYMBOL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202d\u202e]/g;
 const NAMES: Readonly<Record<string, string>> = {"\u202d": "LRO", "\u202e": "RLO"};
 
-export function piecesOf(text: string): Piece[] {
+// What opens closes as well, and whatever else is in a code has no backtick of its kind: so each character is looked at a
+// few times at most, whatever somebody sends. The language behind the opening three is not shown.
+const BLOCK = /(?<!`)```(?!`)(?:[\w+#-]{0,20}\n)?([^]+?)/.source;
+const INLINE = /(?<!`)`([^`\n]+)`(?!`)/.source;
+const CODE = new RegExp(`${BLOCK}${/\n?(?<!`)```(?!`)\n?/.source}|${INLINE}`, "g");
+const CODE_OF_CUT = new RegExp(`${BLOCK}${/(?:\n?(?<!`)```(?!`)\n?|$)/.source}|${INLINE}`, "g");
+
+/** `cut`: it is the beginning of a longer text, so that lines of code may go on to its end. */
+export function piecesOf(text: string, cut = false): Piece[] {
   const pieces: Piece[] = [];
+  let from = 0;
+  for (const found of text.matchAll(cut ? CODE_OF_CUT : CODE)) {
+    linked(pieces, text.slice(from, found.index));
+    const inside: Piece[] = [];
+    plain(inside, found[1] ?? found[2]!);
+    pieces.push({kind: "code", block: found[1] !== undefined, pieces: inside});
+    from = found.index + found[0].length;
+  }
+  linked(pieces, text.slice(from));
+  return pieces;
+}
+
+function linked(pieces: Piece[], text: string): void {
   let from = 0;
   for (const found of text.matchAll(LINK)) {
     const written = trimmed(found[0]);
@@ -30,7 +55,6 @@ export function piecesOf(text: string): Piece[] {
     from = found.index + written.length;
   }
   plain(pieces, text.slice(from));
-  return pieces;
 }
 
 /** The same on one line, without what cannot be shown: for quotes and labels. */

@@ -1,7 +1,8 @@
 /** A message's text. Everything becomes text nodes; the only elements are those made here. */
+import type {ComponentChild} from "preact";
 import {useState} from "preact/hooks";
 import {t} from "../../words/words.ts";
-import {beginningOf, piecesOf} from "../text.ts";
+import {beginningOf, type Piece, piecesOf} from "../text.ts";
 import {fullText} from "../time.ts";
 
 const CHARS_SHOWN = 1_200; // more than a screen of a phone is folded
@@ -20,19 +21,7 @@ export function Body({text, editedAtMs = 0, unfolding}: {text: string; editedAtM
   return (
     <>
       <div class={isEmoji(text) ? "body big" : "body"} dir="auto">
-        {piecesOf(shown.text).map((piece, place) =>
-          piece.kind === "text" ? (
-            piece.text
-          ) : piece.kind === "link" ? (
-            <a key={place} href={piece.href} title={piece.href} target="_blank" rel="noopener noreferrer nofollow">
-              {piece.text}
-            </a>
-          ) : (
-            <span key={place} class="symbol">
-              {piece.text}
-            </span>
-          ),
-        )}
+        {piecesOf(shown.text, shown.more > 0).map(drawn)}
         {shown.more > 0 && "…"}
         {editedAtMs > 0 && (
           <span class="edited" title={t("talk.editedAt", {time: fullText(editedAtMs)})}>
@@ -52,6 +41,29 @@ export function Body({text, editedAtMs = 0, unfolding}: {text: string; editedAtM
       )}
     </>
   );
+}
+
+function drawn(piece: Piece, place: number): ComponentChild {
+  switch (piece.kind) {
+    case "text":
+      return piece.text;
+    case "link":
+      return (
+        <a key={place} href={piece.href} title={piece.href} target="_blank" rel="noopener noreferrer nofollow">
+          {piece.text}
+        </a>
+      );
+    case "symbol":
+      return (
+        <span key={place} class="symbol">
+          {piece.text}
+        </span>
+      );
+    case "code": {
+      const code = <code key={place}>{piece.pieces.map(drawn)}</code>;
+      return piece.block ? <pre key={place}>{code}</pre> : code;
+    }
+  }
 }
 
 /** One to three emoji and nothing else are shown large. */
