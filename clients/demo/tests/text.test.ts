@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import {test} from "node:test";
-import {findEmoji} from "../src/conversation/emoji/emoji.ts";
+import {findEmoji, QUICK} from "../src/conversation/emoji/emoji.ts";
 import {beginningOf, bytesOf, oneLine, type Piece, piecesOf, sendable} from "../src/conversation/text.ts";
 
 const links = (text: string) => piecesOf(text).flatMap((piece) => (piece.kind === "link" ? [piece.text] : []));
@@ -110,4 +110,10 @@ test("emoji are found by words of both languages", () => {
   assert.equal(findEmoji("发布")[0]?.char, "🚀");
   assert.deepEqual(findEmoji("nothing like this"), []);
   assert.ok(findEmoji("").length > 100);
+});
+
+test("the choice of emoji begins with the quick ones, each once", () => {
+  const chars = findEmoji("").map(({char}) => char);
+  assert.deepEqual(chars.slice(0, QUICK.length), QUICK);
+  assert.equal(new Set(chars).size, chars.length);
 });

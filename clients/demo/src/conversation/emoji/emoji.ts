@@ -185,13 +185,20 @@ const TABLE = `
 🏁 finish flag|终点
 `;
 
+// Those that are wanted most come first, also in the whole choice.
 export const EMOJI: readonly Emoji[] = TABLE.trim()
   .split("\n")
   .map((row) => {
     const [first = "", zh = ""] = row.split("|");
     const space = first.indexOf(" ");
     return {char: first.slice(0, space), en: first.slice(space + 1), zh};
-  });
+  })
+  .sort((one, other) => rank(one) - rank(other));
+
+function rank({char}: Emoji): number {
+  const place = QUICK.indexOf(char);
+  return place < 0 ? QUICK.length : place;
+}
 
 /** Those with all the words, unfinished or not; everything for no words. */
 export function findEmoji(query: string): readonly Emoji[] {
