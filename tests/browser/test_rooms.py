@@ -9,6 +9,7 @@ from playwright.async_api import Browser, expect
 
 import tidings_client
 from browser.people import Person, person
+from browser.windows import profile
 from running import RunningService, running_service
 from tidings.contract import v1
 
@@ -77,6 +78,29 @@ async def test_a_message_is_found_by_its_words_and_shown_where_it_stands(ada: Pe
     await ada.page.get_by_role("searchbox", name="Words in messages, or a room").fill("needle hay")
     await ada.page.get_by_role("dialog").get_by_role("button", name="the needle in the haystack").click()
     await expect(ada.message("the needle in the haystack")).to_be_in_viewport()
+
+
+async def test_who_comes_back_is_in_the_room_that_was_open_last(
+    ada: Person, browser: Browser, service: RunningService
+) -> None:
+    async with tidings_client.connect(service.tcp_url, user="bob") as bob:
+        await bob.rooms.create("second", kind=v1.GROUP, title="The second room", members=["ada", "eve"])
+    await ada.rooms.get_by_role("link", name="The second room").click()
+    await expect(ada.page.get_by_role("heading", name="The second room")).to_be_visible()
+    await ada.page.goto("about:blank")
+    await ada.page.goto(service.http_url)
+    await expect(ada.page.get_by_role("heading", name="The second room")).to_be_visible()
+    # On a narrow screen the list comes first.
+    await ada.page.set_viewport_size({"width": 360, "height": 740})
+    await ada.page.goto("about:blank")
+    await ada.page.goto(service.http_url)
+    await expect(ada.rooms.get_by_role("link", name="The second room")).to_be_visible()
+    await expect(ada.place).to_be_hidden()
+    # Who has never been here and is in one room is in it.
+    async with profile(browser, locale="en") as theirs:
+        eve = Person(await theirs.tab(service.http_url), theirs, "eve")
+        await eve.sign_in()
+        await expect(eve.page.get_by_role("heading", name="The second room")).to_be_visible()
 
 
 @pytest.mark.parametrize("title", ["<b>bold</b><img src=x onerror=alert(1)>", "\u202etfel ot thgir", "长" * 80])

@@ -2,7 +2,7 @@
  * What this device keeps for an account in localStorage, as `tidings.rooms NAME` or `tidings.draft NAME ROOM`, goes when the
  * account signs out, and is not written anew by what is still on the screen then.
  */
-const OF_AN_ACCOUNT: ReadonlySet<string> = new Set(["rooms", "muted", "welcomed", "draft", "failed"].map((what) => `tidings.${what}`));
+const OF_AN_ACCOUNT: ReadonlySet<string> = new Set(["rooms", "last", "muted", "welcomed", "draft", "failed"].map((what) => `tidings.${what}`));
 let current: string | undefined; // undefined: nobody has signed in on this page yet
 
 /** From now on things are kept for this account, and for no other one. */

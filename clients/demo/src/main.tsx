@@ -4,6 +4,7 @@ import "./parts/parts.css";
 import {render} from "preact";
 import {App} from "./app.tsx";
 import "./model/newcomer.ts";
+import "./model/returning.ts";
 import {signInAgain} from "./session.ts";
 import "./shell/title.ts";
 import "./theme.ts";

@@ -1,6 +1,6 @@
 /**
- * In development there is an open room, `general`. Somebody whose first visit on this device it is, since they signed out last, comes into it at once:
- * a name is all it takes to be in a conversation.
+ * In development there is an open room, `general`. Somebody who has not been on this device, or has signed out since, comes
+ * into it at once: a name is all it takes to be in a conversation.
  */
 import {effect} from "@preact/signals";
 import type {Tidings} from "@tidings/client";
