@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import {after, before, test} from "node:test";
 import {MemoryStorage, type Tidings} from "@tidings/client";
 import {openRoom, Service, until} from "../../browser/tests/service.ts";
+import type {Message, Note} from "../src/conversation/model/message.ts";
+import {rowsOf} from "../src/conversation/model/rows.ts";
 import {Talk} from "../src/conversation/model/talk.ts";
 
 let service: Service;
@@ -20,7 +22,7 @@ after(async () => {
 });
 
 function talkOf(tidings: Tidings, me: string, room: string, {jump, read, turn = () => undefined}: {jump?: number; read?: number; turn?: () => Promise<void> | void} = {}) {
-  const talk = new Talk(tidings, room, {me, read, turn, frame: (then) => setTimeout(then, 5), painted: () => undefined, watched: () => true}, jump);
+  const talk = new Talk(tidings, room, {me, read, direct: () => false, turn, frame: (then) => setTimeout(then, 5), painted: () => undefined, watched: () => true}, jump);
   talks.push(talk);
   return talk;
 }
@@ -180,6 +182,19 @@ test("others see how far I have come, and who is typing", async () => {
   await bob.room("seen").send("yes");
   await says(talk, "yes");
   assert.deepEqual(talk.others.typing.value, []);
+});
+
+test("between two there are no notes of who made the room and who came, and what is missing is told", () => {
+  const note = (kind: Note["kind"], seq: number): Note => ({kind, seq, atMs: seq * 86_400_000, actor: "ada", about: "bob", value: 0});
+  const message: Message = {
+    ...{kind: "message", seq: 4, actor: "ada", clientId: "", atMs: 4 * 86_400_000, text: "hello", replyTo: 0, editedAtMs: 0},
+    ...{deleted: false, reactions: [], asOf: 4},
+  };
+  const entries = [note("created", 1), note("joined", 2), note("gap", 3), message, note("role", 5)];
+  const keys = (direct: boolean) =>
+    rowsOf({entries, direct, outgoing: [], me: "bob", unreadFrom: 0, from: 1}).flatMap(({kind, key}) => (kind === "day" ? [] : [key]));
+  assert.deepEqual(keys(true), ["note 3", "message 4"]);
+  assert.deepEqual(keys(false), ["note 1", "note 2", "note 3", "message 4", "note 5"]);
 });
 
 test("a room that is not mine says so", async () => {

@@ -5,8 +5,8 @@
  *
  * `model/` knows what is said in the room and nothing of the page; `timeline/` shows it, `composer/` adds to it.
  */
-import {useSignal} from "@preact/signals";
-import {type Event, type Tidings} from "@tidings/client";
+import {computed, useSignal} from "@preact/signals";
+import {type Event, RoomKind, type Tidings} from "@tidings/client";
 import {useEffect, useMemo, useRef} from "preact/hooks";
 import {roomOf} from "../model/rooms.ts";
 import {Button} from "../parts/button.tsx";
@@ -98,8 +98,10 @@ function watched(): boolean {
 }
 
 function surroundings(me: string, room: string) {
+  const direct = computed(() => roomOf(room)?.kind === RoomKind.DIRECT);
   return {
     me,
+    direct: () => direct.value,
     read: roomOf(room) && Number(roomOf(room)!.read),
     turn: () => pace.turn(),
     watched,

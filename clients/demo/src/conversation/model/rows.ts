@@ -16,13 +16,15 @@ export interface Shown {
   readonly entries: readonly Entry[];
   readonly outgoing: readonly Outgoing[];
   readonly me: string;
+  /** Between two: who made the room and who came needs no telling. */
+  readonly direct: boolean;
   /** The divider is before the first message of others from this seq on, if that is on the page; 0: there is none. */
   readonly unreadFrom: number;
   /** Everything from this seq on is on the page. */
   readonly from: number;
 }
 
-export function rowsOf({entries, outgoing, me, unreadFrom, from}: Shown): Row[] {
+export function rowsOf({entries, outgoing, me, direct, unreadFrom, from}: Shown): Row[] {
   const rows: Row[] = [];
   let day = "";
   let before: {actor: string; atMs: number} | undefined;
@@ -35,6 +37,7 @@ export function rowsOf({entries, outgoing, me, unreadFrom, from}: Shown): Row[] 
     rows.push({kind: "day", key: `day ${today}`, atMs});
   };
   for (const entry of entries) {
+    if (direct && entry.kind !== "message" && entry.kind !== "gap") continue;
     begin(entry.atMs);
     if (entry.kind !== "message") {
       rows.push({kind: "note", key: `note ${entry.seq}`, note: entry});

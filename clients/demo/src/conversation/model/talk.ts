@@ -32,6 +32,8 @@ export interface Surroundings {
   readonly me: string;
   /** Up to where I had read when I came; undefined: not known, or not kept for me. */
   readonly read: number | undefined;
+  /** Between two. May be known later: it is asked for in a computed signal. */
+  direct(): boolean;
   turn(): Promise<void> | void;
   /** Somebody is looking at the page. */
   watched(): boolean;
@@ -82,6 +84,7 @@ export class Talk {
       entries: this.entries.value,
       outgoing: this.connected.value ? this.outgoing.list.value : this.outgoing.list.value.filter(({state}) => state === "failed"),
       me: this.around.me,
+      direct: this.around.direct(),
       unreadFrom: this.unreadFrom.value,
       from: this.from.value,
     }),
