@@ -166,10 +166,12 @@ function None({filtered}: {filtered: boolean}) {
   return (
     <div class="none">
       <p>{t("rooms.none")}</p>
-      <Button kind="primary" icon="plus" onClick={() => (opened.value = {what: "new"})}>
-        {t("rooms.new")}
-      </Button>
-      <OpenRooms />
+      <div class="begin">
+        <Button kind="primary" icon="plus" onClick={() => (opened.value = {what: "new"})}>
+          {t("rooms.new")}
+        </Button>
+        <OpenRooms />
+      </div>
     </div>
   );
 }

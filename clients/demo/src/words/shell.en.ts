@@ -52,7 +52,7 @@ export const en = {
   "welcome.title": "Pick a conversation",
   "welcome.lead": "Choose a room on the left, find one to join, or begin a new conversation.",
   "welcome.nobody": "Welcome, {name}",
-  "welcome.nobodyLead": "Join an open room, or begin a conversation with somebody.",
+  "welcome.nobodyLead": "Begin a conversation with somebody.",
 
   "head.back": "Back to the rooms",
   "head.details": "Members and settings of this room",

@@ -54,7 +54,7 @@ export const zh: Words<typeof en> = {
   "welcome.title": "选择一个会话",
   "welcome.lead": "在左侧选择房间，加入一个房间，或新建会话。",
   "welcome.nobody": "欢迎，{name}",
-  "welcome.nobodyLead": "加入一个公开房间，或与某人开始会话。",
+  "welcome.nobodyLead": "与某人开始会话吧。",
 
   "head.back": "返回房间列表",
   "head.details": "房间成员与设置",
