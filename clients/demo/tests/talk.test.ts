@@ -165,6 +165,39 @@ test("a thousand messages at once are all there, and the oldest are let go", asy
   assert.deepEqual(texts(talk), Array.from({length: 600}, (_, at) => `m${at + 401}`));
 });
 
+test("who catches up with a thousand messages is shown a picture every 200 ms, not with each frame", async () => {
+  await openRoom(ada, "flood");
+  const askedMs: number[] = [];
+  let draw: (() => void) | undefined;
+  let [turns, drawnAt] = [0, 0];
+  const make = (): void => {
+    const now = draw;
+    if (!now) return;
+    draw = undefined;
+    drawnAt = turns;
+    now();
+  };
+  const talk = new Talk(bob, "flood", {
+    ...{me: "bob", read: undefined, direct: () => false, painted: () => undefined, watched: () => true},
+    // A frame comes with every hundred events, as where these come quickly.
+    turn: () => void ((turns += 1) - drawnAt > 100 && make()),
+    frame(then) {
+      askedMs.push(performance.now());
+      draw = then;
+    },
+  });
+  talks.push(talk);
+  await until(() => talk.live.value && draw !== undefined, "live");
+  make();
+  [turns, drawnAt, askedMs.length] = [0, 0, 0];
+  await Promise.all(Array.from({length: 1000}, (_, at) => ada.room("flood").send(`m${at + 1}`)));
+  await until(() => turns >= 1000, "all taken");
+  await until(() => (make(), texts(talk).includes("m1000")), "m1000");
+  const waitedMs = askedMs.slice(1).map((atMs, place) => atMs - askedMs[place]!);
+  assert.ok(waitedMs.length > 0);
+  assert.ok(waitedMs.every((ms) => ms > 190), `${waitedMs}`);
+});
+
 test("others see how far I have come, and who is typing", async () => {
   await openRoom(ada, "seen");
   await bob.room("seen").join();

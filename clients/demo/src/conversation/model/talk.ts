@@ -7,6 +7,7 @@
  * nothing. And the outgoing list holds what I wrote and the log does not have yet.
  *
  * Events change the stretch at once and the page once a frame: a thousand events that came together are painted together.
+ * While thousands are caught up with, five frames a second are enough; drawing more would take the time from reading.
  * Whoever takes the room away calls `stop`.
  */
 import {batch, computed, signal} from "@preact/signals";
@@ -26,6 +27,8 @@ const OLDER_EVENTS = 100;
 const CATCH_UP_EVENTS_MAX = 500; // missed while away; more, and the newest page is sooner there than the oldest missed
 const ENTRIES_MAX = 600; // some twenty screens; what is further away is read again, within a frame or two
 const TAKEN_MAX = 500; // events that wait for a frame
+const BEHIND_EVENTS = 40; // so many at once are no conversation: they are caught up with
+const BEHIND_DRAW_MS = 200;
 
 /** What the page gives: when it reads, when it paints, and who wants to know. */
 export interface Surroundings {
@@ -96,8 +99,12 @@ export class Talk {
   /** What is missed until here carries what had become of it by then. */
   private asOf = 0;
   private drawing = false;
-  /** Taken from the watch since the last frame. */
+  /** Taken from the watch, and not in the stretch yet. */
   private taken: Event[] = [];
+  /** How many were put into the stretch since the last frame, and the live ones among them that were not painted. */
+  private applied = 0;
+  private fresh: Event[] = [];
+  private behind = false;
   private epoch = "";
   private keeping: Promise<unknown> = Promise.resolve();
   /** Where the page is now: answers to what was asked at another place come too late. */
@@ -218,7 +225,7 @@ export class Talk {
       if (item.case === "event") {
         this.taken.push(item.value);
         // Frames of a tab in the background may be a minute apart.
-        if (this.taken.length >= TAKEN_MAX) this.draw();
+        if (this.taken.length >= TAKEN_MAX) batch(() => this.apply());
       } else if (item.case === "gap") {
         this.draw();
         this.stretch.missing(Number(item.value.from), Number(item.value.to));
@@ -230,18 +237,21 @@ export class Talk {
     }
   }
 
-  /** Put what was taken into the stretch; gives the live messages among it that are on the page now. */
-  private apply(): Event[] {
+  /** Put what was taken into the stretch. */
+  private apply(): void {
     const events = this.taken;
-    if (!events.length) return [];
+    if (!events.length) return;
     this.taken = [];
+    this.applied += events.length;
     this.keep(events);
     const before = this.stretch.to;
     // Who reads further up keeps what is there; what comes is read when they come down.
     this.stretch.happened(events, this.asOf, this.following ? Infinity : 2 * ENTRIES_MAX);
     if (this.following) this.stretch.dropOldest(ENTRIES_MAX);
     for (const event of events) this.noticed(event);
-    return this.live.peek() ? events.filter(({seq}) => Number(seq) > before && Number(seq) <= this.stretch.to) : [];
+    if (!this.live.peek()) return;
+    const fresh = events.filter(({seq}) => Number(seq) > before && Number(seq) <= this.stretch.to);
+    this.fresh = [...this.fresh, ...fresh].slice(-TAKEN_MAX);
   }
 
   private noticed({what, actor, seq, clientId}: Event): void {
@@ -273,22 +283,28 @@ export class Talk {
   private drawSoon(): void {
     if (this.drawing) return;
     this.drawing = true;
-    this.around.frame(() => {
+    const draw = (): void => {
       this.drawing = false;
-      if (!this.stopped) this.draw();
-    });
+      if (this.stopped) return;
+      this.draw();
+      this.behind = this.applied >= BEHIND_EVENTS;
+      this.applied = 0;
+    };
+    if (this.behind) setTimeout(() => this.around.frame(draw), BEHIND_DRAW_MS);
+    else this.around.frame(draw);
   }
 
   private draw(): void {
     batch(() => {
-      const painted = this.apply();
+      this.apply();
       this.outgoing.arrived(this.stretch.entries, this.around.me);
       this.entries.value = this.stretch.entries;
       this.beginning.value = this.stretch.beginning;
       this.from.value = this.stretch.beginning ? 0 : this.stretch.from;
       this.connected.value = this.stretch.connected;
       this.begun.value = true;
-      if (painted.length) this.around.painted(painted);
+      if (this.fresh.length) this.around.painted(this.fresh);
+      this.fresh = [];
     });
   }
 
