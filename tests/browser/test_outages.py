@@ -89,8 +89,10 @@ async def test_after_a_cut_during_which_5000_messages_came_there_is_no_gap_and_n
     async with person(browser, cable.http_url, "ada", outages=True) as ada:
         await ada.sees("message 3")
         if how == "connections end":
+            composer = await ada.composer.bounding_box()
             await cable.cut()
             await expect(ada.page.get_by_text(LOST)).to_be_visible()
+            assert await ada.composer.bounding_box() == composer  # nothing has moved
         else:
             cable.silence()
         await ada.say("message 0, written during the cut")
