@@ -77,6 +77,46 @@ async def test_a_message_is_edited_answered_reacted_to_and_deleted(ada: Person, 
     await expect(ada.messages.last).to_contain_text("This message was deleted.")
 
 
+async def test_tab_leads_from_the_composer_to_one_message_and_from_there_to_what_is_in_it(
+    ada: Person, service: RunningService
+) -> None:
+    async with tidings_client.connect(service.tcp_url, user="bob") as bob:
+        room = bob.rooms["general"]
+        for text in ("one", "two", "three"):
+            await room.react((await room.send(text)).cursor.seq, "👍")
+    await expect(ada.log.get_by_role("button", name="👍, 1 reaction: bob")).to_have_count(3)
+    keyboard = ada.page.keyboard
+    await ada.composer.focus()
+    await keyboard.press("Shift+Tab")
+    await expect(ada.message("three")).to_be_focused()
+    await keyboard.press("ArrowUp")
+    await expect(ada.message("two")).to_be_focused()
+    await keyboard.press("r")
+    await expect(ada.composer).to_be_focused()
+    await expect(ada.page.get_by_text("Replying to").locator("..")).to_contain_text("two")
+    await keyboard.press("Escape")
+
+    await keyboard.press("Shift+Tab")
+    await expect(ada.message("two")).to_be_focused()
+    await keyboard.press("Tab")
+    await expect(ada.message("two").get_by_role("button", name="👍, 1 reaction: bob")).to_be_focused()
+    await keyboard.press("Shift+Tab")
+    await keyboard.press("Shift+Tab")
+    await expect(ada.page.locator("[role=log]:focus, [role=log] :focus")).to_have_count(0)
+    await keyboard.press("Tab")
+    await expect(ada.message("two")).to_be_focused()
+
+
+async def test_code_is_shown_as_code_and_edited_as_it_was_typed(ada: Person, bob: Person) -> None:
+    text = "run `make page` or\n```\n<b>x</b>\n```"
+    await ada.say(text)
+    code = bob.messages.last.get_by_role("code")
+    await expect(code).to_have_text(["make page", "<b>x</b>"])
+    await ada.sees("make page")
+    await ada.composer.press("ArrowUp")
+    await expect(ada.composer).to_have_value(text)
+
+
 async def test_it_is_shown_who_has_read_a_message(ada: Person, bob: Person) -> None:
     await ada.say("read this")
     await bob.sees("read this")

@@ -136,16 +136,6 @@ export function Composer({desk, title, box}: {desk: Desk; title: string; box: {c
         </div>
       )}
       <div class="writing">
-        <button
-          type="button"
-          class="icon"
-          aria-label={t("write.emoji")}
-          title={t("write.emoji")}
-          aria-expanded={picking.value !== undefined}
-          onClick={(event) => (picking.value = picking.peek() ? undefined : beside(event.currentTarget))}
-        >
-          <Icon name="smile" />
-        </button>
         <textarea
           ref={box}
           rows={1}
@@ -164,6 +154,16 @@ export function Composer({desk, title, box}: {desk: Desk; title: string; box: {c
           onCompositionStart={() => (composing.current = true)}
           onCompositionEnd={() => (composing.current = false)}
         />
+        <button
+          type="button"
+          class="icon"
+          aria-label={t("write.emoji")}
+          title={t("write.emoji")}
+          aria-expanded={picking.value !== undefined}
+          onClick={(event) => (picking.value = picking.peek() ? undefined : beside(event.currentTarget))}
+        >
+          <Icon name="smile" />
+        </button>
         <button type="submit" class="icon send" disabled={!ready} aria-label={sending} title={sending}>
           <Icon name={writingFor?.kind === "edit" ? "check" : "send"} />
         </button>

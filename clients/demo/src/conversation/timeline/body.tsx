@@ -11,7 +11,15 @@ const EMOJI = /\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f|\u20e3$/u;
 const graphemes = new Intl.Segmenter();
 const MORE_TIMES = 16; // each "show more" shows so many times as much: 64 KiB are open after two
 
-export function Body({text, editedAtMs = 0, unfolding}: {text: string; editedAtMs?: number; unfolding?: () => void}) {
+interface Props {
+  text: string;
+  editedAtMs?: number;
+  /** The tabIndex of what is inside. */
+  stop?: number;
+  unfolding?: () => void;
+}
+
+export function Body({text, editedAtMs = 0, stop = -1, unfolding}: Props) {
   const [times, setTimes] = useState(1);
   const shown = beginningOf(text, CHARS_SHOWN * times, LINES_SHOWN * times);
   const unfold = (next: number): void => {
@@ -21,7 +29,7 @@ export function Body({text, editedAtMs = 0, unfolding}: {text: string; editedAtM
   return (
     <>
       <div class={isEmoji(text) ? "body big" : "body"} dir="auto">
-        {piecesOf(shown.text, shown.more > 0).map(drawn)}
+        {piecesOf(shown.text, shown.more > 0).map((piece, place) => drawn(piece, place, stop))}
         {shown.more > 0 && "…"}
         {editedAtMs > 0 && (
           <span class="edited" title={t("talk.editedAt", {time: fullText(editedAtMs)})}>
@@ -30,12 +38,12 @@ export function Body({text, editedAtMs = 0, unfolding}: {text: string; editedAtM
         )}
       </div>
       {shown.more > 0 && (
-        <button type="button" class="fold" onClick={() => unfold(times * MORE_TIMES)}>
+        <button type="button" class="fold" tabIndex={stop} onClick={() => unfold(times * MORE_TIMES)}>
           {t("talk.more", {n: shown.more})}
         </button>
       )}
       {!shown.more && times > 1 && (
-        <button type="button" class="fold" onClick={() => unfold(1)}>
+        <button type="button" class="fold" tabIndex={stop} onClick={() => unfold(1)}>
           {t("talk.less")}
         </button>
       )}
@@ -43,13 +51,13 @@ export function Body({text, editedAtMs = 0, unfolding}: {text: string; editedAtM
   );
 }
 
-function drawn(piece: Piece, place: number): ComponentChild {
+function drawn(piece: Piece, place: number, stop: number): ComponentChild {
   switch (piece.kind) {
     case "text":
       return piece.text;
     case "link":
       return (
-        <a key={place} href={piece.href} title={piece.href} target="_blank" rel="noopener noreferrer nofollow">
+        <a key={place} tabIndex={stop} href={piece.href} title={piece.href} target="_blank" rel="noopener noreferrer nofollow">
           {piece.text}
         </a>
       );
@@ -60,7 +68,7 @@ function drawn(piece: Piece, place: number): ComponentChild {
         </span>
       );
     case "code": {
-      const code = <code key={place}>{piece.pieces.map(drawn)}</code>;
+      const code = <code key={place}>{piece.pieces.map((inner, at) => drawn(inner, at, stop))}</code>;
       return piece.block ? <pre key={place}>{code}</pre> : code;
     }
   }

@@ -22,33 +22,38 @@ const QUOTE_CHARS_MAX = 160;
 const SPOKEN_CHARS_MAX = 500;
 const NAMES_MAX = 10;
 
-/** `active`: pointed at or focused, so it shows its buttons. */
+/**
+ * `active`: pointed at or focused, so it shows its buttons. `stops`: what of it Tab comes to; what is inside only from the
+ * row itself, so that there are not as many stops as reactions in the room.
+ */
 interface Props {
   message: Message;
   first: boolean;
   next: number;
   active: boolean;
+  stops: "none" | "row" | "all";
   desk: Desk;
 }
 
-export function MessageRow({message, first, next, active, desk}: Props) {
+export function MessageRow({message, first, next, active, stops, desk}: Props) {
   const {seq, actor, atMs, text, deleted, editedAtMs, reactions, replyTo} = message;
   const mine = actor === desk.me;
   const label = spoken(actor, atMs, deleted ? t("talk.deleted") : text);
+  const inside = stops === "all" ? 0 : -1;
   const unfolding = (): void => {
     desk.talk.following = false;
   };
   return (
-    <article class={`message${first ? " first" : ""}${mine ? " mine" : ""}`} data-seq={seq} tabIndex={-1} aria-label={label}>
+    <article class={`message${first ? " first" : ""}${mine ? " mine" : ""}`} data-seq={seq} tabIndex={stops === "none" ? -1 : 0} aria-label={label}>
       <Side first={first} actor={actor} atMs={atMs} />
       <div class="what">
         {first && <Head actor={actor} atMs={atMs} />}
-        {replyTo > 0 && !deleted && <Quote seq={replyTo} desk={desk} />}
-        {deleted ? <p class="deleted">{t("talk.deleted")}</p> : <Body text={text} editedAtMs={editedAtMs} unfolding={unfolding} />}
-        {reactions.length > 0 && <Reactions message={message} desk={desk} />}
+        {replyTo > 0 && !deleted && <Quote seq={replyTo} desk={desk} stop={inside} />}
+        {deleted ? <p class="deleted">{t("talk.deleted")}</p> : <Body text={text} editedAtMs={editedAtMs} stop={inside} unfolding={unfolding} />}
+        {reactions.length > 0 && <Reactions message={message} desk={desk} stop={inside} />}
       </div>
       <div class="end">{mine && !deleted && <SeenMark talk={desk.talk} seq={seq} next={next} />}</div>
-      {active && !deleted && <Toolbar message={message} desk={desk} />}
+      {active && !deleted && <Toolbar message={message} desk={desk} stop={inside} />}
     </article>
   );
 }
@@ -103,7 +108,7 @@ function Head({actor, atMs}: {actor: string; atMs: number}) {
   );
 }
 
-function Quote({seq, desk}: {seq: number; desk: Desk}) {
+function Quote({seq, desk, stop = -1}: {seq: number; desk: Desk; stop?: number}) {
   const {talk} = desk;
   // Drawn again with the list: what is answered may be edited, or come and go.
   void talk.entries.value;
@@ -113,13 +118,13 @@ function Quote({seq, desk}: {seq: number; desk: Desk}) {
   if (found === "gone") return <p class="quote gone">{t("talk.gone")}</p>;
   const text = !found ? t("talk.quoteLoading") : found.deleted ? t("talk.deleted") : oneLine(found.text, QUOTE_CHARS_MAX);
   return (
-    <button type="button" class="quote" onClick={() => talk.jump(seq)} aria-label={t("talk.answered", {actor: found?.actor ?? "", text})}>
+    <button type="button" class="quote" tabIndex={stop} onClick={() => talk.jump(seq)} aria-label={t("talk.answered", {actor: found?.actor ?? "", text})}>
       <bdi class="actor">{found?.actor}</bdi> <bdi class="cut">{text}</bdi>
     </button>
   );
 }
 
-function Reactions({message, desk}: {message: Message; desk: Desk}) {
+function Reactions({message, desk, stop}: {message: Message; desk: Desk; stop: number}) {
   const may = actionsFor(message, desk).some(({name}) => name === "react");
   return (
     <div class="reactions">
@@ -130,6 +135,7 @@ function Reactions({message, desk}: {message: Message; desk: Desk}) {
           <button
             key={emoji}
             type="button"
+            tabIndex={stop}
             disabled={!may}
             aria-pressed={users.includes(desk.me)}
             aria-label={label}
@@ -144,7 +150,7 @@ function Reactions({message, desk}: {message: Message; desk: Desk}) {
   );
 }
 
-function Toolbar({message, desk}: {message: Message; desk: Desk}) {
+function Toolbar({message, desk, stop}: {message: Message; desk: Desk; stop: number}) {
   const actions = actionsFor(message, desk);
   const menu = (event: TargetedMouseEvent<HTMLButtonElement>): void => {
     desk.open.value = {what: "menu", seq: message.seq, at: beside(event.currentTarget)};
@@ -157,12 +163,12 @@ function Toolbar({message, desk}: {message: Message; desk: Desk}) {
           const name = t(`talk.${action.name}`);
           const run = (event: TargetedMouseEvent<HTMLButtonElement>) => action.run(message, desk, beside(event.currentTarget));
           return (
-            <button key={action.name} type="button" title={name} aria-label={name} onClick={run}>
+            <button key={action.name} type="button" tabIndex={stop} title={name} aria-label={name} onClick={run}>
               <Icon name={action.name === "react" ? "smile" : action.name === "reply" ? "reply" : "pencil"} size={18} />
             </button>
           );
         })}
-      <button type="button" title={t("talk.menu")} aria-label={t("talk.menu")} aria-haspopup="dialog" onClick={menu}>
+      <button type="button" tabIndex={stop} title={t("talk.menu")} aria-label={t("talk.menu")} aria-haspopup="dialog" onClick={menu}>
         <Icon name="more" size={18} />
       </button>
     </div>

@@ -41,6 +41,7 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
       desk.write();
     } else if (to) {
       event.preventDefault();
+      current.value = Number(to.dataset.seq ?? 0);
       to.focus({preventScroll: true});
       to.scrollIntoView({block: "nearest"});
     } else if (row && event.target === row) onMessage(event, row);
@@ -62,6 +63,11 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
     if (row && (event as unknown as PointerEvent).pointerType !== "mouse") openMenu(event, row);
   };
 
+  /** Tab comes to one message, and in it to what it has: the one that was chosen with the keys, or the newest. */
+  const current = useSignal(0);
+  const focused = useSignal(0);
+  const chosen = useComputed(() => stopIn(talk.rows.value, current.value)).value;
+
   /** The message that is pointed at or has the focus: it shows its buttons. */
   const active = useSignal("");
   const point = (event: Event): void => {
@@ -78,7 +84,7 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
         aria-live="off"
         aria-label={t("talk.label", {room: title})}
         aria-busy={!begun.value}
-        tabIndex={0}
+        tabIndex={chosen ? -1 : 0}
         onScroll={scrolled}
         onWheel={turned}
         onKeyDown={keys}
@@ -89,11 +95,15 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
         onContextMenu={menuKey}
         onPointerOver={point}
         onPointerLeave={() => (active.value = "")}
-        onFocusIn={point}
+        onFocusIn={(event) => {
+          point(event);
+          focused.value = Number(rowAt(event)?.dataset.seq ?? 0);
+        }}
+        onFocusOut={() => (focused.value = 0)}
       >
         <div ref={list} class="rows">
           <Top key="top" desk={desk} title={title} rows={rows} again={moved} />
-          {rows.map((row) => drawn(row, desk, pointed))}
+          {rows.map((row) => drawn(row, desk, pointed, focused.value, chosen))}
           {!connected.value && begun.value && (
             <div key="bottom" class="edge">
               {loading.value === "newer" && t("talk.later")}
@@ -107,7 +117,7 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
   );
 }
 
-function drawn(row: Row, desk: Desk, pointed: number) {
+function drawn(row: Row, desk: Desk, pointed: number, focused: number, chosen: number) {
   switch (row.kind) {
     case "day":
       return (
@@ -125,7 +135,9 @@ function drawn(row: Row, desk: Desk, pointed: number) {
       return <NoteRow key={row.key} note={row.note} />;
     case "message": {
       const {key, message, first, next} = row;
-      return <MessageRow key={key} message={message} first={first} next={next} active={message.seq === pointed} desk={desk} />;
+      const {seq} = message;
+      const stops = seq === focused ? "all" : seq === chosen ? "row" : "none";
+      return <MessageRow key={key} message={message} first={first} next={next} active={seq === pointed} stops={stops} desk={desk} />;
     }
     case "outgoing":
       return <OutgoingRow key={row.key} outgoing={row.outgoing} first={row.first} desk={desk} />;
@@ -189,6 +201,12 @@ function useLongPress(open: (event: Event, row: HTMLElement, at: Place) => void)
       if (held.current && Math.hypot(clientX - held.current.x, clientY - held.current.y) > MOVED_PX) up();
     },
   };
+}
+
+/** The message that Tab comes to: `current`, as long as it is on the page, or the last one. 0: there is none. */
+function stopIn(rows: readonly Row[], current: number): number {
+  const seqs = rows.flatMap((row) => (row.kind === "message" ? [row.message.seq] : []));
+  return seqs.includes(current) ? current : (seqs.at(-1) ?? 0);
 }
 
 /** The row of the message in which something happened. */
