@@ -49,7 +49,8 @@ function Told() {
   if (state === "refused") {
     return (
       <>
-        <span>{t("state.refused", {why: session.trouble.value?.text ?? ""})}</span>
+        <span>{t("state.refused")}</span>
+        <small dir="auto">{session.trouble.value?.text}</small>
         <Button onClick={knockAgain}>{t("state.signin")}</Button>
       </>
     );

@@ -14,7 +14,9 @@ export function SignIn() {
   const input = useRef<HTMLInputElement>(null);
   const trying = session.tidings.value !== undefined && session.state.value !== "refused";
   const trouble = session.trouble.value;
-  const problem = wrong ?? (session.state.value === "refused" ? trouble?.text : undefined);
+  // What the service says of a name is for whoever wrote it; what it says of a token is for whoever made it.
+  const refused = wrong === undefined && session.state.value === "refused" ? trouble?.text : undefined;
+  const problem = wrong ?? (refused !== undefined && !session.dev ? t("signin.refused") : refused);
 
   useEffect(() => {
     if (!trying) input.current?.select();
@@ -70,6 +72,7 @@ export function SignIn() {
         )}
         <p class="wrong" id="who-wrong" role="alert">
           {problem}
+          {refused !== undefined && refused !== problem && <small dir="auto">{refused}</small>}
         </p>
         <Button type="submit" kind="primary" disabled={trying}>
           {t(trying ? "signin.wait" : "signin.go")}

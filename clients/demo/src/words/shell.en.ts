@@ -24,6 +24,7 @@ export const en = {
   "signin.go": "Sign in",
   "signin.wait": "Signing in…",
   "signin.unreachable": "The service does not answer yet; trying again.",
+  "signin.refused": "You cannot sign in with this token. See that all of it is there, or ask for a new one.",
   "signin.blank": "Write a name first.",
   "signin.space": "A name has no spaces. How about {name}?",
   "signin.about": "About this service",
@@ -182,7 +183,7 @@ export const en = {
   "state.reconnecting": "The connection was lost. What you write is kept and sent later.",
   "state.in": {one: "Trying again in {n} second", other: "Trying again in {n} seconds"},
   "state.trying": "Trying again now…",
-  "state.refused": "The service has ended this session: {why}",
+  "state.refused": "The service does not let you in any more.",
   "state.signin": "Sign in again",
 
   "renew.title": "New token",

@@ -26,6 +26,7 @@ export const zh: Words<typeof en> = {
   "signin.go": "登录",
   "signin.wait": "正在登录…",
   "signin.unreachable": "服务暂无响应，正在重试。",
+  "signin.refused": "无法使用此令牌登录。请检查令牌是否完整，或索取新的令牌。",
   "signin.blank": "请先填写名字。",
   "signin.space": "名字中不能有空格。试试 {name}？",
   "signin.about": "关于此服务",
@@ -184,7 +185,7 @@ export const zh: Words<typeof en> = {
   "state.reconnecting": "连接已断开。你写的内容会保留并稍后发送。",
   "state.in": "{n} 秒后重试",
   "state.trying": "正在重试…",
-  "state.refused": "服务已结束此会话：{why}",
+  "state.refused": "服务不再允许你登录。",
   "state.signin": "重新登录",
 
   "renew.title": "新令牌",
