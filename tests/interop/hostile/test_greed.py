@@ -17,7 +17,7 @@ EMPTY_ENTRY = raw.entry(0x7F, b"")  # four bytes that say nothing
 
 def json_of(size: int) -> bytes:
     """An object of so many bytes, with a field that nobody knows."""
-    return (b'{"numbers":[' + b"1," * (size // 2 - 16) + b"1]").ljust(size - 1) + b"}"
+    return b'{"unknown":"' + b"1" * (size - 14) + b'"}'
 
 
 def metadata_of(size: int) -> bytes:
