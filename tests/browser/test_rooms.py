@@ -80,6 +80,30 @@ async def test_a_message_is_found_by_its_words_and_shown_where_it_stands(ada: Pe
     await expect(ada.message("the needle in the haystack")).to_be_in_viewport()
 
 
+async def test_a_room_that_one_was_brought_into_is_marked_as_new_and_on_top_until_it_is_opened(
+    ada: Person, service: RunningService
+) -> None:
+    async with tidings_client.connect(service.tcp_url, user="bob") as bob:
+        await bob.rooms.create("books", kind=v1.GROUP, title="Books")
+        await bob.rooms["books"].send("said before")
+        await bob.rooms["general"].send("said later")
+        await expect(ada.rooms.get_by_role("link", name="general")).to_contain_text("said later")
+        await bob.rooms["books"].join("ada")
+    entry = ada.rooms.get_by_role("link").first
+    await expect(entry).to_contain_text("Books")
+    mark = entry.get_by_text("new", exact=True)
+    await expect(mark).to_be_visible()
+    await ada.page.reload()
+    await expect(entry).to_contain_text("Books")
+    await expect(mark).to_be_visible()
+    await entry.click()
+    await expect(mark).to_have_count(0)
+    await expect(entry).to_contain_text("Books")
+    await ada.page.reload()
+    await expect(ada.page.get_by_role("heading", name="Books")).to_be_visible()
+    await expect(mark).to_have_count(0)
+
+
 async def test_who_comes_back_is_in_the_room_that_was_open_last(
     ada: Person, browser: Browser, service: RunningService
 ) -> None:

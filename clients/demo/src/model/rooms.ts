@@ -1,10 +1,11 @@
 /**
- * My rooms as signals, newest activity first. What was known last is kept on this device, so that the list is there before
+ * My rooms as signals, newest activity first; that I came in is some. What was known last is kept on this device, so that the list is there before
  * the network answers, and without one.
  */
 import {batch, computed, effect, type ReadonlySignal, signal} from "@preact/signals";
 import {type Event, Role, RoomKind, type RoomState, type Tidings} from "@tidings/client";
 import {isKeptFor} from "../kept.ts";
+import {chosen} from "../route.ts";
 import {session} from "../session.ts";
 
 /** The newest message of a room. */
@@ -24,6 +25,7 @@ export interface RoomView {
   readonly role: Role;
   /** The other one of a direct room, as far as its name tells. */
   readonly other: string | undefined;
+  readonly creator: string;
   readonly members: number;
   readonly head: bigint;
   readonly last: LastMessage | undefined;
@@ -32,6 +34,10 @@ export interface RoomView {
   readonly unread: number;
   /** When something happened last, Unix milliseconds. */
   readonly activeMs: number;
+  /** When this device heard that I was brought in; 0: I was in it before, or came in myself. */
+  readonly cameMs: number;
+  /** I was brought in, and have not been there yet. */
+  readonly isNew: boolean;
   /** I asked not to be called for it; kept on this device. */
   readonly muted: boolean;
 }
@@ -41,8 +47,12 @@ const complete = signal(false);
 
 /** Mine, newest activity first. */
 export const rooms: ReadonlySignal<readonly RoomView[]> = computed(() =>
-  [...known.value.values()].sort((a, b) => b.activeMs - a.activeMs || a.name.localeCompare(b.name)),
+  [...known.value.values()].sort((a, b) => movedMs(b) - movedMs(a) || a.name.localeCompare(b.name)),
 );
+
+function movedMs({activeMs, cameMs}: RoomView): number {
+  return Math.max(activeMs, cameMs);
+}
 
 /** Whether the service has told all of them since the page was opened; before, it is what was known last. */
 export const roomsComplete: ReadonlySignal<boolean> = complete;
@@ -97,7 +107,8 @@ function keptRooms(user: string): RoomView[] {
     const names = Object.keys(value);
     return names.length === 1 && names[0] === "seq" ? BigInt((value as {seq: string}).seq) : value;
   };
-  return keptList(keptName(user), revive).filter(isRoom);
+  const before = {cameMs: 0, isNew: false};
+  return keptList(keptName(user), revive).filter(isRoom).map((room) => ({...before, ...room}));
 }
 
 /** An older page kept something else, perhaps. */
@@ -125,7 +136,9 @@ effect(() => {
   batch(() => {
     complete.value = false;
     muted.value = new Set(user ? keptList(mutedName(user)).filter((name) => typeof name === "string") : []);
-    known.value = new Map(client && user ? keptRooms(user).map((room) => [room.name, room]) : []);
+    const kept = client && user ? keptRooms(user) : [];
+    known.value = new Map(kept.map((room) => [room.name, room]));
+    acquainted = kept.length > 0 && kept.length < ROOMS_KEPT_MAX ? client : undefined;
   });
   if (!client) return;
   let over = false;
@@ -161,7 +174,7 @@ async function follow(client: Tidings, over: () => boolean): Promise<void> {
         told = new Map();
       }
       if (item.case === "room") {
-        const room = view(item.value);
+        const room = asMet(view(item.value), client);
         if (told) told.set(room.name, room);
         else put([room]);
       } else if (item.case === "gone") {
@@ -170,6 +183,7 @@ async function follow(client: Tidings, over: () => boolean): Promise<void> {
       } else if (item.case === "live" && told) {
         const all = told;
         told = undefined;
+        acquainted = client;
         batch(() => {
           known.value = all;
           complete.value = true;
@@ -180,6 +194,24 @@ async function follow(client: Tidings, over: () => boolean): Promise<void> {
     // Refused, or closed: the connection's banner says so.
   }
 }
+
+let acquainted: Tidings | undefined; // what it tells can be compared with what was known
+
+/** The service does not tell when I came into a room: this device sees that it was not in one before. */
+function asMet(room: RoomView, client: Tidings): RoomView {
+  const before = known.peek().get(room.name);
+  const byMe = room.creator === session.me.peek() || chosen.peek()?.room === room.name;
+  if (before) return {...room, cameMs: before.cameMs, isNew: before.isNew && before.read === room.read && !byMe};
+  // On a device that knows nothing yet, or not all, rooms are new in which nothing was ever read.
+  const foreign = !byMe && (acquainted === client || room.read === 0n);
+  return {...room, cameMs: foreign && acquainted === client ? Date.now() : 0, isNew: foreign};
+}
+
+// Where I am is not new.
+effect(() => {
+  const room = chosen.value && known.value.get(chosen.value.room);
+  if (room?.isNew) put([{...room, isNew: false}]);
+});
 
 function put(changed: RoomView[]): void {
   const now = new Map(known.peek());
@@ -230,7 +262,7 @@ function view({room, role, last, read, unread}: RoomState): RoomView {
   const activeMs = message?.atMs ?? Number(createdAtMs);
   const shown = other ?? (title || name);
   return {
-    ...{name, kind, role, other, members, read, unread, activeMs},
+    ...{name, kind, role, other, creator, members, read, unread, activeMs, cameMs: 0, isNew: false},
     ...{title: shown, head: head?.seq ?? 0n, last: message, muted: muted.peek().has(name)},
   };
 }

@@ -110,11 +110,11 @@ function Me() {
 
 /** A link, so that "open in a new tab" works; of all entries the Tab key reaches one, the arrow keys the others. */
 function Entry({room, reachable}: {room: RoomView; reachable: boolean}) {
-  const {name, title, unread, last, muted, activeMs} = room;
+  const {name, title, unread, last, muted, activeMs, isNew} = room;
   const here = chosen.value?.room === name;
   return (
     <li>
-      <a href={`#/${encodeURIComponent(name)}`} class={unread ? "entry unread" : "entry"} aria-current={here ? "page" : undefined} tabIndex={reachable ? 0 : -1}>
+      <a href={`#/${encodeURIComponent(name)}`} class={unread || isNew ? "entry unread" : "entry"} aria-current={here ? "page" : undefined} tabIndex={reachable ? 0 : -1}>
         <RoomAvatar room={room} />
         <span class="line">
           <bdi class="title cut">{title}</bdi>
@@ -130,6 +130,7 @@ function Entry({room, reachable}: {room: RoomView; reachable: boolean}) {
               <span class="unseen">{t("rooms.muted")}</span>
             </span>
           )}
+          {isNew && <span class="new">{t("rooms.new.mark")}</span>}
           {unread > 0 && (
             <span class={muted ? "badge muted" : "badge"}>
               <span aria-hidden="true">{unread > UNREAD_MAX ? t("rooms.many") : unread}</span>

@@ -36,6 +36,7 @@ export const en = {
   "rooms.noMatch": "No room of yours is called that.",
   "rooms.discover": "Browse open rooms",
   "rooms.unread": {one: "{n} unread", other: "{n} unread"},
+  "rooms.new.mark": "new",
   "rooms.many": "9,999+",
   "rooms.empty": "No messages yet",
   "rooms.deleted": "Message deleted",

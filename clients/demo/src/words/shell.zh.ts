@@ -38,6 +38,7 @@ export const zh: Words<typeof en> = {
   "rooms.noMatch": "没有匹配的房间。",
   "rooms.discover": "浏览公开房间",
   "rooms.unread": "{n} 条未读",
+  "rooms.new.mark": "新",
   "rooms.many": "9,999+",
   "rooms.empty": "还没有消息",
   "rooms.deleted": "消息已删除",
