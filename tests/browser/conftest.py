@@ -10,7 +10,9 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from browser import chromium
+from browser.people import Person, person
 from browser.serving import served
+from running import RunningService, running_service
 
 if not chromium.AVAILABLE:
     warnings.warn("Chromium or Node is not on the PATH: the tests in a browser are left out", stacklevel=1)
@@ -35,3 +37,24 @@ async def library(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str
     assert await bundler.wait() == 0
     async with served(folder, HERE / "library") as origin:
         yield origin
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def service(tmp_path: Path) -> AsyncIterator[RunningService]:
+    """For development, in this process."""
+    async with running_service(tmp_path) as service:
+        yield service
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def ada(browser: Browser, service: RunningService) -> AsyncIterator[Person]:
+    """At the page, in `general`."""
+    async with person(browser, service.http_url, "ada") as ada:
+        yield ada
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def bob(browser: Browser, service: RunningService) -> AsyncIterator[Person]:
+    """The same, with a browser of his own."""
+    async with person(browser, service.http_url, "bob") as bob:
+        yield bob

@@ -1,36 +1,15 @@
 """Two people at the chat page: what one does, the other sees."""
 
 import unicodedata
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import expect
 
 import tidings_client
-from browser.people import Person, person
-from running import RunningService, running_service
+from browser.people import Person
+from running import RunningService
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def service(tmp_path: Path) -> AsyncIterator[RunningService]:
-    async with running_service(tmp_path) as service:
-        yield service
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def ada(browser: Browser, service: RunningService) -> AsyncIterator[Person]:
-    async with person(browser, service.http_url, "ada") as ada:
-        yield ada
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def bob(browser: Browser, service: RunningService) -> AsyncIterator[Person]:
-    async with person(browser, service.http_url, "bob") as bob:
-        yield bob
 
 
 async def test_what_one_writes_the_other_sees_and_answers(ada: Person, bob: Person) -> None:

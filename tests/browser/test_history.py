@@ -1,12 +1,11 @@
 """A long history on the page."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, expect
 
-import tidings_client
+from browser.crowd import say_numbers
 from browser.people import person
 from browser.reading import climb
 from running import running_service
@@ -14,7 +13,6 @@ from running import running_service
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MESSAGES = 10_000
-AT_ONCE = 500
 
 
 @pytest.mark.timeout(400)
@@ -22,12 +20,7 @@ async def test_ten_thousand_messages_are_scrolled_through_without_a_jump_and_wit
     browser: Browser, tmp_path: Path
 ) -> None:
     async with running_service(tmp_path) as service:
-        async with tidings_client.connect(service.tcp_url, user="bob") as bob:
-            for start in range(1, MESSAGES, AT_ONCE):
-                numbers = range(start, start + AT_ONCE)
-                await asyncio.gather(
-                    *(bob.rooms["general"].send(f"message {n} {'words ' * (n % 40)}") for n in numbers)
-                )
+        await say_numbers(service, 1, MESSAGES, "words ")
         # A tall window: as many loads, fewer steps.
         async with person(browser, service.http_url, "ada", viewport={"width": 1280, "height": 1800}) as ada:
             await expect(ada.messages.last).to_be_in_viewport()

@@ -21,12 +21,6 @@ TABS = 5
 ROOM = "general"
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def service(tmp_path: Path) -> AsyncIterator[RunningService]:
-    async with running_service(tmp_path) as service:
-        yield service
-
-
 @pytest_asyncio.fixture(loop_scope="session", params=["in a SharedWorker", "in the tab that leads"])
 async def ada(request: pytest.FixtureRequest, browser: Browser) -> AsyncIterator[Profile]:
     """Ada's browser; the tabs' connection is held where the parameter says."""

@@ -23,12 +23,6 @@ async def service(tmp_path: Path) -> AsyncIterator[RunningService]:
         yield service
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def ada(browser: Browser, service: RunningService) -> AsyncIterator[Person]:
-    async with person(browser, service.http_url, "ada") as ada:
-        yield ada
-
-
 async def test_a_direct_conversation_is_begun_and_the_other_sees_it_and_who_is_here(
     ada: Person, browser: Browser, service: RunningService
 ) -> None:

@@ -1,36 +1,26 @@
 """The wire panel: what one sees there when one stops reading, reads slowly, or is away."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, expect
 
-import tidings_client
+from browser.crowd import say_numbers
 from browser.metrics import Metrics
 from browser.people import Person, person
 from browser.reading import climb
-from running import RunningService, running_service
+from running import RunningService
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-AT_ONCE = 500
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def service(tmp_path: Path) -> AsyncIterator[RunningService]:
-    async with running_service(tmp_path) as service:
-        yield service
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def ada(browser: Browser, service: RunningService) -> AsyncIterator[Person]:
     """Ada, with the panel open and one message read."""
     async with person(browser, service.http_url, "ada") as ada:
-        await say(service, 1, 1)
+        await say_numbers(service, 1, 1)
         await ada.sees("message 1")
         await ada.place.get_by_role("button", name="Wire: what goes to and from the service").click()
         await expect(panel(ada)).to_contain_text("Online")
@@ -41,14 +31,6 @@ def panel(of: Person) -> Locator:
     return of.page.get_by_role("complementary", name="Wire")
 
 
-async def say(service: RunningService, first: int, last: int) -> None:
-    """Somebody else says "message 1" and so on."""
-    async with tidings_client.connect(service.tcp_url, user="bob") as bob:
-        for start in range(first, last + 1, AT_ONCE):
-            numbers = range(start, min(start + AT_ONCE, last + 1))
-            await asyncio.gather(*(bob.rooms["general"].send(f"message {number}") for number in numbers))
-
-
 @pytest.mark.timeout(400)
 async def test_who_stops_reading_spends_the_credit_costs_the_service_nothing_and_catches_up(
     ada: Person, service: RunningService
@@ -56,10 +38,10 @@ async def test_who_stops_reading_spends_the_credit_costs_the_service_nothing_and
     messages, spent = 3_000, 300
     metrics = Metrics(service.http_url)
     await panel(ada).get_by_role("radio", name="Stop reading").check()
-    await say(service, 2, spent)
+    await say_numbers(service, 2, spent)
     await expect(panel(ada).get_by_role("img", name=re.compile("^0 items may still be sent"))).to_be_visible()
     before = await metrics.read()
-    await say(service, spent + 1, messages)
+    await say_numbers(service, spent + 1, messages)
     await expect(panel(ada)).to_contain_text("behind")
     after = await metrics.read()
     assert after["tidings_deliveries_total"] == before["tidings_deliveries_total"]
@@ -75,7 +57,7 @@ async def test_who_stops_reading_spends_the_credit_costs_the_service_nothing_and
 
 async def test_who_reads_slowly_sees_one_message_after_the_other(ada: Person, service: RunningService) -> None:
     await panel(ada).get_by_role("radio", name="Read slowly").check()
-    await say(service, 2, 200)
+    await say_numbers(service, 2, 200)
     await expect(ada.message("message 3")).to_be_visible()
     # At one a second the rest would take three minutes.
     await expect(ada.message("message 200")).to_have_count(0)
@@ -94,7 +76,7 @@ async def test_who_was_dropped_while_5000_messages_came_has_no_gap_and_no_double
     await expect(panel(ada).get_by_role("timer")).to_be_visible()
     await ada.say("message 0, written meanwhile")
     await expect(ada.message("message 0, written").get_by_role("img", name="on its way")).to_be_visible()
-    await say(service, 2, messages)
+    await say_numbers(service, 2, messages)
     await panel(ada).get_by_role("button", name="Come back now").click()
     await ada.sees(f"message {messages}", "message 0, written meanwhile")
     read = await climb(ada.log)
