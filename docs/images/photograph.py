@@ -31,6 +31,8 @@ TALK = (
     ("amal", "Reading along from the train. Slowly, one message a second."),
     ("bob", "That is fine: who reads slowly costs the service a number, not a queue."),
 )
+# What comes quickly while the page reads slowly: the panel shows how far it is behind, and how it catches up.
+BUILDS = tuple(f"Build {number} passed." for number in range(1041, 1059))
 HEARTS = {3: ("❤️", ("bob", "小林")), 4: ("👍", ("bob", "zoé", "amal"))}
 
 
@@ -80,7 +82,11 @@ async def photograph(browser: Browser, url: str, clients: dict[str, Client]) -> 
     await clients["zoé"].rooms["general"].send("Ramen 🍜", reply_to=seq)
     await wide.keyboard.press("Escape")
     await wide.get_by_role("main").get_by_role("button", name="wire").first.click()
-    await asyncio.sleep(3)
+    await asyncio.sleep(8)
+    await wide.get_by_role("complementary", name="Wire").get_by_role("radio", name="Read slowly").check()
+    for text in BUILDS:
+        await clients["amal"].rooms["general"].send(text)
+    await asyncio.sleep(7)
     await clients["bob"].rooms["general"].typing()
     await asyncio.sleep(1)
     await wide.screenshot(path=HERE / "page.png")
