@@ -168,11 +168,10 @@ async def test_closing_writes_what_waits(tmp_path: Path) -> None:
 async def test_the_wal_stays_short_while_much_is_written(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path, StoreLimits(wal_pages=100))
     room = await open_room(store)
-    for _ in range(120):
+    for _ in range(60):
         await asyncio.gather(*(store.append(posted(room, "ann", "x" * 4_000)) for _ in range(50)))
-    assert (tmp_path / "tidings.sqlite").stat().st_size > 16_000_000
-    # How short depends on how threads take turns; never copied, it would hold the texts, their pages and the index.
-    assert (tmp_path / "tidings.sqlite-wal").stat().st_size < 120 * 50 * 4_000
+    assert (tmp_path / "tidings.sqlite").stat().st_size > 8_000_000
+    assert (tmp_path / "tidings.sqlite-wal").stat().st_size < 8_000_000
     await store.close()
     assert not (tmp_path / "tidings.sqlite-wal").exists()
 

@@ -3,6 +3,8 @@
 SQLite appends every commit to the WAL, and now and then its pages have to be copied into the database. A thread of its
 own does that beside the one that writes. While it copies, new pages come in behind, so it runs again until few are
 left; those few the writer copies itself, between two commits, and the next commit starts the WAL from its beginning.
+Where the machine gives the copying thread too few turns, the writer waits for it and copies all the rest: the WAL is
+never longer than twice what is worth a copy and 4 MiB, unless somebody reads an old page all the while.
 
 When it is time depends on what is written. Commits of a few pages are copied early, since a short file is soon written
 over from its beginning, and a commit that makes a file longer costs the file system an entry in its own journal (0.3
@@ -38,10 +40,12 @@ class Checkpoints:
         self._copier = copier
         self._pages_max = wal_pages
         self._failed = failed
-        # In the WAL now; when it was copied last; in a commit of late.
+        # In the WAL now; when a copy was asked for last, and when the writer made one itself; in a commit of late.
         self._pages = 0
         self._copied_at = 0
+        self._caught_up_at = 0
         self._commit_pages = 0.0
+        self._copying = threading.Lock()
         self._wanted = threading.Event()
         self._few_left = False
         self._closed = False
@@ -53,7 +57,7 @@ class Checkpoints:
     def _grown(self, connection: apsw.Connection, database: str, pages: int) -> int:
         """SQLite's hook after each commit that wrote something."""
         if pages < self._pages:  # it started anew
-            self._pages = self._copied_at = 0
+            self._pages = self._copied_at = self._caught_up_at = 0
         self._commit_pages += (pages - self._pages - self._commit_pages) / COMMITS
         self._pages = pages
         return apsw.SQLITE_OK
@@ -66,9 +70,14 @@ class Checkpoints:
             self._few_left = False
             with contextlib.suppress(apsw.BusyError):  # the other thread is copying again
                 self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        if self._pages - self._copied_at >= min(self._pages_max, max(PAGES_MIN, COMMITS * self._commit_pages)):
+        due = min(self._pages_max, max(PAGES_MIN, COMMITS * self._commit_pages))
+        if self._pages - self._copied_at >= due:
             self._copied_at = self._pages
             self._wanted.set()
+        if self._pages - self._caught_up_at >= 2 * due + PAGES_MIN:
+            self._caught_up_at = self._pages
+            with self._copying:  # nothing comes in behind meanwhile, so that it is soon done
+                self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def stop(self) -> None:
         """No more copying. Blocks until a copy that has begun is done; idempotent."""
@@ -84,7 +93,8 @@ class Checkpoints:
                 self._copier.close()
                 return
             try:
-                self._copy()
+                with self._copying:
+                    self._copy()
             except Exception as error:
                 if is_full(error):
                     log.error("the disk is full: the WAL could not be copied into the database")
