@@ -10,25 +10,36 @@ LINE = "alice in den"
 
 
 class Log:
-    """Notes what was begun, and in which order."""
+    """Notes what was begun, and in which order. What is in `known` need not be looked up."""
 
     def __init__(self) -> None:
-        self.order = Order()
+        self.order: Order[str, str, str] = Order(self.known_get, self.look_up, self.append)
+        self.known: dict[str, str] = {}
+        self.asked: dict[str, asyncio.Future[None]] = {}
         self.begun: list[str] = []
         self.durable = asyncio.Event()
 
-    def say(self, word: str, looked_up: "asyncio.Future[None] | None" = None) -> "asyncio.Future[str]":
-        async def look_up() -> str:
-            if looked_up is not None:
-                await looked_up
-            return word
+    def known_get(self, word: str) -> str | None:
+        return self.known.get(word)
 
-        async def append(word: str) -> str:
-            self.begun.append(word)
+    async def look_up(self, word: str) -> str:
+        if word in self.asked:
+            await self.asked[word]
+        return word
+
+    def append(self, _draft: str, word: str) -> "asyncio.Future[str]":
+        self.begun.append(word)
+
+        async def answer() -> str:
             await self.durable.wait()
             return word
 
-        return self.order.keep(LINE, look_up, append)
+        return asyncio.ensure_future(answer())
+
+    def say(self, word: str, looked_up: "asyncio.Future[None] | None" = None) -> "asyncio.Future[str]":
+        if looked_up is not None:
+            self.asked[word] = looked_up
+        return self.order.put(LINE, word)
 
 
 async def settled() -> None:
@@ -75,17 +86,6 @@ async def test_a_refusal_and_a_cancellation_let_the_next_one_go() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_line_is_there_from_the_first_call_until_nobody_waits_in_it() -> None:
-    log = Log()
-    assert log.order.is_free(LINE)
-    log.say("first")
-    assert not log.order.is_free(LINE)
-    await settled()
-    assert log.begun == ["first"]
-    assert log.order.is_free(LINE)
-
-
-@pytest.mark.asyncio
 async def test_who_is_cancelled_before_anything_was_done_leaves_the_line() -> None:
     log = Log()
     first, second = log.say("first"), log.say("second")
@@ -94,4 +94,47 @@ async def test_who_is_cancelled_before_anything_was_done_leaves_the_line() -> No
     assert log.begun == ["second"]
     log.durable.set()
     assert await second == "second"
-    assert log.order.is_free(LINE)
+
+
+@pytest.mark.asyncio
+async def test_whoever_finds_nobody_waiting_and_everything_known_is_appended_at_once() -> None:
+    log = Log()
+    log.known["first"] = "first"
+    log.say("first")
+    assert log.begun == ["first"]
+
+
+@pytest.mark.asyncio
+async def test_all_that_is_known_behind_a_look_up_is_appended_in_the_turn_of_its_answer() -> None:
+    log, looked_up = Log(), asyncio.get_running_loop().create_future()
+    words = [f"word {number}" for number in range(1_000)]
+    log.say("first", looked_up)
+    log.known |= {word: word for word in words}
+    for word in words:
+        log.say(word)
+    looked_up.set_result(None)
+    while not log.begun:
+        await asyncio.sleep(0)
+    assert log.begun == ["first", *words]
+    log.known["next"] = "next"
+    log.say("next")
+    assert log.begun[-1] == "next"
+
+
+@pytest.mark.asyncio
+async def test_what_the_append_refuses_is_the_answer_and_the_next_one_goes() -> None:
+    log, looked_up = Log(), asyncio.get_running_loop().create_future()
+    append = log.append
+
+    def refuses_the_second(draft: str, word: str) -> "asyncio.Future[str]":
+        if word == "second":
+            raise ValueError("too fast")
+        return append(draft, word)
+
+    log.order = Order(log.known_get, log.look_up, refuses_the_second)
+    log.say("first", looked_up)
+    second, _ = log.say("second"), log.say("third")
+    looked_up.set_result(None)
+    await settled()
+    assert log.begun == ["first", "third"]
+    assert isinstance(second.exception(), ValueError)

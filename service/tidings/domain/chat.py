@@ -1,7 +1,6 @@
 """Sending, changing and watching messages, one by one or over a channel."""
 
 import asyncio
-from functools import partial
 from typing import Any
 
 from tidings.contract import v1
@@ -17,8 +16,8 @@ class Chat:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._messages = exchange.messages
-        self._order = Order()
+        self._messages = messages = exchange.messages
+        self._order = Order(messages.standing, messages.look_up, messages.append)
 
     def send(self, request: v1.SendRequest, call: Call) -> asyncio.Future[v1.SendReply]:
         """Append a message."""
@@ -38,13 +37,7 @@ class Chat:
 
     def _say(self, draft: v1.Event) -> asyncio.Future[v1.SendReply]:
         """What one user says in one room comes to the log in the order in which it was said."""
-        messages = self._messages
-        line = (draft.actor, draft.room)
-        if self._order.is_free(line):
-            standing = messages.standing(draft)
-            if standing is not None:
-                return messages.append(draft, standing)
-        return self._order.keep(line, partial(messages.look_up, draft), partial(messages.append, draft))
+        return self._order.put((draft.actor, draft.room), draft)
 
     async def watch(self, request: v1.WatchRequest, call: Call, sink: Sink[Any]) -> Source:
         """A room's events after a cursor, and what follows."""

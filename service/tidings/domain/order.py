@@ -1,62 +1,101 @@
 """First come, first served, also while something has to be looked up.
 
 Who writes into a room that nobody has asked about for a while waits until the store has said who may. The next one may
-find the answer in memory and would be first. So as long as anybody of the same line waits, the others wait behind.
+find the answer in memory and would be first. So as long as anybody of the same line waits, the others wait behind; and
+once the first has its answer, all behind it who need none go in the same turn. (A line that moved one place a turn
+never came to its end while its user went on writing, and every message in it cost ten times its price.)
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeVar
+from typing import Generic, TypeVar
+
+from tidings.domain.waiting import hand_on, same
 
 D = TypeVar("D")
+S = TypeVar("S")
 R = TypeVar("R")
 
-Begun = asyncio.Future[None]
+Line = deque[tuple[D, asyncio.Future[R]]]
 
 
-class Order:
-    """Lines by key. A line is there only while somebody waits, so there are never more than requests under way."""
+class Order(Generic[D, S, R]):
+    """Lines by key. A line is there only while somebody waits, so there are never more than requests under way.
 
-    __slots__ = ("_last",)
+    `find` says at once what has to be known before a draft is appended, or None; then `look_up` is asked. `append` takes
+    the draft's place in the log and comes back; its answer may come later, and nobody in the line waits for that. What
+    any of them raises is the answer.
+    """
 
-    def __init__(self) -> None:
-        # Whether the last one of each line has begun to append.
-        self._last: dict[object, Begun] = {}
+    __slots__ = ("_append", "_find", "_lines", "_look_up")
 
-    def is_free(self, key: object) -> bool:
-        """Whether nobody of this key waits: whoever has nothing to look up may go ahead."""
-        return key not in self._last
+    def __init__(
+        self,
+        find: Callable[[D], S | None],
+        look_up: Callable[[D], Awaitable[S]],
+        append: Callable[[D, S], asyncio.Future[R]],
+    ) -> None:
+        self._find = find
+        self._look_up = look_up
+        self._append = append
+        self._lines: dict[object, Line[D, R]] = {}
 
-    def keep(
-        self, key: object, look_up: Callable[[], Awaitable[D]], append: Callable[[D], Awaitable[R]]
-    ) -> asyncio.Future[R]:
-        """`append(await look_up())`, behind those of the same key who came before: their appends have begun by then,
-        and need not be durable. The place in the line is taken at once."""
-        loop = asyncio.get_running_loop()
-        begun: Begun = loop.create_future()
-        appended = loop.create_task(_in_line(self._last.get(key), look_up, append, begun))
-        # Refused, cancelled even before it came to anything: the next one may go.
-        appended.add_done_callback(lambda _: _set(begun))
-        self._last[key] = begun
-        begun.add_done_callback(partial(self._drop, key))
-        return appended
+    def put(self, key: object, draft: D) -> asyncio.Future[R]:
+        """Append behind those of the same key who came before; their appends have begun by then, and need not be
+        durable. The place in the line is taken at once; who gives up the answer before it is their turn leaves it."""
+        line = self._lines.get(key)
+        if line is None:
+            found = self._find(draft)
+            if found is not None:
+                return self._append(draft, found)
+            line = self._lines[key] = deque()
+        answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        line.append((draft, answer))
+        if len(line) == 1:
+            self._look_up_first(key, line)
+        return answer
 
-    def _drop(self, key: object, begun: Begun) -> None:
-        if self._last.get(key) is begun:
-            del self._last[key]
+    def _look_up_first(self, key: object, line: Line[D, R]) -> None:
+        draft, answer = line[0]
+        looking = asyncio.ensure_future(self._look_up(draft))
+        answer.add_done_callback(lambda _: looking.cancel())
+        looking.add_done_callback(partial(self._looked_up, key, line))
 
+    def _looked_up(self, key: object, line: Line[D, R], looking: asyncio.Future[S]) -> None:
+        draft, answer = line.popleft()
+        if answer.done():
+            pass  # nobody waits for it any more
+        elif looking.cancelled():
+            answer.cancel()
+        elif error := looking.exception():
+            answer.set_exception(error)
+        else:
+            self._begin(draft, answer, looking.result())
+        self._advance(key, line)
 
-async def _in_line(
-    before: Begun | None, look_up: Callable[[], Awaitable[D]], append: Callable[[D], Awaitable[R]], begun: Begun
-) -> R:
-    if before is not None:
-        await asyncio.wait((before,))
-    appending = asyncio.ensure_future(append(await look_up()))
-    _set(begun)
-    return await appending
+    def _advance(self, key: object, line: Line[D, R]) -> None:
+        """Append for one after the other, until something has to be looked up."""
+        while line:
+            draft, answer = line[0]
+            if not answer.done():
+                try:
+                    found = self._find(draft)
+                except Exception as error:
+                    answer.set_exception(error)
+                else:
+                    if found is None:
+                        self._look_up_first(key, line)
+                        return
+                    self._begin(draft, answer, found)
+            line.popleft()
+        del self._lines[key]
 
-
-def _set(begun: Begun) -> None:
-    if not begun.done():
-        begun.set_result(None)
+    def _begin(self, draft: D, answer: asyncio.Future[R], found: S) -> None:
+        try:
+            appended = self._append(draft, found)
+        except Exception as error:
+            answer.set_exception(error)
+        else:
+            appended.add_done_callback(partial(hand_on, answer, same))

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -12,20 +13,26 @@ def then(answer: Awaitable[A], make: Callable[[A], B]) -> asyncio.Future[B]:
     """What `make` makes of the answer. An error stays what it is; who stops waiting stops nothing."""
     coming = asyncio.ensure_future(answer)
     made: asyncio.Future[B] = coming.get_loop().create_future()
-
-    def come(coming: asyncio.Future[A]) -> None:
-        error = None if coming.cancelled() else coming.exception()
-        if made.done():
-            return
-        if coming.cancelled():
-            made.cancel()
-        elif error is not None:
-            made.set_exception(error)
-        else:
-            try:
-                made.set_result(make(coming.result()))
-            except Exception as fault:
-                made.set_exception(fault)
-
-    coming.add_done_callback(come)
+    coming.add_done_callback(partial(hand_on, made, make))
     return made
+
+
+def hand_on(waiting: asyncio.Future[B], make: Callable[[A], B], came: asyncio.Future[A]) -> None:
+    """Give what `make` makes of the answer that came, or its error, to whoever still waits."""
+    error = None if came.cancelled() else came.exception()
+    if waiting.done():
+        return
+    if came.cancelled():
+        waiting.cancel()
+    elif error is not None:
+        waiting.set_exception(error)
+    else:
+        try:
+            waiting.set_result(make(came.result()))
+        except Exception as fault:
+            waiting.set_exception(fault)
+
+
+def same(answer: Any) -> Any:
+    """An answer as it came."""
+    return answer
