@@ -1,5 +1,7 @@
 """Who may do what: from memory, and true all the same."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -7,8 +9,9 @@ import pytest
 from domain.stage import House, refused
 from tidings.contract import v1
 from tidings.contract.errors import Code
-from tidings.domain.access import Access
+from tidings.domain.access import STRANGER, Access
 from tidings.domain.limits import DomainLimits
+from tidings.domain.ports import MemberRecord
 from tidings.stores.memory import MemoryStore
 
 
@@ -21,16 +24,21 @@ class AskedStore(MemoryStore):
         self.meanwhile: Any = None
 
     async def role(self, room: str, user: str) -> int:
-        self.asked += 1
-        role = await super().role(room, user)
-        if self.meanwhile is not None:
-            meanwhile, self.meanwhile = self.meanwhile, None
-            await meanwhile()
-        return role
+        return await self._late(await super().role(room, user))
+
+    async def members(self, room: str, *, after: str, limit: int) -> Sequence[MemberRecord]:
+        return await self._late(await super().members(room, after=after, limit=limit))
 
     async def room(self, room: str) -> Any:
         self.asked += 1
         return await super().room(room)
+
+    async def _late(self, answer: Any) -> Any:
+        self.asked += 1
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
+        return answer
 
 
 @pytest.mark.asyncio
@@ -65,20 +73,18 @@ async def test_strangers_are_remembered_as_such_too() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("comes", [True, False])
-async def test_a_role_that_changes_while_it_is_read_is_the_newer_one(comes: bool) -> None:
+@pytest.mark.parametrize("small_room_members_max", [0, 50])
+async def test_a_role_that_changes_while_it_is_read_is_the_newer_one(comes: bool, small_room_members_max: int) -> None:
     store = AskedStore()
     await store.create_room("den", kind=v1.GROUP, title="", creator="alice", members=["bob"], at_ms=1)
     if comes:
         await store.append(v1.Event(room="den", actor="bob", member=v1.Member(user="bob", role=v1.MEMBER, left=True)))
-    house = House(store)
-    alice, bob = house.people("alice", "bob")
-    await alice.page()
+    house = House(store, small_room_members_max=small_room_members_max)
+    (bob,) = house.people("bob")
 
     async def meanwhile() -> None:
-        if comes:
-            await alice.join(user="bob")
-        else:
-            await alice.quit(user="bob")
+        member = v1.Member(user="bob", role=v1.MEMBER, left=not comes)
+        await store.append(v1.Event(room="den", actor="alice", member=member))
 
     store.meanwhile = meanwhile
     if comes:
@@ -111,3 +117,38 @@ async def test_a_room_whose_log_was_replaced_is_looked_at_anew() -> None:
     assert access.kind("den") is None
     access.reached("nowhere", "e", 1)
     assert (await access.place("den")).head == 2
+
+
+@pytest.mark.asyncio
+async def test_of_a_small_room_everybody_is_looked_up_at_once_members_or_not() -> None:
+    store = AskedStore()
+    await store.create_room("den", kind=v1.OPEN, title="", creator="alice", members=["bob"], at_ms=1)
+    access = Access(store, DomainLimits())
+    await access.place("den")
+    before = store.asked
+    users = ["alice", "bob", *(f"stranger{number}" for number in range(100))]
+    standings = await asyncio.gather(*(access.may_read("den", user) for user in users))
+    assert [standing.role for standing in standings[:3]] == [v1.OWNER, v1.MEMBER, STRANGER]
+    assert store.asked == before + 1
+    assert access.standing("den", "nobody yet") is not None
+
+
+@pytest.mark.asyncio
+async def test_roles_stay_true_in_a_room_that_grows_large() -> None:
+    store = AskedStore()
+    house = House(store, small_room_members_max=3)
+    alice, *others = house.people("alice", *(f"user{number}" for number in range(9)))
+    await alice.create("den", v1.GROUP)
+    for other in others:
+        with refused(Code.NOT_FOUND):
+            await other.page()
+        await alice.join(user=other.name)
+        await other.send()
+    for other in others:
+        await alice.quit(user=other.name)
+        with refused(Code.NOT_FOUND):
+            await other.page()
+    # Who was never looked up before it was large is looked up alone.
+    await alice.join(user="user0")
+    await others[0].page()
+    assert (await Access(store, DomainLimits(small_room_members_max=0)).may_read("den", "alice")).role == v1.OWNER

@@ -113,8 +113,7 @@ async def test_all_that_is_known_behind_a_look_up_is_appended_in_the_turn_of_its
     for word in words:
         log.say(word)
     looked_up.set_result(None)
-    while not log.begun:
-        await asyncio.sleep(0)
+    await settled()  # a turn each would take a thousand
     assert log.begun == ["first", *words]
     log.known["next"] = "next"
     log.say("next")

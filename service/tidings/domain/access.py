@@ -4,9 +4,13 @@ Every call is checked here, so what the answer depends on is kept in memory: wha
 it. It stays true because every change of a membership is an event of the room's log, and `committed` hears of all of
 them, in their order, before anybody else does.
 
+Of a room with few members all roles are read at once, for whoever asks: then nobody else has to be looked up, members
+or not. Of larger rooms each role is read by itself.
+
 A role that is read while it changes: the change is noted when it is committed, and what was read gives way to it.
 """
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -28,6 +32,9 @@ class Place:
     kind: int
     epoch: str
     head: int
+    large: bool  # it has too many members to know them all
+    changes: int = 0  # of members, heard of so far
+    reading: asyncio.Task[dict[str, int] | None] | None = None  # all roles are being read
 
 
 class Standing(NamedTuple):
@@ -49,6 +56,8 @@ class Access:
         self._store = store
         self._places: Lru[str, Place] = Lru(limits.known_rooms_max)
         self._roles: Lru[tuple[str, str], int] = Lru(limits.known_roles_max)
+        self._members_max = limits.small_room_members_max
+        self._everybody: Lru[str, dict[str, int]] = Lru(limits.known_small_rooms_max)  # all roles of small rooms
 
     async def may_read(self, room: str, user: str) -> Standing:
         """The user's standing; NOT_FOUND for no such room, and for one whose name the user may not even know."""
@@ -61,7 +70,7 @@ class Access:
 
     def standing(self, room: str, user: str) -> Standing | None:
         """What `may_read` answers, if it can be told without asking the store."""
-        place, role = self._places.get(room), self._roles.get((room, user))
+        place, role = self._places.get(room), self._known_role(room, user)
         return None if place is None or role is None else reading(Standing(place, role))
 
     async def place(self, room: str) -> Place:
@@ -76,18 +85,51 @@ class Access:
 
     async def role(self, room: str, user: str) -> int:
         """A `v1.Role`, STRANGER for who is not a member."""
-        role = self._roles.get((room, user))
+        role = self._known_role(room, user)
+        if role is not None:
+            return role
+        place = self._places.peek(room)
+        if place is not None and not place.large:
+            roles = await self._read_roles(place)
+            if roles is not None:
+                return roles.get(user, STRANGER)
+        read = await self._store.role(room, user)
+        role = self._known_role(room, user)
         if role is None:
-            read = await self._store.role(room, user)
-            role = self._roles.get((room, user))
-            if role is None:
-                role = read
-                self._roles.put((room, user), role)
+            role = read
+            self._roles.put((room, user), role)
         return role
+
+    def _known_role(self, room: str, user: str) -> int | None:
+        roles = self._everybody.get(room)
+        return self._roles.get((room, user)) if roles is None else roles.get(user, STRANGER)
+
+    async def _read_roles(self, place: Place) -> dict[str, int] | None:
+        """All roles of a small room, read once for all who ask meanwhile; None where it turns out to be a large one."""
+        task = place.reading
+        if task is None:
+            task = place.reading = asyncio.create_task(self._roles_of(place))
+        return await asyncio.shield(task)
+
+    async def _roles_of(self, place: Place) -> dict[str, int] | None:
+        try:
+            changes = -1
+            while changes != place.changes:  # what was read may be older than what was heard meanwhile
+                changes = place.changes
+                members = await self._store.members(place.room, after="", limit=self._members_max + 1)
+            if len(members) > self._members_max:
+                place.large = True
+                return None
+            roles = {member.user: member.role for member in members}
+            self._everybody.put(place.room, roles)
+            return roles
+        finally:
+            place.reading = None
 
     def learn(self, record: RoomRecord) -> Place:
         """A room was read or made."""
-        place = Place(record.room, record.kind, record.head.epoch, record.head.seq)
+        large = record.members > self._members_max
+        place = Place(record.room, record.kind, record.head.epoch, record.head.seq, large)
         self._places.put(record.room, place)
         return place
 
@@ -103,12 +145,34 @@ class Access:
             return
         if place.epoch != epoch:
             self._places.drop(room)
+            self._everybody.drop(room)
         elif head > place.head:
             place.head = head
 
     def changed(self, room: str, member: v1.Member) -> None:
         """Somebody came, left, or got another role: a `member` event was committed."""
-        self._roles.put((room, member.user), STRANGER if member.left else member.role)
+        place = self._places.peek(room)
+        if place is not None:
+            place.changes += 1
+        role = STRANGER if member.left else member.role
+        roles = self._everybody.peek(room)
+        if roles is None:
+            self._roles.put((room, member.user), role)
+        elif role != STRANGER:
+            roles[member.user] = role
+            if len(roles) > self._members_max:
+                self._grew_large(room, roles)
+        else:
+            roles.pop(member.user, None)
+
+    def _grew_large(self, room: str, roles: dict[str, int]) -> None:
+        """There are too many members to go on knowing them all."""
+        place = self._places.peek(room)
+        if place is not None:
+            place.large = True
+        self._everybody.drop(room)
+        for user, role in roles.items():
+            self._roles.put((room, user), role)
 
 
 def reading(standing: Standing) -> Standing:

@@ -72,6 +72,10 @@ class DomainLimits:
     # What is kept in memory to answer quickly.
     known_rooms_max: int = 50_000  # about 0.5 KiB each
     known_roles_max: int = 500_000  # about 0.2 KiB each: 20,000 connections with 25 rooms
+    small_room_members_max: int = (
+        50  # of so many members, all roles are read at once: as quick as one, and for everybody
+    )
+    known_small_rooms_max: int = 10_000  # rooms of which all roles are known: as much memory as known_roles_max
 
     def shown(self) -> dict[str, int]:
         """What session.info tells: whole numbers by name, seconds in milliseconds."""
@@ -88,6 +92,12 @@ class DomainLimits:
 # Nobody outside can run into these.
 INTERNAL = frozenset(
     {"paced_users_max", "presence_remembered_max", "inbox_remembered_max", "known_rooms_max", "known_roles_max"}
-    | {"presence_count_members_max", "read_events_min", "read_events_max"}
+    | {
+        "small_room_members_max",
+        "known_small_rooms_max",
+        "presence_count_members_max",
+        "read_events_min",
+        "read_events_max",
+    }
     | {"read_held_bytes_max", "user_reads_max", "typing_max"}
 )

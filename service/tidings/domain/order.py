@@ -24,9 +24,9 @@ Line = deque[tuple[D, asyncio.Future[R]]]
 class Order(Generic[D, S, R]):
     """Lines by key. A line is there only while somebody waits, so there are never more than requests under way.
 
-    `find` says at once what has to be known before a draft is appended, or None; then `look_up` is asked. `append` takes
-    the draft's place in the log and comes back; its answer may come later, and nobody in the line waits for that. What
-    any of them raises is the answer.
+    `find` says at once what has to be known before a draft is appended, or None; then `look_up` is asked. `append`
+    takes the draft's place in the log and comes back; its answer may come later, and nobody in the line waits for that.
+    What any of them raises is the answer.
     """
 
     __slots__ = ("_append", "_find", "_lines", "_look_up")
