@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.rsocket import Frame, FrameType, ProtocolError, decode, encode, no_envelope, payload_frames, tcp_envelope
+from tidings.rsocket import (
+    Frame,
+    FrameType,
+    ProtocolError,
+    decode,
+    encode,
+    no_envelope,
+    payload_frames,
+    payloads_frames,
+    tcp_envelope,
+)
 from tidings.rsocket.codec import (
     cancel_frame,
     complete_frame,
@@ -110,6 +120,14 @@ def test_joined_payload_is_its_fragments_one_after_another() -> None:
     fragments = cut(FrameType.PAYLOAD, 1, None, bytes(500), b"m", tcp_envelope, 100, False)
     assert payload_frames(1, bytes(500), b"m", tcp_envelope, 100) == b"".join(fragments)
     assert len(fragments) > 1
+
+
+@given(st.lists(st.binary(max_size=200)), st.none() | st.binary(max_size=30), st.integers(64, 300))
+def test_many_payloads_are_each_of_them_one_after_another(
+    payloads: list[bytes], metadata: bytes | None, fragment_bytes: int
+) -> None:
+    each = [payload_frames(1, data, metadata, tcp_envelope, fragment_bytes) for data in payloads]
+    assert payloads_frames(1, payloads, metadata, tcp_envelope, fragment_bytes) == b"".join(each)
 
 
 def test_metadata_above_24_bits_is_cut() -> None:

@@ -86,10 +86,9 @@ def _exceeds(said: Any, values_max: int) -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Codec:
-    """One encoding. `index` is its place in a Prepared."""
+    """One encoding."""
 
     name: str
-    index: int
     mime: str
     mimes: tuple[str, ...]
     encode: Callable[[Message], bytes]
@@ -98,7 +97,6 @@ class Codec:
 
 PROTOBUF: Final = Codec(
     "protobuf",
-    0,
     "application/vnd.google.protobuf",
     (
         "application/vnd.google.protobuf",
@@ -111,7 +109,7 @@ PROTOBUF: Final = Codec(
     encode_protobuf,
     decode_protobuf,
 )
-JSON: Final = Codec("json", 1, "application/json", ("application/json",), encode_json, decode_json)
+JSON: Final = Codec("json", "application/json", ("application/json",), encode_json, decode_json)
 CODECS: Final = (PROTOBUF, JSON)
 
 _BY_MIME: Final = {mime: codec for codec in CODECS for mime in codec.mimes}
@@ -128,11 +126,12 @@ class Prepared(Generic[M]):
     Made from Protobuf bytes (as they lie in the log) or from a message; parsed only if somebody wants JSON.
     """
 
-    __slots__ = ("_data", "message_type", "wrapped")
+    __slots__ = ("_others", "message_type", "protobuf", "wrapped")
 
     def __init__(self, message_type: type[M], protobuf: bytes) -> None:
         self.message_type = message_type
-        self._data: list[bytes | None] = [protobuf, None]
+        self.protobuf = protobuf
+        self._others: dict[Codec, bytes] | None = None  # in other codecs; hardly ever, and a dictionary is large
         # Room for one wrapping made of this item and shared as well (the channel's envelope).
         self.wrapped: Prepared[Message] | None = None
 
@@ -141,20 +140,18 @@ class Prepared(Generic[M]):
         """Prepare a message that is at hand."""
         return cls(type(message), message.SerializeToString())
 
-    @property
-    def protobuf(self) -> bytes:
-        """The Protobuf bytes."""
-        data = self._data[0]
-        assert data is not None
-        return data
-
     def message(self) -> M:
         """A message of one's own, parsed from the bytes."""
         return self.message_type.FromString(self.protobuf)
 
     def data(self, codec: Codec) -> bytes:
         """The bytes in this codec."""
-        data = self._data[codec.index]
+        if codec is PROTOBUF:
+            return self.protobuf
+        others = self._others
+        if others is None:
+            others = self._others = {}
+        data = others.get(codec)
         if data is None:
-            data = self._data[codec.index] = codec.encode(self.message())
+            data = others[codec] = codec.encode(self.message())
         return data

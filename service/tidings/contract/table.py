@@ -38,6 +38,8 @@ class Verb(Enum):
     WATCH = "watch"
     CHANNEL = "channel"
 
+    __hash__ = object.__hash__  # each request looks its verb up, and an Enum's own hash is written in Python
+
 
 # (the client streams, the server streams) → verb. A stream in with a single answer has no use here.
 VERBS = {(False, False): Verb.CALL, (False, True): Verb.WATCH, (True, True): Verb.CHANNEL}

@@ -31,7 +31,8 @@ class DomainLimits:
     # history.read: one page of these is held for each reader.
     read_events_min: int = 32  # who asks for one event at a time does not cost a read each
     read_events_max: int = 512
-    read_held_bytes_max: int = 16_384  # rest of a page kept for a reader without demand; a larger one is read again
+    read_ahead_events_max: int = 256  # half of them before they are asked for: 30 KB of chat, which is held
+    read_held_bytes_max: int = 32_768  # rest of a page kept for a reader without demand; a larger one is read again
 
     # Rooms.
     create_members_max: int = 500  # one transaction with an event for each
@@ -91,13 +92,7 @@ class DomainLimits:
 
 # Nobody outside can run into these.
 INTERNAL = frozenset(
-    {"paced_users_max", "presence_remembered_max", "inbox_remembered_max", "known_rooms_max", "known_roles_max"}
-    | {
-        "small_room_members_max",
-        "known_small_rooms_max",
-        "presence_count_members_max",
-        "read_events_min",
-        "read_events_max",
-    }
-    | {"read_held_bytes_max", "user_reads_max", "typing_max"}
+    {"paced_users_max", "presence_remembered_max", "inbox_remembered_max", "presence_count_members_max", "typing_max"}
+    | {"known_rooms_max", "known_roles_max", "known_small_rooms_max", "small_room_members_max", "user_reads_max"}
+    | {"read_events_min", "read_ahead_events_max", "read_events_max", "read_held_bytes_max"}
 )

@@ -13,7 +13,7 @@ from tidings.contract.codecs import Prepared
 from tidings.contract.errors import Failure
 from tidings.domain.access import Access
 from tidings.domain.endings import access_lost
-from tidings.domain.items import event_item
+from tidings.domain.items import event_item, event_items
 from tidings.domain.ports import StoredEvent
 from tidings.hub import Hub
 
@@ -63,7 +63,7 @@ class Publication:
         if self._hub.listens(room):
             for stored in amended:
                 self._hub.amend(room, stored.seq, event_item(epoch, stored.seq, stored.data))
-            self._hub.notify(room, epoch, [(seq, event_item(epoch, seq, data)) for seq, data in events])
+            self._hub.notify(room, epoch, event_items(epoch, events))
         for follower in self.followers:
             for seq, member in members:
                 follower.member(room, member, seq)

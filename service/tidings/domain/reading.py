@@ -14,7 +14,7 @@ from typing import Any
 
 from tidings.contract import v1
 from tidings.contract.codecs import Prepared
-from tidings.domain.items import event_item, gap_item
+from tidings.domain.items import event_items, gap_item
 from tidings.domain.limits import DomainLimits
 from tidings.domain.ports import StoredEvent
 from tidings.hub import Batch, Sink
@@ -96,7 +96,9 @@ class Reading:
 
     def _read(self, demand: int) -> None:
         limits = self._limits
-        limit = min(max(demand, limits.read_events_min), limits.read_events_max, self._last - self._position)
+        # A read costs as much as some 50 events, and who asks for a few will ask for as many again.
+        wanted = max(demand, min(2 * demand, limits.read_ahead_events_max), limits.read_events_min)
+        limit = min(wanted, limits.read_events_max, self._last - self._position)
         self._reading = True
         self._fetch(self._position, limit, self._arrived)
 
@@ -112,16 +114,21 @@ class Reading:
 
     def _prepared(self, events: Sequence[StoredEvent]) -> list[Item]:
         """The events as items, with marks where retention left holes. Never empty, so that every read is progress."""
-        items: list[Item] = []
+        if events and events[-1].seq > self._last:
+            events = [event for event in events if event.seq <= self._last]
+        items = event_items(self._epoch, events)
+        if not items:
+            return [(self._last, gap_item(self._epoch, self._position + 1, self._last))]
+        if items[-1][0] - self._position == len(items):
+            return items
+        whole: list[Item] = []
         position = self._position
-        for seq, data in events:
-            if seq > self._last:
-                break
+        for seq, item in items:
             if seq > position + 1:
-                items.append((seq - 1, gap_item(self._epoch, position + 1, seq - 1)))
-            items.append((seq, event_item(self._epoch, seq, data)))
+                whole.append((seq - 1, gap_item(self._epoch, position + 1, seq - 1)))
+            whole.append((seq, item))
             position = seq
-        return items or [(self._last, gap_item(self._epoch, position + 1, self._last))]
+        return whole
 
     def _end(self) -> Sink[Any] | None:
         sink, self._sink = self._sink, None

@@ -11,6 +11,7 @@ from tidings.rsocket.codec import (
     encode,
     no_envelope,
     payload_frames,
+    payloads_frames,
     tcp_envelope,
 )
 from tidings.rsocket.connection import Connection
@@ -44,5 +45,6 @@ __all__ = [
     "metadata",
     "no_envelope",
     "payload_frames",
+    "payloads_frames",
     "tcp_envelope",
 ]

@@ -12,7 +12,7 @@ What goes into our fragments is narrower than the specification, because peers a
 - the last one is never empty (rsocket-js 1.0-alpha closes the connection).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from struct import Struct
 from struct import error as OutOfBytes
 from typing import Final, TypeAlias
@@ -201,6 +201,23 @@ def payload_frames(
             head = HEADER_METADATA.pack(stream_id, type_and_flags | METADATA, length >> 16, length & 0xFFFF)
             return envelope(size) + head + metadata + data
     return b"".join(cut(FrameType.PAYLOAD, stream_id, None, data, metadata, envelope, fragment_bytes, complete))
+
+
+def payloads_frames(
+    stream_id: int, payloads: Sequence[bytes], metadata: bytes | None, envelope: Envelope, fragment_bytes: int
+) -> bytes:
+    """Several items of one stream as `payload_frames` makes each, in one piece. None of them ends the stream."""
+    if metadata is not None:
+        return b"".join(payload_frames(stream_id, data, metadata, envelope, fragment_bytes) for data in payloads)
+    header = HEADER.pack(stream_id, _PAYLOAD_NEXT)
+    pieces: list[bytes] = []
+    for data in payloads:
+        size = 6 + len(data)
+        if size <= fragment_bytes:
+            pieces += (envelope(size), header, data)
+        else:
+            pieces.append(payload_frames(stream_id, data, None, envelope, fragment_bytes))
+    return b"".join(pieces)
 
 
 def request_frames(

@@ -16,10 +16,10 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from tidings.contract.call import Call, Credentials, Identity
-from tidings.contract.codecs import Prepared
+from tidings.contract.codecs import Codec, Prepared
 from tidings.contract.errors import unavailable
 from tidings.hub import Batch, Source
-from tidings.rsocket import Stream, no_envelope, payload_frames
+from tidings.rsocket import Stream, no_envelope, payload_frames, payloads_frames
 from tidings.transports.deflate import Deflater
 from tidings.transports.endings import failure_of
 from tidings.transports.routes import Route
@@ -185,7 +185,7 @@ class ForgetWork(Work):
 
 
 @lru_cache(SHARED_KEYS_MAX)
-def _key(stream_id: int, codec: int, wrapping: object) -> object:
+def _key(stream_id: int, codec: Codec, wrapping: object) -> object:
     """Same key, same bytes: the stream id, the codec, the compression or else the envelope.
 
     One object for all that are alike, which a dictionary finds by its identity.
@@ -205,7 +205,7 @@ class SinkWork(Work):
         # Items that are taken right now: the reader's credit, 0 while its socket is full.
         self.demand = stream.sendable
         session = self.session
-        self._key = _key(stream.id, route.writes.index, session.deflater or session.connection.envelope)
+        self._key = _key(stream.id, route.writes, session.deflater or session.connection.envelope)
         # What `session.write` uses. A thousand readers do not fit into the processor's caches: each object on the way
         # to their sockets is a wait for memory.
         self._metrics = session.service.metrics
@@ -230,15 +230,18 @@ class SinkWork(Work):
         stream_id, said, codec = self.stream.id, self.route.said, self.route.writes
         connection = self.session.connection
         envelope, fragment_bytes = connection.envelope, connection.limits.fragment_bytes
-        frames = [payload_frames(stream_id, item.data(codec), said, envelope, fragment_bytes) for item in batch.items]
+        payloads = [item.data(codec) for item in batch.items]
         deflater = self.session.deflater
-        if deflater is not None:
+        if deflater is None:
+            chunk = payloads_frames(stream_id, payloads, said, envelope, fragment_bytes)
+        else:
+            frames = [payload_frames(stream_id, data, said, envelope, fragment_bytes) for data in payloads]
             head = payload_frames(stream_id, b"", said, no_envelope, fragment_bytes)
             for place, block in enumerate(self._blocks(batch, deflater)):
                 # What needs several frames goes as it is: pieces would have to be compressed one by one.
-                if block and len(head) + len(batch.items[place].data(codec)) <= fragment_bytes:
+                if block and len(head) + len(payloads[place]) <= fragment_bytes:
                     frames[place] = compressed_message(head, block)
-        chunk = b"".join(frames)
+            chunk = b"".join(frames)
         if said is None and len(batch.shared) < SHARED_CHUNKS_MAX:
             batch.shared[self._key] = chunk
         return chunk
