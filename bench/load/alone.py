@@ -3,7 +3,8 @@
 import socket
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from bench import wire
@@ -61,21 +62,31 @@ class Alone:
 
 def timed(ask: Callable[[], object], seconds: float, times_min: int = 20) -> list[float]:
     """How long each of as many calls took as fit in."""
-    for _ in range(3):
-        ask()
-    took: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(took) < times_min or time.perf_counter() < end:
-        begin = time.perf_counter()
-        ask()
-        took.append(time.perf_counter() - begin)
+    (took,) = timed_in_turn([ask], seconds, times_min)
     return took
 
 
-async def alone(port: int, tcp_port: int, transport: str, seconds: float, **_: Any) -> dict[str, Any]:
-    """The median of session.ping, µs."""
-    client = Alone(port if transport == "ws" else tcp_port, transport)
-    return {"value": statistics.median(timed(lambda: client.ask("session.ping", b""), seconds)) * 1e6}
+def timed_in_turn(asks: Sequence[Callable[[], object]], seconds: float, times_min: int = 20) -> list[list[float]]:
+    """The same for several, each called once before the next round: what the machine does meanwhile hits all."""
+    for _ in range(3):
+        for ask in asks:
+            ask()
+    took: list[list[float]] = [[] for _ in asks]
+    end = time.perf_counter() + seconds
+    while len(took[0]) < times_min or time.perf_counter() < end:
+        for ask, each in zip(asks, took, strict=True):
+            begin = time.perf_counter()
+            ask()
+            each.append(time.perf_counter() - begin)
+    return took
+
+
+async def alone(ports: dict[str, int], transport: str, seconds: float, **_: Any) -> dict[str, Any]:
+    """The median of session.ping of each server, µs."""
+    clients = [Alone(port, transport) for port in ports.values()]
+    asks = [partial(client.ask, "session.ping", b"") for client in clients]
+    took = timed_in_turn(asks, seconds)
+    return {name: statistics.median(each) * 1e6 for name, each in zip(ports, took, strict=True)}
 
 
 async def alone_send(port: int, seconds: float, **_: Any) -> dict[str, Any]:
