@@ -111,12 +111,14 @@ class Peer:
 
 @contextmanager
 def _started(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[tuple["subprocess.Popen[str]", float]]:
+    # Whoever installs a program has its modules compiled; some machines for tests forbid that.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with cores.started_on(cores.SERVER):
         began = time.perf_counter()
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, **environment},
+            env={**inherited, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

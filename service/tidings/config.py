@@ -11,7 +11,6 @@ import inspect
 import io
 import json
 import tokenize
-import tomllib
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -148,10 +147,11 @@ def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[s
 def describe(settings: Settings) -> list[SettingRow]:
     """Every setting with its value, unit, reason, and where the value came from. Secrets are not shown."""
     rows = []
-    for key, _, reason in _keys():
+    for key, _, group in _keys():
         value = settings
         for name in key.split("."):
             value = getattr(value, name)
+        reason = _reasons(group).get(name, "")
         rows.append(SettingRow(key, _shown(key, value), _unit(key), reason, settings.sources.get(key, "default")))
     return rows
 
@@ -160,14 +160,13 @@ def describe(settings: Settings) -> list[SettingRow]:
 
 
 @cache
-def _keys() -> tuple[tuple[str, Any, str], ...]:
-    """(key, type, reason) of every setting, in order."""
+def _keys() -> tuple[tuple[str, Any, type], ...]:
+    """(key, type, group) of every setting, in order."""
     return tuple(_walk(Settings, ""))
 
 
-def _walk(group: type, prefix: str) -> Iterator[tuple[str, Any, str]]:
+def _walk(group: type, prefix: str) -> Iterator[tuple[str, Any, type]]:
     kinds = typing.get_type_hints(group)
-    reasons = _reasons(group)
     for row in dataclasses.fields(group):
         kind = kinds[row.name]
         if row.name == "sources":
@@ -176,11 +175,15 @@ def _walk(group: type, prefix: str) -> Iterator[tuple[str, Any, str]]:
             assert isinstance(kind, type)
             yield from _walk(kind, f"{prefix}{row.name}.")
         else:
-            yield f"{prefix}{row.name}", kind, reasons.get(row.name, "")
+            yield f"{prefix}{row.name}", kind, group
 
 
-def _reasons(group: type) -> dict[str, str]:
-    """The comment beside each field, or above it: a limit and its reason are written once, in one place."""
+@cache
+def _reasons(group: type) -> Mapping[str, str]:
+    """The comment beside each field, or above it: a limit and its reason are written once, in one place.
+
+    For who wants to see it: reading the sources of all groups takes 40 ms.
+    """
     try:
         source = inspect.getsource(group)
     except (OSError, TypeError):
@@ -248,6 +251,8 @@ def _nearest(key: str, known: Mapping[str, Any]) -> str:
 def _from_file(file: Path | None) -> Iterator[tuple[str, object]]:
     if file is None:
         return
+    import tomllib  # 4 ms, and most services have no file
+
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:

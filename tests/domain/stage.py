@@ -38,7 +38,7 @@ class StageClock:
         return self.scheduler.to_seconds(self.scheduler.now)
 
     def later(self, seconds: float, callback: Callable[[], Any]) -> None:
-        """`schedule_later` for parts that are tested alone."""
+        """`schedule_later`."""
         self.scheduler.schedule_relative(seconds, lambda *_: callback())
 
 
@@ -241,7 +241,8 @@ class House:
             self.store,
             clock=self.clock,
             schedule=asyncio.get_running_loop().call_soon,
-            scheduler=self.clock.scheduler,
+            schedule_later=self.clock.later,
+            scheduler=lambda: self.clock.scheduler,
             report=lambda error, where: self.reports.append((error, where)),
             settings=product.Settings(
                 dev=dev,

@@ -86,7 +86,8 @@ async def test_a_service_that_nobody_could_enter_does_not_start() -> None:
             MemoryStore(),
             clock=clock,
             schedule=lambda callback: None,
-            scheduler=clock.scheduler,
+            schedule_later=clock.later,
+            scheduler=lambda: clock.scheduler,
             report=lambda error, where: None,
             settings=Settings(dev=False),
         )

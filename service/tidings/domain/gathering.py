@@ -9,11 +9,7 @@ grows beyond it while it is watched counts from then on.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
-
-from reactivex import interval
-from reactivex import operators as ops
-from reactivex.abc import DisposableBase, SchedulerBase
+from typing import TYPE_CHECKING, Final
 
 from tidings.contract import v1
 from tidings.domain.errands import Errands
@@ -22,6 +18,9 @@ from tidings.domain.limits import DomainLimits
 from tidings.domain.ports import MemberRecord, Store
 from tidings.domain.roster import Roster, offline
 from tidings.domain.slate import Slate
+
+if TYPE_CHECKING:
+    from reactivex.abc import DisposableBase, SchedulerBase
 
 MEMBERS_PAGE: Final = 1_000
 COUNT: Final = "count"
@@ -39,7 +38,7 @@ class Gathering:
         store: Store,
         roster: Roster,
         errands: Errands,
-        scheduler: SchedulerBase,
+        scheduler: "Callable[[], SchedulerBase]",
         limits: DomainLimits,
         follow: Callable[[str], None],
         unfollow: Callable[[str], None],
@@ -179,7 +178,11 @@ class Gathering:
             self.slate.drop(f"receipt {user}")
         self._gone.clear()
         self._positions.clear()
-        looks = interval(self._limits.presence_count_seconds, scheduler=self._scheduler)
+        # Imported here, since no start shall wait 30 ms for what few services need: they have no room of this size.
+        from reactivex import interval
+        from reactivex import operators as ops
+
+        looks = interval(self._limits.presence_count_seconds, scheduler=self._scheduler())
         counts = looks.pipe(ops.map(lambda _: self._counts()), ops.start_with(self._counts()))
         self._counting = counts.pipe(ops.distinct_until_changed()).subscribe(self._put_counts)
 

@@ -1,11 +1,9 @@
 """The rooms whose passing life somebody watches."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Any, Final
-
-from reactivex.abc import SchedulerBase
+from typing import TYPE_CHECKING, Any, Final
 
 from tidings.contract import v1
 from tidings.contract.errors import Failure
@@ -20,6 +18,9 @@ from tidings.hub import Sink
 from tidings.hub.ports import Schedule, ScheduleLater
 from tidings.hub.spans import Spans
 from tidings.hub.turns import Turns
+
+if TYPE_CHECKING:
+    from reactivex.abc import SchedulerBase
 
 IDLE_SECONDS: Final = 60.0  # who reconnects within a minute finds the room loaded
 VISITS_MAX: Final = 128  # readers visited between two looks at the sockets
@@ -38,7 +39,7 @@ class Gatherings:
         clock: Clock,
         schedule: Schedule,
         schedule_later: ScheduleLater,
-        scheduler: SchedulerBase,
+        scheduler: "Callable[[], SchedulerBase]",
         limits: DomainLimits,
     ) -> None:
         self._epoch = epoch

@@ -3,9 +3,7 @@
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-from reactivex.abc import SchedulerBase
+from typing import TYPE_CHECKING
 
 from tidings.contract import v1
 from tidings.contract.call import Gate
@@ -19,7 +17,7 @@ from tidings.domain.gate import DevGate, TokenGate
 from tidings.domain.gatherings import Gatherings
 from tidings.domain.history import History
 from tidings.domain.inbox import Inboxes
-from tidings.domain.items import WatchMarks, event_item, weigh
+from tidings.domain.items import WatchMarks, event_items, weigh
 from tidings.domain.limits import DomainLimits
 from tidings.domain.lines import Lines
 from tidings.domain.messages import Messages
@@ -35,7 +33,10 @@ from tidings.domain.session import Sessions
 from tidings.domain.tokens import Tokens, TokenSettings
 from tidings.hub import Board, BoardLimits, Hub, HubLimits
 from tidings.hub import Head as HubHead
-from tidings.hub.ports import Events, Schedule
+from tidings.hub.ports import Events, Schedule, ScheduleLater
+
+if TYPE_CHECKING:
+    from reactivex.abc import SchedulerBase
 
 Item = Prepared[v1.WatchItem]
 
@@ -82,23 +83,21 @@ def build(
     *,
     clock: Clock,
     schedule: Schedule,
-    scheduler: SchedulerBase,
+    schedule_later: ScheduleLater,
+    scheduler: "Callable[[], SchedulerBase]",
     report: Report,
     settings: Settings | None = None,
 ) -> Product:
     """Build the product.
 
-    `schedule` is `loop.call_soon`; `scheduler` is reactivex's for the same loop (`AsyncIOScheduler(loop)`; its timers
-    and `clock.monotonic` must agree); `report(error, where)` gets faults that nobody waits for. ValueError for settings
-    that contradict one another.
+    `schedule` is `loop.call_soon`, `schedule_later` is `loop.call_later`, and `scheduler` makes reactivex's for the
+    same loop (`AsyncIOScheduler(loop)`) when a room needs it; these timers and `clock.monotonic` must agree.
+    `report(error, where)` gets faults that nobody waits for. ValueError for settings that contradict one another.
     """
     settings = settings or Settings()
     limits = settings.limits
     rules = Rules(limits)
     errands = Errands(report)
-
-    def schedule_later(seconds: float, callback: Callable[[], Any]) -> None:
-        scheduler.schedule_relative(seconds, lambda *_: callback())
 
     def board() -> Board:
         return Board(
@@ -234,7 +233,7 @@ def _reader(store: Store, access: Access, errands: Errands) -> Callable[..., Non
     async def page(room: str, after: int, limit: int) -> Sequence[tuple[int, Item]]:
         place = await access.place(room)
         events = await store.read(room, after, limit)
-        return [(seq, event_item(place.epoch, seq, data)) for seq, data in events]
+        return event_items(place.epoch, events)
 
     def read(room: str, after: int, limit: int, done: Callable[[Events[Item] | Exception], None]) -> None:
         errands.run(page(room, after, limit), done)

@@ -11,7 +11,7 @@ B = TypeVar("B")
 
 def then(answer: Awaitable[A], make: Callable[[A], B]) -> asyncio.Future[B]:
     """What `make` makes of the answer. An error stays what it is; who stops waiting stops nothing."""
-    coming = asyncio.ensure_future(answer)
+    coming = answer if isinstance(answer, asyncio.Future) else asyncio.ensure_future(answer)
     made: asyncio.Future[B] = coming.get_loop().create_future()
     coming.add_done_callback(partial(hand_on, made, make))
     return made

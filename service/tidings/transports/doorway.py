@@ -4,13 +4,10 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
-
-from aiohttp import HttpVersion11, web
+from typing import cast
 
 from tidings.transports.doorkeeper import Doorkeeper, Visit
-from tidings.transports.head import END, Head, Refusal, head_of, read_head
-from tidings.transports.http import refused
+from tidings.transports.head import END, Head, Refusal, read_head
 from tidings.transports.rsocket_service import RSocketService
 from tidings.transports.rsocket_tcp import TLS_HELLO, RSocketTcp
 from tidings.transports.rsocket_wire import half_close
@@ -23,12 +20,12 @@ AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^][@:/?#\s]+)(?::[0-9]{1,5
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """What a connection may be handed on to. `http` makes a protocol of aiohttp's."""
+    """What a connection may be handed on to. `http` makes a protocol of aiohttp's, once that is there (`http_part`)."""
 
     settings: ListenerSettings
     doorkeeper: Doorkeeper
     service: RSocketService
-    http: Callable[[], asyncio.Protocol]
+    http: asyncio.Future[Callable[[], asyncio.Protocol]]
 
 
 class TcpDoorway(asyncio.Protocol):
@@ -113,14 +110,31 @@ class Doorway(asyncio.Protocol):
                 return
             self._transport.set_protocol(protocol)
             rest = bytes(self._data[end:])
+            self._data.clear()
+            if rest:
+                protocol.data_received(rest)
+        elif self._reception.http.done():
+            self._to_http(self._reception.http)
         else:
-            protocol = self._reception.http()
-            protocol.connection_made(self._transport)
-            self._next.append(protocol)
-            rest = bytes(self._data)
+            # Paused, so that nothing more gathers here than was read with the head.
+            self._transport.pause_reading()
+            self._reception.http.add_done_callback(self._http_is_there)
+
+    def _http_is_there(self, http: asyncio.Future[Callable[[], asyncio.Protocol]]) -> None:
+        self._transport.resume_reading()
+        self._to_http(http)
+
+    def _to_http(self, http: asyncio.Future[Callable[[], asyncio.Protocol]]) -> None:
+        """Hand what has come on to aiohttp, and all that will."""
+        if http.cancelled():
+            self._refuse(Refusal(503, "there is no HTTP here now; try again, or see what the service's log says"))
+            return
+        protocol = http.result()()
+        protocol.connection_made(self._transport)
+        self._next.append(protocol)
+        data = bytes(self._data)
         self._data.clear()
-        if rest:
-            protocol.data_received(rest)
+        protocol.data_received(data)
 
     def _websocket(self, head: Head) -> asyncio.Protocol:
         """Agree to the upgrade. Raises Refusal."""
@@ -176,44 +190,13 @@ class Doorway(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""
         self._reception.service.deadlines.put(self, None)
+        self._reception.http.remove_done_callback(self._http_is_there)
         if self._visit is not None:
             self._visit.ended()
         for protocol in self._next:
             protocol.connection_lost(exc)
         if self.ended is not None and not self.ended.done():
             self.ended.set_result(None)
-
-
-async def upgrade(request: web.Request) -> web.StreamResponse:
-    """aiohttp's handler of RSocket's path: gets a request that is no handshake, or comes on a used connection."""
-    head = head_of(request.method, request.rel_url.raw_path, request.raw_headers)
-    doorway = request.transport.get_protocol() if request.transport is not None else None
-    if not isinstance(doorway, Doorway) or not head.asks_for_websocket() or request.version < HttpVersion11:
-        return refused(Refusal(426, "RSocket over WebSocket is here", {"Upgrade": "websocket"}))
-    try:
-        protocol = doorway.upgrade(head)
-    except Refusal as refusal:
-        return refused(refusal)
-    assert doorway.ended is not None
-    request.protocol.keep_alive(False)
-    request.protocol.set_parser(cast(Any, _Tail(protocol)))
-    await doorway.ended
-    return web.Response(status=101)
-
-
-class _Tail:
-    """Gets from aiohttp what had come behind the handshake already; nothing else comes that way."""
-
-    def __init__(self, protocol: asyncio.Protocol) -> None:
-        self._protocol = protocol
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        """Some more of it."""
-        self._protocol.data_received(bytes(data))
-        return False, b""
-
-    def feed_eof(self) -> None:
-        """There is no more."""
 
 
 class _Deaf(asyncio.Protocol):

@@ -8,9 +8,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from tidings.metrics import CONTENT_TYPE, Metrics
+from tidings.transports.addresses import Addresses
 from tidings.transports.head import Refusal, error_body
 from tidings.transports.health import OK, Health
-from tidings.transports.page import Addresses, Page
+from tidings.transports.page import Page
 from tidings.transports.settings import ListenerSettings, is_loopback
 
 # Headers by which a proxy says that the request is somebody else's.

@@ -2,7 +2,7 @@
 
 One port serves HTTP and RSocket over WebSocket. A connection begins as a `Doorway`, which reads the head of the first
 request (bounded in bytes and in time) and then hands the transport on: to RSocket, if it asks for a WebSocket at
-our path, else to aiohttp, which gets every byte from the first. RSocket over TCP has a port of its own.
+our path, else to aiohttp (`http_part`), which gets every byte from the first. RSocket over TCP has a port of its own.
 """
 
 import asyncio
@@ -13,23 +13,18 @@ import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, cast
-
-from aiohttp import web
 
 from tidings import __version__
 from tidings.contract.call import Gate
 from tidings.contract.table import Table
 from tidings.metrics import Metrics
+from tidings.transports.addresses import Addresses
 from tidings.transports.doorkeeper import Doorkeeper
-from tidings.transports.doorway import Doorway, Reception, TcpDoorway, upgrade
+from tidings.transports.doorway import Doorway, Reception, TcpDoorway
 from tidings.transports.health import Health
-from tidings.transports.http import application
-from tidings.transports.page import Addresses
+from tidings.transports.http_part import HttpPart
 from tidings.transports.rsocket_service import RSocketService
 from tidings.transports.settings import ListenerSettings, is_everywhere
-
-HTTP_KEEPALIVE_SECONDS: Final = 75.0  # longer than the 60 s of most proxies, so that they are the ones to close
 
 
 class ListenError(Exception):
@@ -62,7 +57,7 @@ class Listener:
         self.tcp_port = 0
         self.service: RSocketService
         self.doorkeeper: Doorkeeper
-        self._runner: web.AppRunner | None = None
+        self._http: HttpPart | None = None
         self._servers: list[asyncio.Server] = []
 
     async def start(self) -> None:
@@ -78,23 +73,9 @@ class Listener:
             clock=self._clock,
             wall_ms=self._wall_ms,
         )
-        app = application(settings, self.health, self._metrics, self.addresses, upgrade)
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            handle_signals=False,
-            keepalive_timeout=HTTP_KEEPALIVE_SECONDS,
-            lingering_time=1.0,
-            shutdown_timeout=settings.connections.close_seconds,
-        )
-        await self._runner.setup()
         self.doorkeeper = Doorkeeper(settings.connections, self._metrics)
-        reception = Reception(
-            settings,
-            self.doorkeeper,
-            self.service,
-            cast(Callable[[], asyncio.Protocol], self._runner.server),
-        )
+        self._http = HttpPart(settings, self.health, self._metrics, self.addresses)
+        reception = Reception(settings, self.doorkeeper, self.service, self._http.protocols)
         try:
             self.http_port = await self._open(
                 settings.http.host, settings.http.port, "--port (http.port)", lambda: Doorway(reception), tls
@@ -106,6 +87,7 @@ class Listener:
         except ListenError:
             await self.close()
             raise
+        self._http.load()
 
     def _status(self) -> str:
         """What /health says where the application says nothing else."""
@@ -151,14 +133,14 @@ class Listener:
 
     async def close(self) -> None:
         """Close everything. Idempotent."""
-        runner, self._runner = self._runner, None
-        if runner is None:
+        http, self._http = self._http, None
+        if http is None:
             return
         for server in self._servers:
             server.close()
         self._servers.clear()
         await self.service.close()
-        await runner.cleanup()
+        await http.close()
 
 
 def _listen(host: str, port: int, option: str, backlog: int, unsent_bytes: int) -> socket.socket:

@@ -14,13 +14,13 @@ import html
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
+from tidings.transports.addresses import Addresses
 from tidings.transports.health import Health
 
 FOLDER: Final = Path(__file__).parents[1] / "web"
@@ -41,14 +41,6 @@ POLICY: Final = (
     "img-src 'self' data:; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types default"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where the service is, as the page tells it."""
-
-    ws: str
-    tcp: str
 
 
 class Asset:
