@@ -152,3 +152,47 @@ async def test_roles_stay_true_in_a_room_that_grows_large() -> None:
     await alice.join(user="user0")
     await others[0].page()
     assert (await Access(store, DomainLimits(small_room_members_max=0)).may_read("den", "alice")).role == v1.OWNER
+
+
+@pytest.mark.asyncio
+async def test_a_role_that_was_looked_up_before_is_not_believed_after_its_room_was_known_as_a_whole() -> None:
+    store = MemoryStore()
+    access = Access(store, DomainLimits(known_rooms_max=1, known_small_rooms_max=1, small_room_members_max=2))
+
+    async def leaves(user: str) -> None:
+        member = v1.Member(user=user, role=v1.MEMBER, left=True)
+        await store.append(v1.Event(room="den", actor=user, member=member))
+        access.changed("den", member)
+
+    async def looks_away() -> None:
+        await access.may_read("other", "alice")
+
+    await store.create_room("other", kind=v1.GROUP, title="", creator="alice", members=[], at_ms=1)
+    await store.create_room("den", kind=v1.GROUP, title="", creator="alice", members=["bob", "carol"], at_ms=1)
+    await access.may_read("den", "bob")  # alone: the room is large
+    await leaves("carol")
+    await looks_away()
+    await access.may_read("den", "alice")  # all at once: it is small now
+    await leaves("bob")
+    await looks_away()
+    with refused(Code.NOT_FOUND):
+        await access.may_read("den", "bob")
+
+
+@pytest.mark.asyncio
+async def test_a_room_that_is_forgotten_while_its_roles_are_read_is_not_remembered_as_it_was() -> None:
+    store = AskedStore()
+    access = Access(store, DomainLimits(known_rooms_max=1))
+    for room in ("other", "den"):
+        await store.create_room(room, kind=v1.GROUP, title="", creator="alice", members=["bob"], at_ms=1)
+    await access.place("den")
+
+    async def meanwhile() -> None:
+        await access.place("other")
+        member = v1.Member(user="bob", role=v1.MEMBER, left=True)
+        await store.append(v1.Event(room="den", actor="bob", member=member))
+        access.changed("den", member)
+
+    store.meanwhile = meanwhile
+    with refused(Code.NOT_FOUND):
+        await access.may_read("den", "bob")

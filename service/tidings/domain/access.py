@@ -33,8 +33,6 @@ class Place:
     epoch: str
     head: int
     large: bool  # it has too many members to know them all
-    changes: int = 0  # of members, heard of so far
-    reading: asyncio.Task[dict[str, int] | None] | None = None  # all roles are being read
 
 
 class Standing(NamedTuple):
@@ -58,6 +56,8 @@ class Access:
         self._roles: Lru[tuple[str, str], int] = Lru(limits.known_roles_max)
         self._members_max = limits.small_room_members_max
         self._everybody: Lru[str, dict[str, int]] = Lru(limits.known_small_rooms_max)  # all roles of small rooms
+        self._reading: dict[str, asyncio.Task[None]] = {}  # rooms of which all roles are being read …
+        self._outdated: set[str] = set()  # … and those of them where one has changed meanwhile
 
     async def may_read(self, room: str, user: str) -> Standing:
         """The user's standing; NOT_FOUND for no such room, and for one whose name the user may not even know."""
@@ -90,9 +90,10 @@ class Access:
             return role
         place = self._places.peek(room)
         if place is not None and not place.large:
-            roles = await self._read_roles(place)
-            if roles is not None:
-                return roles.get(user, STRANGER)
+            await self._read_roles(place)
+            role = self._known_role(room, user)
+            if role is not None:
+                return role
         read = await self._store.role(room, user)
         role = self._known_role(room, user)
         if role is None:
@@ -104,27 +105,26 @@ class Access:
         roles = self._everybody.get(room)
         return self._roles.get((room, user)) if roles is None else roles.get(user, STRANGER)
 
-    async def _read_roles(self, place: Place) -> dict[str, int] | None:
-        """All roles of a small room, read once for all who ask meanwhile; None where it turns out to be a large one."""
-        task = place.reading
+    async def _read_roles(self, place: Place) -> None:
+        """Read all roles of a small room, once for all who ask meanwhile. It may turn out to be a large one."""
+        task = self._reading.get(place.room)
         if task is None:
-            task = place.reading = asyncio.create_task(self._roles_of(place))
-        return await asyncio.shield(task)
+            task = self._reading[place.room] = asyncio.create_task(self._roles_of(place))
+        await asyncio.shield(task)
 
-    async def _roles_of(self, place: Place) -> dict[str, int] | None:
+    async def _roles_of(self, place: Place) -> None:
+        room, most = place.room, self._members_max
         try:
-            changes = -1
-            while changes != place.changes:  # what was read may be older than what was heard meanwhile
-                changes = place.changes
-                members = await self._store.members(place.room, after="", limit=self._members_max + 1)
-            if len(members) > self._members_max:
-                place.large = True
-                return None
-            roles = {member.user: member.role for member in members}
-            self._everybody.put(place.room, roles)
-            return roles
+            self._outdated.add(room)
+            while room in self._outdated:
+                self._outdated.discard(room)
+                members = await self._store.members(room, after="", limit=most + 1)
+            place.large = len(members) > most
+            if not place.large:
+                self._everybody.put(room, {member.user: member.role for member in members})
         finally:
-            place.reading = None
+            self._outdated.discard(room)
+            del self._reading[room]
 
     def learn(self, record: RoomRecord) -> Place:
         """A room was read or made."""
@@ -151,19 +151,20 @@ class Access:
 
     def changed(self, room: str, member: v1.Member) -> None:
         """Somebody came, left, or got another role: a `member` event was committed."""
-        place = self._places.peek(room)
-        if place is not None:
-            place.changes += 1
+        if room in self._reading:
+            self._outdated.add(room)
         role = STRANGER if member.left else member.role
         roles = self._everybody.peek(room)
         if roles is None:
             self._roles.put((room, member.user), role)
-        elif role != STRANGER:
-            roles[member.user] = role
-            if len(roles) > self._members_max:
-                self._grew_large(room, roles)
-        else:
+            return
+        self._roles.drop((room, member.user))  # what was known before must not come to light again
+        if role == STRANGER:
             roles.pop(member.user, None)
+            return
+        roles[member.user] = role
+        if len(roles) > self._members_max:
+            self._grew_large(room, roles)
 
     def _grew_large(self, room: str, roles: dict[str, int]) -> None:
         """There are too many members to go on knowing them all."""
