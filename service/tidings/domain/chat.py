@@ -6,7 +6,6 @@ from typing import Any
 from tidings.contract import v1
 from tidings.contract.call import Call
 from tidings.domain.channel import Channel, Exchange
-from tidings.domain.endings import Reader
 from tidings.domain.order import Order
 from tidings.hub import Sink, Source
 
@@ -43,7 +42,7 @@ class Chat:
         """A room's events after a cursor, and what follows."""
         room, lag = self._messages.wanted(request)
         await self._messages.check_watch(room, call)
-        return self._messages.subscribe(request, room, lag, call, Reader(sink))
+        return self._messages.subscribe(request, room, lag, call, sink)
 
     def channel(self, call: Call, sink: Sink[Any]) -> Channel:
         """One stream for a whole client."""

@@ -12,6 +12,7 @@ from tidings.domain.access import Access
 from tidings.domain.channel import Exchange
 from tidings.domain.chat import Chat
 from tidings.domain.connections import Connections
+from tidings.domain.endings import failure_of
 from tidings.domain.errands import Errands, Report
 from tidings.domain.gate import DevGate, TokenGate
 from tidings.domain.gatherings import Gatherings
@@ -117,6 +118,7 @@ def build(
         clock=clock.monotonic,
         limits=settings.hub,
         weigh=weigh,
+        worded=failure_of,
     )
     connections = Connections(clock, limits.user_connections_max)
     roster = Roster(store=store, errands=errands, clock=clock, schedule_later=schedule_later, limits=limits)

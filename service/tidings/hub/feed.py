@@ -44,7 +44,7 @@ class Doubter(Protocol):
 class House(Generic[T]):
     """What all feeds of one hub share."""
 
-    __slots__ = ("ask_head", "counts", "laggards", "limits", "log", "marks", "turns", "used", "weigh")
+    __slots__ = ("ask_head", "counts", "laggards", "limits", "log", "marks", "turns", "used", "weigh", "worded")
 
     def __init__(
         self,
@@ -57,6 +57,7 @@ class House(Generic[T]):
         laggards: Laggards,
         counts: Counts,
         ask_head: Callable[[Feed[T]], None],
+        worded: Callable[[Exception], Exception],
     ) -> None:
         self.limits = limits
         self.marks = marks
@@ -65,6 +66,7 @@ class House(Generic[T]):
         self.log = log
         self.laggards = laggards
         self.counts = counts
+        self.worded = worded  # an error, as readers are told it
         self.ask_head = ask_head  # has the head of the feed's log read, and tells the feed and its doubters
         self.used: dict[Feed[T], None] = {}  # the feeds that were asked for batches since the last tick
 

@@ -32,6 +32,11 @@ def weigh_as_chat(_item: object) -> int:
     return 256
 
 
+def as_it_is(error: Exception) -> Exception:
+    """The error itself."""
+    return error
+
+
 class Room(Generic[T]):
     """A feed and those who listen to it."""
 
@@ -82,7 +87,7 @@ class Hub(Generic[T]):
     """In-memory truth about who is listening.
 
     `read`, `head`, `schedule`, `clock`: see `ports`. `marks` makes the items that are not events. `weigh` says how many
-    bytes an item holds; the limits in bytes are as true as it is.
+    bytes an item holds; the limits in bytes are as true as it is. `worded` gives an error the words that readers get.
     """
 
     def __init__(
@@ -95,6 +100,7 @@ class Hub(Generic[T]):
         clock: Clock,
         limits: HubLimits | None = None,
         weigh: Callable[[T], int] = weigh_as_chat,
+        worded: Callable[[Exception], Exception] = as_it_is,
     ) -> None:
         limits = limits or HubLimits()
         counts = Counts()
@@ -110,6 +116,7 @@ class Hub(Generic[T]):
             laggards=Laggards(limits.stall_seconds),
             counts=counts,
             ask_head=self._ask_head,
+            worded=worded,
         )
         self._rooms: dict[str, Room[T]] = {}
         self._idle: dict[Room[T], float] = {}  # since when nobody listens; the longest first

@@ -60,8 +60,7 @@ class Shard(Generic[T]):
                             last, size = (batch.last, len(batch.items)) if batch is not None else (at, 0)
                         if batch is not None:
                             subscription.cursor = last
-                            deliver = sink.deliver
-                            if deliver(batch):
+                            if sink.deliver(batch):
                                 delivered += size
                                 if last != head:
                                     feed.house.turns.mark(subscription)

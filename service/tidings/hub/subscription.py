@@ -132,7 +132,7 @@ class Subscription(Generic[T]):
     def fail(self, error: Exception) -> None:
         """End the subscription and tell the reader why."""
         if self.state is not ENDED:
-            self._stop().fail(error)
+            self._stop().fail(self.feed.house.worded(error))
 
     def compare_again(self) -> None:
         """The head of the log was read since the cursor was doubted."""

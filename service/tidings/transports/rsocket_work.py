@@ -198,18 +198,20 @@ class SinkWork(Work):
 
     STOPPED: ClassVar = "the service is stopping; connect again and go on from your cursor"
 
-    __slots__ = ("_key", "_metrics", "_write", "demand")
+    __slots__ = ("_key", "_metrics", "_write")
 
     def __init__(self, desk: "Desk", route: Route, stream: Stream, call: Call) -> None:
         super().__init__(desk, route, stream, call)
-        # Items that are taken right now: the reader's credit, 0 while its socket is full.
-        self.demand = stream.sendable
         session = self.session
         self._key = _key(stream.id, route.writes, session.deflater or session.connection.envelope)
         # What `session.write` uses. A thousand readers do not fit into the processor's caches: each object on the way
         # to their sockets is a wait for memory.
         self._metrics = session.service.metrics
         self._write = session.wire.write
+
+    def demand(self) -> int:
+        """Items that are taken right now: the reader's credit, 0 while its socket is full."""
+        return self.stream.sendable()
 
     def deliver(self, batch: Batch[Prepared[Any]], /) -> bool:
         """Send a run of items, or none of them where the stream does not take them all."""
