@@ -24,10 +24,10 @@ def access_lost(room: str) -> Failure:
 
 
 class Reader:
-    """A transport's sink as the hub gets it: its failures are translated.
+    """A transport's sink as boards and slates get it: what it fails with is put into the contract's words.
 
-    `demand` and `deliver` are the transport's own methods and not ours around them, since they are called for every
-    reader of every event.
+    (The hub does that by itself.) `demand` and `deliver` are the transport's own methods and not ours around them,
+    since they are called for every reader of every change.
     """
 
     __slots__ = ("_fail", "complete", "deliver", "demand")
