@@ -157,7 +157,7 @@ async def test_roles_stay_true_in_a_room_that_grows_large() -> None:
 @pytest.mark.asyncio
 async def test_a_role_that_was_looked_up_before_is_not_believed_after_its_room_was_known_as_a_whole() -> None:
     store = MemoryStore()
-    access = Access(store, DomainLimits(known_rooms_max=1, known_small_rooms_max=1, small_room_members_max=2))
+    access = Access(store, DomainLimits(known_rooms_max=1, small_room_members_max=2))
 
     async def leaves(user: str) -> None:
         member = v1.Member(user=user, role=v1.MEMBER, left=True)
@@ -196,3 +196,71 @@ async def test_a_room_that_is_forgotten_while_its_roles_are_read_is_not_remember
     store.meanwhile = meanwhile
     with refused(Code.NOT_FOUND):
         await access.may_read("den", "bob")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("forgets", ["by growing", "by the limit"])
+async def test_a_role_that_was_read_long_ago_is_not_believed_when_its_answer_comes_late(forgets: str) -> None:
+    store = AskedStore()
+    access = Access(store, DomainLimits(known_rooms_max=1, small_room_members_max=2))
+    await store.create_room("other", kind=v1.GROUP, title="", creator="alice", members=[], at_ms=1)
+    await store.create_room("den", kind=v1.GROUP, title="", creator="alice", members=["eve"], at_ms=1)
+
+    async def changes(user: str, *, left: bool) -> None:
+        member = v1.Member(user=user, role=v1.MEMBER, left=left)
+        await store.append(v1.Event(room="den", actor="alice", member=member))
+        access.changed("den", member)
+
+    async def meanwhile() -> None:
+        await access.may_read("den", "alice")  # everybody is known now
+        await changes("eve", left=True)
+        if forgets == "by growing":
+            for user in ("bob", "carol"):
+                await changes(user, left=False)
+        else:
+            await access.may_read("other", "alice")
+
+    store.meanwhile = meanwhile
+    assert await access.role("den", "eve") == STRANGER  # nothing is known of the room: she is looked up alone
+    with refused(Code.NOT_FOUND):
+        await access.may_read("den", "eve")
+
+
+@pytest.mark.asyncio
+async def test_what_is_known_of_small_rooms_is_bounded_by_their_roles_and_not_by_the_size_they_might_have() -> None:
+    store = AskedStore()
+    access = Access(store, DomainLimits(known_rooms_max=100, known_roles_max=100))
+    for number in range(60):
+        await store.create_room(f"r{number}", kind=v1.DIRECT, title="", creator="alice", members=["bob"], at_ms=1)
+    for _ in range(2):
+        before = store.asked
+        for number in range(50):
+            await access.may_read(f"r{number}", "bob")
+    assert store.asked == before
+    for number in range(60):
+        await access.may_read(f"r{number}", "bob")
+    before = store.asked
+    await access.may_read("r59", "alice")
+    assert store.asked == before
+    await access.may_read("r0", "bob")
+    assert store.asked > before
+
+
+@pytest.mark.asyncio
+async def test_somebody_gets_an_answer_however_often_members_change() -> None:
+    store = AskedStore()
+    access = Access(store, DomainLimits())
+    await store.create_room("den", kind=v1.GROUP, title="", creator="alice", members=["bob"], at_ms=1)
+    reads = 0
+
+    async def restless() -> None:
+        nonlocal reads
+        reads += 1
+        access.changed("den", v1.Member(user=f"user{reads}", role=v1.MEMBER))
+        store.meanwhile = restless
+
+    await access.place("den")
+    store.meanwhile = restless
+    assert (await access.may_read("den", "bob")).role == v1.MEMBER
+    assert reads == 1
+    assert (await access.may_read("den", "user1")).role == v1.MEMBER

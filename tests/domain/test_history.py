@@ -1,5 +1,7 @@
 """history.*: pages, a range as a stream, words."""
 
+import asyncio
+
 import pytest
 
 from domain.stage import House, Reader, refused, settled
@@ -119,7 +121,7 @@ async def test_nothing_is_read_for_who_asks_for_nothing_and_one_page_at_most_for
 async def test_the_rest_of_a_page_is_kept_where_it_is_small_and_read_again_where_it_is_not() -> None:
     for text, reads in (("s" * 100, [(0, 4)]), ("l" * 1_000, [(0, 4), (1, 4), (2, 4)])):
         store = CountingStore()
-        house = House(store, read_events_min=4, read_held_bytes_max=1_000)
+        house = House(store, read_events_min=4, read_held_bytes_max=2_000)
         alice = house.connect("alice")
         await alice.create()
         for _ in range(8):
@@ -130,6 +132,59 @@ async def test_the_rest_of_a_page_is_kept_where_it_is_small_and_read_again_where
             await settled()
         assert reader.seqs == [3, 4, 5]
         assert store.reads == [(2 + after, limit) for after, limit in reads]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("text_bytes", [1, 100, 300, 1_000, 5_000])
+async def test_nothing_is_read_twice_for_who_takes_what_was_asked_for(text_bytes: int) -> None:
+    store = CountingStore()
+    house = House(store)
+    alice = house.connect("alice")
+    await alice.create()
+    for _ in range(399):
+        await alice.send("x" * text_bytes)
+    reader = await read(house, credit=64)
+    while not reader.completed:
+        reader.take(64)
+        await settled()
+    assert reader.seqs == list(range(1, 402))
+    ends = [after + limit for after, limit in store.reads]
+    assert ends[:-1] == [after for after, _ in store.reads[1:]]
+
+
+class LateStore(CountingStore):
+    """Answers when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may = asyncio.Event()
+
+    async def read(self, room: str, after: int, limit: int):  # type: ignore[no-untyped-def]
+        answer = await super().read(room, after, limit)
+        await self.may.wait()
+        return answer
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("text_bytes", "held"), [(100, True), (2_000, False)])
+async def test_a_large_page_is_not_held_for_a_reader_that_takes_nothing_by_the_time_it_comes(
+    text_bytes: int, held: bool
+) -> None:
+    store = LateStore()
+    house = House(store)
+    alice = house.connect("alice")
+    await alice.create()
+    for _ in range(100):
+        await alice.send("x" * text_bytes)
+    reader = await read(house, credit=100)
+    await settled()
+    reader.credit = 0
+    store.may.set()
+    await settled()
+    reader.take(100)
+    await settled()
+    assert reader.seqs == list(range(1, 101))
+    assert [after for after, _ in store.reads] == ([0] if held else [0, 0])
 
 
 @pytest.mark.asyncio

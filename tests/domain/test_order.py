@@ -1,6 +1,7 @@
 """First come, first served, also while something has to be looked up."""
 
 import asyncio
+import weakref
 
 import pytest
 
@@ -13,13 +14,13 @@ class Log:
     """Notes what was begun, and in which order. What is in `known` need not be looked up."""
 
     def __init__(self) -> None:
-        self.order: Order[str, str, str] = Order(self.known_get, self.look_up, self.append)
+        self.order: Order[str, str, str] = Order(self.find, self.look_up, self.append)
         self.known: dict[str, str] = {}
         self.asked: dict[str, asyncio.Future[None]] = {}
         self.begun: list[str] = []
         self.durable = asyncio.Event()
 
-    def known_get(self, word: str) -> str | None:
+    def find(self, word: str) -> str | None:
         return self.known.get(word)
 
     async def look_up(self, word: str) -> str:
@@ -130,10 +131,54 @@ async def test_what_the_append_refuses_is_the_answer_and_the_next_one_goes() -> 
             raise ValueError("too fast")
         return append(draft, word)
 
-    log.order = Order(log.known_get, log.look_up, refuses_the_second)
+    log.order = Order(log.find, log.look_up, refuses_the_second)
     log.say("first", looked_up)
     second, _ = log.say("second"), log.say("third")
     looked_up.set_result(None)
     await settled()
     assert log.begun == ["first", "third"]
     assert isinstance(second.exception(), ValueError)
+
+
+@pytest.mark.asyncio
+async def test_what_was_given_up_behind_a_look_up_is_not_kept_until_its_end() -> None:
+    class Draft(str):
+        """A text that can be watched."""
+
+    log, never = Log(), asyncio.get_running_loop().create_future()
+    log.say("first", never)
+    draft = Draft("second")
+    kept = weakref.ref(draft)
+    answer = log.order.put(LINE, draft)
+    del draft
+    answer.cancel()
+    await settled()
+    assert kept() is None
+    third = log.say("third")
+    never.set_result(None)
+    log.durable.set()
+    assert await third == "third"
+    assert log.begun == ["first", "third"]
+
+
+@pytest.mark.asyncio
+async def test_a_line_that_everybody_left_goes_on_with_who_comes_before_its_look_up_has_ended() -> None:
+    log, never = Log(), asyncio.get_running_loop().create_future()
+    log.say("first", never).cancel()
+    second = log.say("second")
+    await settled()
+    log.durable.set()
+    assert await second == "second"
+    assert log.begun == ["second"]
+
+
+@pytest.mark.asyncio
+async def test_where_nobody_waits_a_refusal_is_raised() -> None:
+    log = Log()
+
+    def refuses(_draft: str) -> str | None:
+        raise ValueError("no")
+
+    log.order = Order(refuses, log.look_up, log.append)
+    with pytest.raises(ValueError, match="no"):
+        log.say("first")

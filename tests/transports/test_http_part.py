@@ -11,6 +11,7 @@ import pytest
 
 from tidings.log import log
 from tidings.transports import http_part, http_server
+from tidings.transports.doorway import Doorway
 from tidings.transports.settings import TlsSettings
 from transports.stage import GUARD_SECONDS, SETTINGS, Stage, staged
 from transports.test_listener import self_signed
@@ -140,3 +141,46 @@ async def test_without_it_http_is_503_the_log_says_why_and_rsocket_is_served(
         assert await statuses(*await asked(stage)) == ["503"]
         assert said == ["HTTP cannot be served; RSocket can"]
         assert (await peer.ask(1, "test.echo")).stream_id == 1
+
+
+async def test_who_waits_for_it_too_long_is_told_and_so_is_nobody_who_has_left(gate: Gate) -> None:
+    connections = replace(SETTINGS.connections, head_seconds=0.2)
+    async with staged(replace(SETTINGS, connections=connections)) as stage:
+        early, left = await asked(stage), await asked(stage)
+        await all_read(stage)
+        left[1].transport.abort()
+        assert await statuses(*early) == ["503"]
+        await stage.until(lambda: stage.listener.doorkeeper.present == 0)
+        gate.open()
+
+
+async def test_a_connection_that_is_lost_as_it_comes_is_not_handed_on(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doorways: list[Doorway] = []
+    made = Doorway.connection_made
+
+    def noted(self: Doorway, transport: asyncio.BaseTransport) -> None:
+        doorways.append(self)
+        made(self, transport)
+
+    monkeypatch.setattr(Doorway, "connection_made", noted)
+    handed_on: list[asyncio.Protocol] = []
+
+    def protocol() -> asyncio.Protocol:
+        handed_on.append(asyncio.Protocol())
+        return handed_on[-1]
+
+    async with staged() as stage:
+        _, writer = await asked(stage)
+        await all_read(stage)
+        http = stage.listener._http
+        assert http is not None
+        assert http._loading is not None
+        http._loading.cancel()
+        doorways[0]._transport.abort()
+        http.protocols.set_result(protocol)
+        gate.open()
+        await stage.until(lambda: stage.listener.doorkeeper.present == 0)
+        writer.close()
+        assert handed_on == []

@@ -7,18 +7,22 @@ them, in their order, before anybody else does.
 Of a room with few members all roles are read at once, for whoever asks: then nobody else has to be looked up, members
 or not. Of larger rooms each role is read by itself.
 
-A role that is read while it changes: the change is noted when it is committed, and what was read gives way to it.
+A role that is read while it changes: whoever reads hears of the change, and what was read gives way to it, wherever
+else it may have been noted and forgotten again.
 """
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from tidings.contract import v1
 from tidings.contract.errors import Failure, not_found, permission_denied
 from tidings.domain.limits import DomainLimits
 from tidings.domain.lru import Lru
 from tidings.domain.ports import RoomRecord, Store
+
+A = TypeVar("A")
 
 STRANGER: Final = v1.ROLE_UNSPECIFIED
 MODERATING: Final = frozenset({v1.OWNER, v1.MODERATOR})
@@ -33,6 +37,15 @@ class Place:
     epoch: str
     head: int
     large: bool  # it has too many members to know them all
+
+
+class Look:
+    """Somebody asks the store about a room's roles; `heard` are those that changed meanwhile."""
+
+    __slots__ = ("heard",)
+
+    def __init__(self) -> None:
+        self.heard: dict[str, int] = {}
 
 
 class Standing(NamedTuple):
@@ -54,10 +67,12 @@ class Access:
         self._store = store
         self._places: Lru[str, Place] = Lru(limits.known_rooms_max)
         self._roles: Lru[tuple[str, str], int] = Lru(limits.known_roles_max)
-        self._members_max = limits.small_room_members_max
-        self._everybody: Lru[str, dict[str, int]] = Lru(limits.known_small_rooms_max)  # all roles of small rooms
-        self._reading: dict[str, asyncio.Task[None]] = {}  # rooms of which all roles are being read …
-        self._outdated: set[str] = set()  # … and those of them where one has changed meanwhile
+        # All roles of small rooms, bounded below: by rooms, and by the roles in all of them together.
+        self._everybody: Lru[str, dict[str, int]] = Lru(limits.known_rooms_max + 1)
+        self._everybodys_roles = 0
+        self._limits = limits
+        self._reading: dict[str, asyncio.Task[None]] = {}  # rooms of which all roles are being read
+        self._looks: dict[str, list[Look]] = {}  # the looks at the store that are under way, by room
 
     async def may_read(self, room: str, user: str) -> Standing:
         """The user's standing; NOT_FOUND for no such room, and for one whose name the user may not even know."""
@@ -94,10 +109,10 @@ class Access:
             role = self._known_role(room, user)
             if role is not None:
                 return role
-        read = await self._store.role(room, user)
+        read, heard = await self._look(room, self._store.role(room, user))
         role = self._known_role(room, user)
         if role is None:
-            role = read
+            role = heard.get(user, read)
             self._roles.put((room, user), role)
         return role
 
@@ -113,22 +128,43 @@ class Access:
         await asyncio.shield(task)
 
     async def _roles_of(self, place: Place) -> None:
-        room, most = place.room, self._members_max
+        room, most = place.room, self._limits.small_room_members_max
         try:
-            self._outdated.add(room)
-            while room in self._outdated:
-                self._outdated.discard(room)
-                members = await self._store.members(room, after="", limit=most + 1)
-            place.large = len(members) > most
+            members, heard = await self._look(room, self._store.members(room, after="", limit=most + 1))
+            roles = {member.user: member.role for member in members} | heard
+            roles = {user: role for user, role in roles.items() if role != STRANGER}
+            place.large = max(len(members), len(roles)) > most
             if not place.large:
-                self._everybody.put(room, {member.user: member.role for member in members})
+                self._know_everybody(room, roles)
         finally:
-            self._outdated.discard(room)
             del self._reading[room]
+
+    def _know_everybody(self, room: str, roles: dict[str, int]) -> None:
+        self._forget_everybody(room)
+        self._everybody.put(room, roles)
+        self._everybodys_roles += len(roles)
+        limits = self._limits
+        while self._everybodys_roles > limits.known_roles_max or len(self._everybody) > limits.known_rooms_max:
+            self._everybodys_roles -= len(self._everybody.drop_oldest())
+
+    def _forget_everybody(self, room: str) -> None:
+        self._everybodys_roles -= len(self._everybody.drop(room) or ())
+
+    async def _look(self, room: str, read: Awaitable[A]) -> tuple[A, dict[str, int]]:
+        """What the store says, and the roles that were heard of while it was asked: they are no older."""
+        look = Look()
+        looks = self._looks.setdefault(room, [])
+        looks.append(look)
+        try:
+            return await read, look.heard
+        finally:
+            looks.remove(look)
+            if not looks:
+                del self._looks[room]
 
     def learn(self, record: RoomRecord) -> Place:
         """A room was read or made."""
-        large = record.members > self._members_max
+        large = record.members > self._limits.small_room_members_max
         place = Place(record.room, record.kind, record.head.epoch, record.head.seq, large)
         self._places.put(record.room, place)
         return place
@@ -145,25 +181,27 @@ class Access:
             return
         if place.epoch != epoch:
             self._places.drop(room)
-            self._everybody.drop(room)
+            self._forget_everybody(room)
         elif head > place.head:
             place.head = head
 
     def changed(self, room: str, member: v1.Member) -> None:
         """Somebody came, left, or got another role: a `member` event was committed."""
-        if room in self._reading:
-            self._outdated.add(room)
         role = STRANGER if member.left else member.role
+        for look in self._looks.get(room, ()):
+            look.heard[member.user] = role
         roles = self._everybody.peek(room)
         if roles is None:
             self._roles.put((room, member.user), role)
             return
         self._roles.drop((room, member.user))  # what was known before must not come to light again
+        before = len(roles)
         if role == STRANGER:
             roles.pop(member.user, None)
-            return
-        roles[member.user] = role
-        if len(roles) > self._members_max:
+        else:
+            roles[member.user] = role
+        self._everybodys_roles += len(roles) - before
+        if len(roles) > self._limits.small_room_members_max:
             self._grew_large(room, roles)
 
     def _grew_large(self, room: str, roles: dict[str, int]) -> None:
@@ -171,7 +209,7 @@ class Access:
         place = self._places.peek(room)
         if place is not None:
             place.large = True
-        self._everybody.drop(room)
+        self._forget_everybody(room)
         for user, role in roles.items():
             self._roles.put((room, user), role)
 

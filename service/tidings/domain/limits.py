@@ -31,8 +31,8 @@ class DomainLimits:
     # history.read: one page of these is held for each reader.
     read_events_min: int = 32  # who asks for one event at a time does not cost a read each
     read_events_max: int = 512
-    read_ahead_events_max: int = 256  # half of them before they are asked for: 30 KB of chat, which is held
-    read_held_bytes_max: int = 32_768  # rest of a page kept for a reader without demand; a larger one is read again
+    read_ahead_events_max: int = 256  # a page of up to twice what was asked for; the other half, of chat, is 45 KB
+    read_held_bytes_max: int = 65_536  # of a page, kept for a reader without demand; what is more is read again
 
     # Rooms.
     create_members_max: int = 500  # one transaction with an event for each
@@ -72,11 +72,10 @@ class DomainLimits:
 
     # What is kept in memory to answer quickly.
     known_rooms_max: int = 50_000  # about 0.5 KiB each
-    known_roles_max: int = 500_000  # about 0.2 KiB each: 20,000 connections with 25 rooms
-    small_room_members_max: int = (
-        50  # of so many members, all roles are read at once: as quick as one, and for everybody
-    )
-    known_small_rooms_max: int = 10_000  # rooms of which all roles are known: as much memory as known_roles_max
+    # About 0.2 KiB each: 20,000 connections with 25 rooms. As many again of rooms whose roles are all known, 0.1 KiB
+    # each.
+    known_roles_max: int = 500_000
+    small_room_members_max: int = 50  # of so many members all roles are read at once; more would take longer than one
 
     def shown(self) -> dict[str, int]:
         """What session.info tells: whole numbers by name, seconds in milliseconds."""
@@ -93,6 +92,6 @@ class DomainLimits:
 # Nobody outside can run into these.
 INTERNAL = frozenset(
     {"paced_users_max", "presence_remembered_max", "inbox_remembered_max", "presence_count_members_max", "typing_max"}
-    | {"known_rooms_max", "known_roles_max", "known_small_rooms_max", "small_room_members_max", "user_reads_max"}
+    | {"known_rooms_max", "known_roles_max", "small_room_members_max", "user_reads_max"}
     | {"read_events_min", "read_ahead_events_max", "read_events_max", "read_held_bytes_max"}
 )

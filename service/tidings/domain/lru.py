@@ -44,6 +44,10 @@ class Lru(Generic[K, V]):
         """Forget one; its value, if it was there."""
         return self._entries.pop(key, None)
 
+    def drop_oldest(self) -> V:
+        """Forget the one used longest ago; its value. KeyError where there is none."""
+        return self._entries.popitem(last=False)[1]
+
     def __len__(self) -> int:
         return len(self._entries)
 

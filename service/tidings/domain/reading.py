@@ -1,8 +1,8 @@
 """A range of a room's log as a stream, at the reader's pace.
 
 The theory. A reading has a position, and at most one page: being read, or read and not taken yet. A page is asked for
-only while there is demand, and no larger than the demand asks for (within a minimum that saves reads); what is left of
-it when the demand ends is kept only if it is small. So a reader that stops holds next to nothing, and no task. Every
+only while there is demand, and little larger than the demand asks for (within a minimum that saves reads); what is left
+of it when the demand ends is kept only if it is small. So a reader that stops holds next to nothing, and no task. Every
 step is taken in a callback of its own, so that a sink may wake or close from inside `deliver`.
 
     position   everything up to here was delivered
@@ -10,7 +10,7 @@ step is taken in a callback of its own, so that a sink may wake or close from in
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from tidings.contract import v1
 from tidings.contract.codecs import Prepared
@@ -23,6 +23,8 @@ Fetch = Callable[[int, int, Callable[[Sequence[StoredEvent] | Exception], None]]
 """fetch(after, limit, done): a page of the log; `done` is called later, on the loop."""
 
 Item = tuple[int, Prepared[v1.WatchItem]]
+
+ITEM_BYTES: Final = 200  # what an item weighs in memory beside its bytes
 
 
 class Reading:
@@ -49,6 +51,7 @@ class Reading:
         self._left = left
         self._limits = limits
         self._items: list[Item] = []
+        self._event_bytes = 0  # the heaviest of the page that was read last
         self._reading = False
         self._scheduled = False
         self.wake()
@@ -80,6 +83,7 @@ class Reading:
             return
         demand = sink.demand()
         if demand <= 0:
+            self._hold(self._items)
             return
         if self._items:
             self._deliver(sink, demand)
@@ -87,17 +91,23 @@ class Reading:
             self._read(demand)
 
     def _deliver(self, sink: Sink[Any], demand: int) -> None:
-        taken, rest = self._items[:demand], self._items[demand:]
-        small = sum(len(item.protobuf) for _, item in rest) <= self._limits.read_held_bytes_max
-        self._items = rest if small else []
+        taken = self._items[:demand]
+        self._hold(self._items[demand:])
         first, self._position = self._position + 1, taken[-1][0]
         self.wake()
         sink.deliver(Batch([item for _, item in taken], first, self._position))
 
+    def _hold(self, items: list[Item]) -> None:
+        """Keep what is not asked for yet, if it is little: else it is read again."""
+        held_bytes = sum(len(item.protobuf) + ITEM_BYTES for _, item in items)
+        self._items = items if held_bytes <= self._limits.read_held_bytes_max else []
+
     def _read(self, demand: int) -> None:
         limits = self._limits
-        # A read costs as much as some 50 events, and who asks for a few will ask for as many again.
-        wanted = max(demand, min(2 * demand, limits.read_ahead_events_max), limits.read_events_min)
+        # A read costs as much as some 50 events, and who asks for a few will ask for as many again. So as many more
+        # are read as can be held, once it is known what they weigh.
+        ahead = min(demand, limits.read_held_bytes_max // self._event_bytes) if self._event_bytes else 0
+        wanted = max(demand, min(demand + ahead, limits.read_ahead_events_max), limits.read_events_min)
         limit = min(wanted, limits.read_events_max, self._last - self._position)
         self._reading = True
         self._fetch(self._position, limit, self._arrived)
@@ -110,6 +120,7 @@ class Reading:
             self.fail(answer)
             return
         self._items = self._prepared(answer)
+        self._event_bytes = max(len(item.protobuf) + ITEM_BYTES for _, item in self._items)
         self.wake()
 
     def _prepared(self, events: Sequence[StoredEvent]) -> list[Item]:

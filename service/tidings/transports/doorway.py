@@ -57,13 +57,14 @@ class Doorway(asyncio.Protocol):
     can still get one: then everything is passed on to that.
     """
 
-    __slots__ = ("_data", "_next", "_reception", "_transport", "_visit", "ended", "slot")
+    __slots__ = ("_data", "_next", "_reception", "_transport", "_visit", "_waits", "ended", "slot")
 
     def __init__(self, reception: Reception) -> None:
         self._reception = reception
         self._data = bytearray()
         self._next: list[asyncio.Protocol] = []  # the last one hears what comes; all hear of the end
         self._visit: Visit | None = None
+        self._waits = False  # for what speaks HTTP
         self._transport: asyncio.Transport
         self.ended: asyncio.Future[None] | None = None
         self.slot = 0
@@ -75,12 +76,20 @@ class Doorway(asyncio.Protocol):
         if self._visit is None:
             self._transport.abort()
             return
+        self._give_time()
+
+    def _give_time(self) -> None:
         service = self._reception.service
         service.deadlines.put(self, service.clock() + service.connections.head_seconds)
 
     def due(self, now: float) -> None:
-        """The head did not come in time."""
-        self._refuse(Refusal(408, "the head of the request did not come in time"))
+        """The head did not come in time, or what speaks HTTP was not there in time."""
+        if self._waits:
+            self._reception.http.remove_done_callback(self._http_is_there)
+            self._transport.resume_reading()
+            self._refuse(Refusal(503, "HTTP is still being loaded; try again in a moment"))
+        else:
+            self._refuse(Refusal(408, "the head of the request did not come in time"))
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the socket."""
@@ -116,11 +125,17 @@ class Doorway(asyncio.Protocol):
         elif self._reception.http.done():
             self._to_http(self._reception.http)
         else:
-            # Paused, so that nothing more gathers here than was read with the head.
+            # Paused, so that nothing more gathers here than was read with the head; a peer that leaves is not noticed.
+            self._waits = True
             self._transport.pause_reading()
+            self._give_time()
             self._reception.http.add_done_callback(self._http_is_there)
 
     def _http_is_there(self, http: asyncio.Future[Callable[[], asyncio.Protocol]]) -> None:
+        if self._transport.is_closing():
+            return  # the connection was lost in the same round
+        self._waits = False
+        self._reception.service.deadlines.put(self, None)
         self._transport.resume_reading()
         self._to_http(http)
 
