@@ -29,24 +29,27 @@ def main() -> int:
     began = time.perf_counter()
     try:
         prepare(run, rows)
-        measured, seconds, broken = measure(run, rows)
+        measured, seconds, stamps, broken = measure(run, rows)
     finally:
         run.loader.close()
     print()
     print(report.table_of_text([line for lines in measured.values() for line in lines]))
     print(f"{time.perf_counter() - began:.0f} s in all")
     if not run.quick and not arguments.keep:
-        for path in report.write(measured, seconds, run):
+        for path in report.write(measured, seconds, stamps, run):
             print(f"wrote {path}")
     for text in broken:
         print(f"WRONG  {text}", file=sys.stderr)
     return 1 if broken else 0
 
 
-def measure(run: Run, rows: Sequence[Row]) -> tuple[dict[Row, list[Line]], dict[Row, float], list[str]]:
-    """Lines and seconds of each row, and what went wrong; a row that breaks leaves the others alone."""
+def measure(
+    run: Run, rows: Sequence[Row]
+) -> tuple[dict[Row, list[Line]], dict[Row, float], dict[Row, dict[str, str]], list[str]]:
+    """Lines, seconds and stamp of each row, and what went wrong; a row that breaks leaves the others alone."""
     measured: dict[Row, list[Line]] = {}
     seconds: dict[Row, float] = {}
+    stamps: dict[Row, dict[str, str]] = {}
     broken: list[str] = []
     left = estimates(run, rows)
     if not run.quick:
@@ -66,8 +69,9 @@ def measure(run: Run, rows: Sequence[Row]) -> tuple[dict[Row, list[Line]], dict[
             print(f"    {broken[-1]}", flush=True)
             run.loader.close()  # a load that went wrong may still be at it
         seconds[row] = time.perf_counter() - row_began
+        stamps[row] = report.stamp()
         print(f"    {seconds[row]:.0f} s, load average {os.getloadavg()[0]:.1f}", flush=True)
-    return measured, seconds, broken
+    return measured, seconds, stamps, broken
 
 
 def estimates(run: Run, rows: Sequence[Row]) -> list[float]:

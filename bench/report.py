@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import chart
-from bench.rows.row import Line, Mark, Row
+from bench.rows.row import Line, Mark, Row, Verdict
 from bench.run import ROOT, Run
 
 HERE = Path(__file__).parent
@@ -51,10 +51,14 @@ def verdicts(line: Line) -> str:
     """The marks, each with what became of it."""
     said = []
     for verdict in line.verdicts():
-        value = "not measured" if verdict.value is None else number(verdict.value)
         sign = "✓" if verdict.reached else "✗"
-        said.append(f"{sign} {verdict.mark} ({value})")
+        said.append(f"{sign} {verdict.mark} ({reached(verdict)})")
     return "; ".join(said)
+
+
+def reached(verdict: Verdict) -> str:
+    """What was measured where the mark stands."""
+    return "not measured" if verdict.value is None else number(verdict.value)
 
 
 def line_of_text(line: Line) -> str:
@@ -87,11 +91,20 @@ def kept() -> dict[str, Any]:
     return found
 
 
-def write(measured: Mapping[Row, Sequence[Line]], seconds: Mapping[Row, float], run: Run) -> list[Path]:
+def stamp() -> dict[str, str]:
+    """When, of what, and beside how much else: to be asked for when a row ends."""
+    at = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+    return {"commit": commit(), "at": at, "load": f"{os.getloadavg()[0]:.1f}"}
+
+
+def write(
+    measured: Mapping[Row, Sequence[Line]],
+    seconds: Mapping[Row, float],
+    stamps: Mapping[Row, Mapping[str, str]],
+    run: Run,
+) -> list[Path]:
     """RESULTS.md and a chart for each row; rows that were not measured, or broke, keep what they had."""
     entries = kept()
-    stamp = {"commit": commit(), "at": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC", "times": run.times}
-    stamp["load"] = f"{os.getloadavg()[0]:.1f}"
     for row, lines in measured.items():
         if lines:
             entries[row.name] = {
@@ -99,7 +112,8 @@ def write(measured: Mapping[Row, Sequence[Line]], seconds: Mapping[Row, float], 
                 "curve": row.curve,
                 "lines": [asdict(line) for line in lines],
                 "seconds": round(seconds[row], 1),
-                **stamp,
+                "times": run.times,
+                **stamps[row],
             }
     KEPT.write_text(json.dumps(_ordered(entries), indent=1, ensure_ascii=False) + "\n")
     return render()
@@ -143,14 +157,28 @@ def document(ordered: Mapping[str, Any]) -> str:
     ]
     for name, entry in ordered.items():
         lines = [revived(line) for line in entry["lines"]]
-        parts.append(f"## {name}\n\n{entry['about'][0].upper()}{entry['about'][1:]}.\n")
+        parts.append(f"## {name}\n\n{sentence(entry['about'])}\n")
         parts.append(table(lines))
-        parts += [f"{line.note}\n" for line in lines if line.note]
+        noted = [line for line in lines if line.note]
+        parts += [f"{f'{line.title}: ' if len(noted) > 1 else ''}{line.note}\n" for line in noted]
         parts.append(f"![{name}](charts/{name}.svg)\n")
         parts.append(
-            f"<sub>{entry['at']}, commit {entry['commit']}, {entry['times']} runs, load average {entry['load']}</sub>\n"
+            f"<sub>{entry['at']}, commit {entry['commit']}, {runs(lines)}, load average {entry['load']}</sub>\n"
         )
     return "\n".join(parts)
+
+
+def sentence(text: str) -> str:
+    """With a capital and a full stop; a method keeps its name."""
+    first = text.split()[0]
+    return f"{text if '.' in first else text[0].upper() + text[1:]}."
+
+
+def runs(lines: Sequence[Line]) -> str:
+    """How often its figures were measured."""
+    times = {len(values) for line in lines for values in line.figures.values()}
+    least, most = min(times), max(times)
+    return f"{most} run{'s' if most > 1 else ''}" if least == most else f"{least} to {most} runs"
 
 
 def glance(ordered: Mapping[str, Any]) -> str:
@@ -173,14 +201,14 @@ def missed(ordered: Mapping[str, Any]) -> str:
     said = []
     for name, entry in ordered.items():
         marks = [
-            f"{line.title}: {verdict.mark} ({'not measured' if verdict.value is None else number(verdict.value)})"
+            f"{line.title}, which needs {verdict.mark} and has {reached(verdict)}"
             for line in map(revived, entry["lines"])
             for verdict in line.verdicts()
             if not verdict.reached
         ]
         if marks:
             why = reasons.get(name) or "Nobody has looked yet."
-            said.append(f"- **[{name}](#{name})** misses {'; '.join(marks)}. *What stands in the way:* {why}")
+            said.append(f"- **[{name}](#{name})**: {'; '.join(marks)}. *What stands in the way:* {why}")
     return "\n".join(("## Marks that are missed\n", *(said or ["None."]), ""))
 
 
@@ -215,7 +243,8 @@ numbers of different machines.
 - Below each table stands the machine's load average at the end of that row. Above the number of cores it means that
   other programs took turns with the server: paces are low then and scatter, and the processor times tell more.
 - Rows called `scale-…` are the same work at a tenth and at ten times the size where the machine allows, in fewer and
-  shorter loads. The slope in their charts is the power of the size that a figure grows with.
+  shorter loads: they show how a figure grows, not how large it is. The slope in their charts is the power of the size
+  that it grows with.
 
 {took}Machine: {machine}
 

@@ -98,11 +98,11 @@ ROWS = (
         "commits the same rows, made beforehand, in batches of the size that the service came to, and does nothing "
         "else, while the other core is as busy as under the service",
         many,
-        in_the_way="Some 50 to 60 µs of processor time for each message, all on one core: 25 to 30 take it in (frame, "
-        "decoding, permission, pace, the place in line), 10 to 15 answer it, 15 are the thread's that commits, and the "
-        "rest are reads and writes of the sockets. It is interpreted code, flat, no line above 5 %; with 1,600 messages "
-        "under way most of what it touches has left the processor's caches. In few rooms bare is at its fastest (16 µs "
-        "with its fsync), since its rows go to few places of the tree; in many rooms it has the same tree to walk.",
+        in_the_way="All of a message's processor time is on one core: about half of it takes the message in (frame, "
+        "decoding, permission, pace, the place in line), a fifth answers it, a quarter is the thread's that commits, "
+        "the rest are reads and writes of the sockets. It is interpreted code, flat, no line above 5 %, and with 1,600 "
+        "messages under way most of what it touches has left the processor's caches. In few rooms bare is at its "
+        "fastest, since its rows go to few places of the tree; in many rooms it has the same tree to walk.",
     ),
     Row(
         "send-alone",

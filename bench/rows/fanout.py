@@ -120,18 +120,18 @@ ROWS = (
         "fanout-single",
         "the same with single messages: the kernel's time for each write is most of it",
         single,
-        in_the_way="Of 13 to 16 µs of processor time for each delivery, 10 to 12 are the kernel's and the loop's for one "
-        "write of one small packet, as for the bare program. The rest is the walk over the readers: some twenty cache "
-        "lines of each (cursor, credit, connection, transport), which a thousand others have driven out since the last "
-        "message; where they are still there it takes 1.2 µs. And every message waits for its commit (0.3 ms), in "
-        "which a server without a disk delivers 30.",
+        in_the_way="Of 13 to 16 µs of processor time for each delivery, 10 to 12 are the kernel's and the loop's for "
+        "one write of one small packet, as for the bare program. The rest is the walk over the readers: some twenty "
+        "cache lines of each (cursor, credit, connection, transport), which a thousand others have driven out since "
+        "the last message; where they are still there it takes 1.2 µs. And every message waits for its commit (0.3 "
+        "ms), in which a server without a disk delivers 30.",
     ),
     Row(
         "fanout-rooms",
         "50 rooms at a time are spoken in, one message each",
         spread,
-        in_the_way="A message has ten readers here, so that taking it in (some 20 µs of Python, its part of a commit, "
-        "the answer) weighs as much as its deliveries do; the bare program takes it in with a copy.",
+        in_the_way="A message has ten readers here, so that what `send` measures (taking it in, its part of a "
+        "commit, the answer) weighs as much as its deliveries do; the bare program takes it in with a copy.",
     ),
     Row(
         "fanout-stopped",

@@ -44,8 +44,8 @@ ROWS = (
     Row(
         "ping-alone",
         "median of one request at a time from a blocking socket, each server asked once before the next round, since "
-        "such a machine answers in 100 or in 300 µs for minutes at a time, whoever is asked",
+        "this machine answers in 100 or in 300 µs for minutes at a time, whoever is asked",
         alone,
-        in_the_way="The interpreter's part of an answer (10 µs and more where nothing is in the processor's caches).",
+        in_the_way="The interpreter takes 10 µs and more for an answer where nothing is in the processor's caches.",
     ),
 )

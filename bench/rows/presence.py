@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from bench.rows.row import Figures, Line, Mark, Row
 from bench.run import Run
 
-NOBODY, ONCE, OFTEN, WATCHED = "unwatched", "as said", "twice as often", "twice the watchers"
+NOBODY, ONCE, OFTEN, WATCHED = "unwatched", "baseline", "twice as often", "twice the watchers"
 GROWTH = 2.2  # double, and what a noisy machine adds
 
 

@@ -22,6 +22,6 @@ ROWS = (
         "start",
         "a new data folder each time; bare is a listening Python program with uvloop and Protobuf",
         start,
-        in_the_way="Most of it are imports; the largest is the reader of the command line, 0.2 s.",
+        in_the_way="Most of it is imports; the largest is typer's, 0.2 s.",
     ),
 )

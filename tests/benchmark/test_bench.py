@@ -99,7 +99,7 @@ def test_a_smoke_run_takes_two_curves_of_many() -> None:
 def test_a_row_that_misses_a_mark_is_named_with_what_stands_in_the_way() -> None:
     line = {**asdict(LINE), "marks": [asdict(mark) for mark in LINE.marks]}
     said = report.missed({"ping": {"lines": [line]}})
-    assert "**[ping](#ping)** misses pings: ≥ 0.6 × bare (0.50). *What stands in the way:* " in said
+    assert "**[ping](#ping)**: pings, which needs ≥ 0.6 × bare and has 0.50. *What stands in the way:* " in said
     reached = {**line, "figures": {TIDINGS: [1.0], BARE: [1.0]}}
     assert report.missed({"ping": {"lines": [reached]}}).endswith("None.\n")
 
