@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from tidings.hub import Batch, Head, Hub, HubLimits, Lag, Subscription
+from tidings.hub.hub import as_it_is
 
 T = TypeVar("T")
 
@@ -155,7 +156,13 @@ class Loop:
 class Stage:
     """A hub, its loop, and a log that answers when it is told to."""
 
-    def __init__(self, limits: HubLimits | None = None, *, weigh: Callable[[Item], int] = lambda _: 100) -> None:
+    def __init__(
+        self,
+        limits: HubLimits | None = None,
+        *,
+        weigh: Callable[[Item], int] = lambda _: 100,
+        worded: Callable[[Exception], Exception] = as_it_is,
+    ) -> None:
         self.loop = Loop()
         self.epoch = "e1"
         self.log: dict[str, dict[int, Item]] = {}
@@ -172,6 +179,7 @@ class Stage:
             clock=self.loop.clock,
             limits=limits,
             weigh=weigh,
+            worded=worded,
         )
 
     def _read(

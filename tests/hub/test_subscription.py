@@ -574,6 +574,14 @@ def test_a_reader_that_takes_nothing_for_long_is_ended_with_its_cursor_whatever_
     assert stage.hub.stats.subscriptions == 0
 
 
+def test_readers_are_told_in_the_words_that_the_hub_was_given() -> None:
+    stage = Stage(LAG, worded=lambda error: ValueError(f"in other words: {error}"))
+    reader, _ = stalled(stage)
+    stage.hub.tick(60)
+    assert isinstance(reader.error, ValueError)
+    assert str(reader.error).startswith("in other words: ")
+
+
 def test_progress_is_judged_and_not_size() -> None:
     stage = Stage(LAG)
     reader, subscription = stalled(stage)

@@ -12,7 +12,7 @@ from tidings.rsocket import (
     encode,
     no_envelope,
     payload_frames,
-    payloads_frames,
+    run_frames,
     tcp_envelope,
 )
 from tidings.rsocket.codec import (
@@ -127,7 +127,7 @@ def test_many_payloads_are_each_of_them_one_after_another(
     payloads: list[bytes], metadata: bytes | None, fragment_bytes: int
 ) -> None:
     each = [payload_frames(1, data, metadata, tcp_envelope, fragment_bytes) for data in payloads]
-    assert payloads_frames(1, payloads, metadata, tcp_envelope, fragment_bytes) == b"".join(each)
+    assert run_frames(1, payloads, metadata, tcp_envelope, fragment_bytes) == b"".join(each)
 
 
 def test_metadata_above_24_bits_is_cut() -> None:

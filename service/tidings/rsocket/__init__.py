@@ -11,7 +11,7 @@ from tidings.rsocket.codec import (
     encode,
     no_envelope,
     payload_frames,
-    payloads_frames,
+    run_frames,
     tcp_envelope,
 )
 from tidings.rsocket.connection import Connection
@@ -45,6 +45,6 @@ __all__ = [
     "metadata",
     "no_envelope",
     "payload_frames",
-    "payloads_frames",
+    "run_frames",
     "tcp_envelope",
 ]

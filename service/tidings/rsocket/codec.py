@@ -203,7 +203,7 @@ def payload_frames(
     return b"".join(cut(FrameType.PAYLOAD, stream_id, None, data, metadata, envelope, fragment_bytes, complete))
 
 
-def payloads_frames(
+def run_frames(
     stream_id: int, payloads: Sequence[bytes], metadata: bytes | None, envelope: Envelope, fragment_bytes: int
 ) -> bytes:
     """Several items of one stream as `payload_frames` makes each, in one piece. None of them ends the stream."""

@@ -20,7 +20,7 @@ AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^][@:/?#\s]+)(?::[0-9]{1,5
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """What a connection may be handed on to. `http` makes a protocol of aiohttp's, once that is there (`http_part`)."""
+    """What a connection may be handed on to. `http` makes a protocol of aiohttp's, once that is there (`late_http`)."""
 
     settings: ListenerSettings
     doorkeeper: Doorkeeper

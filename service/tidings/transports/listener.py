@@ -2,7 +2,7 @@
 
 One port serves HTTP and RSocket over WebSocket. A connection begins as a `Doorway`, which reads the head of the first
 request (bounded in bytes and in time) and then hands the transport on: to RSocket, if it asks for a WebSocket at
-our path, else to aiohttp (`http_part`), which gets every byte from the first. RSocket over TCP has a port of its own.
+our path, else to aiohttp (`late_http`), which gets every byte from the first. RSocket over TCP has a port of its own.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from tidings.transports.addresses import Addresses
 from tidings.transports.doorkeeper import Doorkeeper
 from tidings.transports.doorway import Doorway, Reception, TcpDoorway
 from tidings.transports.health import Health
-from tidings.transports.http_part import HttpPart
+from tidings.transports.late_http import LateHttp
 from tidings.transports.rsocket_service import RSocketService
 from tidings.transports.settings import ListenerSettings, is_everywhere
 
@@ -57,7 +57,7 @@ class Listener:
         self.tcp_port = 0
         self.service: RSocketService
         self.doorkeeper: Doorkeeper
-        self._http: HttpPart | None = None
+        self._http: LateHttp | None = None
         self._servers: list[asyncio.Server] = []
 
     async def start(self) -> None:
@@ -74,7 +74,7 @@ class Listener:
             wall_ms=self._wall_ms,
         )
         self.doorkeeper = Doorkeeper(settings.connections, self._metrics)
-        self._http = HttpPart(settings, self.health, self._metrics, self.addresses)
+        self._http = LateHttp(settings, self.health, self._metrics, self.addresses)
         reception = Reception(settings, self.doorkeeper, self.service, self._http.protocols)
         try:
             self.http_port = await self._open(

@@ -19,7 +19,7 @@ from tidings.contract.call import Call, Credentials, Identity
 from tidings.contract.codecs import Codec, Prepared
 from tidings.contract.errors import unavailable
 from tidings.hub import Batch, Source
-from tidings.rsocket import Stream, no_envelope, payload_frames, payloads_frames
+from tidings.rsocket import Stream, no_envelope, payload_frames, run_frames
 from tidings.transports.deflate import Deflater
 from tidings.transports.endings import failure_of
 from tidings.transports.routes import Route
@@ -235,7 +235,7 @@ class SinkWork(Work):
         payloads = [item.data(codec) for item in batch.items]
         deflater = self.session.deflater
         if deflater is None:
-            chunk = payloads_frames(stream_id, payloads, said, envelope, fragment_bytes)
+            chunk = run_frames(stream_id, payloads, said, envelope, fragment_bytes)
         else:
             frames = [payload_frames(stream_id, data, said, envelope, fragment_bytes) for data in payloads]
             head = payload_frames(stream_id, b"", said, no_envelope, fragment_bytes)

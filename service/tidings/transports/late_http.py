@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 
-class HttpPart:
-    """It, from before it is there until it is closed. Made in the event loop that it serves in.
+class LateHttp:
+    """What serves HTTP: loaded behind the open port, until it is closed. Made in the event loop that it serves in.
 
-    `protocols` makes a protocol for each connection, once it is there; cancelled where it never will be.
+    `protocols` makes a protocol for each connection, once aiohttp is loaded; cancelled where it never will be.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from tidings.log import log
-from tidings.transports import http_part, http_server
+from tidings.transports import http_server, late_http
 from tidings.transports.doorway import Doorway
 from tidings.transports.settings import TlsSettings
 from transports.stage import GUARD_SECONDS, SETTINGS, Stage, staged
@@ -44,7 +44,7 @@ class Gate:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     gate = Gate()
-    monkeypatch.setattr(http_part, "loaded", gate.loaded)
+    monkeypatch.setattr(late_http, "loaded", gate.loaded)
     return gate
 
 
