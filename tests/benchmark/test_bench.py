@@ -1,6 +1,7 @@
 """The benchmark does its smallest work, and does not let a wrong answer pass for a fast one."""
 
 import asyncio
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -127,3 +128,28 @@ async def test_large_messages_reach_readers_that_take_them_compressed(tmp_path: 
             assert plain["wrong"] == small["wrong"] == []
             assert 0 < small["bytes"] < plain["bytes"] * 0.6
             assert (small["inflating_us"] > 0, plain["inflating_us"]) == (True, 0.0)
+
+
+def test_the_readme_says_what_was_measured_last() -> None:
+    readme = (report.ROOT / "README.md").read_text()
+    kept = report.kept()
+
+    def line_of(name: str) -> Line:
+        return report.revived(kept[name]["lines"][0])
+
+    for what, name, peers in (
+        ("one room, 1,000 readers, bursts of 10", "fanout", ("rsocket-py", "rsocket-js")),
+        ("one room, 1,000 readers, one message at a time", "fanout-single", ("rsocket-py", "rsocket-js")),
+        ("`session.ping`, 160 in flight", "ping", ("rsocket-py", "rsocket-js")),
+        ("`chat.send` to 5 rooms, on the disk", "send", ()),
+    ):
+        line = line_of(name)
+        said = re.search(rf"^\| {re.escape(what)} \| ([\d,]+) \w+ \| (.*?) \| (.*?) \|$", readme, re.MULTILINE)
+        assert said, what
+        figures = [float(said[1].replace(",", "")), *map(float, said.groups()[1 : 1 + len(peers)])]
+        measured = [line.median(line.subject), *(line.ratio(line.subject, peer) for peer in peers)]
+        assert figures == pytest.approx(measured, rel=0.02), what
+    said = re.search(r"An idle connection takes ([\d.]+) KiB; 5,000 clients .* live in ([\d.]+) s", readme)
+    assert said
+    measured = [line_of(name).median("tidings") for name in ("idle", "reconnect")]
+    assert [float(said[1]), float(said[2])] == pytest.approx(measured, rel=0.02)
