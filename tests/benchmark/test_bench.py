@@ -144,7 +144,7 @@ def test_the_readme_says_what_was_measured_last() -> None:
         ("`chat.send` to 5 rooms, on the disk", "send", ()),
     ):
         line = line_of(name)
-        said = re.search(rf"^\| {re.escape(what)} \| ([\d,]+) \w+ \| (.*?) \| (.*?) \|$", readme, re.MULTILINE)
+        said = re.search(rf"^\| {re.escape(what)} \| ([\d,]+) \w+ \|(.*?)\|(.*?)\|$", readme, re.MULTILINE)
         assert said, what
         figures = [float(said[1].replace(",", "")), *map(float, said.groups()[1 : 1 + len(peers)])]
         measured = [line.median(line.subject), *(line.ratio(line.subject, peer) for peer in peers)]
