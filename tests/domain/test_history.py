@@ -134,16 +134,21 @@ async def test_the_rest_of_a_page_is_kept_where_it_is_small_and_read_again_where
         assert store.reads == [(2 + after, limit) for after, limit in reads]
 
 
+async def house_with_texts(texts: int, text_bytes: int, store: MemoryStore) -> House:
+    """A room with so many messages of so many bytes."""
+    house = House(store)
+    alice = house.connect("alice")
+    await alice.create()
+    for _ in range(texts):
+        await alice.send("x" * text_bytes)
+    return house
+
+
 @pytest.mark.asyncio
 @pytest.mark.parametrize("text_bytes", [1, 100, 300, 1_000, 5_000])
 async def test_nothing_is_read_twice_for_who_takes_what_was_asked_for(text_bytes: int) -> None:
     store = CountingStore()
-    house = House(store)
-    alice = house.connect("alice")
-    await alice.create()
-    for _ in range(399):
-        await alice.send("x" * text_bytes)
-    reader = await read(house, credit=64)
+    reader = await read(await house_with_texts(399, text_bytes, store), credit=64)
     while not reader.completed:
         reader.take(64)
         await settled()
@@ -171,12 +176,7 @@ async def test_a_large_page_is_not_held_for_a_reader_that_takes_nothing_by_the_t
     text_bytes: int, held: bool
 ) -> None:
     store = LateStore()
-    house = House(store)
-    alice = house.connect("alice")
-    await alice.create()
-    for _ in range(100):
-        await alice.send("x" * text_bytes)
-    reader = await read(house, credit=100)
+    reader = await read(await house_with_texts(100, text_bytes, store), credit=100)
     await settled()
     reader.credit = 0
     store.may.set()
