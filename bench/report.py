@@ -231,7 +231,8 @@ median, in brackets the smallest and the largest. A ratio is the median of the r
 numbers of different machines.
 
 - **tidings**: `tidings serve --dev`. Real protocol: SETUP with identity, composite metadata, Protobuf, permission
-  check; sent messages are on the disk before they are answered or delivered. Texts have 100 bytes.
+  check; sent messages are on the disk before they are answered or delivered. Texts have 100 bytes. Python may keep the
+  modules that it compiled, as where a program is installed, here and for its peers.
 - **rsocket-py**, **rsocket-js**: the same messages by those libraries' servers, rooms in memory, nothing stored, nobody
   asked for permission (`bench/peers/`).
 - **bare**: a minimal program that writes the same bytes to the same sockets, answers the same bytes, or commits the

@@ -13,7 +13,7 @@ from tidings.log import log
 from tidings.transports import http_server, late_http
 from tidings.transports.doorway import Doorway
 from tidings.transports.settings import TlsSettings
-from transports.stage import GUARD_SECONDS, SETTINGS, Stage, staged
+from transports.stage import GUARD_SECONDS, SETTINGS, Clock, Stage, staged
 from transports.test_listener import self_signed
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -143,13 +143,15 @@ async def test_without_it_http_is_503_the_log_says_why_and_rsocket_is_served(
         assert (await peer.ask(1, "test.echo")).stream_id == 1
 
 
-async def test_who_waits_for_it_too_long_is_told_and_so_is_nobody_who_has_left(gate: Gate) -> None:
-    connections = replace(SETTINGS.connections, head_seconds=0.2)
-    async with staged(replace(SETTINGS, connections=connections)) as stage:
+async def test_who_waits_for_it_too_long_is_told_and_who_has_left_is_forgotten(gate: Gate) -> None:
+    clock = Clock()
+    async with staged(clock=clock) as stage:
         early, left = await asked(stage), await asked(stage)
         await all_read(stage)
         left[1].transport.abort()
+        clock.seconds += SETTINGS.connections.head_seconds + 0.1
         assert await statuses(*early) == ["503"]
+        clock.seconds += SETTINGS.connections.close_seconds + 0.1
         await stage.until(lambda: stage.listener.doorkeeper.present == 0)
         gate.open()
 
