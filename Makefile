@@ -12,7 +12,7 @@ CHROMIUM_NEEDED := $(if $(or $(and $(NODE),$(CHROMIUM)),$(CI)),tests/browser/nod
 BROWSER_NEEDED := $(if $(or $(NODE),$(CI)),browser pagecheck)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test conformance lint types protos fmt check smoke bench lock clean
+.PHONY: help setup serve test conformance lint types protos fmt check smoke bench hostile lock clean
 
 help: ## list the habits
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ smoke: $(VENV)/.dev $(NODE_NEEDED) ## every row of the benchmark, small: does it
 
 bench: $(VENV)/.dev $(NODE_NEEDED) ## measure beside the peers (ROW=fanout: one row; QUICK=1: does it run?)
 	@$(BIN)/python -m bench $(if $(ROW),--row $(ROW)) $(if $(QUICK),--quick) $(ARGS)
+
+hostile: $(VENV)/.dev ## attack it beside honest clients (ATTACK=pongs,json-*; SECONDS=8; CONNECTIONS=4; ARGS=--list)
+	@$(BIN)/python -m bench.hostile $(if $(ATTACK),--attack '$(ATTACK)') $(if $(SECONDS),--seconds $(SECONDS)) $(if $(CONNECTIONS),--connections $(CONNECTIONS)) $(ARGS)
 
 lock: $(VENV)/.dev ## pin the newest versions that requirements/*.in allow, with hashes
 	$(PIP) install -q uv

@@ -59,8 +59,12 @@ def _status(pid: int, key: str) -> int:
 class Tidings:
     """The service, as its command starts it."""
 
-    def __init__(self, data: Path, settings: Mapping[str, object]) -> None:
+    def __init__(
+        self, data: Path, settings: Mapping[str, object], *, dev: bool = True, log: Path | None = None
+    ) -> None:
         self.data = data
+        self.options = ["--dev"] if dev else []
+        self.log = log  # the file that its log is written to
         # A pace for each user and a limit of connections for each address are for life, not for one loud process.
         self.environment = {f"TIDINGS_{name.upper()}": str(value) for name, value in settings.items()}
 
@@ -71,8 +75,9 @@ class Tidings:
     @contextmanager
     def running(self) -> Iterator[Server]:
         """Serve while the block runs."""
-        command = [str(TIDINGS), "serve", "--dev", "--port", "0", "--tcp-port", "0", "--data", str(self.data)]
-        with _started(command, {"TIDINGS_LOG": "error", **self.environment}) as (process, began):
+        ports_and_data = ["--port", "0", "--tcp-port", "0", "--data", str(self.data)]
+        command = [str(TIDINGS), "serve", *self.options, *ports_and_data]
+        with _started(command, {"TIDINGS_LOG": "error", **self.environment}, self.log) as (process, began):
             assert process.stdout is not None
             ports: dict[str, int] = {}
             while "http" not in ports:
@@ -116,10 +121,12 @@ class Peer:
 
 
 @contextmanager
-def _started(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[tuple["subprocess.Popen[str]", float]]:
+def _started(
+    command: Sequence[str], environment: Mapping[str, str], log: Path | None = None
+) -> Iterator[tuple["subprocess.Popen[str]", float]]:
     # Whoever installs a program has its modules compiled; some machines for tests forbid that.
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    with cores.started_on(cores.SERVER):
+    with cores.started_on(cores.SERVER), contextlib.ExitStack() as files:
         began = time.perf_counter()
         process = subprocess.Popen(
             command,
@@ -127,6 +134,7 @@ def _started(command: Sequence[str], environment: Mapping[str, str]) -> Iterator
             env={**inherited, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=None if log is None else files.enter_context(log.open("wb")),
             text=True,
         )
     try:

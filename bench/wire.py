@@ -42,15 +42,23 @@ def with_metadata(metadata: bytes, data: bytes) -> bytes:
 def setup(user: str) -> bytes:
     """SETUP with simple authentication, Protobuf payloads."""
     name = user.encode()
-    auth = entry(AUTHENTICATION_ID, b"\x80" + struct.pack(">H", len(name)) + name + b"secret")
+    return _setup(b"\x80" + struct.pack(">H", len(name)) + name + b"secret", PROTOBUF)
+
+
+def setup_bearer(token: str, data_mime: bytes = PROTOBUF) -> bytes:
+    """SETUP with a bearer token."""
+    return _setup(b"\x81" + token.encode(), data_mime)
+
+
+def _setup(credentials: bytes, data_mime: bytes) -> bytes:
     return frame(
         0,
         SETUP,
         METADATA,
         struct.pack(">HHII", 1, 0, KEEPALIVE_MS, KEEPALIVE_MS * 3),
         bytes((len(COMPOSITE),)) + COMPOSITE,
-        bytes((len(PROTOBUF),)) + PROTOBUF,
-        with_metadata(auth, b""),
+        bytes((len(data_mime),)) + data_mime,
+        with_metadata(entry(AUTHENTICATION_ID, credentials), b""),
     )
 
 
@@ -140,4 +148,16 @@ def messages(buffer: bytes | bytearray, start: int = 0) -> tuple[list[tuple[int,
             break
         found.append((begin, begin + length))
         start = begin + length
+    return found, start
+
+
+def length_prefixed_frames(buffer: bytes | bytearray, start: int = 0) -> tuple[list[tuple[int, int]], int]:
+    """(begin, end) of each whole frame of RSocket over TCP in the buffer, and where the rest begins."""
+    found: list[tuple[int, int]] = []
+    while len(buffer) - start >= 3:
+        end = start + 3 + int.from_bytes(buffer[start : start + 3], "big")
+        if end > len(buffer):
+            break
+        found.append((start + 3, end))
+        start = end
     return found, start

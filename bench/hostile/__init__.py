@@ -1,0 +1,1 @@
+"""Honest clients beside one hostile peer: `make hostile`."""

@@ -1,0 +1,422 @@
+"""The attacks: cheap for the peer, meant to be expensive for the service.
+
+An attack is one row: what its connections are, and an endless iterator of the bytes that one of them sends. Where the
+iterator ends, the connection is kept open. To add one, write its iterator and its row in `ATTACKS`.
+"""
+
+import itertools
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bench import wire
+from tidings.contract import v1
+
+JSON = b"application/json"
+REQUEST_FNF, REQUEST_CHANNEL, CANCEL, KEEPALIVE, METADATA_PUSH = 0x05, 0x07, 0x09, 0x03, 0x0C
+FOLLOWS, RESPOND = 0x80, 0x80
+OPAQUE_ID = 0x01  # a well-known MIME type that means nothing to the service
+PROBES = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """One row. `connections` 0: as many as are asked for (`CONNECTIONS=4`); `users`: whom they belong to."""
+
+    about: str
+    flood: "Callable[[Attacker], Iterator[bytes]]"
+    transport: str = "ws"  # or tcp, http
+    signed_in: bool = True
+    data_mime: bytes = wire.PROTOBUF
+    users: int = 1
+    connections: int = 0
+    reads: bool = True  # takes what the service sends
+    deflate: bool = False
+    same_address: bool = False  # as the honest clients
+
+
+class Attacker:
+    """What a connection sends frames with: the next stream id, and who it is."""
+
+    def __init__(self, attack: Attack, number: int, token: str, room: str) -> None:
+        self.attack = attack
+        self.number = number
+        self.token = token
+        self.room = room
+        self.stream = -1
+        self.wrap = wire.length_prefixed if attack.transport == "tcp" else wire.masked
+
+    def setup(self) -> bytes:
+        """SETUP with the token."""
+        self.stream = -1
+        return wire.setup_bearer(self.token, self.attack.data_mime)
+
+    def next(self) -> int:
+        """A stream id of a client."""
+        self.stream += 2
+        return self.stream
+
+    def request(
+        self, route: str, data: bytes, *, kind: int = wire.REQUEST_RESPONSE, extra: bytes = b"", n: int | None = None
+    ) -> bytes:
+        """A request on the next stream."""
+        credit = b"" if n is None else n.to_bytes(4, "big")
+        metadata = wire.route_metadata(route) + extra
+        return wire.frame(self.next(), kind, wire.METADATA, credit, wire.with_metadata(metadata, data))
+
+    def asks(self, route: str, data: Callable[[int], bytes], **options: object) -> Iterator[bytes]:
+        """One request after the other; `data` makes the n-th one's."""
+        for number in itertools.count():
+            yield self.wrap(self.request(route, data(number), **options))  # type: ignore[arg-type]
+
+    def key(self, number: int) -> str:
+        """A client_id that no other request has."""
+        return f"{id(self):x}-{self.number}-{number}"
+
+
+def marks(count: int) -> str:
+    """A letter with two classes of combining marks, which sorting by class has to mix."""
+    return "a" + "\u0301" * count + "\u0323" * count
+
+
+def message(attacker: Attacker, number: int, text: str) -> bytes:
+    return v1.SendRequest(room=attacker.room, client_id=attacker.key(number), text=text).SerializeToString()
+
+
+# --- texts ------------------------------------------------------------------------------------------------------
+
+
+def combining_marks(size: int, route: str = "chat.send", kind: int = wire.REQUEST_RESPONSE) -> Callable[..., Iterator]:
+    def flood(attacker: Attacker) -> Iterator[bytes]:
+        text = marks(size)
+
+        def data(number: int) -> bytes:
+            if route == "chat.edit":
+                return v1.EditRequest(
+                    room=attacker.room, client_id=attacker.key(number), target=1, text=text
+                ).SerializeToString()
+            if route == "history.search":
+                return v1.SearchRequest(query=text).SerializeToString()
+            if route == "presence.set":
+                return v1.SetPresenceRequest(status=v1.ONLINE, text=text).SerializeToString()
+            if route == "rooms.create":
+                return v1.CreateRequest(kind=v1.GROUP, title=text).SerializeToString()
+            return message(attacker, number, text)
+
+        return attacker.asks(route, data, kind=kind)
+
+    return flood
+
+
+# --- frames of WebSocket and RSocket that ask for nothing -----------------------------------------------------------
+
+
+def repeated(*frames: bytes, first: bytes = b"") -> Callable[..., Iterator[bytes]]:
+    """The same bytes again and again."""
+
+    def flood(attacker: Attacker) -> Iterator[bytes]:
+        if first:
+            yield first
+        block = b"".join(frames) * 512
+        while True:
+            yield block
+
+    return flood
+
+
+def control(opcode: int, payload: bytes = b"") -> bytes:
+    """A masked control or continuation frame."""
+    return bytes((opcode, 0x80 | len(payload))) + bytes(4) + payload
+
+
+def frames_of_stream_0(kind: int, flags: int, body: bytes) -> Callable[..., Iterator[bytes]]:
+    def flood(attacker: Attacker) -> Iterator[bytes]:
+        block = attacker.wrap(wire.frame(0, kind, flags, body)) * 512
+        while True:
+            yield block
+
+    return flood
+
+
+def frames_of_an_open_stream(kind: int, body: bytes, flags: int = 0) -> Callable[..., Iterator[bytes]]:
+    """On a watch that is open, or on a stream that never was (`CANCEL`)."""
+
+    def flood(attacker: Attacker) -> Iterator[bytes]:
+        watch = v1.WatchRequest(room=attacker.room).SerializeToString()
+        yield attacker.wrap(attacker.request("chat.watch", watch, kind=wire.REQUEST_STREAM, n=1))
+        block = attacker.wrap(wire.frame(attacker.stream, kind, flags, body)) * 512
+        while True:
+            yield block
+
+    return flood
+
+
+def fragments(attacker: Attacker) -> Iterator[bytes]:
+    """Empty pieces of one request."""
+    yield attacker.wrap(
+        wire.frame(attacker.next(), wire.REQUEST_RESPONSE, FOLLOWS | wire.METADATA, wire.with_metadata(b"", b""))
+    )
+    block = attacker.wrap(wire.frame(attacker.stream, wire.PAYLOAD, FOLLOWS | wire.NEXT)) * 512
+    while True:
+        yield block
+
+
+# --- cheap to send, expensive to read ---------------------------------------------------------------------------
+
+
+def metadata_entries(attacker: Attacker) -> Iterator[bytes]:
+    return attacker.asks("session.ping", lambda _: b"", extra=wire.entry(OPAQUE_ID, b"1234") * 5_000)
+
+
+def json_values(attacker: Attacker) -> Iterator[bytes]:
+    data = b'{"a":[' + b",".join([b"1"] * 4_000) + b"]}"
+    return attacker.asks("session.ping", lambda _: data)
+
+
+def json_members(attacker: Attacker) -> Iterator[bytes]:
+    data = b'{"members":[' + b",".join(b'"u%d"' % n for n in range(4_000)) + b"]}"
+    return attacker.asks("rooms.create", lambda _: data)
+
+
+def json_escapes(attacker: Attacker) -> Iterator[bytes]:
+    data = b'{"a":"' + b"\\u00e9" * 87_000 + b'"}'
+    return attacker.asks("session.ping", lambda _: data)
+
+
+def json_nesting(attacker: Attacker) -> Iterator[bytes]:
+    data = b'{"a":' + b"[" * 900 + b"]" * 900 + b"}"
+    return attacker.asks("session.ping", lambda _: data)
+
+
+def json_digits(attacker: Attacker) -> Iterator[bytes]:
+    data = b'{"room":"' + attacker.room.encode() + b'","after":' + b"9" * 4_000 + b"}"
+    return attacker.asks("history.page", lambda _: data)
+
+
+def new_tokens(attacker: Attacker) -> Iterator[bytes]:
+    """A request with a token that was never seen, each."""
+    for number in itertools.count():
+        token = f"{attacker.token[:-12]}{number:012d}".encode()
+        extra = wire.entry(wire.AUTHENTICATION_ID, b"\x81" + token)
+        yield attacker.wrap(attacker.request("session.ping", b"", extra=extra))
+
+
+def watch_and_cancel(attacker: Attacker) -> Iterator[bytes]:
+    watch = v1.WatchRequest(room=attacker.room).SerializeToString()
+    while True:
+        yield attacker.wrap(attacker.request("chat.watch", watch, kind=wire.REQUEST_STREAM, n=1))
+        yield attacker.wrap(wire.frame(attacker.stream, CANCEL, 0))
+
+
+def pings(attacker: Attacker) -> Iterator[bytes]:
+    return attacker.asks("session.ping", lambda _: b"")
+
+
+def unknown_routes(attacker: Attacker) -> Iterator[bytes]:
+    for number in itertools.count():
+        yield attacker.wrap(attacker.request(f"no.such{number}", b""))
+
+
+def bombs(attacker: Attacker) -> Iterator[bytes]:
+    """Compressed messages that inflate to the limit."""
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    body = wire.request_response(1, "session.ping", bytes(500_000))
+    block = (deflate.compress(body) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    head = wire.masked(block)
+    while True:
+        yield bytes((head[0] | 0x40,)) + head[1:]
+
+
+def searches(attacker: Attacker) -> Iterator[bytes]:
+    return attacker.asks(
+        "history.search",
+        lambda n: v1.SearchRequest(
+            query="qw" + PROBES[n % len(PROBES)] + PROBES[n // len(PROBES) % len(PROBES)]
+        ).SerializeToString(),
+    )
+
+
+# --- one call, much work ----------------------------------------------------------------------------------------
+
+
+def crowded_rooms(attacker: Attacker) -> Iterator[bytes]:
+    members = [f"member{n}" for n in range(500)]
+    return attacker.asks(
+        "rooms.create",
+        lambda n: v1.CreateRequest(kind=v1.GROUP, title=f"room {n}", members=members).SerializeToString(),
+    )
+
+
+def presence_watches(attacker: Attacker) -> Iterator[bytes]:
+    for watch in range(50):
+        users = [f"{attacker.number}-{watch}-{n}" for n in range(1_000)]
+        data = v1.PresenceWatchRequest(users=users).SerializeToString()
+        yield attacker.wrap(attacker.request("presence.watch", data, kind=wire.REQUEST_STREAM, n=1))
+
+
+def typing(attacker: Attacker) -> Iterator[bytes]:
+    return attacker.asks(
+        "presence.typing", lambda n: v1.TypingRequest(room=attacker.room, stopped=bool(n % 2)).SerializeToString()
+    )
+
+
+def reactions(attacker: Attacker) -> Iterator[bytes]:
+    return attacker.asks(
+        "chat.react",
+        lambda n: v1.ReactRequest(
+            room=attacker.room, client_id=attacker.key(n), target=1, emoji="👍", remove=bool(n % 2)
+        ).SerializeToString(),
+    )
+
+
+def long_texts(attacker: Attacker) -> Iterator[bytes]:
+    text = "long text " * 6_000
+    return attacker.asks("chat.send", lambda n: message(attacker, n, text), kind=REQUEST_FNF)
+
+
+# --- what is held -----------------------------------------------------------------------------------------------
+
+
+def many_streams(route: str, data: Callable[[Attacker], bytes], count: int) -> Callable[..., Iterator[bytes]]:
+    def flood(attacker: Attacker) -> Iterator[bytes]:
+        for _ in range(count):
+            yield attacker.wrap(attacker.request(route, data(attacker), kind=wire.REQUEST_STREAM, n=1))
+
+    return flood
+
+
+def history_reads(attacker: Attacker) -> bytes:
+    return v1.ReadRequest(room=attacker.room).SerializeToString()
+
+
+def room_watches(attacker: Attacker) -> bytes:
+    return v1.WatchRequest(room=attacker.room).SerializeToString()
+
+
+def unfinished(attacker: Attacker) -> Iterator[bytes]:
+    """Payloads in pieces whose last one never comes."""
+    piece = bytes(60_000)
+    for _ in range(64):
+        yield attacker.wrap(
+            wire.frame(attacker.next(), wire.REQUEST_RESPONSE, FOLLOWS | wire.METADATA, wire.with_metadata(b"", piece))
+        )
+        for _ in range(16):
+            yield attacker.wrap(wire.frame(attacker.stream, wire.PAYLOAD, FOLLOWS | wire.NEXT, piece))
+
+
+def unread_pages(attacker: Attacker) -> Iterator[bytes]:
+    page = v1.PageRequest(room=attacker.room, limit=1_000).SerializeToString()
+    for _ in range(4_000):
+        yield attacker.wrap(attacker.request("history.page", page))
+
+
+# --- before anybody signs in ------------------------------------------------------------------------------------
+
+
+def once(data: bytes) -> Callable[..., Iterator[bytes]]:
+    """These bytes, then nothing."""
+    return lambda attacker: iter((data,))
+
+
+def wrong_tokens(attacker: Attacker) -> Iterator[bytes]:
+    """A sign-in that is refused; the connection is closed by the service and opened again."""
+    yield attacker.wrap(wire.setup_bearer("e30.e30.e30", wire.PROTOBUF))
+
+
+def requests_before_setup(attacker: Attacker) -> Iterator[bytes]:
+    yield attacker.wrap(wire.request_response(1, "session.ping", b""))
+
+
+def page_requests(attacker: Attacker) -> Iterator[bytes]:
+    block = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 64
+    while True:
+        yield block
+
+
+PONG, PING, CONTINUATION = control(0x8A), control(0x89), control(0x00)
+N = struct.pack(">I", 1)
+HALF_OPEN = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
+BODY = b"POST /health HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\n"
+
+ATTACKS: dict[str, Attack] = {
+    "marks-8k": Attack("chat.send of 16,000 combining marks", combining_marks(8_000)),
+    "marks-16k": Attack("chat.send of 32,000 combining marks", combining_marks(16_000)),
+    "marks-32k": Attack("chat.send of 64,000 combining marks, above the limit", combining_marks(32_000)),
+    "marks-edit": Attack("chat.edit of 16,000 combining marks", combining_marks(8_000, "chat.edit")),
+    "marks-forget": Attack("the same without an answer", combining_marks(8_000, kind=REQUEST_FNF)),
+    "marks-query": Attack("a query of combining marks", combining_marks(32_000, "history.search")),
+    "marks-status": Attack("a status of combining marks", combining_marks(32_000, "presence.set")),
+    "marks-title": Attack("a title of combining marks", combining_marks(32_000, "rooms.create")),
+    "pongs": Attack("empty PONG frames before SETUP", repeated(PONG), signed_in=False),
+    "pings": Attack("empty PING frames before SETUP", repeated(PING), signed_in=False),
+    "continuations": Attack(
+        "empty continuation frames before SETUP",
+        repeated(CONTINUATION, first=bytes((0x02, 0x80)) + bytes(4)),
+        signed_in=False,
+    ),
+    "pongs-in": Attack("empty PONG frames after SETUP", repeated(PONG)),
+    "keepalives": Attack("KEEPALIVE frames", frames_of_stream_0(KEEPALIVE, RESPOND, bytes(8))),
+    "keepalives-tcp": Attack("the same over TCP", frames_of_stream_0(KEEPALIVE, RESPOND, bytes(8)), "tcp"),
+    "pushes": Attack("METADATA_PUSH frames", frames_of_stream_0(METADATA_PUSH, wire.METADATA, b"x")),
+    "credits": Attack("REQUEST_N frames of one watch", frames_of_an_open_stream(wire.REQUEST_N, N)),
+    "cancels": Attack("CANCEL frames of a stream that is over", frames_of_an_open_stream(CANCEL, b"")),
+    "payloads": Attack("PAYLOAD frames nobody asked for", frames_of_an_open_stream(wire.PAYLOAD, b"", wire.NEXT)),
+    "fragments": Attack("empty fragments of one request", fragments),
+    "fragments-tcp": Attack("the same over TCP", fragments, "tcp"),
+    "metadata": Attack("session.ping with 5,000 metadata entries", metadata_entries),
+    "json-values": Attack("JSON of 4,000 values", json_values, data_mime=JSON),
+    "json-members": Attack("JSON of 4,000 names", json_members, data_mime=JSON),
+    "json-escapes": Attack("JSON of 512 KB of escapes", json_escapes, data_mime=JSON),
+    "json-nesting": Attack("JSON of 900 levels", json_nesting, data_mime=JSON),
+    "json-digits": Attack("a JSON number of 4,000 digits", json_digits, data_mime=JSON),
+    "tokens": Attack("a new token in each request", new_tokens),
+    "watch-cancel": Attack("chat.watch and CANCEL", watch_and_cancel),
+    "session-pings": Attack("session.ping", pings),
+    "session-pings-tcp": Attack("session.ping over TCP", pings, "tcp"),
+    "unknown-routes": Attack("routes that do not exist", unknown_routes),
+    "bombs": Attack("compressed messages of 500 KB", bombs, deflate=True),
+    "searches": Attack("history.search by guesses", searches),
+    "crowded-rooms": Attack("rooms.create with 500 members", crowded_rooms),
+    "presence": Attack(
+        "50 presence watches of 1,000 names for each of 10 users", presence_watches, users=10, connections=10
+    ),
+    "typing": Attack("presence.typing, on and off", typing),
+    "reactions": Attack("chat.react, on and off", reactions),
+    "long-texts": Attack("texts of 60 KB without an answer", long_texts),
+    "history-readers": Attack(
+        "3,000 history.read with credit 1 on each connection", many_streams("history.read", history_reads, 3_000)
+    ),
+    "room-watches": Attack(
+        "2,500 watches of one room on each connection", many_streams("chat.watch", room_watches, 2_500)
+    ),
+    "unfinished": Attack("64 payloads of 1 MB that never end, on 20 connections", unfinished, connections=20),
+    "unread": Attack("4,000 pages of history that are not taken", unread_pages, reads=False),
+    "wrong-tokens": Attack("sign-ins with a wrong token", wrong_tokens, signed_in=False),
+    "early-requests": Attack("requests before SETUP", requests_before_setup, "tcp", signed_in=False),
+    "half-open": Attack(
+        "1,030 HTTP requests that never end, from the honest clients' address",
+        once(HALF_OPEN),
+        "http",
+        signed_in=False,
+        connections=1_030,
+        same_address=True,
+    ),
+    "half-bodies": Attack(
+        "1,030 HTTP bodies that never come, from the honest clients' address",
+        once(BODY),
+        "http",
+        signed_in=False,
+        connections=1_030,
+        same_address=True,
+    ),
+    "silent": Attack(
+        "1,030 connections that say nothing, from the honest clients' address",
+        once(b""),
+        "http",
+        signed_in=False,
+        connections=1_030,
+        same_address=True,
+    ),
+    "http-requests": Attack("GET / in a pipeline", page_requests, "http", signed_in=False),
+}
