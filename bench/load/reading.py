@@ -14,15 +14,15 @@ from tidings.contract import v1
 READ_SECONDS_MAX = 300
 
 
-async def pages(port: int, room: str, before: int, seconds: float, **_: Any) -> dict[str, Any]:
-    """The median of history.page of 50 events before a seq, ms."""
+async def pages(port: int, room: str, before: int | None, seconds: float, **_: Any) -> dict[str, Any]:
+    """The median of history.page of 50 events before a seq, or of the newest, ms."""
     client = Alone(port, "ws")
     request = v1.PageRequest(room=room, before=before, limit=50).SerializeToString()
     reply = v1.PageReply.FromString(client.ask("history.page", request))
     last = before - 1 if before else reply.head.seq
     wrong = []
     if [event.seq for event in reply.events] != list(range(last - 49, last + 1)):
-        wrong.append(f"the page before {before} holds other events")
+        wrong.append(f"the page before {before or 'now'} holds other events")
     took = timed(lambda: client.ask("history.page", request), seconds)
     return {"value": statistics.median(took) * 1e3, "wrong": wrong}
 

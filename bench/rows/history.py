@@ -18,7 +18,7 @@ def events_of(run: Run) -> int:
 def pages(run: Run) -> Iterator[Line]:
     """The same page at three depths."""
     events = events_of(run)
-    depths = {"newest": 0, "middle": events // 2, "oldest": 51}
+    depths = {"newest": None, "middle": events // 2, "oldest": 51}
     figures = Figures()
     with run.tidings(log.folder(events)) as server:
         for _ in range(run.times):
@@ -39,7 +39,7 @@ def whole(run: Run) -> Iterator[Line]:
     for _ in range(run.times):
         # A new service each time, since memory is seldom given back; one page is read before memory is looked at.
         with run.tidings(path) as server:
-            run.load("pages", server, room=log.ROOM, before=0, seconds=0.1)
+            run.load("pages", server, room=log.ROOM, before=None, seconds=0.1)
             server.forget_peak()
             before = server.resident_bytes()
             figures.add(TIDINGS, run.load("read", server, **work))

@@ -25,6 +25,14 @@ async def test_history_pages_back_and_forth(run: Caller, room: str) -> None:
     assert after.err == f"there is more: add --after {head - 2}\n"
 
 
+async def test_history_after_0_is_the_beginning_and_before_0_is_empty(run: Caller, room: str) -> None:
+    for number in range(3):
+        await run.well("send", room, f"text {number}")
+    first = await run("history", room, "-n", "1", "--after", "0", "--json")
+    assert [json.loads(line)["seq"] for line in first.out.splitlines()] == ["1"]
+    assert (await run("history", room, "--before", "0")) == (0, "", "")
+
+
 async def test_history_as_json_is_one_event_a_line_and_nothing_else(run: Caller, room: str) -> None:
     await run.well("send", room, "天気\nがいい")
     ran = await run("history", room, "--json")
@@ -35,7 +43,7 @@ async def test_history_as_json_is_one_event_a_line_and_nothing_else(run: Caller,
 
 
 async def test_history_takes_one_direction_only(run: Caller, room: str) -> None:
-    ran = await run("history", room, "--before", "3", "--after", "1")
+    ran = await run("history", room, "--before", "3", "--after", "0")
     assert ran == (2, "", "error: say --before or --after, not both\n")
 
 

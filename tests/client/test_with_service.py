@@ -219,6 +219,9 @@ async def test_every_call_of_a_room_is_carried_out(scheme: str, tmp_path: Path) 
         await room.leave("carol")
         assert [state.room.room for state in (await client.rooms.list()).rooms] == ["kitchen"]
         assert "kitchen" in [state.room.room for state in (await client.rooms.list(public=True)).rooms]
+        assert [event.seq for event in (await room.history(after=0, limit=2)).events] == [1, 2]
+        assert list((await room.history(before=0)).events) == []
+        assert [event.seq async for event in room.read(to=0)] == []
         events = {event.seq: event async for event in room.read()}
         assert (events[first].posted.text, events[second].posted.deleted) == ("tea?", True)
         assert (await client.session.info()).user == client.user == "alice"

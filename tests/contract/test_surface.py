@@ -43,8 +43,10 @@ def fields(message: Descriptor) -> Iterator[str]:
         kind = (
             (field.message_type or field.enum_type).name if field.message_type or field.enum_type else KINDS[field.type]
         )
-        many = "repeated " if field.is_repeated else ""
-        choice = f" (one of {field.containing_oneof.name})" if field.containing_oneof else ""
+        choices = field.containing_oneof
+        optional = choices is not None and choices.name == f"_{field.name}"  # how descriptors say `optional`
+        many = "repeated " if field.is_repeated else "optional " if optional else ""
+        choice = f" (one of {choices.name})" if choices and not optional else ""
         yield f"message {message.name}.{field.name} = {field.number}: {many}{kind}{choice}"
 
 

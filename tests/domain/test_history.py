@@ -40,6 +40,23 @@ async def test_pages_go_back_and_forth_and_begin_with_the_newest() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_page_after_0_is_the_beginning_and_one_before_0_is_empty() -> None:
+    alice = (await house_with_events(60)).connect("alice")
+    page = await alice.page(after=0, limit=3)
+    assert (seqs(page), page.more) == ([1, 2, 3], True)
+    page = await alice.page(before=0)
+    assert (seqs(page), page.more, page.head.seq) == ([], False, 60)
+    with refused(Code.INVALID_ARGUMENT, "before and after"):
+        await alice.page(before=0, after=0)
+
+
+@pytest.mark.asyncio
+async def test_a_range_up_to_0_is_empty_and_completes() -> None:
+    reader = await read(await house_with_events(5), to=0)
+    assert (reader.seqs, reader.completed) == ([], True)
+
+
+@pytest.mark.asyncio
 async def test_a_page_is_before_or_after_a_seq_and_has_a_limit() -> None:
     alice = (await house_with_events(3)).connect("alice")
     with refused(Code.INVALID_ARGUMENT, "before and after"):
@@ -75,8 +92,8 @@ async def test_a_range_ends_at_what_was_the_head_when_it_began() -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("after", "to"), [(5, 0), (5, 5), (4, 2), (0, 99)])
-async def test_an_empty_range_completes_at_once_and_one_beyond_the_head_ends_there(after: int, to: int) -> None:
+@pytest.mark.parametrize(("after", "to"), [(5, None), (5, 5), (4, 2), (0, 99)])
+async def test_an_empty_range_completes_at_once_and_one_beyond_the_head_ends_there(after: int, to: int | None) -> None:
     reader = await read(await house_with_events(5), after=v1.Cursor(seq=after), to=to)
     assert reader.completed
     assert reader.seqs == list(range(after + 1, 6 if to == 99 else after + 1))

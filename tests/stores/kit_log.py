@@ -75,7 +75,7 @@ class LogKit:
         with refused(Code.NOT_FOUND):
             await store.read("nowhere", 0, 1)
         with refused(Code.NOT_FOUND):
-            await store.page("nowhere", before=0, after=0, limit=1)
+            await store.page("nowhere", before=None, after=None, limit=1)
 
     @pytest.mark.asyncio
     async def test_an_event_must_say_what_happened(self, store: Store) -> None:
@@ -442,7 +442,7 @@ class LogKit:
         for number in range(1, 11):
             await store.append(posted(room, "ann", str(number)))
 
-        async def page(*, before: int = 0, after: int = 0, limit: int = 4) -> tuple[str, bool]:
+        async def page(*, before: int | None = None, after: int | None = None, limit: int = 4) -> tuple[str, bool]:
             found = await store.page(room, before=before, after=after, limit=limit)
             assert found.head == await store.head(room)
             return " ".join(texts(found.events)), found.more
@@ -452,7 +452,9 @@ class LogKit:
         assert await page(before=5) == ("1 2 3 4", False)
         assert await page(before=3) == ("1 2", False)
         assert await page(before=1) == ("", False)
+        assert await page(before=0) == ("", False)
         assert await page(before=99) == ("7 8 9 10", True)
+        assert await page(after=0) == ("1 2 3 4", True)
         assert await page(after=4) == ("5 6 7 8", True)
         assert await page(after=6) == ("7 8 9 10", False)
         assert await page(after=8) == ("9 10", False)
@@ -464,7 +466,7 @@ class LogKit:
     @pytest.mark.asyncio
     async def test_an_empty_log_has_an_empty_page(self, store: Store) -> None:
         room = await open_room(store)
-        found = await store.page(room, before=0, after=0, limit=5)
+        found = await store.page(room, before=None, after=None, limit=5)
         assert (list(found.events), found.more, found.head.seq) == ([], False, 0)
 
     @pytest.mark.asyncio
@@ -478,12 +480,12 @@ class LogKit:
         assert sum(len(event.data) for event in read) <= READ_BYTES_MAX
         assert [event.seq for event in read] == list(range(1, len(read) + 1))
 
-        newest = await store.page(room, before=0, after=0, limit=1000)
+        newest = await store.page(room, before=None, after=None, limit=1000)
         assert sum(len(event.data) for event in newest.events) <= PAGE_BYTES_MAX
         assert newest.more
         assert newest.events[-1].seq == total
 
-        oldest = await store.page(room, before=0, after=1, limit=1000)
+        oldest = await store.page(room, before=None, after=1, limit=1000)
         assert sum(len(event.data) for event in oldest.events) <= PAGE_BYTES_MAX
         assert oldest.more
         assert oldest.events[0].seq == 2

@@ -112,8 +112,8 @@ class TwoStores(RuleBasedStateMachine):
 
     @rule(room=ROOMS, before=SEQS, after=SEQS, limit=st.integers(1, 5))
     def read(self, room: str, before: int, after: int, limit: int) -> None:
-        self.both(lambda store: store.page(room, before=before, after=0, limit=limit))
-        self.both(lambda store: store.page(room, before=0, after=after, limit=limit))
+        self.both(lambda store: store.page(room, before=before, after=None, limit=limit))
+        self.both(lambda store: store.page(room, before=None, after=after, limit=limit))
         self.both(lambda store: store.read(room, after, limit))
 
     @rule(

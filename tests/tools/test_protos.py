@@ -43,6 +43,9 @@ def test_the_protos_as_they_are_break_nothing(compare: Callable[[Path], None], p
             '"Watch"',
         ),
         ("LATEST = 1;", "LATEST = 4;", '"1"'),
+        ('java_package = "tidings.v1"', 'java_package = "tidings.v2"', "java_package"),
+        ('go_package = "tidings/v1;tidingsv1"', 'go_package = "tidings/v1"', "go_package"),
+        ("bool duplicate = 3;", "optional bool duplicate = 3;", '"duplicate"'),
     ],
 )
 def test_a_change_that_breaks_clients_is_found(

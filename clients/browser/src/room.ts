@@ -149,23 +149,23 @@ export class Room {
     return new Watch<WatchItem>(this.feed(options), (item) => item);
   }
 
-  /** The events behind `after` up to `to` (0: what is the newest now), at your pace; then the loop ends. */
-  read({after = 0, to = 0, window}: {after?: After; to?: Seq; window?: number} = {}): Watch<Event> {
+  /** The events behind `after` up to `to` (left out: what is the newest now), at your pace; then the loop ends. */
+  read({after = 0, to, window}: {after?: After; to?: Seq; window?: number} = {}): Watch<Event> {
     const seam = new LogSeam(cursorFrom(after));
     const {name} = this;
     const asked = {
       route: "history.read",
       about: name,
-      request: () => toBinary(ReadRequestSchema, create(ReadRequestSchema, {room: name, ...behind(seam), to: BigInt(to)})),
+      request: () => toBinary(ReadRequestSchema, create(ReadRequestSchema, {room: name, ...behind(seam), to: presentSeq(to)})),
       decode: (data: Uint8Array) => fromBinary(WatchItemSchema, data),
       endless: false,
     };
     return new Watch<Event>(new Feed(this.core.keeper, asked, seam, new Window(window)), eventOf);
   }
 
-  /** A page in seq order: before or after a seq, or the newest. `limit` is 1 to 1000, 0 means 50. */
-  history({before = 0, after = 0, limit = 0}: {before?: Seq; after?: Seq; limit?: number} = {}, ms?: number): Promise<PageReply> {
-    return call(this.core.keeper, History.method.page, {room: this.name, before: BigInt(before), after: BigInt(after), limit}, ms);
+  /** A page in seq order: before or after a seq (after 0: from the beginning), or the newest. `limit` is 1 to 1000, 0 means 50. */
+  history({before, after, limit = 0}: {before?: Seq; after?: Seq; limit?: number} = {}, ms?: number): Promise<PageReply> {
+    return call(this.core.keeper, History.method.page, {room: this.name, before: presentSeq(before), after: presentSeq(after), limit}, ms);
   }
 
   /** Messages of this room with all the words of `query`, newest first. */
@@ -229,6 +229,11 @@ export class Room {
     };
     return new Feed(this.core.keeper, asked, seam, new Window(window));
   }
+}
+
+/** A seq as the contract has it; undefined is an absent field, 0 is not. */
+function presentSeq(seq: Seq | undefined): bigint | undefined {
+  return seq === undefined ? undefined : BigInt(seq);
 }
 
 function behind({position}: LogSeam) {

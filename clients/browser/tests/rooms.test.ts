@@ -91,6 +91,18 @@ test("a room shows its history, then what happens, each once", async () => {
   assert.deepEqual(seen, ["one", "two", "three"]);
 });
 
+test("a page after 0 is the beginning, one before 0 is empty, and so is a range up to 0", async () => {
+  await openRoom(ada, "paged");
+  const room = ada.room("paged");
+  for (const text of ["one", "two", "three"]) await room.send(text);
+  assert.equal((await room.history({after: 0, limit: 1})).events[0]!.seq, 1n);
+  assert.deepEqual((await room.history({before: 0})).events, []);
+  const seqs: bigint[] = [];
+  for await (const event of room.read({to: 0})) seqs.push(event.seq);
+  for await (const event of room.read({to: 2})) seqs.push(event.seq);
+  assert.deepEqual(seqs, [1n, 2n]);
+});
+
 test("what is kept of a room is here without the network, and can be forgotten", async () => {
   await openRoom(ada, "attic");
   const attic = ada.room("attic");

@@ -142,20 +142,22 @@ class Room:
         return _watch_log(feed, items)
 
     @overload
-    def read(self, *, after: After = 0, to: int = 0, items: Literal[False] = False) -> Watch[v1.Event]: ...
+    def read(self, *, after: After = 0, to: int | None = None, items: Literal[False] = False) -> Watch[v1.Event]: ...
 
     @overload
-    def read(self, *, after: After = 0, to: int = 0, items: Literal[True]) -> Watch[v1.WatchItem]: ...
+    def read(self, *, after: After = 0, to: int | None = None, items: Literal[True]) -> Watch[v1.WatchItem]: ...
 
-    def read(self, *, after: After = 0, to: int = 0, items: bool = False) -> Watch[v1.Event] | Watch[v1.WatchItem]:
-        """The events behind `after` up to `to` (0: what is the newest now), at your pace; then the loop ends."""
+    def read(
+        self, *, after: After = 0, to: int | None = None, items: bool = False
+    ) -> Watch[v1.Event] | Watch[v1.WatchItem]:
+        """The events behind `after` up to `to` (None: what is the newest now), at your pace; then the loop ends."""
         name = self.name
         seam = LogSeam(cursor_from(after), lambda position: v1.ReadRequest(room=name, after=position, to=to))
         feed = Feed(self._client.keeper, "history.read", seam, v1.WatchItem, self._client.window(), endless=False)
         return _watch_log(feed, items)
 
-    async def history(self, *, before: int = 0, after: int = 0, limit: int = 0) -> v1.PageReply:
-        """A page of events in seq order: before or after a seq, or (neither) the newest ones.
+    async def history(self, *, before: int | None = None, after: int | None = None, limit: int = 0) -> v1.PageReply:
+        """A page of events in seq order: before or after a seq (after 0: from the beginning), or (neither) the newest.
 
         `limit` is 1 to 1000, 0 means 50. `more`: there are further ones in that direction. `head` is a cursor to begin
         a watch with that misses nothing.

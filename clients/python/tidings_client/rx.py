@@ -38,7 +38,7 @@ class Rx:
         """A room's events; see `Room.watch`."""
         return observable(lambda: self._client.rooms[room].watch(after=after, lag=lag))
 
-    def read(self, room: str, *, after: After = 0, to: int = 0) -> reactivex.Observable[v1.Event]:
+    def read(self, room: str, *, after: After = 0, to: int | None = None) -> reactivex.Observable[v1.Event]:
         """A range of a room's log, then completion; see `Room.read`."""
         return observable(lambda: self._client.rooms[room].read(after=after, to=to))
 

@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 
 def history(
     room: Room,
-    before: Annotated[int, typer.Option(help="Only what came before this number.", min=0, metavar="SEQ")] = 0,
-    after: Annotated[int, typer.Option(help="Only what came after this number.", min=0, metavar="SEQ")] = 0,
+    before: Annotated[
+        int | None, typer.Option(help="Only what came before this number.", min=0, metavar="SEQ", show_default=False)
+    ] = None,
+    after: Annotated[
+        int | None,
+        typer.Option(
+            help="Only what came after this number; 0: from the beginning.", min=0, metavar="SEQ", show_default=False
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many at most.", min=1, max=1000)] = 50,
     json: Json = False,
     url: Url = URL_DEFAULT,
@@ -29,7 +36,7 @@ def history(
     from tidings.cli.link import with_client
     from tidings.cli.screen import note, say
 
-    if before and after:
+    if before is not None and after is not None:
         raise Complaint("say --before or --after, not both", MISUSED)
 
     async def work(client: "Client") -> "v1.PageReply":
@@ -39,7 +46,7 @@ def history(
     for event in page.events:
         say(json_line(event) if json else event_block(event))
     if page.more and page.events and not json:
-        further = f"--after {page.events[-1].seq}" if after else f"--before {page.events[0].seq}"
+        further = f"--after {page.events[-1].seq}" if after is not None else f"--before {page.events[0].seq}"
         note(f"there is more: add {further}")
     return 0
 

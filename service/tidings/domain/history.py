@@ -46,11 +46,12 @@ class History:
         """A page before or after a seq."""
         self._calls.take(call.session.id)
         limit = self._rules.limit(request.limit, self._limits.page_events_default, self._limits.page_events_max)
-        if request.before and request.after:
+        before = min(request.before, SEQ_MAX) if request.HasField("before") else None
+        after = min(request.after, SEQ_MAX) if request.HasField("after") else None
+        if before is not None and after is not None:
             raise invalid_argument("before and after are both given; give one, or none for the newest page")
         room = self._rules.room(request.room)
         await self._access.may_read(room, call.user)
-        before, after = min(request.before, SEQ_MAX), min(request.after, SEQ_MAX)
         page = await self._lines.wait(call, lambda: self._store.page(room, before=before, after=after, limit=limit))
         # The right may have been lost in the line.
         await self._access.may_read(room, call.user)
@@ -72,7 +73,7 @@ class History:
             sink,
             epoch=head.epoch,
             after=request.after.seq,
-            last=min(request.to or head.seq, head.seq),
+            last=min(request.to, head.seq) if request.HasField("to") else head.seq,
             fetch=lambda after, limit, done: self._errands.run(
                 self._lines.wait(call, lambda: self._store.read(room, after, limit)), done
             ),

@@ -131,8 +131,8 @@ class Log(Protocol):
     async def read(self, room: str, after: int, limit: int) -> Sequence[StoredEvent]:
         """Up to `limit` events after a seq, in order; fewer only at the head or past READ_BYTES_MAX (never none)."""
 
-    async def page(self, room: str, *, before: int, after: int, limit: int) -> Page:
-        """A page before or after a seq; both 0 = the newest.
+    async def page(self, room: str, *, before: int | None, after: int | None, limit: int) -> Page:
+        """A page before or after a seq; both None = the newest. After 0 is the beginning.
 
         Shorter than `limit` with `more` when PAGE_BYTES_MAX is passed (never empty then); the events nearest to the
         seq asked for are kept.

@@ -178,15 +178,15 @@ class MemoryStore:
         log = self._log(room)
         return _bounded(log[after : after + limit], self._read_bytes_max)
 
-    async def page(self, room: str, *, before: int, after: int, limit: int) -> Page:
+    async def page(self, room: str, *, before: int | None, after: int | None, limit: int) -> Page:
         """See `ports.Log`."""
         log = self._log(room)
         head = self._room(room).record().head
-        if after:
+        if after is not None:
             asked = log[after:]
             events = _bounded(asked[:limit], self._page_bytes_max)
         else:
-            asked = log[: before - 1] if before else log[:]
+            asked = log[:] if before is None else log[: max(before - 1, 0)]
             events = _bounded(asked[::-1][:limit], self._page_bytes_max)[::-1]
         return Page(events, len(events) < len(asked), head)
 

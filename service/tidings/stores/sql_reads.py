@@ -68,18 +68,21 @@ def read(connection: apsw.Connection, room: str, after: int, limit: int, bytes_m
 
 
 @at_once
-def page(connection: apsw.Connection, room: str, *, before: int, after: int, limit: int, bytes_max: int) -> Page:
+def page(
+    connection: apsw.Connection, room: str, *, before: int | None, after: int | None, limit: int, bytes_max: int
+) -> Page:
     """See `ports.Log`."""
     number, epoch = _room(connection, room)
     first, last = bounds(number)
-    if after:
+    if after is not None:
         rows = ask(connection, ASCENDING, (first + min(after, SEQ_MAX) + 1, last, limit + 1))
     else:
-        rows = ask(connection, DESCENDING, (first, first + before - 1 if 0 < before <= SEQ_MAX else last, limit + 1))
+        end = last if before is None or before > SEQ_MAX else first + before - 1
+        rows = ask(connection, DESCENDING, (first, end, limit + 1))
     events, cut = _bounded(rows, bytes_max)
     more = cut or len(events) > limit
     del events[limit:]
-    return Page(events if after else events[::-1], more, Head(epoch, _end(connection, number)[0]))
+    return Page(events[::-1] if after is None else events, more, Head(epoch, _end(connection, number)[0]))
 
 
 @at_once

@@ -131,7 +131,7 @@ class SqliteStore:
         bytes_max = self._limits.read_bytes_max
         return await self._readers.run(lambda reader: sql_reads.read(reader, room, after, limit, bytes_max))
 
-    async def page(self, room: str, *, before: int, after: int, limit: int) -> Page:
+    async def page(self, room: str, *, before: int | None, after: int | None, limit: int) -> Page:
         """See `ports.Log`."""
         bytes_max = self._limits.page_bytes_max
         return await self._readers.run(

@@ -17,10 +17,10 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file tidings/v1/history.proto.
  */
 export const file_tidings_v1_history: GenFile = /*@__PURE__*/
-  fileDesc("Chh0aWRpbmdzL3YxL2hpc3RvcnkucHJvdG8SCnRpZGluZ3MudjEiSQoLUGFnZVJlcXVlc3QSDAoEcm9vbRgBIAEoCRIOCgZiZWZvcmUYAiABKAQSDQoFYWZ0ZXIYAyABKAQSDQoFbGltaXQYBCABKA0iXgoJUGFnZVJlcGx5EiEKBmV2ZW50cxgBIAMoCzIRLnRpZGluZ3MudjEuRXZlbnQSDAoEbW9yZRgCIAEoCBIgCgRoZWFkGAMgASgLMhIudGlkaW5ncy52MS5DdXJzb3IiSgoLUmVhZFJlcXVlc3QSDAoEcm9vbRgBIAEoCRIhCgVhZnRlchgCIAEoCzISLnRpZGluZ3MudjEuQ3Vyc29yEgoKAnRvGAMgASgEIlcKDVNlYXJjaFJlcXVlc3QSDQoFcXVlcnkYASABKAkSDAoEcm9vbRgCIAEoCRIMCgRmcm9tGAMgASgJEgwKBHBhZ2UYBCABKAkSDQoFbGltaXQYBSABKA0iPgoLU2VhcmNoUmVwbHkSIQoGZXZlbnRzGAEgAygLMhEudGlkaW5ncy52MS5FdmVudBIMCgRuZXh0GAIgASgJMtQBCgdIaXN0b3J5Ej8KBFBhZ2USFy50aWRpbmdzLnYxLlBhZ2VSZXF1ZXN0GhUudGlkaW5ncy52MS5QYWdlUmVwbHkiB5ACAejgGAISQQoEUmVhZBIXLnRpZGluZ3MudjEuUmVhZFJlcXVlc3QaFS50aWRpbmdzLnYxLldhdGNoSXRlbSIHkAIB6OAYAjABEkUKBlNlYXJjaBIZLnRpZGluZ3MudjEuU2VhcmNoUmVxdWVzdBoXLnRpZGluZ3MudjEuU2VhcmNoUmVwbHkiB5ACAejgGAJiBnByb3RvMw", [file_tidings_v1_chat, file_tidings_v1_log, file_tidings_v1_options]);
+  fileDesc("Chh0aWRpbmdzL3YxL2hpc3RvcnkucHJvdG8SCnRpZGluZ3MudjEiaAoLUGFnZVJlcXVlc3QSDAoEcm9vbRgBIAEoCRITCgZiZWZvcmUYAiABKARIAIgBARISCgVhZnRlchgDIAEoBEgBiAEBEg0KBWxpbWl0GAQgASgNQgkKB19iZWZvcmVCCAoGX2FmdGVyIl4KCVBhZ2VSZXBseRIhCgZldmVudHMYASADKAsyES50aWRpbmdzLnYxLkV2ZW50EgwKBG1vcmUYAiABKAgSIAoEaGVhZBgDIAEoCzISLnRpZGluZ3MudjEuQ3Vyc29yIlYKC1JlYWRSZXF1ZXN0EgwKBHJvb20YASABKAkSIQoFYWZ0ZXIYAiABKAsyEi50aWRpbmdzLnYxLkN1cnNvchIPCgJ0bxgDIAEoBEgAiAEBQgUKA190byJXCg1TZWFyY2hSZXF1ZXN0Eg0KBXF1ZXJ5GAEgASgJEgwKBHJvb20YAiABKAkSDAoEZnJvbRgDIAEoCRIMCgRwYWdlGAQgASgJEg0KBWxpbWl0GAUgASgNIj4KC1NlYXJjaFJlcGx5EiEKBmV2ZW50cxgBIAMoCzIRLnRpZGluZ3MudjEuRXZlbnQSDAoEbmV4dBgCIAEoCTLUAQoHSGlzdG9yeRI/CgRQYWdlEhcudGlkaW5ncy52MS5QYWdlUmVxdWVzdBoVLnRpZGluZ3MudjEuUGFnZVJlcGx5IgeQAgHo4BgCEkEKBFJlYWQSFy50aWRpbmdzLnYxLlJlYWRSZXF1ZXN0GhUudGlkaW5ncy52MS5XYXRjaEl0ZW0iB5ACAejgGAIwARJFCgZTZWFyY2gSGS50aWRpbmdzLnYxLlNlYXJjaFJlcXVlc3QaFy50aWRpbmdzLnYxLlNlYXJjaFJlcGx5IgeQAgHo4BgCQiQKCnRpZGluZ3MudjFQAVoUdGlkaW5ncy92MTt0aWRpbmdzdjFiBnByb3RvMw", [file_tidings_v1_chat, file_tidings_v1_log, file_tidings_v1_options]);
 
 /**
- * before or after, not both; neither = newest. limit 1 to 1000, default 50.
+ * before or after, not both; both absent: the newest. limit 1 to 1000, default 50.
  *
  * @generated from message tidings.v1.PageRequest
  */
@@ -31,14 +31,18 @@ export type PageRequest = Message<"tidings.v1.PageRequest"> & {
   room: string;
 
   /**
-   * @generated from field: uint64 before = 2;
+   * Events with a smaller seq, the nearest ones.
+   *
+   * @generated from field: optional uint64 before = 2;
    */
-  before: bigint;
+  before?: bigint | undefined;
 
   /**
-   * @generated from field: uint64 after = 3;
+   * Events with a greater seq, the nearest ones. 0: from the beginning.
+   *
+   * @generated from field: optional uint64 after = 3;
    */
-  after: bigint;
+  after?: bigint | undefined;
 
   /**
    * @generated from field: uint32 limit = 4;
@@ -99,11 +103,11 @@ export type ReadRequest = Message<"tidings.v1.ReadRequest"> & {
   after?: Cursor | undefined;
 
   /**
-   * The last seq wanted, 0 = what is the head now.
+   * The last seq wanted. Absent: what is the head now.
    *
-   * @generated from field: uint64 to = 3;
+   * @generated from field: optional uint64 to = 3;
    */
-  to: bigint;
+  to?: bigint | undefined;
 };
 
 /**

@@ -13,7 +13,7 @@ import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
  * Describes the file tidings/v1/options.proto.
  */
 export const file_tidings_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("Chh0aWRpbmdzL3YxL29wdGlvbnMucHJvdG8SCnRpZGluZ3MudjEqTAoKUGVybWlzc2lvbhIaChZQRVJNSVNTSU9OX1VOU1BFQ0lGSUVEEAASCgoGQU5ZT05FEAESCAoEVVNFUhACEgwKCE9QRVJBVE9SEAM6WwoKcGVybWlzc2lvbhIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGI2MAyABKA4yFi50aWRpbmdzLnYxLlBlcm1pc3Npb25SCnBlcm1pc3Npb26IAQFiBnByb3RvMw", [file_google_protobuf_descriptor]);
+  fileDesc("Chh0aWRpbmdzL3YxL29wdGlvbnMucHJvdG8SCnRpZGluZ3MudjEqTAoKUGVybWlzc2lvbhIaChZQRVJNSVNTSU9OX1VOU1BFQ0lGSUVEEAASCgoGQU5ZT05FEAESCAoEVVNFUhACEgwKCE9QRVJBVE9SEAM6WwoKcGVybWlzc2lvbhIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGI2MAyABKA4yFi50aWRpbmdzLnYxLlBlcm1pc3Npb25SCnBlcm1pc3Npb26IAQFCJAoKdGlkaW5ncy52MVABWhR0aWRpbmdzL3YxO3RpZGluZ3N2MWIGcHJvdG8z", [file_google_protobuf_descriptor]);
 
 /**
  * Who may call a method. A method without it stops the service at start-up.

@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tidings/v1/errors.proto\x12\ntidings.v1\"M\n\x05\x45rror\x12\x1e\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x10.tidings.v1.Code\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x03 \x01(\x04*\xef\x01\n\x04\x43ode\x12\x14\n\x10\x43ODE_UNSPECIFIED\x10\x00\x12\x15\n\x10INVALID_ARGUMENT\x10\x81\x06\x12\x14\n\x0fUNAUTHENTICATED\x10\x82\x06\x12\x16\n\x11PERMISSION_DENIED\x10\x83\x06\x12\x0e\n\tNOT_FOUND\x10\x84\x06\x12\r\n\x08\x43ONFLICT\x10\x85\x06\x12\x17\n\x12RESOURCE_EXHAUSTED\x10\x86\x06\x12\x10\n\x0b\x43URSOR_LOST\x10\x87\x06\x12\x10\n\x0bUNAVAILABLE\x10\x88\x06\x12\r\n\x08INTERNAL\x10\x89\x06\x12\r\n\x08TOO_SLOW\x10\x8a\x06\x12\x12\n\rUNIMPLEMENTED\x10\x8b\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tidings/v1/errors.proto\x12\ntidings.v1\"M\n\x05\x45rror\x12\x1e\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x10.tidings.v1.Code\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x03 \x01(\x04*\xef\x01\n\x04\x43ode\x12\x14\n\x10\x43ODE_UNSPECIFIED\x10\x00\x12\x15\n\x10INVALID_ARGUMENT\x10\x81\x06\x12\x14\n\x0fUNAUTHENTICATED\x10\x82\x06\x12\x16\n\x11PERMISSION_DENIED\x10\x83\x06\x12\x0e\n\tNOT_FOUND\x10\x84\x06\x12\r\n\x08\x43ONFLICT\x10\x85\x06\x12\x17\n\x12RESOURCE_EXHAUSTED\x10\x86\x06\x12\x10\n\x0b\x43URSOR_LOST\x10\x87\x06\x12\x10\n\x0bUNAVAILABLE\x10\x88\x06\x12\r\n\x08INTERNAL\x10\x89\x06\x12\r\n\x08TOO_SLOW\x10\x8a\x06\x12\x12\n\rUNIMPLEMENTED\x10\x8b\x06\x42$\n\ntidings.v1P\x01Z\x14tidings/v1;tidingsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tidings.v1.errors_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\ntidings.v1P\001Z\024tidings/v1;tidingsv1'
   _globals['_CODE']._serialized_start=119
   _globals['_CODE']._serialized_end=358
   _globals['_ERROR']._serialized_start=39

@@ -27,13 +27,14 @@ from tidings.contract.gen.tidings.v1 import log_pb2 as tidings_dot_v1_dot_log__p
 from tidings.contract.gen.tidings.v1 import options_pb2 as tidings_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18tidings/v1/history.proto\x12\ntidings.v1\x1a\x15tidings/v1/chat.proto\x1a\x14tidings/v1/log.proto\x1a\x18tidings/v1/options.proto\"I\n\x0bPageRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\x04\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x04\x12\r\n\x05limit\x18\x04 \x01(\r\"^\n\tPageReply\x12!\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x11.tidings.v1.Event\x12\x0c\n\x04more\x18\x02 \x01(\x08\x12 \n\x04head\x18\x03 \x01(\x0b\x32\x12.tidings.v1.Cursor\"J\n\x0bReadRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12!\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x12.tidings.v1.Cursor\x12\n\n\x02to\x18\x03 \x01(\x04\"W\n\rSearchRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x0c\n\x04room\x18\x02 \x01(\t\x12\x0c\n\x04\x66rom\x18\x03 \x01(\t\x12\x0c\n\x04page\x18\x04 \x01(\t\x12\r\n\x05limit\x18\x05 \x01(\r\">\n\x0bSearchReply\x12!\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x11.tidings.v1.Event\x12\x0c\n\x04next\x18\x02 \x01(\t2\xd4\x01\n\x07History\x12?\n\x04Page\x12\x17.tidings.v1.PageRequest\x1a\x15.tidings.v1.PageReply\"\x07\x90\x02\x01\xe8\xe0\x18\x02\x12\x41\n\x04Read\x12\x17.tidings.v1.ReadRequest\x1a\x15.tidings.v1.WatchItem\"\x07\x90\x02\x01\xe8\xe0\x18\x02\x30\x01\x12\x45\n\x06Search\x12\x19.tidings.v1.SearchRequest\x1a\x17.tidings.v1.SearchReply\"\x07\x90\x02\x01\xe8\xe0\x18\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18tidings/v1/history.proto\x12\ntidings.v1\x1a\x15tidings/v1/chat.proto\x1a\x14tidings/v1/log.proto\x1a\x18tidings/v1/options.proto\"h\n\x0bPageRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x13\n\x06\x62\x65\x66ore\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x12\n\x05\x61\x66ter\x18\x03 \x01(\x04H\x01\x88\x01\x01\x12\r\n\x05limit\x18\x04 \x01(\rB\t\n\x07_beforeB\x08\n\x06_after\"^\n\tPageReply\x12!\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x11.tidings.v1.Event\x12\x0c\n\x04more\x18\x02 \x01(\x08\x12 \n\x04head\x18\x03 \x01(\x0b\x32\x12.tidings.v1.Cursor\"V\n\x0bReadRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12!\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x12.tidings.v1.Cursor\x12\x0f\n\x02to\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x05\n\x03_to\"W\n\rSearchRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x0c\n\x04room\x18\x02 \x01(\t\x12\x0c\n\x04\x66rom\x18\x03 \x01(\t\x12\x0c\n\x04page\x18\x04 \x01(\t\x12\r\n\x05limit\x18\x05 \x01(\r\">\n\x0bSearchReply\x12!\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x11.tidings.v1.Event\x12\x0c\n\x04next\x18\x02 \x01(\t2\xd4\x01\n\x07History\x12?\n\x04Page\x12\x17.tidings.v1.PageRequest\x1a\x15.tidings.v1.PageReply\"\x07\x90\x02\x01\xe8\xe0\x18\x02\x12\x41\n\x04Read\x12\x17.tidings.v1.ReadRequest\x1a\x15.tidings.v1.WatchItem\"\x07\x90\x02\x01\xe8\xe0\x18\x02\x30\x01\x12\x45\n\x06Search\x12\x19.tidings.v1.SearchRequest\x1a\x17.tidings.v1.SearchReply\"\x07\x90\x02\x01\xe8\xe0\x18\x02\x42$\n\ntidings.v1P\x01Z\x14tidings/v1;tidingsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tidings.v1.history_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\ntidings.v1P\001Z\024tidings/v1;tidingsv1'
   _globals['_HISTORY'].methods_by_name['Page']._loaded_options = None
   _globals['_HISTORY'].methods_by_name['Page']._serialized_options = b'\220\002\001\350\340\030\002'
   _globals['_HISTORY'].methods_by_name['Read']._loaded_options = None
@@ -41,15 +42,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HISTORY'].methods_by_name['Search']._loaded_options = None
   _globals['_HISTORY'].methods_by_name['Search']._serialized_options = b'\220\002\001\350\340\030\002'
   _globals['_PAGEREQUEST']._serialized_start=111
-  _globals['_PAGEREQUEST']._serialized_end=184
-  _globals['_PAGEREPLY']._serialized_start=186
-  _globals['_PAGEREPLY']._serialized_end=280
-  _globals['_READREQUEST']._serialized_start=282
-  _globals['_READREQUEST']._serialized_end=356
-  _globals['_SEARCHREQUEST']._serialized_start=358
-  _globals['_SEARCHREQUEST']._serialized_end=445
-  _globals['_SEARCHREPLY']._serialized_start=447
-  _globals['_SEARCHREPLY']._serialized_end=509
-  _globals['_HISTORY']._serialized_start=512
-  _globals['_HISTORY']._serialized_end=724
+  _globals['_PAGEREQUEST']._serialized_end=215
+  _globals['_PAGEREPLY']._serialized_start=217
+  _globals['_PAGEREPLY']._serialized_end=311
+  _globals['_READREQUEST']._serialized_start=313
+  _globals['_READREQUEST']._serialized_end=399
+  _globals['_SEARCHREQUEST']._serialized_start=401
+  _globals['_SEARCHREQUEST']._serialized_end=488
+  _globals['_SEARCHREPLY']._serialized_start=490
+  _globals['_SEARCHREPLY']._serialized_end=552
+  _globals['_HISTORY']._serialized_start=555
+  _globals['_HISTORY']._serialized_end=767
 # @@protoc_insertion_point(module_scope)

@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class PageRequest(_message.Message):
-    """before or after, not both; neither = newest. limit 1 to 1000, default 50."""
+    """before or after, not both; both absent: the newest. limit 1 to 1000, default 50."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -31,21 +31,30 @@ class PageRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     before: _builtins.int
+    """Events with a smaller seq, the nearest ones."""
     after: _builtins.int
+    """Events with a greater seq, the nearest ones. 0: from the beginning."""
     limit: _builtins.int
     def __init__(
         self,
         *,
         room: _builtins.str = ...,
-        before: _builtins.int = ...,
-        after: _builtins.int = ...,
+        before: _builtins.int | None = ...,
+        after: _builtins.int | None = ...,
         limit: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "_before", b"_before", "after", b"after", "before", b"before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "limit", b"limit", "room", b"room"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "_before", b"_before", "after", b"after", "before", b"before", "limit", b"limit", "room", b"room"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__after: _TypeAlias = _typing.Literal["after"]  # noqa: Y015
+    _WhichOneofArgType__after: _TypeAlias = _typing.Literal["_after", b"_after"]  # noqa: Y015
+    _WhichOneofReturnType__before: _TypeAlias = _typing.Literal["before"]  # noqa: Y015
+    _WhichOneofArgType__before: _TypeAlias = _typing.Literal["_before", b"_before"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__after) -> _WhichOneofReturnType__after | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__before) -> _WhichOneofReturnType__before | None: ...
 
 Global___PageRequest: _TypeAlias = PageRequest  # noqa: Y015
 
@@ -87,7 +96,7 @@ class ReadRequest(_message.Message):
     TO_FIELD_NUMBER: _builtins.int
     room: _builtins.str
     to: _builtins.int
-    """The last seq wanted, 0 = what is the head now."""
+    """The last seq wanted. Absent: what is the head now."""
     @_builtins.property
     def after(self) -> _log_pb2.Cursor:
         """Absent: from the beginning."""
@@ -97,13 +106,15 @@ class ReadRequest(_message.Message):
         *,
         room: _builtins.str = ...,
         after: _log_pb2.Cursor | None = ...,
-        to: _builtins.int = ...,
+        to: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_to", b"_to", "after", b"after", "to", b"to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "room", b"room", "to", b"to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_to", b"_to", "after", b"after", "room", b"room", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__to: _TypeAlias = _typing.Literal["to"]  # noqa: Y015
+    _WhichOneofArgType__to: _TypeAlias = _typing.Literal["_to", b"_to"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__to) -> _WhichOneofReturnType__to | None: ...
 
 Global___ReadRequest: _TypeAlias = ReadRequest  # noqa: Y015
 

@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18tidings/v1/options.proto\x12\ntidings.v1\x1a google/protobuf/descriptor.proto*L\n\nPermission\x12\x1a\n\x16PERMISSION_UNSPECIFIED\x10\x00\x12\n\n\x06\x41NYONE\x10\x01\x12\x08\n\x04USER\x10\x02\x12\x0c\n\x08OPERATOR\x10\x03:O\n\npermission\x12\x1e.google.protobuf.MethodOptions\x18\x8d\x8c\x03 \x01(\x0e\x32\x16.tidings.v1.Permission\x88\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18tidings/v1/options.proto\x12\ntidings.v1\x1a google/protobuf/descriptor.proto*L\n\nPermission\x12\x1a\n\x16PERMISSION_UNSPECIFIED\x10\x00\x12\n\n\x06\x41NYONE\x10\x01\x12\x08\n\x04USER\x10\x02\x12\x0c\n\x08OPERATOR\x10\x03:O\n\npermission\x12\x1e.google.protobuf.MethodOptions\x18\x8d\x8c\x03 \x01(\x0e\x32\x16.tidings.v1.Permission\x88\x01\x01\x42$\n\ntidings.v1P\x01Z\x14tidings/v1;tidingsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tidings.v1.options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\ntidings.v1P\001Z\024tidings/v1;tidingsv1'
   _globals['_PERMISSION']._serialized_start=74
   _globals['_PERMISSION']._serialized_end=150
 # @@protoc_insertion_point(module_scope)

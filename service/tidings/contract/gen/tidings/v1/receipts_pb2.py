@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from tidings.contract.gen.tidings.v1 import options_pb2 as tidings_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tidings/v1/receipts.proto\x12\ntidings.v1\x1a\x18tidings/v1/options.proto\"<\n\x0bMarkRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x11\n\tdelivered\x18\x02 \x01(\x04\x12\x0c\n\x04read\x18\x03 \x01(\x04\",\n\tMarkReply\x12\x11\n\tdelivered\x18\x01 \x01(\x04\x12\x0c\n\x04read\x18\x02 \x01(\x04\"F\n\x07Receipt\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x11\n\tdelivered\x18\x03 \x01(\x04\x12\x0c\n\x04read\x18\x04 \x01(\x04\x32K\n\x08Receipts\x12?\n\x04Mark\x12\x17.tidings.v1.MarkRequest\x1a\x15.tidings.v1.MarkReply\"\x07\x90\x02\x02\xe8\xe0\x18\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tidings/v1/receipts.proto\x12\ntidings.v1\x1a\x18tidings/v1/options.proto\"<\n\x0bMarkRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x11\n\tdelivered\x18\x02 \x01(\x04\x12\x0c\n\x04read\x18\x03 \x01(\x04\",\n\tMarkReply\x12\x11\n\tdelivered\x18\x01 \x01(\x04\x12\x0c\n\x04read\x18\x02 \x01(\x04\"F\n\x07Receipt\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x11\n\tdelivered\x18\x03 \x01(\x04\x12\x0c\n\x04read\x18\x04 \x01(\x04\x32K\n\x08Receipts\x12?\n\x04Mark\x12\x17.tidings.v1.MarkRequest\x1a\x15.tidings.v1.MarkReply\"\x07\x90\x02\x02\xe8\xe0\x18\x02\x42$\n\ntidings.v1P\x01Z\x14tidings/v1;tidingsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tidings.v1.receipts_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\ntidings.v1P\001Z\024tidings/v1;tidingsv1'
   _globals['_RECEIPTS'].methods_by_name['Mark']._loaded_options = None
   _globals['_RECEIPTS'].methods_by_name['Mark']._serialized_options = b'\220\002\002\350\340\030\002'
   _globals['_MARKREQUEST']._serialized_start=67

@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from tidings.contract.gen.tidings.v1 import options_pb2 as tidings_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18tidings/v1/session.proto\x12\ntidings.v1\x1a\x18tidings/v1/options.proto\"\r\n\x0bInfoRequest\"\xd4\x01\n\tInfoReply\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\r\n\x05guest\x18\x02 \x01(\x08\x12\x10\n\x08operator\x18\x03 \x01(\x08\x12\x15\n\rexpires_at_ms\x18\x04 \x01(\x03\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x31\n\x06limits\x18\x06 \x03(\x0b\x32!.tidings.v1.InfoReply.LimitsEntry\x12\x0e\n\x06now_ms\x18\x07 \x01(\x03\x1a-\n\x0bLimitsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x1f\n\x0eRefreshRequest\x12\r\n\x05token\x18\x01 \x01(\t\"%\n\x0cRefreshReply\x12\x15\n\rexpires_at_ms\x18\x01 \x01(\x03\"\r\n\x0bPingRequest\"\x0b\n\tPingReply2\xd5\x01\n\x07Session\x12?\n\x04Info\x12\x17.tidings.v1.InfoRequest\x1a\x15.tidings.v1.InfoReply\"\x07\x90\x02\x01\xe8\xe0\x18\x01\x12H\n\x07Refresh\x12\x1a.tidings.v1.RefreshRequest\x1a\x18.tidings.v1.RefreshReply\"\x07\x90\x02\x02\xe8\xe0\x18\x02\x12?\n\x04Ping\x12\x17.tidings.v1.PingRequest\x1a\x15.tidings.v1.PingReply\"\x07\x90\x02\x01\xe8\xe0\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18tidings/v1/session.proto\x12\ntidings.v1\x1a\x18tidings/v1/options.proto\"\r\n\x0bInfoRequest\"\xd4\x01\n\tInfoReply\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\r\n\x05guest\x18\x02 \x01(\x08\x12\x10\n\x08operator\x18\x03 \x01(\x08\x12\x15\n\rexpires_at_ms\x18\x04 \x01(\x03\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x31\n\x06limits\x18\x06 \x03(\x0b\x32!.tidings.v1.InfoReply.LimitsEntry\x12\x0e\n\x06now_ms\x18\x07 \x01(\x03\x1a-\n\x0bLimitsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x1f\n\x0eRefreshRequest\x12\r\n\x05token\x18\x01 \x01(\t\"%\n\x0cRefreshReply\x12\x15\n\rexpires_at_ms\x18\x01 \x01(\x03\"\r\n\x0bPingRequest\"\x0b\n\tPingReply2\xd5\x01\n\x07Session\x12?\n\x04Info\x12\x17.tidings.v1.InfoRequest\x1a\x15.tidings.v1.InfoReply\"\x07\x90\x02\x01\xe8\xe0\x18\x01\x12H\n\x07Refresh\x12\x1a.tidings.v1.RefreshRequest\x1a\x18.tidings.v1.RefreshReply\"\x07\x90\x02\x02\xe8\xe0\x18\x02\x12?\n\x04Ping\x12\x17.tidings.v1.PingRequest\x1a\x15.tidings.v1.PingReply\"\x07\x90\x02\x01\xe8\xe0\x18\x01\x42$\n\ntidings.v1P\x01Z\x14tidings/v1;tidingsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tidings.v1.session_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\ntidings.v1P\001Z\024tidings/v1;tidingsv1'
   _globals['_INFOREPLY_LIMITSENTRY']._loaded_options = None
   _globals['_INFOREPLY_LIMITSENTRY']._serialized_options = b'8\001'
   _globals['_SESSION'].methods_by_name['Info']._loaded_options = None
