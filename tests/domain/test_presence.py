@@ -1,5 +1,6 @@
 """presence.*: who is there, as others see it."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -291,6 +292,62 @@ async def test_typing_dies_by_itself_unless_it_is_repeated_and_ends_at_once_when
     assert said(reader.drain()) == [[]]
     await typing(carol, stopped=True)
     assert reader.drain() == []
+
+
+@pytest.mark.asyncio
+async def test_a_message_or_an_edit_ends_its_authors_typing_at_once_for_all_who_watch() -> None:
+    house = House()
+    alice, bob = house.people("alice", "bob")
+    room = await den(house, "bob")
+    channel = alice.channel()
+    channel.say(open=v1.WatchRequest(room="den"))
+    await settled()
+    channel.reader.drain()
+
+    async def typing(who: Person) -> None:
+        await who.call("presence.typing", v1.TypingRequest(room="den"))
+        await settled()
+
+    await typing(bob)
+    await typing(alice)
+    room.drain()
+    seq = await bob.send()
+    await settled()
+    assert said(room.drain()) == [["alice"]]
+    await typing(bob)
+    await bob.call("chat.edit", v1.EditRequest(room="den", client_id="e", target=seq, text="hi"))
+    await settled()
+    channel.say(send=v1.SendRequest(room="den", client_id="a", text="hello"))
+    await settled()
+    assert said(room.drain())[-1] == []
+    lives = [item.presence for item in channel.reader.items if item.HasField("presence")]
+    assert [words for words in said(lives) if isinstance(words, list)][-1] == []
+
+
+@pytest.mark.asyncio
+async def test_what_is_typed_after_a_message_was_sent_is_not_ended_by_it() -> None:
+    house = House()
+    (bob,) = house.people("bob")
+    room = await den(house, "bob")
+    sending = asyncio.ensure_future(bob.send())
+    await asyncio.sleep(0)
+    await bob.call("presence.typing", v1.TypingRequest(room="den"))
+    await sending
+    await settled()
+    assert said(room.drain())[-1] == ["bob"]
+
+
+@pytest.mark.asyncio
+async def test_who_becomes_a_reader_types_no_longer() -> None:
+    house = House()
+    alice, bob = house.people("alice", "bob")
+    room = await den(house, "bob")
+    await bob.call("presence.typing", v1.TypingRequest(room="den"))
+    await settled()
+    room.drain()
+    await alice.join(user="bob", role=v1.READER)
+    await settled()
+    assert [] in said(room.drain())
 
 
 @pytest.mark.asyncio

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -304,6 +305,44 @@ class LogKit:
             followed.update({event.seq: event for event in events})
             followed.update({event.seq: event for event in amended})
         assert [followed[seq] for seq in sorted(followed)] == log
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("forgotten", [False, True], ids=["as they were", "after the messages were deleted"])
+    async def test_a_key_repeats_what_it_was_used_for_and_nothing_else(self, store: Store, forgotten: bool) -> None:
+        room = await open_room(store)
+        for text in ("one", "two", "three"):
+            await store.append(posted(room, "ann", text))
+        asked: dict[str, Callable[[str], v1.Event]] = {
+            "send": lambda key: posted(room, "ann", "four", client_id=key),
+            "send another text": lambda key: posted(room, "ann", "five", client_id=key),
+            "send as a reply": lambda key: posted(room, "ann", "four", reply_to=3, client_id=key),
+            "edit": lambda key: edited(room, "ann", 1, "uno", client_id=key),
+            "edit to another text": lambda key: edited(room, "ann", 1, "eins", client_id=key),
+            "edit another": lambda key: edited(room, "ann", 2, "uno", client_id=key),
+            "delete": lambda key: deleted(room, "ann", 1, client_id=key),
+            "delete another": lambda key: deleted(room, "ann", 2, client_id=key),
+            "react": lambda key: reacted(room, "ann", 1, "👍", client_id=key),
+            "react otherwise": lambda key: reacted(room, "ann", 1, "🎉", client_id=key),
+            "react to another": lambda key: reacted(room, "ann", 2, "👍", client_id=key),
+            "take a reaction back": lambda key: reacted(room, "ann", 1, "👍", removed=True, client_id=key),
+        }
+        first = {name: await store.append(asked[name](name)) for name in ("send", "edit", "react", "delete")}
+        if forgotten:
+            await store.append(deleted(room, "ann", first["send"].seq))
+        # A text that was deleted cannot be compared any more: what is left of the request has to be the same.
+        alike = {("send", "send another text"), ("edit", "edit to another text")}
+        # The edits of message 1 lost their text in any case, since it is deleted by now.
+        alike -= set() if forgotten else {("send", "send another text")}
+        head = await store.head(room)
+        for key, before in first.items():
+            for name, draft in asked.items():
+                if name == key or (key, name) in alike:
+                    again = await store.append(draft(key))
+                    assert (again.seq, again.duplicate) == (before.seq, True), (key, name)
+                else:
+                    with refused(Code.CONFLICT):
+                        await store.append(draft(key))
+        assert await store.head(room) == head
 
     # reactions
 

@@ -82,6 +82,10 @@ class Gatherings:
         else:
             self._typists.begin(room, user)
 
+    def stop_typing(self, room: str, user: str) -> None:
+        """Whatever the user was typing in a room is finished."""
+        self._typists.stop(room, user)
+
     def marked(self, room: str, user: str, delivered: int, read: int) -> None:
         """Somebody's positions moved."""
         gathering = self._gatherings.get(room)
@@ -90,7 +94,7 @@ class Gatherings:
 
     def member(self, room: str, member: v1.Member, seq: int, /) -> None:
         """Somebody came, left, or got another role."""
-        if member.left:
+        if member.left or member.role == v1.READER:
             self._typists.stop(room, member.user)
         gathering = self._gatherings.get(room)
         if gathering is not None:

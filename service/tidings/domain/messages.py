@@ -6,7 +6,8 @@ itself; `standing` finds out who the caller is in the room, in memory nearly alw
 """
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from tidings.contract import v1
 from tidings.contract.call import Call
@@ -19,6 +20,9 @@ from tidings.domain.rules import Rules
 from tidings.domain.shares import Shares
 from tidings.domain.waiting import then
 from tidings.hub import Hub, Lag, Sink, Source
+
+# What ends its author's typing: it was typed.
+TYPED: Final = frozenset({"posted", "edited"})
 
 
 class Messages:
@@ -34,9 +38,12 @@ class Messages:
         pace: Pace,
         calls: Pace,
         clock: Clock,
+        stop_typing: Callable[[str, str], None],
     ) -> None:
+        """`stop_typing(room, user)`: the user has finished what was being typed there."""
         self._store = store
         self._hub = hub
+        self._stop_typing = stop_typing
         self._watches = Shares(rules.limits.watched_rooms_max, "rooms watched at once (watched_rooms_max)")
         self._access = access
         self._rules = rules
@@ -117,6 +124,9 @@ class Messages:
         Everything is as it should be by now: the last thing that can be refused is the pace.
         """
         self._pace.take(draft.actor)
+        if draft.WhichOneof("what") in TYPED:
+            # Now and not after the commit: what the author begins to type meanwhile stays.
+            self._stop_typing(draft.room, draft.actor)
         draft.at_ms = self._clock.now_ms()
         return then(self._store.append(draft, moderates=standing.moderates), _reply)
 

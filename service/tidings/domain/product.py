@@ -151,7 +151,16 @@ def build(
         clock.monotonic,
         "calls per second over one connection (calls_per_second_max)",
     )
-    messages = Messages(store=store, hub=hub, access=access, rules=rules, pace=pace, calls=calls, clock=clock)
+    messages = Messages(
+        store=store,
+        hub=hub,
+        access=access,
+        rules=rules,
+        pace=pace,
+        calls=calls,
+        clock=clock,
+        stop_typing=gatherings.stop_typing,
+    )
     presence = Presence(
         board=people_board,
         roster=roster,

@@ -39,7 +39,8 @@ class Typists:
 
     def stop(self, room: str, user: str) -> None:
         """The user types no longer."""
-        if self._typing.cancel((room, user)):
+        # Asked for each message: most of them are sent where nobody types.
+        if user in self._rooms.get(room, ()) and self._typing.cancel((room, user)):
             self._ended((room, user))
 
     def now(self, room: str) -> Sequence[str]:

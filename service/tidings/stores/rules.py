@@ -26,7 +26,8 @@ ASKED: Mapping[str, Callable[[Any], tuple[object, ...]]] = {
     "member": lambda what: (what.user, what.role, what.left),
     "changed": lambda what: (what.title, what.kind, what.created),
 }
-# The text is gone for good, and with it what could tell a repetition from another text: every repetition is one.
+# The text is gone for good, and with it what could tell a repetition from another text. What is left in the row, its
+# kind and what it is about, still has to be the same (`_without_text`).
 FORGOTTEN = b""
 
 
@@ -273,14 +274,28 @@ def fingerprint(event: v1.Event) -> bytes:
     return _digest((kind, *ASKED[kind](getattr(event, kind))))
 
 
+def _without_text(event: v1.Event) -> bytes:
+    """The fingerprint of an event whose text was deleted, and of one that may be a repetition of it."""
+    bare = v1.Event()
+    bare.CopyFrom(event)
+    what = bare.WhichOneof("what")
+    if what in ("posted", "edited"):
+        getattr(bare, what).text = ""
+    return fingerprint(bare)
+
+
 def _digest(asked: tuple[object, ...]) -> bytes:
     return hashlib.blake2b(repr(asked).encode(), digest_size=12).digest()
 
 
 def _repeated(room: Room, first: Row, draft: v1.Event) -> Written:
     """The first answer again, or CONFLICT."""
-    asked = fingerprint(v1.Event.FromString(first.data)) if first.asked is None else first.asked
-    if asked not in (FORGOTTEN, fingerprint(draft)):
+    if first.asked == FORGOTTEN:
+        same = _without_text(v1.Event.FromString(first.data)) == _without_text(draft)
+    else:
+        asked = fingerprint(v1.Event.FromString(first.data)) if first.asked is None else first.asked
+        same = asked == fingerprint(draft)
+    if not same:
         raise conflict(f"client_id {draft.client_id} was used in {room.name} for something else; use a new one")
     return Written(room.epoch, first.seq, first.at_ms, True, None)
 
