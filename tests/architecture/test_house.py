@@ -52,10 +52,10 @@ def test_the_engine_and_the_hub_never_wait(package: str) -> None:
         assert not [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, waiting)], path
 
 
-def test_stores_know_of_the_domain_its_ports_and_what_events_make_of_a_message() -> None:
+def test_stores_know_of_the_domain_its_ports_and_pure_functions_of_events_and_characters() -> None:
     for path in sources(SERVICE / "stores"):
         of_the_domain = {module for module in imports(path) if module.startswith("tidings.domain")}
-        assert of_the_domain <= {"tidings.domain.ports", "tidings.domain.fold"}, path
+        assert of_the_domain <= {f"tidings.domain.{name}" for name in ("ports", "fold", "characters")}, path
 
 
 def test_the_domain_never_sees_json() -> None:

@@ -8,6 +8,7 @@ import re
 import unicodedata
 
 from tidings.contract.errors import invalid_argument
+from tidings.domain.characters import COMBINING_MARKS_MAX, find_excess_of_marks
 from tidings.domain.limits import DomainLimits
 from tidings.domain.lookalikes import disguise
 
@@ -23,6 +24,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 # Stores count in signed 64 bits; no log comes near.
 SEQ_MAX = 2**63 - 1
+# Composing makes UTF-8 up to three times as short (Hangul, Greek), so a text beyond that stays too long.
+COMPOSED_SHRINKS_MAX = 3
 
 
 class Rules:
@@ -123,15 +126,21 @@ class Rules:
         return text
 
     def _composed(self, what: str, text: str, bytes_max: int) -> str:
-        """The text in NFC, at most so many bytes of UTF-8."""
-        size = len(text)
-        # What is four times too long stays too long, so that its composition need not be paid for.
-        if not text.isascii() and size <= 4 * bytes_max:
-            text = unicodedata.normalize("NFC", text)
-            try:
-                size = len(text.encode())
-            except UnicodeEncodeError as error:
-                raise invalid_argument(f"{what} has half a surrogate pair in it; send whole characters") from error
+        """The text in NFC, at most so many bytes of UTF-8.
+
+        Everything that could make composing expensive is refused before: the bytes, then the marks in a row.
+        """
+        size = _bytes(what, text)
+        if not text.isascii() and size <= COMPOSED_SHRINKS_MAX * bytes_max:
+            place = find_excess_of_marks(text)
+            if place >= 0:
+                raise invalid_argument(
+                    f"{what} has more than {COMBINING_MARKS_MAX} combining marks on one letter, from character "
+                    f"{place + 1} on; leave some out"
+                )
+            composed = unicodedata.normalize("NFC", text)
+            if composed != text:
+                text, size = composed, _bytes(what, composed)
         if size > bytes_max:
             raise invalid_argument(f"{what} is longer than {bytes_max} bytes of UTF-8; make it shorter")
         return text
@@ -141,6 +150,16 @@ class Rules:
         found = None if text.isprintable() else control.search(text)
         if found is not None:
             raise invalid_argument(f"{what} has the control character U+{ord(found[0]):04X} in it; {advice}")
+
+
+def _bytes(what: str, text: str) -> int:
+    """How many bytes of UTF-8 the text has."""
+    if text.isascii():
+        return len(text)
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as error:
+        raise invalid_argument(f"{what} has half a surrogate pair in it; send whole characters") from error
 
 
 def printable(name: str) -> str:

@@ -26,7 +26,8 @@ from tidings.stores.words import TOKEN_CHARS_MAX, tokens
 
 VERSION = 1  # of the tables and of how texts are cut up: a file with another one is made anew
 CACHE_KIB = 32_768
-LONG_WORD = re.compile(f"[0-9A-Za-z]{{{TOKEN_CHARS_MAX + 1}}}")
+# Tried once for each word, at its beginning.
+LONG_WORD = re.compile(f"(?<![0-9A-Za-z])[0-9A-Za-z]{{{TOKEN_CHARS_MAX + 1}}}")
 CHANGES = {EDITED, KINDS["deleted"]}
 
 TABLES = f"""

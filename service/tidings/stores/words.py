@@ -21,6 +21,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tidings.domain.characters import bounded
+
 TOKEN_CHARS_MAX = 64  # what goes on longer is no word; it is found by its beginning
 LETTERS_CACHED_MAX = 20_000  # more characters than any two languages use
 
@@ -81,8 +83,9 @@ def tokens(text: str) -> list[str]:
 
 def _pieces(text: str) -> list[str]:
     """Words, runs and emoji, in order."""
-    bare = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    bare = unicodedata.normalize("NFC", _SILENT.sub("", bare))
+    bare = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", bounded(text)).casefold())
+    # What is silent may have kept marks apart, so they are counted again.
+    bare = unicodedata.normalize("NFC", bounded(_SILENT.sub("", bare)))
     return _PIECE.findall(bare.translate(_LETTERS))
 
 
