@@ -63,8 +63,9 @@ def anchors(document: Path) -> set[str]:
 def test_every_decision_is_in_the_index_with_its_own_title_date_author_status_and_tags() -> None:
     index = (ADR / "README.md").read_text()
     records = sorted(path for path in ADR.glob("*.md") if path.name != "README.md")
-    assert [int(path.name[:4]) for path in records] == list(range(1, len(records) + 1))
-    for number, path in enumerate(records, 1):
+    numbers = [int(path.name[:4]) for path in records]
+    assert len(set(numbers)) == len(numbers)
+    for number, path in zip(numbers, records, strict=True):
         heading, _, facts = path.read_text().splitlines()[:3]
         date, author, status, tags = facts.split(" · ")
         title = heading.removeprefix(f"# {number}. ")

@@ -5,7 +5,10 @@ import re
 
 import pytest
 
+import tidings_client
 from cli.command import Caller
+from running import RunningService
+from tidings.contract import v1
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -48,6 +51,28 @@ async def test_who_joins_has_the_room_on_the_list_with_nothing_unread_until_some
     assert (await run.well("rooms", user="joy")).split("\t")[:4] == [room, "open", "member", "0"]
     await run.well("send", room, "after", user="owner")
     assert (await run.well("rooms", user="joy")).split("\t")[3] == "1"
+
+
+async def test_a_direct_room_is_off_the_list_until_its_next_message(run: Caller, service: RunningService) -> None:
+    async with tidings_client.connect(service.ws_url, user="hal") as client:
+        room = (await client.rooms.create(kind=v1.DIRECT, members=["ida"])).room.room
+    assert await run("hide", room, user="hal") == (0, "", f"{room} is hidden until its next message\n")
+    assert await run.well("rooms", "--json", user="hal") == ""
+    assert (await run.well("rooms", "--hidden", user="hal")).startswith(room)
+    assert await run("hide", room, "--show", user="hal") == (0, "", f"{room} is on your list\n")
+    await run.well("hide", room, user="hal")
+    await run.well("send", room, "hello", user="ida")
+    assert (await run.well("rooms", user="hal")).startswith(room)
+    ran = await run("hide", "general", user="hal")
+    assert (ran.code, ran.out) == (1, "")
+    assert "only those can be hidden" in ran.err
+
+
+async def test_an_owner_gives_others_a_role(run: Caller) -> None:
+    await run.well("create", "guild", user="gus")
+    await run.well("join", "guild", "--member", "mo", "--role", "moderator", user="gus")
+    assert (await run.well("rooms", user="mo")).split("\t")[2] == "moderator"
+    assert (await run("join", "guild", "--member", "mo", "--role", "king", user="gus")).code == 2
 
 
 async def test_who_leaves_has_the_room_on_the_list_no_longer(run: Caller, room: str) -> None:

@@ -82,6 +82,7 @@ async def test_one_connection_asks_so_often_and_is_told_when_to_try_again() -> N
         "rooms.get": v1.GetRequest(room="den"),
         "rooms.join": v1.JoinRequest(room="den"),
         "rooms.leave": v1.LeaveRequest(room="den"),
+        "rooms.hide": v1.HideRequest(room="den"),
         "rooms.members": v1.MembersRequest(room="den"),
         "rooms.list": v1.ListRequest(),
         "presence.set": v1.SetPresenceRequest(status=v1.AWAY),

@@ -11,7 +11,7 @@ from tidings.domain.limits import DomainLimits
 @pytest.mark.asyncio
 async def test_every_route_of_the_contract_has_a_handler() -> None:
     house = House()
-    assert len(table.build(house.product.services).rows) == 23
+    assert len(table.build(house.product.services).rows) == 24
 
 
 @pytest.mark.asyncio

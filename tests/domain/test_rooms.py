@@ -6,7 +6,7 @@ import pytest
 
 from domain.stage import House, Person, refused, settled
 from tidings.contract import v1
-from tidings.contract.errors import Code, Failure
+from tidings.contract.errors import Code
 
 DENIED = Code.PERMISSION_DENIED
 
@@ -173,39 +173,157 @@ async def test_who_is_brought_in_without_a_role_is_a_member_and_who_is_in_keeps_
 
 
 @pytest.mark.asyncio
-async def test_the_last_owner_stays_while_others_are_in() -> None:
+async def test_the_only_owner_takes_no_other_role_before_there_is_another_owner() -> None:
     alice, bob = House().people("alice", "bob")
     await alice.create("den", v1.GROUP, "bob")
-    for attempt in (alice.quit(), alice.join(user="alice", role=v1.MEMBER), alice.quit(user="alice")):
-        with refused(DENIED, "make another owner first"):
-            await attempt
+    with refused(DENIED, "make another owner first"):
+        await alice.join(user="alice", role=v1.MEMBER)
     await alice.join(user="bob", role=v1.OWNER)
     await alice.join(role=v1.READER)
-    with refused(DENIED, "make another owner first"):
-        await bob.quit()
-    await bob.quit(user="alice")
-    await bob.quit()
-    with refused(Code.NOT_FOUND):
-        await bob.page()
+    assert await role(bob, "alice") == v1.READER
 
 
 @pytest.mark.asyncio
-async def test_an_owner_who_is_alone_may_leave() -> None:
-    (alice,) = House().people("alice")
-    await alice.create()
-    await alice.quit()
-    with refused(Code.NOT_FOUND):
-        await alice.page()
+@pytest.mark.parametrize("kind", [v1.GROUP, v1.OPEN])
+async def test_a_room_passes_from_its_last_owner_to_the_moderator_or_member_longest_in_it(kind: int) -> None:
+    alice, bob, carol, dan, zoe = House().people("alice", "bob", "carol", "dan", "zoe")
+    await alice.create("den", kind, "zoe", "bob")
+    await alice.join(user="dan", role=v1.MODERATOR)
+    await alice.join(user="carol", role=v1.MODERATOR)
+    reader = await bob.read()
+    for leaving, heir in ((alice, "dan"), (dan, "carol"), (carol, "zoe"), (zoe, "bob")):
+        await leaving.quit()
+        assert await role(bob, heir) == v1.OWNER
+    await settled()
+    assert [(event.member.user, event.member.role, event.member.left) for event in reader.events[:2]] == [
+        ("dan", v1.OWNER, False),
+        ("alice", v1.OWNER, True),
+    ]
+    await bob.join(user="eve")
 
 
 @pytest.mark.asyncio
-async def test_of_two_owners_who_leave_at_once_one_stays() -> None:
+async def test_who_was_silenced_does_not_become_the_owner() -> None:
+    alice, bob = House().people("alice", "bob")
+    await alice.create("square", v1.OPEN)
+    await alice.join("square", "bob", v1.READER)
+    await alice.quit("square")
+    assert await role(bob, "bob", "square") == v1.READER
+
+
+@pytest.mark.asyncio
+async def test_two_owners_who_leave_at_once_leave_the_room_to_another_one() -> None:
     alice, bob, carol = House().people("alice", "bob", "carol")
     await alice.create("den", v1.GROUP, "bob", "carol")
     await alice.join(user="bob", role=v1.OWNER)
-    outcomes = await asyncio.gather(alice.quit(), bob.quit(), return_exceptions=True)
-    assert sorted(isinstance(outcome, Failure) for outcome in outcomes) == [False, True]
-    assert v1.OWNER in [await role(carol, user) for user in ("alice", "bob")]
+    await asyncio.gather(alice.quit(), bob.quit())
+    assert await role(carol, "carol") == v1.OWNER
+
+
+@pytest.mark.asyncio
+async def test_an_operator_may_claim_an_open_room_without_an_owner_and_no_other_room() -> None:
+    house = House()
+    alice, bob = house.people("alice", "bob")
+    root = house.connect("root", operator=True)
+    await alice.create("square", v1.OPEN)
+    with refused(DENIED):
+        await root.join("square", role=v1.OWNER)
+    await alice.quit("square")
+    with refused(DENIED):
+        await bob.join("square", role=v1.OWNER)
+    assert (await root.join("square", role=v1.OWNER)).role == v1.OWNER
+    await alice.create("den", v1.GROUP, "bob")
+    with refused(Code.NOT_FOUND):
+        await root.join("den", role=v1.OWNER)
+
+
+@pytest.mark.asyncio
+async def test_a_group_that_everybody_left_is_gone_and_its_name_is_free() -> None:
+    house = House()
+    alice, bob, carol = house.people("alice", "bob", "carol")
+    await alice.create("den", v1.GROUP, "bob")
+    await alice.send("secret", key="a")
+    watching = await bob.read()
+    await alice.quit()
+    await bob.quit()
+    await settled()
+    assert watching.failure.code is Code.PERMISSION_DENIED
+    for attempt in (alice.page, bob.read, alice.send):
+        with refused(Code.NOT_FOUND):
+            await attempt()
+    # Made again it is another room: nothing of the old one shows, for those who were in it either.
+    assert (await carol.create("den", v1.OPEN)).room.members == 1
+    assert [event.WhichOneof("what") for event in (await alice.page()).events] == ["changed", "member"]
+    assert [await role(alice, user) for user in ("alice", "bob", "carol")] == [0, 0, v1.OWNER]
+    assert await alice.send("hello", key="a") == 3
+
+
+@pytest.mark.asyncio
+async def test_a_group_that_is_made_again_is_followed_from_its_beginning() -> None:
+    (alice,) = House().people("alice")
+    for number in range(3):
+        await alice.create("den")
+        reader = await alice.read(after=v1.Cursor(seq=0))
+        await alice.send(f"round {number}")
+        await settled()
+        assert reader.seqs == [1, 2, 3]
+        assert reader.events[-1].posted.text == f"round {number}"
+        await alice.quit()
+
+
+@pytest.mark.asyncio
+async def test_who_left_a_group_that_goes_on_is_told_so_when_making_it_again() -> None:
+    (alice,) = House().people("alice")
+    await alice.create("den", v1.GROUP, "bob")
+    await alice.quit()
+    with refused(Code.CONFLICT, "left it"):
+        await alice.create("den", v1.GROUP, "bob")
+
+
+@pytest.mark.asyncio
+async def test_a_direct_room_is_hidden_by_either_side_until_its_next_message() -> None:
+    house = House()
+    alice, bob = house.people("alice", "bob")
+    room = (await alice.create("", v1.DIRECT, "bob")).room.room
+    await alice.send(room=room)
+    lists = {who.name: await who.watch("rooms.watch", v1.RoomsWatchRequest()) for who in (alice, bob)}
+
+    async def hidden(who: Person) -> bool:
+        (state,) = (await who.call("rooms.list", v1.ListRequest())).rooms
+        await house.pass_time(1)
+        rows = [item.room for item in lists[who.name].items if item.HasField("room")]
+        assert rows[-1].hidden == state.hidden
+        return bool(state.hidden)
+
+    async def hide(shown: bool = False) -> None:
+        await alice.call("rooms.hide", v1.HideRequest(room=room, shown=shown))
+
+    await hide()
+    await hide()
+    assert (await hidden(alice), await hidden(bob)) == (True, False)
+    seq = await bob.send("still there?", room=room)
+    assert not await hidden(alice)
+    await hide()
+    # Nothing but a message shows it again …
+    await bob.call("chat.react", v1.ReactRequest(room=room, client_id="r", target=seq, emoji="👍"))
+    assert await hidden(alice)
+    # … or the user, by taking it back or by beginning a talk with the same person.
+    await hide(shown=True)
+    assert not await hidden(alice)
+    await hide()
+    await alice.create("", v1.DIRECT, "bob")
+    assert not await hidden(alice)
+
+
+@pytest.mark.asyncio
+async def test_only_direct_rooms_of_ones_own_are_hidden() -> None:
+    alice, bob = House().people("alice", "bob")
+    await alice.create("den")
+    with refused(Code.INVALID_ARGUMENT, "rooms.leave"):
+        await alice.call("rooms.hide", v1.HideRequest(room="den"))
+    for room in ("den", "nowhere"):
+        with refused(Code.NOT_FOUND):
+            await bob.call("rooms.hide", v1.HideRequest(room=room))
 
 
 @pytest.mark.asyncio

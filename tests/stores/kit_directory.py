@@ -4,7 +4,20 @@ import asyncio
 
 import pytest
 
-from stores.drafts import NOW_MS, deleted, edited, group, member, open_room, parsed, posted, reacted, whole_log
+from stores.drafts import (
+    NOW_MS,
+    Heard,
+    deleted,
+    edited,
+    group,
+    member,
+    open_room,
+    parsed,
+    posted,
+    reacted,
+    texts,
+    whole_log,
+)
 from stores.refusals import refused
 from tidings.contract import v1
 from tidings.contract.errors import Code
@@ -103,6 +116,77 @@ class DirectoryKit:
         )
         assert {record.head.epoch for record, _ in answers} == {(await store.head("team")).epoch}
         assert [len(events) for _, events in answers] == [3, 0, 0, 0]
+
+    @pytest.mark.asyncio
+    async def test_a_user_makes_so_many_rooms_and_those_that_everybody_left_do_not_count(self, store: Store) -> None:
+        async def create(room: str, creator: str = "ann") -> None:
+            await store.create_room(
+                room, kind=v1.GROUP, title="", creator=creator, members=[], at_ms=NOW_MS, created_max=2
+            )
+
+        await create("one")
+        await create("two")
+        await create("two")
+        with refused(Code.RESOURCE_EXHAUSTED):
+            await create("three")
+        await create("three", "bob")
+        await store.append(member("one", "ann", "ann", left=True))
+        await create("four")
+
+    @pytest.mark.asyncio
+    async def test_a_group_that_everybody_left_frees_its_name_in_the_same_commit(self, store: Store) -> None:
+        await group(store, "team", "ann")
+        before = await store.head("team")
+        await store.append(posted("team", "ann", "walrus", client_id="a"))
+        heard = Heard()
+        store.on_committed(heard)
+
+        async def post() -> None:
+            await store.append(posted("team", "bob", "seal", client_id="a"))
+
+        # Together, so that one commit holds the end of one room and the beginning of another.
+        await asyncio.gather(
+            store.append(member("team", "ann", "ann", left=True)),
+            store.create_room("team", kind=v1.GROUP, title="", creator="bob", members=[], at_ms=NOW_MS),
+            post(),
+        )
+        head = await store.head("team")
+        assert (head.seq, head.epoch != before.epoch) == (3, True)
+        told = [(epoch, event.seq) for _, epoch, events, _ in heard.calls for event in events]
+        assert told == [(before.epoch, 4), *((head.epoch, seq) for seq in (1, 2, 3))]
+        assert texts(await whole_log(store, "team"))[2:] == ["seal"]
+        assert not (await store.search("walrus", rooms=["team"], sender="", page="", limit=9)).events
+        assert [record.user for record in await store.members("team", after="", limit=9)] == ["bob"]
+        assert list(await store.names_of("ann")) == []
+
+    @pytest.mark.asyncio
+    async def test_an_open_room_stays_when_everybody_left(self, store: Store) -> None:
+        await store.create_room("square", kind=v1.OPEN, title="", creator="ann", members=[], at_ms=NOW_MS)
+        await store.append(member("square", "ann", "ann", left=True))
+        assert (await store.head("square")).seq == 3
+        await store.append(posted("square", "bob", "hello"))
+
+    @pytest.mark.asyncio
+    async def test_a_room_is_hidden_from_one_member_until_its_next_message(self, store: Store) -> None:
+        await store.create_room("@", kind=v1.DIRECT, title="", creator="ann", members=["bob"], at_ms=NOW_MS)
+
+        async def hidden(user: str) -> bool:
+            (record,) = await store.inbox(user, ["@"])
+            assert list(await store.rooms_of(user, after="", limit=9)) == [record]
+            return record.hidden
+
+        assert not await hidden("ann")
+        assert await store.hide("@", "ann", hidden=True)
+        assert not await store.hide("@", "ann", hidden=True)
+        assert (await hidden("ann"), await hidden("bob")) == (True, False)
+        await store.append(posted("@", "bob", "hello"))
+        assert not await hidden("ann")
+        assert not await store.hide("@", "ann", hidden=False)
+        assert await store.hide("@", "ann", hidden=True)
+        assert await store.hide("@", "ann", hidden=False)
+        assert not await hidden("ann")
+        with refused(Code.NOT_FOUND):
+            await store.hide("@", "cem", hidden=True)
 
     @pytest.mark.asyncio
     async def test_every_room_has_an_epoch_of_its_own(self, store: Store) -> None:

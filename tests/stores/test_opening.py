@@ -12,6 +12,7 @@ import apsw
 import pytest
 
 from stores.drafts import open_room, posted
+from tidings.contract import v1
 from tidings.stores.errors import StoreError
 from tidings.stores.schema import Migration, known_migrations, migrate, pending
 from tidings.stores.sqlite import DATABASE, SqliteStore
@@ -151,6 +152,22 @@ async def test_a_database_made_with_another_text_of_a_migration_is_refused(tmp_p
     connection.execute("UPDATE migrations SET checksum = 'abc' WHERE number = 1")
     connection.close()
     assert "0001_" in await complaint(tmp_path)
+
+
+@pytest.mark.asyncio
+async def test_groups_that_everybody_had_left_are_archived_by_the_upgrade(tmp_path: Path) -> None:
+    connection = apsw.Connection(str(tmp_path / DATABASE))
+    migrate(connection, known_migrations()[:1])
+    rooms = [("left", v1.GROUP, 0), ("lived in", v1.GROUP, 1), ("open", v1.OPEN, 0)]
+    for name, kind, members in rooms:
+        connection.execute("INSERT INTO rooms VALUES (NULL, ?, ?, '', 'ann', 'e', 0, x'', ?)", (name, kind, members))
+    connection.execute("INSERT INTO members VALUES (2, 'ann', 1)")
+    connection.close()
+    store = await SqliteStore.open(tmp_path)
+    assert [await store.room(name) is not None for name, _, _ in rooms] == [False, True, True]
+    await store.create_room("left", kind=v1.GROUP, title="", creator="ann", members=(), at_ms=0)
+    assert [member.role for member in await store.members("lived in", after="", limit=9)] == [v1.OWNER]
+    await store.close()
 
 
 @pytest.mark.asyncio

@@ -207,6 +207,11 @@ export class Room {
     await call(this.core.keeper, RoomsService.method.leave, {room: this.name, user});
   }
 
+  /** Hide a DIRECT room from my list until its next message, or (`shown`) take that back. Lists hold it with `hidden`. */
+  async hide({shown = false} = {}): Promise<void> {
+    await call(this.core.keeper, RoomsService.method.hide, {room: this.name, shown});
+  }
+
   /** A page of members by name, with how far each has read. */
   members({after = "", limit = 0} = {}): Promise<MembersReply> {
     return call(this.core.keeper, RoomsService.method.members, {room: this.name, after, limit});

@@ -49,7 +49,7 @@ class Rooms:
     async def list(self, *, public: bool = False, after: str = "", limit: int = 0) -> v1.ListReply:
         """A page of my rooms by name, or of all open ones; the next page begins `after` the last name.
 
-        `limit` is 1 to 1000, 0 means 100.
+        Rooms that I hid are among them, with `hidden` set. `limit` is 1 to 1000, 0 means 100.
         """
         scope = v1.PUBLIC if public else v1.MINE
         return await self._client.call(
@@ -58,6 +58,8 @@ class Rooms:
 
     def watch(self, *, after: v1.Cursor | None = None) -> Watch[v1.RoomsItem]:
         """My rooms with their heads, last messages and unread counts: all of them, then `live`, then what changes.
+
+        Rooms that I hid are among them, with `hidden` set; they are shown again by their next message.
 
         A slow reader gets the newest state of each room, never a backlog. After a reconnect the changes since come, or,
         if the service cannot tell them, all rooms and `live` anew: take each item as the state of its room.
@@ -181,8 +183,19 @@ class Room:
         return await self._client.call("rooms.join", request, v1.RoomReply)
 
     async def leave(self, user: str = "") -> None:
-        """Leave; or, as owner or moderator, remove `user`."""
+        """Leave; or, as owner or moderator, remove `user`.
+
+        When the last owner leaves, the moderator or else the member who has been in for longest becomes owner. A GROUP
+        that everybody left is gone.
+        """
         await self._client.call("rooms.leave", v1.LeaveRequest(room=self.name, user=user), v1.LeaveReply)
+
+    async def hide(self, *, shown: bool = False) -> None:
+        """Hide a DIRECT room from my list until its next message; `shown` takes that back.
+
+        Lists still hold the room, with `hidden` set. The other person does not learn of it.
+        """
+        await self._client.call("rooms.hide", v1.HideRequest(room=self.name, shown=shown), v1.HideReply)
 
     async def members(self, *, after: str = "", limit: int = 0) -> v1.MembersReply:
         """A page of members by name, with how far each has read. `limit` is 1 to 1000, 0 means 100."""

@@ -36,6 +36,7 @@ COMMANDS: Final = (
     Command(TALK, "create", "rooms", "create"),
     Command(TALK, "join", "rooms", "join"),
     Command(TALK, "leave", "rooms", "leave"),
+    Command(TALK, "hide", "rooms", "hide"),
     Command(TALK, "import", "importing", "import_"),
     Command(LOOK, "rooms", "rooms", "rooms"),
     Command(LOOK, "history", "reading", "history"),

@@ -1,9 +1,10 @@
-"""`tidings rooms`, `create`, `join` and `leave`: which rooms there are, making one, and who is in it.
+"""`tidings rooms`, `create`, `join`, `leave` and `hide`: which rooms there are, making one, and who is in it.
 
 Being in a room is about the own list: its unread count, searches, and being seen as a member. An OPEN room is read and
 written without it, so no other command joins anything on the way.
 """
 
+from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +19,16 @@ Member = Annotated[
     str, typer.Option("--member", help="Somebody else; for owners and moderators.", metavar="NAME", show_default=False)
 ]
 
+
+class RoleName(Enum):
+    """What may be given with `tidings join --role`."""
+
+    OWNER = "owner"
+    MODERATOR = "moderator"
+    MEMBER = "member"
+    READER = "reader"
+
+
 COLUMNS = ("room", "kind", "role", "unread", "events", "members", "title")
 NUMBERS = ("unread", "events", "members")
 PAGE_ROOMS = 1000
@@ -27,6 +38,7 @@ NO_OPEN_ROOMS = "there are no open rooms; make one with: tidings create NAME --o
 
 def rooms(
     everyone: Annotated[bool, typer.Option("--all", help="All open rooms, not only those you are in.")] = False,
+    hidden: Annotated[bool, typer.Option("--hidden", help="Also those that you hid.")] = False,
     json: Json = False,
     url: Url = URL_DEFAULT,
     token: Token = "",
@@ -46,6 +58,7 @@ def rooms(
             page = await client.rooms.list(public=everyone, after=after, limit=PAGE_ROOMS)
             found.extend(page.rooms)
             more = page.more
+        found = [state for state in found if hidden or not state.hidden]
         return found, "" if found or everyone or json else await in_no_room(client)
 
     states, hint = with_client(Link(url, token, user), work)
@@ -119,15 +132,26 @@ def create(
 
 
 def join(
-    room: Room, member: Member = "", json: Json = False, url: Url = URL_DEFAULT, token: Token = "", user: User = ""
+    room: Room,
+    member: Member = "",
+    role: Annotated[
+        RoleName | None, typer.Option(help="Which role; member if not said.", show_default=False, case_sensitive=False)
+    ] = None,
+    json: Json = False,
+    url: Url = URL_DEFAULT,
+    token: Token = "",
+    user: User = "",
 ) -> int:
     """Join an open room: it is then on your list, with what is unread, and searched. Or bring somebody in."""
     from tidings.cli.events import json_line
     from tidings.cli.link import with_client
     from tidings.cli.screen import say
+    from tidings.contract import v1
 
-    async def work(client: "Client") -> "v1.RoomReply":
-        return await client.rooms[room].join(member)
+    wanted = v1.ROLE_UNSPECIFIED if role is None else v1.Role.Value(role.value.upper())
+
+    async def work(client: "Client") -> v1.RoomReply:
+        return await client.rooms[room].join(member, role=wanted)
 
     reply = with_client(Link(url, token, user), work)
     say(json_line(reply) if json else _told(reply.room))
@@ -144,6 +168,25 @@ def leave(room: Room, member: Member = "", url: Url = URL_DEFAULT, token: Token 
 
     with_client(Link(url, token, user), work)
     note(f"{clean(member)} is out of {clean(room)}" if member else f"you left {clean(room)}")
+    return 0
+
+
+def hide(
+    room: Room,
+    shown: Annotated[bool, typer.Option("--show", help="Show it again.")] = False,
+    url: Url = URL_DEFAULT,
+    token: Token = "",
+    user: User = "",
+) -> int:
+    """Hide a direct room from your list until its next message."""
+    from tidings.cli.link import with_client
+    from tidings.cli.screen import clean, note
+
+    async def work(client: "Client") -> None:
+        await client.rooms[room].hide(shown=shown)
+
+    with_client(Link(url, token, user), work)
+    note(f"{clean(room)} is on your list" if shown else f"{clean(room)} is hidden until its next message")
     return 0
 
 

@@ -76,7 +76,10 @@ class MemberRecord:
 
 @dataclass(frozen=True, slots=True)
 class InboxRecord:
-    """A room as one member sees it: `last` is the newest message, as it is now."""
+    """A room as one member sees it: `last` is the newest message, as it is now.
+
+    `hidden`: the member hid the room, and there has been no message since.
+    """
 
     room: RoomRecord
     role: int
@@ -85,6 +88,7 @@ class InboxRecord:
     read: int
     # Messages of others after `read` that were not deleted, counted no further than UNREAD_MAX.
     unread: int
+    hidden: bool = False
 
 
 class SearchPage(NamedTuple):
@@ -114,11 +118,14 @@ class Log(Protocol):
 
         Answers after the commit; what is begun one after the other comes to the log in that order. Its effects on
         earlier messages happen in the same transaction (`domain.fold`), and those on the directory too: `member` adds,
-        changes or removes a membership, and who comes in has read up to that event. NOT_FOUND when the room or the
-        target does not exist, CONFLICT when the client_id was used for something else, INVALID_ARGUMENT when the target
-        is no message, or one that was deleted. Who may do it has been checked before, but for one thing: an `edited`
-        whose actor is not the message's author is PERMISSION_DENIED, as is a `deleted` of somebody else's message
-        unless `moderates`.
+        changes or removes a membership, and who comes in has read up to that event. When the last OWNER leaves, the
+        MODERATOR or else the MEMBER who has been in for longest becomes OWNER by an event just before. When the last
+        member of a GROUP leaves, its name is free again and nobody can read its log any more.
+
+        NOT_FOUND when the room or the target does not exist, CONFLICT when the client_id was used for something else,
+        INVALID_ARGUMENT when the target is no message, or one that was deleted. Who may do it has been checked before,
+        but for one thing: an `edited` whose actor is not the message's author is PERMISSION_DENIED, as is a `deleted`
+        of somebody else's message unless `moderates`.
 
         The draft is given away: the store sets its seq, and its at_ms to no less than that of the event before it. A
         `member` that changes nothing writes nothing (`duplicate`, the seq is the head's). RESOURCE_EXHAUSTED for one
@@ -146,7 +153,15 @@ class Directory(Protocol):
     """Which rooms there are, who is in them, how far everybody has come."""
 
     async def create_room(
-        self, room: str, *, kind: int, title: str, creator: str, members: Sequence[str], at_ms: int
+        self,
+        room: str,
+        *,
+        kind: int,
+        title: str,
+        creator: str,
+        members: Sequence[str],
+        at_ms: int,
+        created_max: int = 0,
     ) -> tuple[RoomRecord, Sequence[StoredEvent]]:
         """Make a room with its creator as OWNER (DIRECT: both as MEMBER) and the others as MEMBER.
 
@@ -154,7 +169,7 @@ class Directory(Protocol):
         empty: made by the service itself) starts with an empty log.
 
         The same again by the same creator (DIRECT: by either of the two) gives the room as it is now and no events;
-        otherwise CONFLICT.
+        otherwise CONFLICT. RESOURCE_EXHAUSTED when the creator has made `created_max` rooms already (0 = no limit).
         """
 
     async def room(self, room: str) -> RoomRecord | None:
@@ -180,6 +195,12 @@ class Directory(Protocol):
 
     async def mark(self, room: str, user: str, *, delivered: int, read: int) -> tuple[int, int, bool]:
         """Move positions forward (0 = leave), never back and never past the head; (delivered, read, changed)."""
+
+    async def hide(self, room: str, user: str, *, hidden: bool) -> bool:
+        """Hide the room from a member's list until its next message, or show it again; whether that changed anything.
+
+        NOT_FOUND for who is not a member.
+        """
 
     async def last_seen(self, users: Sequence[str]) -> dict[str, int]:
         """When each user's last connection ended, Unix ms; missing for who never was here."""

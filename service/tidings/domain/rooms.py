@@ -7,7 +7,7 @@ from weakref import WeakValueDictionary
 
 from tidings.contract import v1
 from tidings.contract.call import Call
-from tidings.contract.errors import invalid_argument, permission_denied
+from tidings.contract.errors import conflict, invalid_argument, permission_denied
 from tidings.domain import roles
 from tidings.domain.access import STRANGER, Access, Standing, no_such_room
 from tidings.domain.inbox import Inboxes
@@ -25,8 +25,9 @@ OWNERS_PAGE = 1_000  # members looked through at a time for another owner
 class Rooms:
     """The service `Rooms`.
 
-    Changes of one room's members wait for one another, so that two owners who leave at the same moment do not leave the
-    room to nobody.
+    Changes of one room's members wait for one another, so that each is decided by the roles that hold when it is made.
+    What becomes of a room whose last owner or last member leaves is the store's to do, in the same transaction
+    (`ports.Log.append`, ADR 32).
     """
 
     def __init__(
@@ -81,10 +82,12 @@ class Rooms:
         async with self._turn(room):
             standing, before = await self._standings(room, user, call.user)
             after = roles.joining(request.role, before)
-            roles.check_join(standing, user, call.user, before, after)
+            claims = after == v1.OWNER and user == call.user and call.session.identity.operator
+            if not (claims and await self._may_claim(standing)):
+                roles.check_join(standing, user, call.user, before, after)
             if before != after:
-                if before == v1.OWNER:
-                    await self._refuse_ownerless(room, user)
+                if before == v1.OWNER and await self._is_last_owner(room, user):
+                    raise permission_denied(f"{user} is the only owner of {room}; make another owner first")
                 await self._change(room, v1.Member(user=user, role=v1.Role.ValueType(after)), call)
         return await self._reply(room, after if user == call.user else standing.role)
 
@@ -97,10 +100,18 @@ class Rooms:
             standing, before = await self._standings(room, user, call.user)
             roles.check_leave(standing, user, call.user, before)
             if before != STRANGER:
-                if before == v1.OWNER:
-                    await self._refuse_ownerless(room, user)
                 await self._change(room, v1.Member(user=user, role=v1.Role.ValueType(before), left=True), call)
         return v1.LeaveReply()
+
+    async def hide(self, request: v1.HideRequest, call: Call) -> v1.HideReply:
+        """Hide a DIRECT room from the caller's list until its next message, or show it again."""
+        self._calls.take(call.session.id)
+        room = self._rules.room(request.room)
+        standing = await self._access.may_read(room, call.user)
+        if standing.place.kind != v1.DIRECT:
+            raise invalid_argument(f"{room} is no DIRECT room, and only those can be hidden; leave it with rooms.leave")
+        await self._hide(room, hidden=not request.shown, call=call)
+        return v1.HideReply()
 
     async def members(self, request: v1.MembersRequest, call: Call) -> v1.MembersReply:
         """Who is in a room, by name."""
@@ -155,8 +166,14 @@ class Rooms:
         )
         if not events:
             # It was there already: the creator may have another role by now, or none.
-            standing = await self._access.may_read(room, call.user)
-            return room_reply(record, standing.role)
+            role = await self._access.role(room, call.user)
+            if role == STRANGER and kind != v1.OPEN:
+                raise conflict(
+                    f"you made {room} and left it; ask somebody inside to bring you in, or take another name"
+                )
+            if kind == v1.DIRECT:
+                await self._hide(room, hidden=False, call=call)
+            return room_reply(record, role)
         return room_reply(record, v1.MEMBER if kind == v1.DIRECT else v1.OWNER)
 
     def _members(self, request: v1.CreateRequest, caller: str) -> Sequence[str]:
@@ -181,17 +198,22 @@ class Rooms:
             raise permission_denied(f"in {room} only owners and moderators bring in, change or remove others; ask one")
         return standing, await self._access.role(room, user)
 
-    async def _refuse_ownerless(self, room: str, leaving: str) -> None:
-        """An owner may go if another one stays, or nobody."""
-        others = False
+    async def _is_last_owner(self, room: str, owner: str) -> bool:
+        """Whether no one but `owner` is OWNER of the room; with an empty name, whether no one is."""
         after = ""
         while page := await self._store.members(room, after=after, limit=OWNERS_PAGE):
-            if any(member.role == v1.OWNER and member.user != leaving for member in page):
-                return
-            others = others or any(member.user != leaving for member in page)
+            if any(member.role == v1.OWNER and member.user != owner for member in page):
+                return False
             after = page[-1].user
-        if others:
-            raise permission_denied(f"{leaving} is the only owner of {room}; make another owner first")
+        return True
+
+    async def _may_claim(self, standing: Standing) -> bool:
+        """Whether an operator may become OWNER of a room: of one that everybody may see and that has no owner."""
+        return standing.place.kind == v1.OPEN and await self._is_last_owner(standing.place.room, "")
+
+    async def _hide(self, room: str, *, hidden: bool, call: Call) -> None:
+        if await self._store.hide(room, call.user, hidden=hidden):
+            self._inboxes.touch(room, call.user)
 
     async def _change(self, room: str, member: v1.Member, call: Call) -> None:
         self._pace.take(call.user)

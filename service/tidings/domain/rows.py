@@ -31,6 +31,7 @@ def room_state(record: InboxRecord) -> v1.RoomState:
         delivered=record.delivered,
         read=record.read,
         unread=record.unread,
+        hidden=record.hidden,
     )
 
 

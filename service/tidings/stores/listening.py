@@ -10,8 +10,8 @@ def tell(loop: asyncio.AbstractEventLoop, listener: Committed | None, journal: J
     """Call the listener for each room. What it raises is its own fault and goes to the loop: the commit stands."""
     if listener is None:
         return
-    for name, (room, events, rewritten, members) in journal.rooms.items():
+    for room, events, rewritten, members in journal.rooms.values():
         try:
-            listener(name, room.epoch, events, list(rewritten.values()), members)
+            listener(room.name, room.epoch, events, list(rewritten.values()), members)
         except Exception as error:
             loop.call_exception_handler({"message": "the listener of commits failed", "exception": error})

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from typing import TypeVar
 
 from tidings.contract import v1
@@ -39,7 +40,10 @@ class MemoryTables:
         # Each room's rows; the row of seq n is at n - 1.
         self.logs: dict[str, list[Row]] = {}
         self.keys: dict[tuple[str, str, str], int] = {}
+        # user → role, in the order in which they came.
         self.roles: dict[str, dict[str, int]] = {}
+        self.hidden_at: dict[tuple[str, str], int] = {}
+        self.numbers = count(1)
         self.rooms_of: dict[str, set[str]] = {}
         self.marks: dict[tuple[str, str], tuple[int, int]] = {}
         # (room, message) → emoji → users in order of arrival.
@@ -50,10 +54,22 @@ class MemoryTables:
         return self.rooms.get(name)
 
     def add_room(self, name: str, kind: int, title: str, creator: str, epoch: str, at_ms: int, asked: bytes) -> Room:
-        room = self.rooms[name] = Room(len(self.rooms) + 1, name, kind, title, creator, epoch, at_ms, asked)
+        room = self.rooms[name] = Room(next(self.numbers), name, kind, title, creator, epoch, at_ms, asked)
         self.logs[name] = []
         self.roles[name] = {}
         return room
+
+    def created(self, creator: str) -> int:
+        return sum(room.creator == creator for room in self.rooms.values())
+
+    def archive(self, room: Room) -> None:
+        """Nobody can ask for the log any more, so that there is none."""
+        name = room.name
+        del self.rooms[name], self.logs[name], self.roles[name]
+        self.keys = {key: seq for key, seq in self.keys.items() if key[0] != name}
+        self.marks = {key: positions for key, positions in self.marks.items() if key[0] != name}
+        self.reactions = {key: users for key, users in self.reactions.items() if key[0] != name}
+        self.hidden_at = {key: head for key, head in self.hidden_at.items() if key[0] != name}
 
     def describe(self, room: Room) -> None:
         assert self.rooms[room.name] is room  # it is the record itself
@@ -116,7 +132,22 @@ class MemoryTables:
             self.rooms_of.setdefault(user, set()).add(room.name)
         else:
             self.roles[room.name].pop(user, None)
+            self.hidden_at.pop((room.name, user), None)
             self.rooms_of[user].discard(room.name)
+
+    def has_owner(self, room: Room) -> bool:
+        return v1.OWNER in self.roles[room.name].values()
+
+    def successor(self, room: Room) -> str:
+        roles = self.roles[room.name]
+        ranked = sorted((role, place, user) for place, (user, role) in enumerate(roles.items()))
+        return next((user for role, _, user in ranked if role in (v1.MODERATOR, v1.MEMBER)), "")
+
+    def hidden(self, room: Room, user: str) -> int:
+        return self.hidden_at.get((room.name, user), 0)
+
+    def set_hidden(self, room: Room, user: str, head: int) -> None:
+        self.hidden_at[room.name, user] = head
 
     def positions(self, room: Room, user: str) -> tuple[int, int]:
         return self.marks.get((room.name, user), (0, 0))
@@ -214,11 +245,21 @@ class MemoryStore:
     # Directory
 
     async def create_room(
-        self, room: str, *, kind: int, title: str, creator: str, members: Sequence[str], at_ms: int
+        self,
+        room: str,
+        *,
+        kind: int,
+        title: str,
+        creator: str,
+        members: Sequence[str],
+        at_ms: int,
+        created_max: int = 0,
     ) -> tuple[RoomRecord, Sequence[StoredEvent]]:
         """See `ports.Directory`."""
         return self._write(
-            lambda journal: rules.create_room(self._tables, journal, room, kind, title, creator, members, at_ms)
+            lambda journal: rules.create_room(
+                self._tables, journal, room, kind, title, creator, members, at_ms, created_max
+            )
         )
 
     async def room(self, room: str) -> RoomRecord | None:
@@ -260,6 +301,10 @@ class MemoryStore:
         """See `ports.Directory`."""
         return self._write(lambda _: rules.mark(self._tables, room, user, delivered, read))
 
+    async def hide(self, room: str, user: str, *, hidden: bool) -> bool:
+        """See `ports.Directory`."""
+        return self._write(lambda _: rules.hide(self._tables, room, user, hidden))
+
     async def last_seen(self, users: Sequence[str]) -> dict[str, int]:
         """See `ports.Directory`."""
         seen = self._tables.last_seen
@@ -293,6 +338,7 @@ class MemoryStore:
             delivered=delivered,
             read=read,
             unread=min(unread, UNREAD_MAX),
+            hidden=self._tables.hidden(room, user) >= max(room.latest, 1),
         )
 
 

@@ -86,6 +86,12 @@ class Tables(Protocol):
     def add_room(self, name: str, kind: int, title: str, creator: str, epoch: str, at_ms: int, asked: bytes) -> Room:
         """A room without events and members. Its name is free."""
 
+    def created(self, creator: str) -> int:
+        """How many rooms this user has made; those that everybody left do not count."""
+
+    def archive(self, room: Room) -> None:
+        """Nobody can reach the room any more, and its name is free."""
+
     def describe(self, room: Room) -> None:
         """Write the room's kind, title and number of members."""
 
@@ -137,7 +143,19 @@ class Tables(Protocol):
         """0 for who is not a member."""
 
     def set_role(self, room: Room, user: str, role: int) -> None:
-        """0 ends the membership."""
+        """0 ends the membership. Who comes in does so with the room's next event."""
+
+    def has_owner(self, room: Room) -> bool:
+        """Whether anybody in the room is OWNER."""
+
+    def successor(self, room: Room) -> str:
+        """Of the moderators, or else of the members, who has been in for longest; empty when there is neither."""
+
+    def hidden(self, room: Room, user: str) -> int:
+        """The head at which the member hid the room, 0 = not hidden."""
+
+    def set_hidden(self, room: Room, user: str, head: int) -> None:
+        """The same."""
 
     def positions(self, room: Room, user: str) -> tuple[int, int]:
         """(delivered, read)."""

@@ -46,13 +46,13 @@ class Journal:
     __slots__ = ("rooms",)
 
     def __init__(self) -> None:
-        self.rooms: dict[str, Entry] = {}  # by name
+        self.rooms: dict[int, Entry] = {}  # by number: two rooms of one commit can have the same name
 
     def add(self, room: Room, event: StoredEvent) -> Entry:
         """Note an event."""
-        entry = self.rooms.get(room.name)
+        entry = self.rooms.get(room.number)
         if entry is None:
-            entry = self.rooms[room.name] = Entry(room, [], {}, [])
+            entry = self.rooms[room.number] = Entry(room, [], {}, [])
         entry.events.append(event)
         return entry
 
@@ -193,11 +193,26 @@ def _member(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moder
     if not before or not after:
         room.members += 1 if after else -1
         tables.describe(room)
+    if member.left and before == v1.OWNER:
+        _pass_on(tables, journal, room, draft)
     written = _append_change(tables, journal, room, draft)
     if not before:
         # Who comes in has nothing to catch up with.
         tables.set_positions(room, member.user, written.seq, written.seq)
+    if room.kind == v1.GROUP and not room.members:
+        tables.archive(room)
     return written
+
+
+def _pass_on(tables: Tables, journal: Journal, room: Room, leaving: v1.Event) -> None:
+    """An owner leaves: if that was the last one, somebody else becomes OWNER. READERs never do: in an OPEN room they
+    are those who were silenced."""
+    heir = "" if tables.has_owner(room) else tables.successor(room)
+    if heir:
+        tables.set_role(room, heir, v1.OWNER)
+        event = v1.Event(room=room.name, actor=leaving.actor, at_ms=leaving.at_ms)
+        event.member.user, event.member.role = heir, v1.OWNER
+        _append_change(tables, journal, room, event)
 
 
 def _change_room(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderates: bool) -> Written:
@@ -217,7 +232,15 @@ CHANGES: Mapping[str, Callable[[Tables, Journal, Room, v1.Event, bool], Written]
 
 
 def create_room(
-    tables: Tables, journal: Journal, name: str, kind: int, title: str, creator: str, members: Sequence[str], at_ms: int
+    tables: Tables,
+    journal: Journal,
+    name: str,
+    kind: int,
+    title: str,
+    creator: str,
+    members: Sequence[str],
+    at_ms: int,
+    created_max: int = 0,
 ) -> tuple[RoomRecord, Sequence[StoredEvent]]:
     """`Directory.create_room` without its commit."""
     others = [user for user in dict.fromkeys(members) if user != creator]
@@ -233,6 +256,11 @@ def create_room(
         if room.asked != asked:
             raise conflict(f"{name} exists already and is another room; choose another name")
         return room.record(), ()
+    if created_max and creator and tables.created(creator) >= created_max:
+        raise resource_exhausted(
+            f"{creator} has made {created_max} rooms already (created_rooms_max); "
+            "leave GROUP rooms that are not needed, or ask the operator to raise the limit"
+        )
     room = tables.add_room(name, kind, title, creator, secrets.token_hex(EPOCH_BYTES), at_ms, asked)
     if not creator:
         return room.record(), ()
@@ -266,6 +294,19 @@ def mark(tables: Tables, name: str, user: str, delivered: int, read: int) -> tup
         return delivered, read, False
     tables.set_positions(room, user, delivered, read)
     return delivered, read, True
+
+
+def hide(tables: Tables, name: str, user: str, hidden: bool) -> bool:
+    """`Directory.hide` without its commit."""
+    room = tables.room(name)
+    if room is None or not tables.role(room, user):
+        raise _no_room(name)
+    before, after = tables.hidden(room, user), room.head if hidden else 0
+    # A message since has shown the room again.
+    if hidden == (before >= max(room.latest, 1)):
+        return False
+    tables.set_hidden(room, user, after)
+    return True
 
 
 def fingerprint(event: v1.Event) -> bytes:

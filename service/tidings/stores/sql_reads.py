@@ -29,7 +29,7 @@ ROLE = "SELECT m.role FROM rooms r JOIN members m ON m.room = r.number WHERE r.n
 MEMBERS = """SELECT m.user, m.role, coalesce(p.delivered, 0), coalesce(p.read, 0)
              FROM members m LEFT JOIN positions p ON p.room = m.room AND p.user = m.user
              WHERE m.room = ? AND m.user > ? ORDER BY m.user LIMIT ?"""
-INBOX = f"""SELECT {RECORD}, m.role, coalesce(p.delivered, 0), coalesce(p.read, 0)
+INBOX = f"""SELECT {RECORD}, m.role, coalesce(p.delivered, 0), coalesce(p.read, 0), m.hidden
             FROM members m JOIN rooms r ON r.number = m.room
             LEFT JOIN positions p ON p.room = m.room AND p.user = m.user"""
 INBOX_AFTER = f"{INBOX} WHERE m.user = ? AND r.name > ? ORDER BY r.name LIMIT ?"
@@ -167,7 +167,7 @@ def _record(connection: apsw.Connection, found: Sequence[Any]) -> tuple[RoomReco
 
 def _seen_by(connection: apsw.Connection, user: str, found: Sequence[Any]) -> InboxRecord:
     record, latest = _record(connection, found)
-    my_role, delivered, read = found[8:]
+    my_role, delivered, read, hidden = found[8:]
     first = found[0] << SEQ_BITS
     last = None
     if latest:
@@ -176,7 +176,7 @@ def _seen_by(connection: apsw.Connection, user: str, found: Sequence[Any]) -> In
     unread = 0
     if read < latest:
         ((unread,),) = ask(connection, UNREAD, (first + read + 1, first + latest, user))
-    return InboxRecord(record, my_role, last, delivered, read, unread)
+    return InboxRecord(record, my_role, last, delivered, read, unread, hidden >= max(latest, 1))
 
 
 def _bounded(rows: Iterable[tuple[Any, ...]], bytes_max: int) -> tuple[list[StoredEvent], bool]:

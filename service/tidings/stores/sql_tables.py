@@ -7,6 +7,7 @@ from typing import Any
 
 import apsw
 
+from tidings.contract import v1
 from tidings.stores.asking import ask, ask_one
 from tidings.stores.rows import EDITED, POSTED, SEQ_BITS, SEQ_MAX, Room, Row
 
@@ -35,6 +36,9 @@ ROOM = """SELECT number, name, kind, title, creator, epoch, created_at_ms, asked
 END = "SELECT id, latest, at_ms FROM events WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"
 ADD_ROOM = """INSERT INTO rooms (name, kind, title, creator, epoch, created_at_ms, asked, members)
               VALUES (?, ?, ?, ?, ?, ?, ?, 0)"""
+CREATED = "SELECT count(*) FROM rooms WHERE creator = ? AND kind <> 0"
+# A name that the rules allow to nobody. Kind 0 is no kind of room.
+ARCHIVE = "UPDATE rooms SET name = 'archived ' || number, kind = 0 WHERE number = ?"
 DESCRIBE = "UPDATE rooms SET kind = ?, title = ?, members = ? WHERE number = ?"
 REACTORS = "SELECT user FROM reactions WHERE message = ? AND emoji = ? ORDER BY seq LIMIT ?"
 HAS_REACTED = "SELECT 1 FROM reactions WHERE message = ? AND emoji = ? AND user = ?"
@@ -42,7 +46,13 @@ ADD_REACTION = "INSERT INTO reactions (message, emoji, user, seq) VALUES (?, ?, 
 DROP_REACTION = "DELETE FROM reactions WHERE message = ? AND emoji = ? AND user = ?"
 DROP_REACTIONS = "DELETE FROM reactions WHERE message = ?"
 ROLE = "SELECT role FROM members WHERE room = ? AND user = ?"
-SET_ROLE = "INSERT INTO members (room, user, role) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET role = excluded.role"
+SET_ROLE = """INSERT INTO members (room, user, role, since) VALUES (?, ?, ?, ?)
+              ON CONFLICT DO UPDATE SET role = excluded.role"""
+HAS_OWNER = f"SELECT 1 FROM members WHERE room = ? AND role = {v1.OWNER} LIMIT 1"
+SUCCESSOR = f"""SELECT user FROM members WHERE room = ? AND role IN ({v1.MODERATOR}, {v1.MEMBER})
+                ORDER BY role, since, user LIMIT 1"""
+HIDDEN = "SELECT hidden FROM members WHERE room = ? AND user = ?"
+SET_HIDDEN = "UPDATE members SET hidden = ? WHERE room = ? AND user = ?"
 DROP_ROLE = "DELETE FROM members WHERE room = ? AND user = ?"
 POSITIONS = "SELECT delivered, read FROM positions WHERE room = ? AND user = ?"
 SET_POSITIONS = """INSERT INTO positions (room, user, delivered, read) VALUES (?, ?, ?, ?)
@@ -137,6 +147,14 @@ class SqlTables:
         number = self._connection.last_insert_rowid()
         return self._known(Room(number, name, kind, title, creator, epoch, at_ms, asked))
 
+    def created(self, creator: str) -> int:
+        found = self._one(CREATED, (creator,))
+        return int(found[0]) if found else 0
+
+    def archive(self, room: Room) -> None:
+        self._execute(ARCHIVE, (room.number,))
+        self._rooms.pop(room.name, None)
+
     def describe(self, room: Room) -> None:
         self._execute(DESCRIBE, (room.kind, room.title, room.members, room.number))
 
@@ -195,9 +213,23 @@ class SqlTables:
 
     def set_role(self, room: Room, user: str, role: int) -> None:
         if role:
-            self._execute(SET_ROLE, (room.number, user, role))
+            self._execute(SET_ROLE, (room.number, user, role, room.head + 1))
         else:
             self._execute(DROP_ROLE, (room.number, user))
+
+    def has_owner(self, room: Room) -> bool:
+        return self._one(HAS_OWNER, (room.number,)) is not None
+
+    def successor(self, room: Room) -> str:
+        found = self._one(SUCCESSOR, (room.number,))
+        return str(found[0]) if found else ""
+
+    def hidden(self, room: Room, user: str) -> int:
+        found = self._one(HIDDEN, (room.number, user))
+        return int(found[0]) if found else 0
+
+    def set_hidden(self, room: Room, user: str, head: int) -> None:
+        self._execute(SET_HIDDEN, (head, room.number, user))
 
     def positions(self, room: Room, user: str) -> tuple[int, int]:
         found = self._one(POSITIONS, (room.number, user))

@@ -153,11 +153,21 @@ class SqliteStore:
     # Directory
 
     async def create_room(
-        self, room: str, *, kind: int, title: str, creator: str, members: Sequence[str], at_ms: int
+        self,
+        room: str,
+        *,
+        kind: int,
+        title: str,
+        creator: str,
+        members: Sequence[str],
+        at_ms: int,
+        created_max: int = 0,
     ) -> tuple[RoomRecord, Sequence[StoredEvent]]:
         """See `ports.Directory`."""
         return await self._writer.write(
-            lambda tables, journal: rules.create_room(tables, journal, room, kind, title, creator, members, at_ms)
+            lambda tables, journal: rules.create_room(
+                tables, journal, room, kind, title, creator, members, at_ms, created_max
+            )
         )
 
     async def room(self, room: str) -> RoomRecord | None:
@@ -191,6 +201,10 @@ class SqliteStore:
     async def mark(self, room: str, user: str, *, delivered: int, read: int) -> tuple[int, int, bool]:
         """See `ports.Directory`."""
         return await self._writer.write(lambda tables, _: rules.mark(tables, room, user, delivered, read))
+
+    async def hide(self, room: str, user: str, *, hidden: bool) -> bool:
+        """See `ports.Directory`."""
+        return await self._writer.write(lambda tables, _: rules.hide(tables, room, user, hidden))
 
     async def last_seen(self, users: Sequence[str]) -> dict[str, int]:
         """See `ports.Directory`."""

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file tidings/v1/rooms.proto.
  */
 export const file_tidings_v1_rooms: GenFile = /*@__PURE__*/
-  fileDesc("ChZ0aWRpbmdzL3YxL3Jvb21zLnByb3RvEgp0aWRpbmdzLnYxIqIBCgRSb29tEgwKBHJvb20YASABKAkSIgoEa2luZBgCIAEoDjIULnRpZGluZ3MudjEuUm9vbUtpbmQSDQoFdGl0bGUYAyABKAkSDwoHY3JlYXRvchgEIAEoCRIVCg1jcmVhdGVkX2F0X21zGAUgASgDEiAKBGhlYWQYBiABKAsyEi50aWRpbmdzLnYxLkN1cnNvchIPCgdtZW1iZXJzGAcgASgNImEKDUNyZWF0ZVJlcXVlc3QSDAoEcm9vbRgBIAEoCRIiCgRraW5kGAIgASgOMhQudGlkaW5ncy52MS5Sb29tS2luZBINCgV0aXRsZRgDIAEoCRIPCgdtZW1iZXJzGAQgAygJIhoKCkdldFJlcXVlc3QSDAoEcm9vbRgBIAEoCSJLCglSb29tUmVwbHkSHgoEcm9vbRgBIAEoCzIQLnRpZGluZ3MudjEuUm9vbRIeCgRyb2xlGAIgASgOMhAudGlkaW5ncy52MS5Sb2xlIkkKC0pvaW5SZXF1ZXN0EgwKBHJvb20YASABKAkSDAoEdXNlchgCIAEoCRIeCgRyb2xlGAMgASgOMhAudGlkaW5ncy52MS5Sb2xlIioKDExlYXZlUmVxdWVzdBIMCgRyb29tGAEgASgJEgwKBHVzZXIYAiABKAkiDAoKTGVhdmVSZXBseSI8Cg5NZW1iZXJzUmVxdWVzdBIMCgRyb29tGAEgASgJEg0KBWFmdGVyGAIgASgJEg0KBWxpbWl0GAMgASgNIkYKDE1lbWJlcnNSZXBseRIoCgdtZW1iZXJzGAEgAygLMhcudGlkaW5ncy52MS5NZW1iZXJTdGF0ZRIMCgRtb3JlGAIgASgIIlwKC01lbWJlclN0YXRlEgwKBHVzZXIYASABKAkSHgoEcm9sZRgCIAEoDjIQLnRpZGluZ3MudjEuUm9sZRIRCglkZWxpdmVyZWQYAyABKAQSDAoEcmVhZBgEIAEoBCJRCgtMaXN0UmVxdWVzdBIkCgVzY29wZRgBIAEoDjIVLnRpZGluZ3MudjEuUm9vbVNjb3BlEg0KBWFmdGVyGAIgASgJEg0KBWxpbWl0GAMgASgNIj8KCUxpc3RSZXBseRIkCgVyb29tcxgBIAMoCzIVLnRpZGluZ3MudjEuUm9vbVN0YXRlEgwKBG1vcmUYAiABKAginQEKCVJvb21TdGF0ZRIeCgRyb29tGAEgASgLMhAudGlkaW5ncy52MS5Sb29tEh4KBHJvbGUYAiABKA4yEC50aWRpbmdzLnYxLlJvbGUSHwoEbGFzdBgDIAEoCzIRLnRpZGluZ3MudjEuRXZlbnQSEQoJZGVsaXZlcmVkGAQgASgEEgwKBHJlYWQYBSABKAQSDgoGdW5yZWFkGAYgASgNIjYKEVJvb21zV2F0Y2hSZXF1ZXN0EiEKBWFmdGVyGAEgASgLMhIudGlkaW5ncy52MS5DdXJzb3IikAEKCVJvb21zSXRlbRIiCgZjdXJzb3IYASABKAsyEi50aWRpbmdzLnYxLkN1cnNvchIlCgRyb29tGAIgASgLMhUudGlkaW5ncy52MS5Sb29tU3RhdGVIABIgCgRsaXZlGAMgASgLMhAudGlkaW5ncy52MS5MaXZlSAASDgoEZ29uZRgEIAEoCUgAQgYKBGl0ZW0qIQoJUm9vbVNjb3BlEggKBE1JTkUQABIKCgZQVUJMSUMQATLlAwoFUm9vbXMSQwoGQ3JlYXRlEhkudGlkaW5ncy52MS5DcmVhdGVSZXF1ZXN0GhUudGlkaW5ncy52MS5Sb29tUmVwbHkiB5ACAujgGAISPQoDR2V0EhYudGlkaW5ncy52MS5HZXRSZXF1ZXN0GhUudGlkaW5ncy52MS5Sb29tUmVwbHkiB5ACAejgGAISPwoESm9pbhIXLnRpZGluZ3MudjEuSm9pblJlcXVlc3QaFS50aWRpbmdzLnYxLlJvb21SZXBseSIHkAIC6OAYAhJCCgVMZWF2ZRIYLnRpZGluZ3MudjEuTGVhdmVSZXF1ZXN0GhYudGlkaW5ncy52MS5MZWF2ZVJlcGx5IgeQAgLo4BgCEkgKB01lbWJlcnMSGi50aWRpbmdzLnYxLk1lbWJlcnNSZXF1ZXN0GhgudGlkaW5ncy52MS5NZW1iZXJzUmVwbHkiB5ACAejgGAISPwoETGlzdBIXLnRpZGluZ3MudjEuTGlzdFJlcXVlc3QaFS50aWRpbmdzLnYxLkxpc3RSZXBseSIHkAIB6OAYAhJICgVXYXRjaBIdLnRpZGluZ3MudjEuUm9vbXNXYXRjaFJlcXVlc3QaFS50aWRpbmdzLnYxLlJvb21zSXRlbSIHkAIB6OAYAjABQiQKCnRpZGluZ3MudjFQAVoUdGlkaW5ncy92MTt0aWRpbmdzdjFiBnByb3RvMw", [file_tidings_v1_log, file_tidings_v1_options]);
+  fileDesc("ChZ0aWRpbmdzL3YxL3Jvb21zLnByb3RvEgp0aWRpbmdzLnYxIqIBCgRSb29tEgwKBHJvb20YASABKAkSIgoEa2luZBgCIAEoDjIULnRpZGluZ3MudjEuUm9vbUtpbmQSDQoFdGl0bGUYAyABKAkSDwoHY3JlYXRvchgEIAEoCRIVCg1jcmVhdGVkX2F0X21zGAUgASgDEiAKBGhlYWQYBiABKAsyEi50aWRpbmdzLnYxLkN1cnNvchIPCgdtZW1iZXJzGAcgASgNImEKDUNyZWF0ZVJlcXVlc3QSDAoEcm9vbRgBIAEoCRIiCgRraW5kGAIgASgOMhQudGlkaW5ncy52MS5Sb29tS2luZBINCgV0aXRsZRgDIAEoCRIPCgdtZW1iZXJzGAQgAygJIhoKCkdldFJlcXVlc3QSDAoEcm9vbRgBIAEoCSJLCglSb29tUmVwbHkSHgoEcm9vbRgBIAEoCzIQLnRpZGluZ3MudjEuUm9vbRIeCgRyb2xlGAIgASgOMhAudGlkaW5ncy52MS5Sb2xlIkkKC0pvaW5SZXF1ZXN0EgwKBHJvb20YASABKAkSDAoEdXNlchgCIAEoCRIeCgRyb2xlGAMgASgOMhAudGlkaW5ncy52MS5Sb2xlIioKDExlYXZlUmVxdWVzdBIMCgRyb29tGAEgASgJEgwKBHVzZXIYAiABKAkiDAoKTGVhdmVSZXBseSIqCgtIaWRlUmVxdWVzdBIMCgRyb29tGAEgASgJEg0KBXNob3duGAIgASgIIgsKCUhpZGVSZXBseSI8Cg5NZW1iZXJzUmVxdWVzdBIMCgRyb29tGAEgASgJEg0KBWFmdGVyGAIgASgJEg0KBWxpbWl0GAMgASgNIkYKDE1lbWJlcnNSZXBseRIoCgdtZW1iZXJzGAEgAygLMhcudGlkaW5ncy52MS5NZW1iZXJTdGF0ZRIMCgRtb3JlGAIgASgIIlwKC01lbWJlclN0YXRlEgwKBHVzZXIYASABKAkSHgoEcm9sZRgCIAEoDjIQLnRpZGluZ3MudjEuUm9sZRIRCglkZWxpdmVyZWQYAyABKAQSDAoEcmVhZBgEIAEoBCJRCgtMaXN0UmVxdWVzdBIkCgVzY29wZRgBIAEoDjIVLnRpZGluZ3MudjEuUm9vbVNjb3BlEg0KBWFmdGVyGAIgASgJEg0KBWxpbWl0GAMgASgNIj8KCUxpc3RSZXBseRIkCgVyb29tcxgBIAMoCzIVLnRpZGluZ3MudjEuUm9vbVN0YXRlEgwKBG1vcmUYAiABKAgirQEKCVJvb21TdGF0ZRIeCgRyb29tGAEgASgLMhAudGlkaW5ncy52MS5Sb29tEh4KBHJvbGUYAiABKA4yEC50aWRpbmdzLnYxLlJvbGUSHwoEbGFzdBgDIAEoCzIRLnRpZGluZ3MudjEuRXZlbnQSEQoJZGVsaXZlcmVkGAQgASgEEgwKBHJlYWQYBSABKAQSDgoGdW5yZWFkGAYgASgNEg4KBmhpZGRlbhgHIAEoCCI2ChFSb29tc1dhdGNoUmVxdWVzdBIhCgVhZnRlchgBIAEoCzISLnRpZGluZ3MudjEuQ3Vyc29yIpABCglSb29tc0l0ZW0SIgoGY3Vyc29yGAEgASgLMhIudGlkaW5ncy52MS5DdXJzb3ISJQoEcm9vbRgCIAEoCzIVLnRpZGluZ3MudjEuUm9vbVN0YXRlSAASIAoEbGl2ZRgDIAEoCzIQLnRpZGluZ3MudjEuTGl2ZUgAEg4KBGdvbmUYBCABKAlIAEIGCgRpdGVtKiEKCVJvb21TY29wZRIICgRNSU5FEAASCgoGUFVCTElDEAEypgQKBVJvb21zEkMKBkNyZWF0ZRIZLnRpZGluZ3MudjEuQ3JlYXRlUmVxdWVzdBoVLnRpZGluZ3MudjEuUm9vbVJlcGx5IgeQAgLo4BgCEj0KA0dldBIWLnRpZGluZ3MudjEuR2V0UmVxdWVzdBoVLnRpZGluZ3MudjEuUm9vbVJlcGx5IgeQAgHo4BgCEj8KBEpvaW4SFy50aWRpbmdzLnYxLkpvaW5SZXF1ZXN0GhUudGlkaW5ncy52MS5Sb29tUmVwbHkiB5ACAujgGAISQgoFTGVhdmUSGC50aWRpbmdzLnYxLkxlYXZlUmVxdWVzdBoWLnRpZGluZ3MudjEuTGVhdmVSZXBseSIHkAIC6OAYAhI/CgRIaWRlEhcudGlkaW5ncy52MS5IaWRlUmVxdWVzdBoVLnRpZGluZ3MudjEuSGlkZVJlcGx5IgeQAgLo4BgCEkgKB01lbWJlcnMSGi50aWRpbmdzLnYxLk1lbWJlcnNSZXF1ZXN0GhgudGlkaW5ncy52MS5NZW1iZXJzUmVwbHkiB5ACAejgGAISPwoETGlzdBIXLnRpZGluZ3MudjEuTGlzdFJlcXVlc3QaFS50aWRpbmdzLnYxLkxpc3RSZXBseSIHkAIB6OAYAhJICgVXYXRjaBIdLnRpZGluZ3MudjEuUm9vbXNXYXRjaFJlcXVlc3QaFS50aWRpbmdzLnYxLlJvb21zSXRlbSIHkAIB6OAYAjABQiQKCnRpZGluZ3MudjFQAVoUdGlkaW5ncy92MTt0aWRpbmdzdjFiBnByb3RvMw", [file_tidings_v1_log, file_tidings_v1_options]);
 
 /**
  * @generated from message tidings.v1.Room
@@ -214,6 +214,43 @@ export const LeaveReplySchema: GenMessage<LeaveReply> = /*@__PURE__*/
   messageDesc(file_tidings_v1_rooms, 6);
 
 /**
+ * @generated from message tidings.v1.HideRequest
+ */
+export type HideRequest = Message<"tidings.v1.HideRequest"> & {
+  /**
+   * @generated from field: string room = 1;
+   */
+  room: string;
+
+  /**
+   * Show it again.
+   *
+   * @generated from field: bool shown = 2;
+   */
+  shown: boolean;
+};
+
+/**
+ * Describes the message tidings.v1.HideRequest.
+ * Use `create(HideRequestSchema)` to create a new message.
+ */
+export const HideRequestSchema: GenMessage<HideRequest> = /*@__PURE__*/
+  messageDesc(file_tidings_v1_rooms, 7);
+
+/**
+ * @generated from message tidings.v1.HideReply
+ */
+export type HideReply = Message<"tidings.v1.HideReply"> & {
+};
+
+/**
+ * Describes the message tidings.v1.HideReply.
+ * Use `create(HideReplySchema)` to create a new message.
+ */
+export const HideReplySchema: GenMessage<HideReply> = /*@__PURE__*/
+  messageDesc(file_tidings_v1_rooms, 8);
+
+/**
  * @generated from message tidings.v1.MembersRequest
  */
 export type MembersRequest = Message<"tidings.v1.MembersRequest"> & {
@@ -242,7 +279,7 @@ export type MembersRequest = Message<"tidings.v1.MembersRequest"> & {
  * Use `create(MembersRequestSchema)` to create a new message.
  */
 export const MembersRequestSchema: GenMessage<MembersRequest> = /*@__PURE__*/
-  messageDesc(file_tidings_v1_rooms, 7);
+  messageDesc(file_tidings_v1_rooms, 9);
 
 /**
  * @generated from message tidings.v1.MembersReply
@@ -264,7 +301,7 @@ export type MembersReply = Message<"tidings.v1.MembersReply"> & {
  * Use `create(MembersReplySchema)` to create a new message.
  */
 export const MembersReplySchema: GenMessage<MembersReply> = /*@__PURE__*/
-  messageDesc(file_tidings_v1_rooms, 8);
+  messageDesc(file_tidings_v1_rooms, 10);
 
 /**
  * @generated from message tidings.v1.MemberState
@@ -296,7 +333,7 @@ export type MemberState = Message<"tidings.v1.MemberState"> & {
  * Use `create(MemberStateSchema)` to create a new message.
  */
 export const MemberStateSchema: GenMessage<MemberState> = /*@__PURE__*/
-  messageDesc(file_tidings_v1_rooms, 9);
+  messageDesc(file_tidings_v1_rooms, 11);
 
 /**
  * @generated from message tidings.v1.ListRequest
@@ -327,7 +364,7 @@ export type ListRequest = Message<"tidings.v1.ListRequest"> & {
  * Use `create(ListRequestSchema)` to create a new message.
  */
 export const ListRequestSchema: GenMessage<ListRequest> = /*@__PURE__*/
-  messageDesc(file_tidings_v1_rooms, 10);
+  messageDesc(file_tidings_v1_rooms, 12);
 
 /**
  * @generated from message tidings.v1.ListReply
@@ -349,7 +386,7 @@ export type ListReply = Message<"tidings.v1.ListReply"> & {
  * Use `create(ListReplySchema)` to create a new message.
  */
 export const ListReplySchema: GenMessage<ListReply> = /*@__PURE__*/
-  messageDesc(file_tidings_v1_rooms, 11);
+  messageDesc(file_tidings_v1_rooms, 13);
 
 /**
  * A row of the list of my rooms.
@@ -390,6 +427,13 @@ export type RoomState = Message<"tidings.v1.RoomState"> & {
    * @generated from field: uint32 unread = 6;
    */
   unread: number;
+
+  /**
+   * I hid it, and there has been no message since: leave it out of a list.
+   *
+   * @generated from field: bool hidden = 7;
+   */
+  hidden: boolean;
 };
 
 /**
@@ -397,7 +441,7 @@ export type RoomState = Message<"tidings.v1.RoomState"> & {
  * Use `create(RoomStateSchema)` to create a new message.
  */
 export const RoomStateSchema: GenMessage<RoomState> = /*@__PURE__*/
-  messageDesc(file_tidings_v1_rooms, 12);
+  messageDesc(file_tidings_v1_rooms, 14);
 
 /**
  * after of an earlier watch: only what changed since. Absent or of another epoch: everything.
@@ -416,7 +460,7 @@ export type RoomsWatchRequest = Message<"tidings.v1.RoomsWatchRequest"> & {
  * Use `create(RoomsWatchRequestSchema)` to create a new message.
  */
 export const RoomsWatchRequestSchema: GenMessage<RoomsWatchRequest> = /*@__PURE__*/
-  messageDesc(file_tidings_v1_rooms, 13);
+  messageDesc(file_tidings_v1_rooms, 15);
 
 /**
  * @generated from message tidings.v1.RoomsItem
@@ -460,7 +504,7 @@ export type RoomsItem = Message<"tidings.v1.RoomsItem"> & {
  * Use `create(RoomsItemSchema)` to create a new message.
  */
 export const RoomsItemSchema: GenMessage<RoomsItem> = /*@__PURE__*/
-  messageDesc(file_tidings_v1_rooms, 14);
+  messageDesc(file_tidings_v1_rooms, 16);
 
 /**
  * @generated from enum tidings.v1.RoomScope
@@ -492,7 +536,8 @@ export const RoomScopeSchema: GenEnum<RoomScope> = /*@__PURE__*/
  */
 export const Rooms: GenService<{
   /**
-   * Makes a room; the caller becomes its owner. The same again gives the same answer.
+   * Makes a room; the caller becomes its owner. The same again gives the same answer, and shows a DIRECT room again
+   * that the caller had hidden.
    *
    * @generated from rpc tidings.v1.Rooms.Create
    */
@@ -510,7 +555,8 @@ export const Rooms: GenService<{
     output: typeof RoomReplySchema;
   },
   /**
-   * Joins an open room; an owner or moderator brings others in or gives them another role.
+   * Joins an open room; an owner or moderator brings others in or gives them another role. An operator may make
+   * themselves OWNER of an open room that has none.
    *
    * @generated from rpc tidings.v1.Rooms.Join
    */
@@ -520,7 +566,8 @@ export const Rooms: GenService<{
     output: typeof RoomReplySchema;
   },
   /**
-   * Leaves a room; an owner or moderator removes others.
+   * Leaves a room; an owner or moderator removes others. When the last owner leaves, the moderator or else the member
+   * who has been in for longest becomes owner. A GROUP that everybody left is gone, and its name is free.
    *
    * @generated from rpc tidings.v1.Rooms.Leave
    */
@@ -528,6 +575,16 @@ export const Rooms: GenService<{
     methodKind: "unary";
     input: typeof LeaveRequestSchema;
     output: typeof LeaveReplySchema;
+  },
+  /**
+   * Hides a DIRECT room from my list until its next message. The other person does not learn of it.
+   *
+   * @generated from rpc tidings.v1.Rooms.Hide
+   */
+  hide: {
+    methodKind: "unary";
+    input: typeof HideRequestSchema;
+    output: typeof HideReplySchema;
   },
   /**
    * Who is in a room and how far they have read, by user name.

@@ -26,7 +26,7 @@ from tidings.contract.gen.tidings.v1 import log_pb2 as tidings_dot_v1_dot_log__p
 from tidings.contract.gen.tidings.v1 import options_pb2 as tidings_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16tidings/v1/rooms.proto\x12\ntidings.v1\x1a\x14tidings/v1/log.proto\x1a\x18tidings/v1/options.proto\"\xa2\x01\n\x04Room\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\"\n\x04kind\x18\x02 \x01(\x0e\x32\x14.tidings.v1.RoomKind\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0f\n\x07\x63reator\x18\x04 \x01(\t\x12\x15\n\rcreated_at_ms\x18\x05 \x01(\x03\x12 \n\x04head\x18\x06 \x01(\x0b\x32\x12.tidings.v1.Cursor\x12\x0f\n\x07members\x18\x07 \x01(\r\"a\n\rCreateRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\"\n\x04kind\x18\x02 \x01(\x0e\x32\x14.tidings.v1.RoomKind\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0f\n\x07members\x18\x04 \x03(\t\"\x1a\n\nGetRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\"K\n\tRoomReply\x12\x1e\n\x04room\x18\x01 \x01(\x0b\x32\x10.tidings.v1.Room\x12\x1e\n\x04role\x18\x02 \x01(\x0e\x32\x10.tidings.v1.Role\"I\n\x0bJoinRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x1e\n\x04role\x18\x03 \x01(\x0e\x32\x10.tidings.v1.Role\"*\n\x0cLeaveRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\"\x0c\n\nLeaveReply\"<\n\x0eMembersRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\r\"F\n\x0cMembersReply\x12(\n\x07members\x18\x01 \x03(\x0b\x32\x17.tidings.v1.MemberState\x12\x0c\n\x04more\x18\x02 \x01(\x08\"\\\n\x0bMemberState\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x1e\n\x04role\x18\x02 \x01(\x0e\x32\x10.tidings.v1.Role\x12\x11\n\tdelivered\x18\x03 \x01(\x04\x12\x0c\n\x04read\x18\x04 \x01(\x04\"Q\n\x0bListRequest\x12$\n\x05scope\x18\x01 \x01(\x0e\x32\x15.tidings.v1.RoomScope\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\r\"?\n\tListReply\x12$\n\x05rooms\x18\x01 \x03(\x0b\x32\x15.tidings.v1.RoomState\x12\x0c\n\x04more\x18\x02 \x01(\x08\"\x9d\x01\n\tRoomState\x12\x1e\n\x04room\x18\x01 \x01(\x0b\x32\x10.tidings.v1.Room\x12\x1e\n\x04role\x18\x02 \x01(\x0e\x32\x10.tidings.v1.Role\x12\x1f\n\x04last\x18\x03 \x01(\x0b\x32\x11.tidings.v1.Event\x12\x11\n\tdelivered\x18\x04 \x01(\x04\x12\x0c\n\x04read\x18\x05 \x01(\x04\x12\x0e\n\x06unread\x18\x06 \x01(\r\"6\n\x11RoomsWatchRequest\x12!\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x12.tidings.v1.Cursor\"\x90\x01\n\tRoomsItem\x12\"\n\x06\x63ursor\x18\x01 \x01(\x0b\x32\x12.tidings.v1.Cursor\x12%\n\x04room\x18\x02 \x01(\x0b\x32\x15.tidings.v1.RoomStateH\x00\x12 \n\x04live\x18\x03 \x01(\x0b\x32\x10.tidings.v1.LiveH\x00\x12\x0e\n\x04gone\x18\x04 \x01(\tH\x00\x42\x06\n\x04item*!\n\tRoomScope\x12\x08\n\x04MINE\x10\x00\x12\n\n\x06PUBLIC\x10\x01\x32\xe5\x03\n\x05Rooms\x12\x43\n\x06\x43reate\x12\x19.tidings.v1.CreateRequest\x1a\x15.tidings.v1.RoomReply\"\x07\x90\x02\x02\xe8\xe0\x18\x02\x12=\n\x03Get\x12\x16.tidings.v1.GetRequest\x1a\x15.tidings.v1.RoomReply\"\x07\x90\x02\x01\xe8\xe0\x18\x02\x12?\n\x04Join\x12\x17.tidings.v1.JoinRequest\x1a\x15.tidings.v1.RoomReply\"\x07\x90\x02\x02\xe8\xe0\x18\x02\x12\x42\n\x05Leave\x12\x18.tidings.v1.LeaveRequest\x1a\x16.tidings.v1.LeaveReply\"\x07\x90\x02\x02\xe8\xe0\x18\x02\x12H\n\x07Members\x12\x1a.tidings.v1.MembersRequest\x1a\x18.tidings.v1.MembersReply\"\x07\x90\x02\x01\xe8\xe0\x18\x02\x12?\n\x04List\x12\x17.tidings.v1.ListRequest\x1a\x15.tidings.v1.ListReply\"\x07\x90\x02\x01\xe8\xe0\x18\x02\x12H\n\x05Watch\x12\x1d.tidings.v1.RoomsWatchRequest\x1a\x15.tidings.v1.RoomsItem\"\x07\x90\x02\x01\xe8\xe0\x18\x02\x30\x01\x42$\n\ntidings.v1P\x01Z\x14tidings/v1;tidingsv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16tidings/v1/rooms.proto\x12\ntidings.v1\x1a\x14tidings/v1/log.proto\x1a\x18tidings/v1/options.proto\"\xa2\x01\n\x04Room\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\"\n\x04kind\x18\x02 \x01(\x0e\x32\x14.tidings.v1.RoomKind\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0f\n\x07\x63reator\x18\x04 \x01(\t\x12\x15\n\rcreated_at_ms\x18\x05 \x01(\x03\x12 \n\x04head\x18\x06 \x01(\x0b\x32\x12.tidings.v1.Cursor\x12\x0f\n\x07members\x18\x07 \x01(\r\"a\n\rCreateRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\"\n\x04kind\x18\x02 \x01(\x0e\x32\x14.tidings.v1.RoomKind\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0f\n\x07members\x18\x04 \x03(\t\"\x1a\n\nGetRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\"K\n\tRoomReply\x12\x1e\n\x04room\x18\x01 \x01(\x0b\x32\x10.tidings.v1.Room\x12\x1e\n\x04role\x18\x02 \x01(\x0e\x32\x10.tidings.v1.Role\"I\n\x0bJoinRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x1e\n\x04role\x18\x03 \x01(\x0e\x32\x10.tidings.v1.Role\"*\n\x0cLeaveRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\"\x0c\n\nLeaveReply\"*\n\x0bHideRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\r\n\x05shown\x18\x02 \x01(\x08\"\x0b\n\tHideReply\"<\n\x0eMembersRequest\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\r\"F\n\x0cMembersReply\x12(\n\x07members\x18\x01 \x03(\x0b\x32\x17.tidings.v1.MemberState\x12\x0c\n\x04more\x18\x02 \x01(\x08\"\\\n\x0bMemberState\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x1e\n\x04role\x18\x02 \x01(\x0e\x32\x10.tidings.v1.Role\x12\x11\n\tdelivered\x18\x03 \x01(\x04\x12\x0c\n\x04read\x18\x04 \x01(\x04\"Q\n\x0bListRequest\x12$\n\x05scope\x18\x01 \x01(\x0e\x32\x15.tidings.v1.RoomScope\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\r\"?\n\tListReply\x12$\n\x05rooms\x18\x01 \x03(\x0b\x32\x15.tidings.v1.RoomState\x12\x0c\n\x04more\x18\x02 \x01(\x08\"\xad\x01\n\tRoomState\x12\x1e\n\x04room\x18\x01 \x01(\x0b\x32\x10.tidings.v1.Room\x12\x1e\n\x04role\x18\x02 \x01(\x0e\x32\x10.tidings.v1.Role\x12\x1f\n\x04last\x18\x03 \x01(\x0b\x32\x11.tidings.v1.Event\x12\x11\n\tdelivered\x18\x04 \x01(\x04\x12\x0c\n\x04read\x18\x05 \x01(\x04\x12\x0e\n\x06unread\x18\x06 \x01(\r\x12\x0e\n\x06hidden\x18\x07 \x01(\x08\"6\n\x11RoomsWatchRequest\x12!\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x12.tidings.v1.Cursor\"\x90\x01\n\tRoomsItem\x12\"\n\x06\x63ursor\x18\x01 \x01(\x0b\x32\x12.tidings.v1.Cursor\x12%\n\x04room\x18\x02 \x01(\x0b\x32\x15.tidings.v1.RoomStateH\x00\x12 \n\x04live\x18\x03 \x01(\x0b\x32\x10.tidings.v1.LiveH\x00\x12\x0e\n\x04gone\x18\x04 \x01(\tH\x00\x42\x06\n\x04item*!\n\tRoomScope\x12\x08\n\x04MINE\x10\x00\x12\n\n\x06PUBLIC\x10\x01\x32\xa6\x04\n\x05Rooms\x12\x43\n\x06\x43reate\x12\x19.tidings.v1.CreateRequest\x1a\x15.tidings.v1.RoomReply\"\x07\x90\x02\x02\xe8\xe0\x18\x02\x12=\n\x03Get\x12\x16.tidings.v1.GetRequest\x1a\x15.tidings.v1.RoomReply\"\x07\x90\x02\x01\xe8\xe0\x18\x02\x12?\n\x04Join\x12\x17.tidings.v1.JoinRequest\x1a\x15.tidings.v1.RoomReply\"\x07\x90\x02\x02\xe8\xe0\x18\x02\x12\x42\n\x05Leave\x12\x18.tidings.v1.LeaveRequest\x1a\x16.tidings.v1.LeaveReply\"\x07\x90\x02\x02\xe8\xe0\x18\x02\x12?\n\x04Hide\x12\x17.tidings.v1.HideRequest\x1a\x15.tidings.v1.HideReply\"\x07\x90\x02\x02\xe8\xe0\x18\x02\x12H\n\x07Members\x12\x1a.tidings.v1.MembersRequest\x1a\x18.tidings.v1.MembersReply\"\x07\x90\x02\x01\xe8\xe0\x18\x02\x12?\n\x04List\x12\x17.tidings.v1.ListRequest\x1a\x15.tidings.v1.ListReply\"\x07\x90\x02\x01\xe8\xe0\x18\x02\x12H\n\x05Watch\x12\x1d.tidings.v1.RoomsWatchRequest\x1a\x15.tidings.v1.RoomsItem\"\x07\x90\x02\x01\xe8\xe0\x18\x02\x30\x01\x42$\n\ntidings.v1P\x01Z\x14tidings/v1;tidingsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,14 +42,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROOMS'].methods_by_name['Join']._serialized_options = b'\220\002\002\350\340\030\002'
   _globals['_ROOMS'].methods_by_name['Leave']._loaded_options = None
   _globals['_ROOMS'].methods_by_name['Leave']._serialized_options = b'\220\002\002\350\340\030\002'
+  _globals['_ROOMS'].methods_by_name['Hide']._loaded_options = None
+  _globals['_ROOMS'].methods_by_name['Hide']._serialized_options = b'\220\002\002\350\340\030\002'
   _globals['_ROOMS'].methods_by_name['Members']._loaded_options = None
   _globals['_ROOMS'].methods_by_name['Members']._serialized_options = b'\220\002\001\350\340\030\002'
   _globals['_ROOMS'].methods_by_name['List']._loaded_options = None
   _globals['_ROOMS'].methods_by_name['List']._serialized_options = b'\220\002\001\350\340\030\002'
   _globals['_ROOMS'].methods_by_name['Watch']._loaded_options = None
   _globals['_ROOMS'].methods_by_name['Watch']._serialized_options = b'\220\002\001\350\340\030\002'
-  _globals['_ROOMSCOPE']._serialized_start=1327
-  _globals['_ROOMSCOPE']._serialized_end=1360
+  _globals['_ROOMSCOPE']._serialized_start=1400
+  _globals['_ROOMSCOPE']._serialized_end=1433
   _globals['_ROOM']._serialized_start=87
   _globals['_ROOM']._serialized_end=249
   _globals['_CREATEREQUEST']._serialized_start=251
@@ -64,22 +66,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEAVEREQUEST']._serialized_end=572
   _globals['_LEAVEREPLY']._serialized_start=574
   _globals['_LEAVEREPLY']._serialized_end=586
-  _globals['_MEMBERSREQUEST']._serialized_start=588
-  _globals['_MEMBERSREQUEST']._serialized_end=648
-  _globals['_MEMBERSREPLY']._serialized_start=650
-  _globals['_MEMBERSREPLY']._serialized_end=720
-  _globals['_MEMBERSTATE']._serialized_start=722
-  _globals['_MEMBERSTATE']._serialized_end=814
-  _globals['_LISTREQUEST']._serialized_start=816
-  _globals['_LISTREQUEST']._serialized_end=897
-  _globals['_LISTREPLY']._serialized_start=899
-  _globals['_LISTREPLY']._serialized_end=962
-  _globals['_ROOMSTATE']._serialized_start=965
-  _globals['_ROOMSTATE']._serialized_end=1122
-  _globals['_ROOMSWATCHREQUEST']._serialized_start=1124
-  _globals['_ROOMSWATCHREQUEST']._serialized_end=1178
-  _globals['_ROOMSITEM']._serialized_start=1181
-  _globals['_ROOMSITEM']._serialized_end=1325
-  _globals['_ROOMS']._serialized_start=1363
-  _globals['_ROOMS']._serialized_end=1848
+  _globals['_HIDEREQUEST']._serialized_start=588
+  _globals['_HIDEREQUEST']._serialized_end=630
+  _globals['_HIDEREPLY']._serialized_start=632
+  _globals['_HIDEREPLY']._serialized_end=643
+  _globals['_MEMBERSREQUEST']._serialized_start=645
+  _globals['_MEMBERSREQUEST']._serialized_end=705
+  _globals['_MEMBERSREPLY']._serialized_start=707
+  _globals['_MEMBERSREPLY']._serialized_end=777
+  _globals['_MEMBERSTATE']._serialized_start=779
+  _globals['_MEMBERSTATE']._serialized_end=871
+  _globals['_LISTREQUEST']._serialized_start=873
+  _globals['_LISTREQUEST']._serialized_end=954
+  _globals['_LISTREPLY']._serialized_start=956
+  _globals['_LISTREPLY']._serialized_end=1019
+  _globals['_ROOMSTATE']._serialized_start=1022
+  _globals['_ROOMSTATE']._serialized_end=1195
+  _globals['_ROOMSWATCHREQUEST']._serialized_start=1197
+  _globals['_ROOMSWATCHREQUEST']._serialized_end=1251
+  _globals['_ROOMSITEM']._serialized_start=1254
+  _globals['_ROOMSITEM']._serialized_end=1398
+  _globals['_ROOMS']._serialized_start=1436
+  _globals['_ROOMS']._serialized_end=1986
 # @@protoc_insertion_point(module_scope)

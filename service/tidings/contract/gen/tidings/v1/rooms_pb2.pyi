@@ -220,6 +220,44 @@ class LeaveReply(_message.Message):
 Global___LeaveReply: _TypeAlias = LeaveReply  # noqa: Y015
 
 @_typing.final
+class HideRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROOM_FIELD_NUMBER: _builtins.int
+    SHOWN_FIELD_NUMBER: _builtins.int
+    room: _builtins.str
+    shown: _builtins.bool
+    """Show it again."""
+    def __init__(
+        self,
+        *,
+        room: _builtins.str = ...,
+        shown: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["room", b"room", "shown", b"shown"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HideRequest: _TypeAlias = HideRequest  # noqa: Y015
+
+@_typing.final
+class HideReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HideReply: _TypeAlias = HideReply  # noqa: Y015
+
+@_typing.final
 class MembersRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -359,11 +397,14 @@ class RoomState(_message.Message):
     DELIVERED_FIELD_NUMBER: _builtins.int
     READ_FIELD_NUMBER: _builtins.int
     UNREAD_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
     role: _log_pb2.Role.ValueType
     delivered: _builtins.int
     read: _builtins.int
     unread: _builtins.int
     """Messages of others after my read position; from 10,000 on it stays 10,000."""
+    hidden: _builtins.bool
+    """I hid it, and there has been no message since: leave it out of a list."""
     @_builtins.property
     def room(self) -> Global___Room: ...
     @_builtins.property
@@ -379,10 +420,11 @@ class RoomState(_message.Message):
         delivered: _builtins.int = ...,
         read: _builtins.int = ...,
         unread: _builtins.int = ...,
+        hidden: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last", b"last", "room", b"room"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivered", b"delivered", "last", b"last", "read", b"read", "role", b"role", "room", b"room", "unread", b"unread"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivered", b"delivered", "hidden", b"hidden", "last", b"last", "read", b"read", "role", b"role", "room", b"room", "unread", b"unread"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
