@@ -55,7 +55,7 @@ def test_the_engine_and_the_hub_never_wait(package: str) -> None:
 def test_stores_know_of_the_domain_its_ports_and_pure_functions_of_events_and_characters() -> None:
     for path in sources(SERVICE / "stores"):
         of_the_domain = {module for module in imports(path) if module.startswith("tidings.domain")}
-        assert of_the_domain <= {f"tidings.domain.{name}" for name in ("ports", "fold", "characters")}, path
+        assert of_the_domain <= {f"tidings.domain.{name}" for name in ("ports", "fold", "characters", "emoji")}, path
 
 
 def test_the_domain_never_sees_json() -> None:

@@ -1,6 +1,7 @@
 """What a name, a text, a reaction may look like."""
 
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from domain.stage import refused
 from tidings.contract.errors import Code, Failure
+from tidings.domain.characters import balanced
 from tidings.domain.limits import DomainLimits
 from tidings.domain.rules import SEQ_MAX, Rules
 
@@ -76,7 +78,7 @@ def test_a_text_has_1_to_65536_bytes(text: str) -> None:
         RULES.text(text)
 
 
-@pytest.mark.parametrize("text", ["x" * 65_536, "é" * 32_768, "e\u0301" * 32_768, "\n", " "])
+@pytest.mark.parametrize("text", ["x" * 65_536, "é" * 32_768, "e\u0301" * 32_768, ".", "\n.\n"])
 def test_a_text_of_just_the_right_size_is_taken(text: str) -> None:
     assert 1 <= len(RULES.text(text).encode()) <= 65_536
 
@@ -92,15 +94,89 @@ def test_half_a_surrogate_pair_is_refused() -> None:
         RULES.text("a\ud800")
 
 
-@pytest.mark.parametrize("emoji", ["👍", "❤️", "👨‍👩‍👧‍👦", ":+1:", "ok"])
-def test_an_emoji_is_up_to_32_bytes_of_anything_visible(emoji: str) -> None:
-    assert RULES.emoji(emoji) == unicodedata.normalize("NFC", emoji)
+NOTHING = [
+    "",
+    " ",
+    "\n",
+    "\u00a0",
+    "\u3000",
+    "\u200b",
+    "\u2800",
+    "\u3164",
+    "\u2060\ufeff",
+    "\ufe0f",
+    "\u00ad \u115f\uffa0",
+    "\u202e",
+]
 
 
-@pytest.mark.parametrize("emoji", ["", " ", "\u00a0", "x" * 33, "a\nb", "\x07"])
-def test_an_emoji_that_is_blank_or_long_or_no_sign_is_refused(emoji: str) -> None:
-    with refused(INVALID, "emoji"):
-        RULES.emoji(emoji)
+@pytest.mark.parametrize("text", NOTHING)
+def test_a_text_that_shows_nothing_is_refused_as_an_empty_one_is(text: str) -> None:
+    with refused(INVALID, "text shows nothing; write 1 to 65536 bytes that can be seen"):
+        RULES.text(text)
+
+
+@pytest.mark.parametrize("text", [text for text in NOTHING if text not in ("", "\n")])
+@pytest.mark.parametrize("rule", [RULES.title, RULES.status_text])
+def test_titles_and_status_texts_are_empty_or_show_something(rule: Callable[[str], str], text: str) -> None:
+    with refused(INVALID, "shows nothing"):
+        rule(text)
+
+
+@pytest.mark.parametrize("text", [text for text in NOTHING if text != "\n"])
+def test_a_query_that_shows_nothing_is_refused(text: str) -> None:
+    with refused(INVALID, "query is empty"):
+        RULES.query(text)
+
+
+@pytest.mark.parametrize("text", ["a\u200bb", "\u0627\u200c\u0628", "👩\u200d🚀", "שלום\u200f!", "\u2800x", "tab\tend"])
+def test_what_cannot_be_seen_may_stand_in_a_text_that_shows_something(text: str) -> None:
+    assert RULES.text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("a \u2067שלום\u2069 b", "a \u2067שלום\u2069 b"),
+        ("\u202d+1 234\u202c", "\u202d+1 234\u202c"),  # a telephone number as phones copy it
+        ("\u202bשלום", "\u202bשלום\u202c"),
+        ("a\u202egnp.exe\nb", "a\u202egnp.exe\u202c\nb"),
+        ("a\u2066b\u202ac", "a\u2066b\u202ac\u202c\u2069"),
+        ("a\u2066b\u202ac\u2069d", "a\u2066b\u202ac\u202c\u2069d"),
+        ("a\u202cb\u2069c", "abc"),
+        ("a\u2067b\u202cc\u2069", "a\u2067bc\u2069"),
+    ],
+)
+def test_directions_in_a_text_end_in_their_line(text: str, kept: str) -> None:
+    assert RULES.text(text) == kept
+    assert RULES.text(kept) == kept
+
+
+def test_a_text_is_measured_once_more_when_its_directions_were_ended() -> None:
+    with refused(INVALID, "longer than 65536 bytes"):
+        RULES.text("\u202e" + "x" * 65_533)
+
+
+@pytest.mark.parametrize("rule", [RULES.title, RULES.status_text])
+def test_a_line_beside_others_is_not_turned_around(rule: Callable[[str], str]) -> None:
+    assert rule("a \u2067שלום\u2069 b") == "a \u2067שלום\u2069 b"
+    assert rule("فارسی\u200cها \u200f!") == "فارسی\u200cها \u200f!"
+    for wrong in ("a\u202eb", "a\u202db\u202c"):
+        with refused(INVALID, "direction override U+202"):
+            rule(wrong)
+    for wrong in ("a\u2067b", "a\u2069", "\u202ba", "a\u202c"):
+        with refused(INVALID, "without its other half"):
+            rule(wrong)
+
+
+@given(st.text(st.sampled_from("a\n\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")))
+def test_ended_directions_are_all_in_pairs_and_nothing_else_changes(text: str) -> None:
+    kept = balanced(text)
+    assert balanced(kept) == kept
+    assert kept.replace("\u202c", "").replace("\u2069", "") == text.replace("\u202c", "").replace("\u2069", "")
+    for line in kept.split("\n"):
+        assert sum(map(line.count, "\u202a\u202b\u202d\u202e")) == line.count("\u202c")
+        assert sum(map(line.count, "\u2066\u2067\u2068")) == line.count("\u2069")
 
 
 @pytest.mark.parametrize("rule", [RULES.title, RULES.status_text])

@@ -372,10 +372,39 @@ class LogKit:
         room = await open_room(store)
         await store.append(posted(room, "ann", "hello"))
         await store.append(reacted(room, "bob", 1, "👍"))
+        head = await store.head(room)
         again = await store.append(reacted(room, "bob", 1, "👍"))
         never = await store.append(reacted(room, "cem", 1, "👍", removed=True))
-        assert (again.amended, never.amended) == ((), ()) or not (list(again.amended) + list(never.amended))
+        for answer in (again, never):
+            assert (answer.seq, answer.duplicate, answer.event) == (head.seq, True, None)
+            assert not list(answer.amended)
+        assert await store.head(room) == head
         assert parsed((await store.read(room, 0, 1))[0]).posted.reactions[0].count == 1
+
+    @pytest.mark.asyncio
+    async def test_an_edit_to_the_same_text_changes_nothing(self, store: Store) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "hello"))
+        head = await store.head(room)
+        answer = await store.append(edited(room, "ann", 1, "hello"))
+        assert (answer.seq, answer.duplicate, answer.event) == (head.seq, True, None)
+        assert await store.head(room) == head
+        assert not parsed((await store.read(room, 0, 1))[0]).posted.edited_at_ms
+        await store.append(edited(room, "ann", 1, "hello!"))
+        assert (await store.head(room)).seq == head.seq + 1
+
+    @pytest.mark.asyncio
+    async def test_a_reaction_that_was_kept_in_another_form_is_taken_back_and_added_to(self, store: Store) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "hello"))
+        await store.append(reacted(room, "bob", 1, "❤"))
+        await store.append(reacted(room, "ann", 1, "❤\ufe0f", client_id="a"))
+        assert (await store.append(reacted(room, "ann", 1, "❤\ufe0f", client_id="a"))).duplicate
+        (reaction,) = parsed((await store.read(room, 0, 1))[0]).posted.reactions
+        assert (reaction.emoji, list(reaction.users), reaction.count) == ("❤", ["bob", "ann"], 2)
+        await store.append(reacted(room, "bob", 1, "❤\ufe0f", removed=True))
+        (reaction,) = parsed((await store.read(room, 0, 1))[0]).posted.reactions
+        assert list(reaction.users) == ["ann"]
 
     @pytest.mark.asyncio
     async def test_a_popular_message_names_the_first_who_reacted_and_counts_all(self, store: Store) -> None:

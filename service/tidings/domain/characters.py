@@ -27,7 +27,7 @@ IGNORABLE: Final = (
 )
 # Spaces, and what is drawn as one: annotation marks, the empty Braille pattern, fillers, an empty notehead, blanks.
 BLANK: Final = IGNORABLE + r"\s\x00-\x1f\x7f-\x9f\u2800\ufff9-\ufffb\U00013430-\U00013442\U00016fe4\U0001d159"
-_VISIBLE: Final = re.compile(f"[^{BLANK}]")
+_first_visible: Final = re.compile(f"[^{BLANK}]").search
 
 # UAX #9: embeddings and overrides end with POP_DIRECTION, isolates with POP_ISOLATE.
 EMBEDDINGS: Final = "\u202a\u202b"
@@ -35,6 +35,7 @@ OVERRIDES: Final = "\u202d\u202e"
 ISOLATES: Final = "\u2066\u2067\u2068"
 POP_DIRECTION: Final = "\u202c"
 POP_ISOLATE: Final = "\u2069"
+OVERRIDE: Final = re.compile(f"[{OVERRIDES}]")
 _DIRECTION: Final = re.compile(f"([{EMBEDDINGS}{OVERRIDES}{ISOLATES}{POP_DIRECTION}{POP_ISOLATE}])")
 
 
@@ -44,9 +45,9 @@ def find_excess_of_marks(text: str) -> int:
     Counted as UAX #15-D3 counts: in the compatibility decomposition, with the marks that the letter itself has. Only
     every 14th character is looked at; whoever is not part of a run there cannot be part of one that is too long.
     """
-    if len(text) <= _HARMLESS or text.isascii():
-        return -1
     marks = _marks()
+    if marks.isdisjoint(text[_HARMLESS :: _HARMLESS + 1]):
+        return -1
     for place in range(_HARMLESS, len(text), _HARMLESS + 1):
         if text[place] in marks:
             start = end = place
@@ -69,7 +70,9 @@ def bounded(text: str) -> str:
 
 def shows_nothing(text: str) -> bool:
     """Whether a reader would see an empty text."""
-    return _VISIBLE.search(text) is None
+    if text.isascii():  # control characters aside, which no text may have
+        return not text or text.isspace()
+    return _first_visible(text) is None
 
 
 def balanced(text: str) -> str:

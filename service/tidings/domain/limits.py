@@ -12,7 +12,7 @@ class DomainLimits:
     id_bytes_max: int = 64  # fits a UUID with a prefix, and a name in three-byte letters of 21 characters
     client_id_chars_max: int = 64
     text_bytes_max: int = 65_536  # a long letter; larger things are files
-    emoji_bytes_max: int = 32  # a family of four with skin tones has 41 in theory, 25 in every keyboard
+    emoji_bytes_max: int = 64  # the longest emoji of Unicode 17, a kiss of two with skin tones, has 35
     title_bytes_max: int = 256
     status_text_bytes_max: int = 256
     query_bytes_max: int = 256

@@ -30,7 +30,8 @@ class StoredEvent(NamedTuple):
 class Written(NamedTuple):
     """What became of an event that was to be appended.
 
-    `duplicate`: the same client_id was there before; seq and at_ms are the first answer's and nothing was written.
+    `duplicate`: nothing was written. The same client_id was there before, and seq and at_ms are the first answer's; or
+    all was as it was asked for already, and they are those of the room's head.
     `event`: what was appended. `amended`: earlier events of this room whose bytes changed with it (a deleted message
     lost its text).
     """

@@ -7,8 +7,9 @@ that names the limit and says what to do.
 import re
 import unicodedata
 
-from tidings.contract.errors import invalid_argument
-from tidings.domain.characters import COMBINING_MARKS_MAX, find_excess_of_marks
+from tidings.contract.errors import Failure, invalid_argument
+from tidings.domain.characters import COMBINING_MARKS_MAX, OVERRIDE, balanced, find_excess_of_marks, shows_nothing
+from tidings.domain.emoji import canonical, unseen, without_styles
 from tidings.domain.limits import DomainLimits
 from tidings.domain.lookalikes import disguise
 
@@ -57,36 +58,55 @@ class Rules:
         return key
 
     def text(self, text: str) -> str:
-        """A message's text, with line ends as \\n."""
+        """A message's text, with line ends as \\n, and what directs its writing ended in each line."""
+        bytes_max = self.limits.text_bytes_max
         if "\r" in text:
             text = text.replace("\r\n", "\n")
-        text = self._composed("text", text, self.limits.text_bytes_max)
-        if not text:
-            raise invalid_argument(f"text is empty; write 1 to {self.limits.text_bytes_max} bytes")
-        self._refuse(_CONTROL_IN_TEXT, "text", text, "only tab and line feed may be in it")
+        text = self._composed("text", text, bytes_max)
+        if shows_nothing(text):
+            raise invalid_argument(f"text shows nothing; write 1 to {bytes_max} bytes that can be seen")
+        # One look in C tells most texts: what can be printed holds no control character.
+        if text.isprintable():
+            return text
+        _refuse(_CONTROL_IN_TEXT, "text", text, "only tab and line feed may be in it")
+        text = balanced(text)
+        self._check_size("text", text, bytes_max)
         return text
 
     def emoji(self, emoji: str) -> str:
-        """What somebody reacts with."""
-        emoji = self._composed("emoji", emoji, self.limits.emoji_bytes_max)
-        if not emoji.strip():
-            raise invalid_argument(f"emoji is blank; send 1 to {self.limits.emoji_bytes_max} bytes")
-        self._refuse(_CONTROL, "emoji", emoji, "send the emoji alone")
+        """What somebody reacts with: an emoji in its one form, or a short word."""
+        bytes_max = self.limits.emoji_bytes_max
+        emoji = self._composed("emoji", without_styles(emoji), bytes_max)
+        _refuse(_CONTROL, "emoji", emoji, "send the emoji alone")
+        emoji = canonical(emoji)
+        self._check_size("emoji", emoji, bytes_max)
+        if shows_nothing(emoji):
+            raise invalid_argument(f"emoji is blank; send 1 to {bytes_max} bytes that can be seen")
+        hidden = unseen(emoji)
+        if hidden:
+            raise invalid_argument(
+                f"emoji has the character U+{ord(hidden):04X} in it, which cannot be seen; leave it out"
+            )
+        if unicodedata.category(emoji[0])[0] == "M":
+            raise invalid_argument(
+                f"emoji begins with the combining mark U+{ord(emoji[0]):04X}; put the sign that it belongs to before it"
+            )
         return emoji
 
     def title(self, title: str) -> str:
         """A room's title; may be empty."""
-        return self._line("title", title, self.limits.title_bytes_max)
+        return self._shown("title", title, self.limits.title_bytes_max)
 
     def status_text(self, text: str) -> str:
         """What somebody says beside a status; may be empty."""
-        return self._line("status text", text, self.limits.status_text_bytes_max)
+        return self._shown("status text", text, self.limits.status_text_bytes_max)
 
     def query(self, query: str) -> str:
         """The words of a search."""
-        query = self._line("query", query, self.limits.query_bytes_max)
-        if not query.strip():
-            raise invalid_argument(f"query is empty; send 1 to {self.limits.query_bytes_max} bytes of words")
+        bytes_max = self.limits.query_bytes_max
+        query = self._line("query", query, bytes_max)
+        if shows_nothing(query):
+            raise invalid_argument(f"query is empty; send 1 to {bytes_max} bytes of words")
         return query
 
     def target(self, seq: int) -> int:
@@ -122,7 +142,21 @@ class Rules:
 
     def _line(self, what: str, text: str, bytes_max: int) -> str:
         text = self._composed(what, text, bytes_max)
-        self._refuse(_CONTROL, what, text, "write it in one line")
+        _refuse(_CONTROL, what, text, "write it in one line")
+        return text
+
+    def _shown(self, what: str, text: str, bytes_max: int) -> str:
+        """A line that stands beside others: it must show something, and must not change how they are read."""
+        text = self._line(what, text, bytes_max)
+        if text and shows_nothing(text):
+            raise invalid_argument(f"{what} shows nothing; leave it empty, or write something that can be seen")
+        if not text.isprintable():
+            _refuse(OVERRIDE, what, text, "it would turn the letters around; leave it out", kind="direction override")
+            if balanced(text) != text:
+                raise invalid_argument(
+                    f"{what} has a direction control (U+202A to U+202E, U+2066 to U+2069) without its other half; "
+                    "leave it out"
+                )
         return text
 
     def _composed(self, what: str, text: str, bytes_max: int) -> str:
@@ -142,14 +176,22 @@ class Rules:
             if composed != text:
                 text, size = composed, _bytes(what, composed)
         if size > bytes_max:
-            raise invalid_argument(f"{what} is longer than {bytes_max} bytes of UTF-8; make it shorter")
+            raise _too_long(what, bytes_max)
         return text
 
-    def _refuse(self, control: re.Pattern[str], what: str, text: str, advice: str) -> None:
-        # One look in C tells most texts: what can be printed holds no control character.
-        found = None if text.isprintable() else control.search(text)
-        if found is not None:
-            raise invalid_argument(f"{what} has the control character U+{ord(found[0]):04X} in it; {advice}")
+    def _check_size(self, what: str, text: str, bytes_max: int) -> None:
+        if _bytes(what, text) > bytes_max:
+            raise _too_long(what, bytes_max)
+
+
+def _too_long(what: str, bytes_max: int) -> Failure:
+    return invalid_argument(f"{what} is longer than {bytes_max} bytes of UTF-8; make it shorter")
+
+
+def _refuse(refused: re.Pattern[str], what: str, text: str, advice: str, *, kind: str = "control character") -> None:
+    found = refused.search(text)
+    if found is not None:
+        raise invalid_argument(f"{what} has the {kind} U+{ord(found[0]):04X} in it; {advice}")
 
 
 def _bytes(what: str, text: str) -> int:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from tidings.contract import v1
 from tidings.contract.errors import conflict, invalid_argument, not_found, permission_denied, resource_exhausted
+from tidings.domain.emoji import canonical, known_as, without_styles
 from tidings.domain.fold import NOBODY, REACTION_KINDS_MAX, REACTION_USERS_MAX, Reactors, fold, redact
 from tidings.domain.ports import RoomRecord, StoredEvent, Written
 from tidings.stores.rows import GONE, KINDS, MESSAGES, POSTED, SEQ_MAX, Room, Row, Tables
@@ -22,7 +23,7 @@ ASKED: Mapping[str, Callable[[Any], tuple[object, ...]]] = {
     "posted": lambda what: (what.reply_to, what.text),
     "edited": lambda what: (what.target, what.text),
     "deleted": lambda what: (what.target,),
-    "reacted": lambda what: (what.target, what.emoji, what.removed),
+    "reacted": lambda what: (what.target, canonical(without_styles(what.emoji)), what.removed),
     "member": lambda what: (what.user, what.role, what.left),
     "changed": lambda what: (what.title, what.kind, what.created),
 }
@@ -142,6 +143,8 @@ def _edit(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderat
     row = _message(tables, room, draft.edited.target)
     if row.actor != draft.actor:
         raise permission_denied(f"message {row.seq} of {room.name} is not yours; only its author can edit it")
+    if v1.Event.FromString(row.data).posted.text == draft.edited.text:
+        return _unchanged(room)
     draft.at_ms = max(draft.at_ms, room.at_ms)
     return _append_change(tables, journal, room, draft, [_folded(row, draft)], row.seq)
 
@@ -162,11 +165,13 @@ def _delete(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moder
 
 
 def _react(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderates: bool) -> Written:
-    emoji, removed, user = draft.reacted.emoji, draft.reacted.removed, draft.actor
+    removed, user = draft.reacted.removed, draft.actor
     row = _message(tables, room, draft.reacted.target)
-    if tables.has_reacted(room, row.seq, emoji, user) is not removed:
-        return _append_change(tables, journal, room, draft, (), row.seq)
     message = v1.Event.FromString(row.data)
+    emoji = known_as(draft.reacted.emoji, (reaction.emoji for reaction in message.posted.reactions))
+    if tables.has_reacted(room, row.seq, emoji, user) is not removed:
+        return _unchanged(room)
+    draft.reacted.emoji = emoji
     counts = {reaction.emoji: reaction.count for reaction in message.posted.reactions}
     if emoji not in counts and len(counts) >= REACTION_KINDS_MAX:
         raise resource_exhausted(
@@ -188,7 +193,7 @@ def _member(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moder
     before = tables.role(room, member.user)
     after = 0 if member.left else int(member.role)
     if before == after:
-        return Written(room.epoch, room.head, room.at_ms, True, None)
+        return _unchanged(room)
     tables.set_role(room, member.user, after)
     if not before or not after:
         room.members += 1 if after else -1
@@ -216,10 +221,18 @@ def _pass_on(tables: Tables, journal: Journal, room: Room, leaving: v1.Event) ->
 
 
 def _change_room(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderates: bool) -> Written:
-    room.title = draft.changed.title
-    room.kind = draft.changed.kind or room.kind
+    title, kind = draft.changed.title, draft.changed.kind or room.kind
+    if not draft.changed.created and (title, kind) == (room.title, room.kind):
+        return _unchanged(room)
+    room.title = title
+    room.kind = kind
     tables.describe(room)
     return _append_change(tables, journal, room, draft)
+
+
+def _unchanged(room: Room) -> Written:
+    """The answer to a change that was made already: no event, so that no reader is told of it."""
+    return Written(room.epoch, room.head, room.at_ms, True, None)
 
 
 CHANGES: Mapping[str, Callable[[Tables, Journal, Room, v1.Event, bool], Written]] = {

@@ -78,7 +78,8 @@ export type SendReply = Message<"tidings.v1.SendReply"> & {
   atMs: bigint;
 
   /**
-   * The same client_id was sent before; this is the first answer again.
+   * Nothing was appended: the same client_id was sent before and this is the first answer again, or all was already as
+   * it was asked for (the reaction was there, the text is the same) and the cursor is the room's head.
    *
    * @generated from field: bool duplicate = 3;
    */
@@ -171,7 +172,7 @@ export type ReactRequest = Message<"tidings.v1.ReactRequest"> & {
   target: bigint;
 
   /**
-   * 1 to 32 bytes of UTF-8.
+   * An emoji or a short word, 1 to 64 bytes of UTF-8 that can be seen. An emoji is kept in its fully-qualified form.
    *
    * @generated from field: string emoji = 4;
    */

@@ -88,7 +88,9 @@ class SendReply(_message.Message):
     DUPLICATE_FIELD_NUMBER: _builtins.int
     at_ms: _builtins.int
     duplicate: _builtins.bool
-    """The same client_id was sent before; this is the first answer again."""
+    """Nothing was appended: the same client_id was sent before and this is the first answer again, or all was already as
+    it was asked for (the reaction was there, the text is the same) and the cursor is the room's head.
+    """
     @_builtins.property
     def cursor(self) -> _log_pb2.Cursor: ...
     def __init__(
@@ -172,7 +174,7 @@ class ReactRequest(_message.Message):
     client_id: _builtins.str
     target: _builtins.int
     emoji: _builtins.str
-    """1 to 32 bytes of UTF-8."""
+    """An emoji or a short word, 1 to 64 bytes of UTF-8 that can be seen. An emoji is kept in its fully-qualified form."""
     remove: _builtins.bool
     def __init__(
         self,
