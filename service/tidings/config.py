@@ -16,6 +16,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -387,6 +388,15 @@ def _check_whole(settings: Settings) -> None:
         scheme, separator, authority = origin.partition("://")
         if not separator or not scheme or not authority or "/" in authority or "*" in origin:
             raise ConfigError(f"http.origins: {origin!r} is not an origin such as https://chat.example.org")
+    for network in settings.http.trusted_proxies:
+        try:
+            whole = ip_network(network).prefixlen == 0
+        except ValueError as error:
+            raise ConfigError(
+                f"http.trusted_proxies: {network!r} is no address or network such as 192.0.2.7 or 10.0.0.0/8 ({error})"
+            ) from error
+        if whole:
+            raise ConfigError(f"http.trusted_proxies: {network!r} is every address there is; name the proxies alone")
     if settings.tls.key and not settings.tls.certificate:
         raise ConfigError("tls.key is set and tls.certificate is not; set both")
     secret_bytes = len(settings.auth.secret.encode())

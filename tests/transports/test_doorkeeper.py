@@ -1,11 +1,12 @@
 """Places: who takes one, and when it is free again."""
 
 import resource
+from collections.abc import Callable
 
 import pytest
 
 from tidings.metrics import Metrics
-from tidings.transports.doorkeeper import OTHER_FILES, Doorkeeper, places, shared_address
+from tidings.transports.doorkeeper import OTHER_FILES, Doorkeeper, Visit, places, shared_address
 from tidings.transports.settings import ConnectionLimits
 
 
@@ -52,3 +53,128 @@ def test_no_more_connections_are_taken_than_the_system_has_files_for() -> None:
     if hard != resource.RLIM_INFINITY:
         assert places(hard) == hard - OTHER_FILES
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+# --- who makes room ---------------------------------------------------------------------------------------------
+
+
+class Full:
+    """A doorkeeper with three places for each address and six for all, and a clock that stands still until told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        limits = ConnectionLimits(connections_max=6, strangers_per_address_max=3, evictable_seconds=1.0)
+        self.metrics = Metrics()
+        self.doorkeeper = Doorkeeper(limits, self.metrics, lambda: self.now)
+        self.closed: list[str] = []
+
+    def enter(self, name: str, address: str = "192.0.2.1", *, proxy: bool = False) -> Visit | None:
+        visit = self.doorkeeper.enter((address, 1), proxy=proxy)
+        if visit is not None:
+            visit.make_way = self.noting(name)
+        return visit
+
+    def noting(self, name: str) -> Callable[[], None]:
+        return lambda: self.closed.append(name)
+
+    def entered(self, name: str, address: str = "192.0.2.1", *, proxy: bool = False) -> Visit:
+        visit = self.enter(name, address, proxy=proxy)
+        assert visit is not None
+        return visit
+
+
+def test_who_has_said_nothing_for_long_makes_room_and_the_oldest_first() -> None:
+    full = Full()
+    for name in ("a", "b", "c"):
+        full.entered(name)
+        full.now += 0.1
+    assert full.enter("d") is None
+    full.now = 101.05
+    full.entered("d")
+    assert full.closed == ["a"]
+    assert full.enter("e") is None  # b came 0.95 s ago
+    full.now += 0.1
+    full.entered("e")
+    assert full.closed == ["a", "b"]
+    assert full.metrics.refused == {"strangers_per_address_max": 2, "evicted": 2}
+    assert full.doorkeeper.present == 3
+
+
+def test_idle_connections_make_room_at_once_and_before_all_others() -> None:
+    full = Full()
+    full.entered("old")
+    full.now += 5
+    visits = [full.entered("one"), full.entered("two")]
+    for visit in reversed(visits):
+        visit.rests()
+    full.entered("new")
+    full.entered("newer")
+    full.entered("newest")
+    assert full.closed == ["two", "one", "old"]
+
+
+def test_who_asks_again_is_idle_no_longer_and_begins_anew() -> None:
+    full = Full()
+    one = full.entered("one")
+    full.now += 5
+    full.entered("two")
+    one.rests()
+    one.active()
+    full.now += 2
+    full.entered("three")
+    full.entered("four")
+    assert full.closed == ["two"]  # it has been at it for as long as `one`, and came before it asked again
+
+
+def test_those_who_said_who_they_are_never_make_room() -> None:
+    full = Full()
+    for name in ("a", "b", "c"):
+        full.entered(name).admitted()
+    full.now += 60
+    for name in ("d", "e", "f"):
+        full.entered(name, "192.0.2.2").admitted()
+    assert full.enter("g", "192.0.2.3") is None
+    assert full.closed == []
+    assert full.metrics.refused == {"connections_max": 1}
+
+
+def test_where_all_places_are_taken_the_oldest_stranger_of_any_address_makes_room() -> None:
+    full = Full()
+    for number in range(3):
+        full.entered(f"a{number}")
+        full.entered(f"b{number}", "192.0.2.2")
+    assert full.enter("early", "192.0.2.3") is None
+    full.now += 2
+    full.entered("late", "192.0.2.3")
+    assert full.closed == ["a0"]
+    assert full.doorkeeper.present == 6
+
+
+def test_what_a_trusted_proxy_brings_counts_for_the_client_when_that_is_known() -> None:
+    full = Full()
+    brought = [full.entered(f"p{number}", "10.0.0.1", proxy=True) for number in range(5)]
+    assert all(visit.of("203.0.113.9") for visit in brought[:3])
+    assert not brought[3].of("203.0.113.9")
+    assert brought[3].of("203.0.113.10")
+    assert brought[4].of("2001:db8:1:2::9")
+    assert [visit.address for visit in brought] == [*["203.0.113.9"] * 3, "203.0.113.10", "2001:0db8:0001:0002"]
+    for visit in brought:
+        visit.ended()
+    assert full.doorkeeper.present == 0
+    assert all(full.entered(str(number), "203.0.113.9") for number in range(3))
+
+
+def test_a_connection_that_made_room_gives_its_place_back_once() -> None:
+    full = Full()
+    first = full.entered("first")
+    full.entered("second")
+    full.entered("third")
+    full.now += 2
+    full.entered("fourth")
+    first.ended()
+    first.admitted()
+    first.rests()
+    assert full.doorkeeper.present == 3
+    assert full.enter("fifth") is not None
+    assert full.enter("sixth") is not None
+    assert full.enter("seventh") is None

@@ -1,17 +1,21 @@
 """The health, the metrics; errors as JSON."""
 
+import asyncio
+import contextlib
 import json
 import re
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pytest
+import structlog.testing
 
 from tidings.metrics import Metrics
 from tidings.transports.listener import Listener
 from tidings.transports.settings import HttpSettings
-from transports.stage import SETTINGS, Stage, staged, watch
+from transports.stage import GUARD_SECONDS, SETTINGS, Clock, Stage, staged, watch
 
 
 async def get(stage: Stage, path: str, method: str = "GET", **options: Any) -> tuple[aiohttp.ClientResponse, str]:
@@ -79,21 +83,55 @@ async def test_credit_and_streams_are_gauged() -> None:
         assert 'tidings_connections{transport="tcp"} 1.0' in body
 
 
+HEALTH = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
+LOCAL = ("127.0.0.0/8",)
+
+
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    ("who", "headers", "status"),
+    ("who", "trusted", "headers", "status"),
     [
-        ("loopback", {}, 200),
-        ("loopback", {"X-Forwarded-For": "203.0.113.9"}, 403),
-        ("loopback", {"Forwarded": "for=203.0.113.9"}, 403),
-        ("anyone", {"X-Forwarded-For": "203.0.113.9"}, 200),
-        ("nobody", {}, 403),
+        ("loopback", (), {}, 200),
+        ("loopback", (), {"Host": "localhost:7878"}, 200),
+        ("loopback", (), {"Host": "[::1]:7878"}, 200),
+        # A name that somebody else points at this machine, so that a page of theirs may read what it says.
+        ("loopback", (), {"Host": "rebound.example:7878"}, 403),
+        ("loopback", (), {"Host": "127.0.0.1.example"}, 403),
+        ("loopback", (), {"Host": "localhost@evil.example"}, 403),
+        # A proxy that is not trusted brings somebody of whom nothing is known.
+        ("loopback", (), {"X-Forwarded-For": "203.0.113.9"}, 403),
+        ("loopback", (), {"X-Forwarded-For": "127.0.0.1"}, 403),
+        ("loopback", (), {"Forwarded": "for=203.0.113.9"}, 403),
+        ("loopback", ("192.0.2.7",), {"Forwarded": "for=127.0.0.1"}, 403),
+        ("loopback", LOCAL, {"X-Forwarded-For": "203.0.113.9"}, 403),
+        ("loopback", LOCAL, {"Forwarded": "for=203.0.113.9"}, 403),
+        ("loopback", LOCAL, {"X-Forwarded-For": "127.0.0.1, 203.0.113.9"}, 403),
+        ("loopback", LOCAL, {"X-Forwarded-For": "203.0.113.9, 127.0.0.1"}, 403),  # through two proxies here
+        ("loopback", LOCAL, {"X-Forwarded-For": "::1"}, 200),
+        ("loopback", LOCAL, {"Forwarded": 'for="[::1]:5"'}, 200),
+        ("loopback", LOCAL, {}, 200),
+        ("anyone", (), {"X-Forwarded-For": "203.0.113.9", "Host": "chat.example"}, 200),
+        ("nobody", (), {}, 403),
     ],
 )
-async def test_who_may_read_metrics_is_a_setting(who: str, headers: dict[str, str], status: int) -> None:
-    async with staged(replace(SETTINGS, http=HttpSettings(port=0, metrics=who))) as stage:
+async def test_who_may_read_metrics_is_a_setting(
+    who: str, trusted: tuple[str, ...], headers: dict[str, str], status: int
+) -> None:
+    http = HttpSettings(port=0, metrics=who, trusted_proxies=trusted)
+    async with staged(replace(SETTINGS, http=http)) as stage:
         answer, _ = await get(stage, "/metrics", headers=headers)
         assert answer.status == status
+
+
+@pytest.mark.asyncio
+async def test_metrics_are_packed_for_those_who_can_unpack_them() -> None:
+    async with staged() as stage:
+        packed, body = await get(stage, "/metrics", headers={"Accept-Encoding": "gzip"})
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert "tidings_bytes_in_total" in body
+        plain, _ = await get(stage, "/metrics", headers={"Accept-Encoding": "gzip;q=0"})
+        assert "Content-Encoding" not in plain.headers
+        assert plain.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
 
 
 @pytest.mark.asyncio
@@ -129,6 +167,204 @@ async def test_errors_are_json_with_a_sentence(method: str, path: str, status: i
         if status == 405:
             assert "GET" in answer.headers["Allow"]
         assert stage.metrics.http_responses[str(status)] == 1
+
+
+TEXT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("path", ["/nowhere", "/rsocket"])
+async def test_errors_are_texts_for_browsers(path: str) -> None:
+    async with staged() as stage:
+        answer, body = await get(stage, path, headers={"Accept": TEXT})
+        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert body.startswith(f"{answer.status} {answer.reason}: ")
+
+
+async def answer_to(stage: Stage, sent: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers (names in lower case) and body of what is answered to these bytes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", stage.listener.http_port)
+    writer.write(sent)
+    async with asyncio.timeout(GUARD_SECONDS):
+        first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        body = b"" if sent.startswith(b"HEAD") else await reader.readexactly(int(headers.get("content-length", 0)))
+    writer.close()
+    return int(first.split()[1]), headers, body
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /health HTTP/1.1\r\nHost: a\r\nAuthorization Bearer secret\r\n\r\n", 400),
+        (b"GET /health HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer sec\x00ret\r\n\r\n", 400),
+        (b"G\xc3\xa9T /health HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET /health HTTP/7.7\r\nHost: a\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        (b"POST /health HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
+        (b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n", 404),
+        (b"GET /health%zz HTTP/1.1\r\nHost: a\r\n\r\n", 404),
+        (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 404),
+        (b"BREW /health HTTP/1.1\r\nHost: a\r\n\r\n", 400),  # a method that is in no registry
+        (b"DELETE /health HTTP/1.1\r\nHost: a\r\n\r\n", 405),
+        (b"POST /health HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", 405),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: *;q=0\r\n\r\n", 406),
+        (b"POST /health HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\nabc", 413),
+        (b"GET /health HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 413),
+        (b"GET /" + b"a" * 9_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+        (b"GET /health HTTP/1.1\r\nHost: a\r\nExpect: the-unexpected\r\n\r\n", 417),
+        (b"GET /health HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 9_000 + b"\r\n\r\n", 431),
+        (b"GET /health HTTP/1.1\r\n" + b"X: a\r\n" * 200 + b"\r\n", 431),
+        # The same behind a request that is whole, which aiohttp forgets then.
+        (b"GET /health HTTP/1.1\r\nHost: a\r\n\r\nGET /health HTTP/1.1\r\nHost a\r\n\r\n", 400),
+        (b"GET /health HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nX: " + b"a" * 9_000 + b"\r\n\r\n", 431),
+    ],
+)
+async def test_every_error_is_ours_whoever_noticed_it(
+    sent: bytes, status: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with staged() as stage:
+        found, headers, body = await answer_to(stage, sent)
+        assert found == status
+        assert headers["content-type"] == "application/json"
+        assert (headers["server"], headers["x-content-type-options"]) == ("Tidings", "nosniff")
+        told = json.loads(body)
+        assert (told["status"], bool(told["text"])) == (status, True)
+        assert b"secret" not in body
+        assert stage.metrics.http_responses[str(status)] == 1
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.asyncio
+async def test_a_head_request_for_what_is_not_there_has_no_body() -> None:
+    async with staged() as stage:
+        upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        for head in (b"HEAD /nowhere HTTP/1.1\r\nHost: a\r\n", b"HEAD /rsocket HTTP/1.1\r\nHost: a\r\n" + upgrade):
+            status, headers, _ = await answer_to(stage, head + b"\r\n")
+            assert (status, int(headers["content-length"]) > 0) in ((404, True), (405, True))
+
+
+@pytest.mark.asyncio
+async def test_a_fault_of_a_handler_is_500_with_an_id_that_stands_in_the_log() -> None:
+    def fails() -> str:
+        raise RuntimeError("the password is swordfish")
+
+    stage = Stage()
+    stage.listener = Listener(stage.listener._table, stage.gate, SETTINGS, stage.metrics, health=fails)
+    await stage.listener.start()
+    with structlog.testing.capture_logs() as lines:
+        answer, body = await get(stage, "/health")
+    assert answer.status == 500
+    [line] = lines
+    assert line["correlation"] in json.loads(body)["text"]
+    assert "swordfish" not in body
+    await stage.listener.close()
+
+
+# --- how long a connection may be at what it is at -----------------------------------------------------------------
+
+LIMITS = SETTINGS.connections
+
+
+@contextlib.asynccontextmanager
+async def asked(clock: Clock, http: HttpSettings = SETTINGS.http) -> AsyncIterator[tuple[Stage, Any, Any]]:
+    """A connection that has had an answer and stays open."""
+    async with staged(replace(SETTINGS, http=http), clock=clock) as stage:
+        reader, writer = await asyncio.open_connection("127.0.0.1", stage.listener.http_port)
+        writer.write(HEALTH)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), GUARD_SECONDS)
+        await reader.readexactly(int(re.findall(rb"(?i)content-length: (\d+)", head)[0]))
+        yield stage, reader, writer
+        writer.close()
+
+
+async def all_read(stage: Stage) -> None:
+    """Wait until what was sent before has been read: what is sent now on a later connection has been answered."""
+    assert (await answer_to(stage, HEALTH))[0] == 200
+
+
+async def ended(reader: asyncio.StreamReader) -> bytes:
+    """What still comes, until the connection is closed."""
+    return await asyncio.wait_for(reader.read(), GUARD_SECONDS)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("trusted", "seconds"), [((), LIMITS.idle_seconds), (LOCAL, LIMITS.proxy_idle_seconds)], ids=["client", "proxy"]
+)
+async def test_an_idle_connection_is_closed_sooner_than_that_of_a_trusted_proxy(
+    trusted: tuple[str, ...], seconds: float
+) -> None:
+    clock = Clock()
+    async with asked(clock, HttpSettings(port=0, trusted_proxies=trusted)) as (stage, reader, writer):
+        clock.seconds += seconds - 0.5
+        await stage.turn()
+        writer.write(HEALTH)
+        await asyncio.wait_for(reader.readuntil(b"}"), GUARD_SECONDS)
+        await stage.turn()
+        clock.seconds += seconds - 0.5
+        await stage.turn()
+        assert not reader.at_eof()
+        clock.seconds += 1
+        assert await ended(reader) == b""
+
+
+@pytest.mark.asyncio
+async def test_a_later_head_that_does_not_come_in_time_is_refused_as_the_first_is() -> None:
+    clock = Clock()
+    async with asked(clock) as (stage, reader, writer):
+        writer.write(HEALTH[:20])
+        await all_read(stage)
+        clock.seconds += LIMITS.head_seconds - 0.5
+        writer.write(HEALTH[20:25])  # to send a little now and then does not help
+        await stage.turn()
+        clock.seconds += 1
+        assert b"HTTP/1.1 408 " in await ended(reader)
+
+
+@pytest.mark.asyncio
+async def test_a_later_head_that_has_no_end_is_refused_as_the_first_is() -> None:
+    async with asked(Clock()) as (_, reader, writer):
+        for number in range(100):
+            writer.write(b"GET / HTTP/1.1\r\n" if not number else b"X: " + b"a" * 100 + b"\r\n")
+        assert b"HTTP/1.1 431 " in await ended(reader)
+
+
+@pytest.mark.asyncio
+async def test_an_answer_that_is_not_taken_in_time_is_cut_off() -> None:
+    clock = Clock()
+    async with staged(clock=clock) as stage:
+        reader, writer = await asyncio.open_connection("127.0.0.1", stage.listener.http_port, limit=1)
+        writer.write(b"GET /app.js HTTP/1.1\r\nHost: a\r\n\r\n" * 500)
+        await writer.drain()
+        await asyncio.wait_for(reader.readexactly(1), GUARD_SECONDS)
+        await stage.turn()
+        clock.seconds += LIMITS.answer_seconds + 1
+        await stage.until(lambda: stage.listener.doorkeeper.present == 0)
+        writer.transport.abort()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\nX: y", HEALTH, HEALTH + HEALTH[:9]])
+async def test_half_open_and_idle_requests_lock_nobody_of_their_address_out(sent: bytes) -> None:
+    clock = Clock()
+    limits = replace(LIMITS, strangers_per_address_max=20)
+    async with staged(replace(SETTINGS, connections=limits), clock=clock) as stage:
+        crowd = [await asyncio.open_connection("127.0.0.1", stage.listener.http_port) for _ in range(20)]
+        for _, writer in crowd:
+            writer.write(sent)
+        await stage.until(lambda: stage.listener.doorkeeper.present == 20)
+        for reader, _ in crowd if sent.startswith(HEALTH) else ():
+            await asyncio.wait_for(reader.readuntil(b"}"), GUARD_SECONDS)
+        clock.seconds += limits.evictable_seconds
+        for transport in ("websocket", "tcp"):
+            async with stage.peer(transport) as peer:
+                assert (await peer.ask(1, "test.echo")).stream_id == 1
+        assert stage.metrics.refused["evicted"] >= 1
+        for _, writer in crowd:
+            writer.transport.abort()
+        await stage.until(lambda: stage.listener.doorkeeper.present == 0)
 
 
 @pytest.mark.asyncio

@@ -202,7 +202,7 @@ async def test_a_connection_that_says_nothing_and_leaves_is_forgotten() -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("transport", ["websocket", "tcp"])
 async def test_strangers_of_one_address_are_limited_and_acquaintances_are_not(transport: str) -> None:
-    limits = replace(SETTINGS.connections, strangers_per_address_max=2)
+    limits = replace(SETTINGS.connections, strangers_per_address_max=2, evictable_seconds=60)
     async with staged(replace(SETTINGS, connections=limits)) as stage:
         port = stage.listener.http_port if transport == "websocket" else stage.listener.tcp_port
         peers = [stage.peer(transport) for _ in range(4)]
@@ -232,6 +232,74 @@ async def test_connections_altogether_are_limited() -> None:
             await asyncio.wait_for(reader.readexactly(1), GUARD_SECONDS)
         assert stage.metrics.refused["connections_max"] == 1
         writer.close()
+
+
+# --- behind a proxy ---------------------------------------------------------------------------------------------
+
+BEHIND = replace(
+    SETTINGS,
+    http=HttpSettings(port=0, trusted_proxies=("127.0.0.0/8",)),
+    connections=replace(SETTINGS.connections, strangers_per_address_max=2, evictable_seconds=60),
+)
+
+
+def brought(*lines: str) -> bytes:
+    return HANDSHAKE + b"".join(f"{line}\r\n".encode() for line in lines)
+
+
+async def address_of(stage: Stage, *lines: str) -> str:
+    """Whose the connection counts as that is opened with these headers."""
+    client = await raw(stage, brought(*lines))
+    assert b" 101 " in await client.head()
+    (session,) = stage.listener.service.sessions
+    address: str = session.wire.visit.address  # type: ignore[attr-defined]
+    client.writer.close()
+    await stage.until(lambda: stage.sessions == 0)
+    return address
+
+
+@pytest.mark.asyncio
+async def test_a_websocket_that_a_trusted_proxy_brings_is_its_clients() -> None:
+    async with staged(BEHIND) as stage:
+        assert await address_of(stage) == "127.0.0.1"
+        assert await address_of(stage, "X-Forwarded-For: 1.1.1.1, 203.0.113.9") == "203.0.113.9"
+        assert await address_of(stage, "X-Forwarded-For: 1.1.1.1", "X-Forwarded-For: 203.0.113.9") == "203.0.113.9"
+        assert await address_of(stage, 'Forwarded: for="[2001:db8:1:2::9]:1";proto=https') == "2001:0db8:0001:0002"
+        assert await address_of(stage, "Forwarded: for=unknown") == "127.0.0.1"
+
+
+@pytest.mark.asyncio
+async def test_nobody_elses_headers_are_read() -> None:
+    async with staged(SETTINGS) as stage:
+        assert await address_of(stage, "X-Forwarded-For: 203.0.113.9", "Forwarded: for=203.0.113.9") == "127.0.0.1"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("used", [False, True], ids=["new", "used before"])
+async def test_behind_a_proxy_each_client_has_its_own_limit(used: bool) -> None:
+    async def asked(client: str) -> Any:
+        first = b"GET /health HTTP/1.1\r\nHost: a\r\n" if used else brought(f"X-Forwarded-For: {client}")
+        peer = await raw(stage, first)
+        head = await peer.head()
+        if used:
+            await peer.reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+            peer.writer.write(brought(f"X-Forwarded-For: {client}") + b"\r\n")
+            head = await peer.head()
+        peers.append(peer)
+        return head
+
+    async with staged(BEHIND) as stage:
+        peers: list[Any] = []
+        for client in ("203.0.113.9", "203.0.113.10", "203.0.113.9", "203.0.113.10"):
+            assert b" 101 " in await asked(client)
+        refused = await asked("203.0.113.9")
+        assert b" 503 " in refused
+        assert b"Retry-After: 1" in refused
+        assert b" 101 " in await asked("203.0.113.11")
+        assert stage.metrics.refused["strangers_per_address_max"] == 1
+        for peer in peers:
+            peer.writer.close()
+        await stage.until(lambda: stage.listener.doorkeeper.present == 0)
 
 
 # --- origins ----------------------------------------------------------------------------------------------------

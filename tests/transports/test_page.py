@@ -122,6 +122,75 @@ async def test_texts_are_packed_for_those_who_can_unpack_them(path: str) -> None
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("path", "accepted", "coding"),
+    [
+        ("/app.js", "GZIP", "gzip"),
+        ("/app.js", "gzip;q=0", None),
+        ("/app.js", "gzip;q=0, *", None),
+        ("/app.js", "gzip;q=0.2, identity;q=0.5", None),
+        ("/app.js", "identity;q=0, *", "gzip"),
+        ("/icon-192.png", "gzip", None),  # is packed already
+        ("/icon-192.png", "gzip, identity;q=0", "gzip"),
+    ],
+)
+async def test_what_a_client_does_not_take_it_is_not_sent(path: str, accepted: str, coding: str | None) -> None:
+    async with staged() as stage:
+        answer, body = await get(stage, path, {"Accept-Encoding": accepted})
+        assert answer.headers.get("Content-Encoding") == coding
+        assert body == FOLDER.joinpath(path[1:]).read_bytes()
+
+
+@pytest.mark.asyncio
+async def test_who_takes_neither_form_is_told() -> None:
+    async with staged() as stage:
+        answer, _ = await get(stage, "/", {"Accept-Encoding": "identity;q=0"})
+        assert answer.status == 406
+
+
+@pytest.mark.asyncio
+async def test_each_form_of_a_file_has_an_etag_of_its_own() -> None:
+    async with staged() as stage:
+        packed, _ = await get(stage, "/app.js", {"Accept-Encoding": "gzip"})
+        plain, _ = await get(stage, "/app.js", {"Accept-Encoding": "identity"})
+        assert packed.headers["ETag"] != plain.headers["ETag"]
+        for accepted, etag, status in (
+            ("gzip", packed.headers["ETag"], 304),
+            ("identity", plain.headers["ETag"], 304),
+            ("gzip", plain.headers["ETag"], 200),
+            ("identity", packed.headers["ETag"], 200),
+            ("gzip", f'"other", W/{packed.headers["ETag"]}', 304),  # proxies weaken what they pack
+            ("gzip", "*", 304),
+            ("gzip", "nonsense", 200),
+        ):
+            answer, _ = await get(stage, "/app.js", {"Accept-Encoding": accepted, "If-None-Match": etag})
+            assert answer.status == status, (accepted, etag)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("accepted", ["gzip", "identity"])
+@pytest.mark.parametrize("path", ["/", "/app.js", "/icon-192.png"])
+async def test_head_has_what_get_has_but_the_body(path: str, accepted: str) -> None:
+    headers = {"Accept-Encoding": accepted}
+    async with staged() as stage, aiohttp.ClientSession(auto_decompress=False) as http:
+        async with http.get(f"{stage.http_url}{path}", headers=headers) as got:
+            body = await got.read()
+        async with http.head(f"{stage.http_url}{path}", headers=headers) as head:
+            assert await head.read() == b""
+        for answer in (got, head):
+            assert answer.headers["Content-Length"] == str(len(body))
+        assert {**got.headers, "Date": ""} == {**head.headers, "Date": ""}
+
+
+@pytest.mark.asyncio
+async def test_a_range_is_answered_with_the_whole() -> None:
+    async with staged() as stage:
+        answer, body = await get(stage, "/app.js", {"Range": "bytes=0-9"})
+        assert answer.status == 200
+        assert body == FOLDER.joinpath("app.js").read_bytes()
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("path", ["/", "/worker.js", "/sw.js"])
 async def test_the_policy_lets_the_pages_own_files_run_and_nothing_else(path: str) -> None:
     async with staged() as stage:

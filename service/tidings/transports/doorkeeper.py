@@ -1,74 +1,170 @@
 """How many may be here at once, and how many of one address that have not said who they are."""
 
 import sys
-from ipaddress import IPv6Address, ip_address
+import time
+from collections.abc import Callable
+from ipaddress import IPv6Address
 from typing import Final
 
 from tidings.log import log
 from tidings.metrics import Metrics
+from tidings.transports.proxies import read_address
 from tidings.transports.settings import ConnectionLimits
 
 OTHER_FILES: Final = 512  # the database, its readers, HTTP clients of ours, and what libraries open
 
 
 class Visit:
-    """One connection, from accept to its end. Both methods are idempotent."""
+    """One connection, from accept to its end. All methods are idempotent.
 
-    __slots__ = ("_doorkeeper", "address", "known", "over")
+    `address` is the client's, in the form of `shared_address`: that of the socket's peer, until a trusted proxy has
+    said whom it speaks for. `make_way` is called when the connection is to be closed at once in favour of another.
+    """
+
+    __slots__ = ("_doorkeeper", "address", "idle", "make_way", "over", "since", "strangers")
 
     def __init__(self, doorkeeper: "Doorkeeper", address: str) -> None:
         self._doorkeeper = doorkeeper
         self.address = address
-        self.known = False
+        self.idle = False
+        self.make_way: Callable[[], None] = _nothing
         self.over = False
+        self.since = 0.0  # on the doorkeeper's clock: when it began what it is at
+        self.strangers: _Strangers | None = None  # of its address, while it is one of them
+
+    def of(self, address: str) -> bool:
+        """It is a client of that address, by a trusted proxy; whether there is room for one more of it."""
+        return self._doorkeeper.assign(self, address)
+
+    def active(self) -> None:
+        """It has asked for something."""
+        self._doorkeeper.note(self, idle=False)
+
+    def rests(self) -> None:
+        """It has all it asked for, and asks for nothing."""
+        self._doorkeeper.note(self, idle=True)
 
     def admitted(self) -> None:
         """It is known who this is."""
-        if not self.known and not self.over:
-            self.known = True
-            self._doorkeeper.release(self.address)
+        self._doorkeeper.release(self)
 
     def ended(self) -> None:
         """The connection is gone."""
         if not self.over:
-            self.admitted()
             self.over = True
+            self.make_way = _nothing
+            self._doorkeeper.release(self)
             self._doorkeeper.present -= 1
 
 
-class Doorkeeper:
-    """Counts. A connection that is one too many is closed before anything is read from it."""
+def _nothing() -> None:
+    """A connection that nobody has set up yet has nothing to close."""
 
-    def __init__(self, limits: ConnectionLimits, metrics: Metrics) -> None:
+
+class _Strangers:
+    """Connections that have not said who they are, the oldest first: those that are idle, and those that are not."""
+
+    __slots__ = ("active", "idle")
+
+    def __init__(self) -> None:
+        self.active: dict[Visit, None] = {}
+        self.idle: dict[Visit, None] = {}
+
+    def __len__(self) -> int:
+        return len(self.active) + len(self.idle)
+
+    def add(self, visit: Visit) -> None:
+        (self.idle if visit.idle else self.active)[visit] = None
+
+    def remove(self, visit: Visit) -> None:
+        self.active.pop(visit, None)
+        self.idle.pop(visit, None)
+
+    def evictable(self, latest: float) -> Visit | None:
+        """The oldest idle one; else the oldest one, if it has been at what it is at since `latest` or longer."""
+        for visit in self.idle:
+            return visit
+        for visit in self.active:
+            return visit if visit.since <= latest else None
+        return None
+
+
+class Doorkeeper:
+    """Counts. A connection that is one too many is closed before anything is read from it.
+
+    Half-open connections cost an attacker nothing. So where all places are taken, a newcomer gets that of the oldest
+    stranger who has had time enough (`evictable_seconds`), and only if there is none such is it turned away.
+    """
+
+    def __init__(self, limits: ConnectionLimits, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
         self._connections_max = places(limits.connections_max)
         self._strangers_max = limits.strangers_per_address_max
+        self._evictable_seconds = limits.evictable_seconds
         self._metrics = metrics
-        self._strangers: dict[str, int] = {}
+        self._clock = clock
+        self._by_address: dict[str, _Strangers] = {}
+        self._all = _Strangers()
         self.present = 0
 
-    def enter(self, peer: object) -> Visit | None:
-        """A place for a new connection from a socket's peer name, or None: close it."""
-        address = shared_address(peer)
-        strangers = self._strangers.get(address, 0)
-        reason = ""
-        if self.present >= self._connections_max:
-            reason = "connections_max"
-        elif strangers >= self._strangers_max:
-            reason = "strangers_per_address_max"
-        if reason:
-            self._metrics.refused[reason] += 1
+    def enter(self, peer: object, *, proxy: bool = False) -> Visit | None:
+        """A place for a new connection from a socket's peer name, or None: close it.
+
+        One of a trusted proxy counts for no address until it is known whom it speaks for (`Visit.of`).
+        """
+        if self.present >= self._connections_max and not self._evict(self._all):
+            self._metrics.refused["connections_max"] += 1
+            return None
+        visit = Visit(self, shared_address(peer))
+        if not proxy and not self._add(visit):
             return None
         self.present += 1
-        self._strangers[address] = strangers + 1
-        return Visit(self, address)
+        return visit
 
-    def release(self, address: str) -> None:
+    def assign(self, visit: Visit, address: str) -> bool:
+        """See `Visit.of`."""
+        visit.address = shared_address((address, 0))
+        return visit.over or visit.strangers is not None or self._add(visit)
+
+    def _add(self, visit: Visit) -> bool:
+        """Count it among the strangers of its address; whether there is room."""
+        strangers = self._by_address.get(visit.address)
+        if strangers is not None and len(strangers) >= self._strangers_max and not self._evict(strangers):
+            self._metrics.refused["strangers_per_address_max"] += 1
+            return False
+        visit.since = self._clock()
+        visit.strangers = self._by_address.setdefault(visit.address, _Strangers())
+        visit.strangers.add(visit)
+        self._all.add(visit)
+        return True
+
+    def _evict(self, strangers: _Strangers) -> bool:
+        """Make room among them; whether there is some now."""
+        visit = strangers.evictable(self._clock() - self._evictable_seconds)
+        if visit is None:
+            return False
+        self._metrics.refused["evicted"] += 1
+        make_way = visit.make_way
+        visit.ended()
+        make_way()
+        return True
+
+    def note(self, visit: Visit, *, idle: bool) -> None:
+        """It begins to be idle, or to ask for something."""
+        visit.idle = idle
+        if visit.strangers is not None:
+            visit.since = self._clock()
+            for strangers in (visit.strangers, self._all):
+                strangers.remove(visit)
+                strangers.add(visit)
+
+    def release(self, visit: Visit) -> None:
         """One stranger fewer."""
-        left = self._strangers[address] - 1
-        if left:
-            self._strangers[address] = left
-        else:
-            del self._strangers[address]
+        strangers, visit.strangers = visit.strangers, None
+        if strangers is not None:
+            strangers.remove(visit)
+            self._all.remove(visit)
+            if not strangers:
+                del self._by_address[visit.address]
 
 
 def places(wanted: int) -> int:
@@ -98,14 +194,7 @@ def places(wanted: int) -> int:
 def shared_address(peer: object) -> str:
     """What one customer of a network has for himself: an IPv4 address, or the first 64 bits of an IPv6 one."""
     host = str(peer[0]) if isinstance(peer, tuple) and peer else ""
-    if ":" not in host:
+    address = read_address(host)
+    if address is None:
         return host
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return address.exploded[:19]
-    return host
+    return address.exploded[:19] if isinstance(address, IPv6Address) else str(address)

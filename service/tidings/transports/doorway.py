@@ -1,21 +1,18 @@
 """What stands behind a port: one protocol per connection, until it is known whose it is."""
 
 import asyncio
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
 from tidings.transports.doorkeeper import Doorkeeper, Visit
-from tidings.transports.head import END, Head, Refusal, read_head
+from tidings.transports.head import END, Head, Refusal, read_head, too_long
+from tidings.transports.proxies import TrustedProxies
 from tidings.transports.rsocket_service import RSocketService
 from tidings.transports.rsocket_tcp import TLS_HELLO, RSocketTcp
 from tidings.transports.rsocket_wire import half_close
 from tidings.transports.rsocket_ws import RSocketWebSocket, accept
-from tidings.transports.settings import ListenerSettings, is_loopback
-
-# host[:port] of an Origin (RFC 6454 section 7): a name or a number, or an IPv6 number in brackets.
-AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^][@:/?#\s]+)(?::[0-9]{1,5})?")
+from tidings.transports.settings import ListenerSettings, host_of, is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +20,7 @@ class Reception:
     """What a connection may be handed on to. `http` makes a protocol of aiohttp's, once that is there (`late_http`)."""
 
     settings: ListenerSettings
+    proxies: TrustedProxies
     doorkeeper: Doorkeeper
     service: RSocketService
     http: asyncio.Future[Callable[[], asyncio.Protocol]]
@@ -55,16 +53,21 @@ class Doorway(asyncio.Protocol):
     and the doorway is done. Else it stays, and passes everything on to aiohttp; so a client that asks for a WebSocket
     later, on a connection it has used for something else (aiohttp's client does, and proxies that keep connections),
     can still get one: then everything is passed on to that.
+
+    Whatever the connection is at, there is a moment at which it must be done with it (`_give`). What speaks HTTP says
+    what that is: `asks`, `rests`, `begins`.
     """
 
-    __slots__ = ("_data", "_next", "_reception", "_transport", "_visit", "_waits", "ended", "slot")
+    __slots__ = ("_data", "_late", "_next", "_peer", "_proxy", "_reception", "_transport", "_visit", "ended", "slot")
 
     def __init__(self, reception: Reception) -> None:
         self._reception = reception
         self._data = bytearray()
         self._next: list[asyncio.Protocol] = []  # the last one hears what comes; all hear of the end
+        self._peer = ""  # the socket's other end: the client, or a proxy
+        self._proxy = False  # a trusted one
         self._visit: Visit | None = None
-        self._waits = False  # for what speaks HTTP
+        self._late: Callable[[Doorway], None] = Doorway._head_is_late  # what is done when it lasts too long
         self._transport: asyncio.Transport
         self.ended: asyncio.Future[None] | None = None
         self.slot = 0
@@ -72,24 +75,67 @@ class Doorway(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accepted by the kernel."""
         self._transport = cast(asyncio.Transport, transport)
-        self._visit = self._reception.doorkeeper.enter(transport.get_extra_info("peername"))
+        peername = transport.get_extra_info("peername")
+        self._peer = str(peername[0]) if isinstance(peername, tuple) else ""
+        self._proxy = self._reception.proxies.trust(self._peer)
+        self._visit = self._reception.doorkeeper.enter(peername, proxy=self._proxy)
         if self._visit is None:
             self._transport.abort()
             return
-        self._give_time()
+        self._visit.make_way = self._transport.abort
+        self._give(self._reception.settings.connections.head_seconds, Doorway._head_is_late)
 
-    def _give_time(self) -> None:
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def _give(self, seconds: float, late: "Callable[[Doorway], None]") -> None:
+        """So much time, after which `late` is called: a function, since a bound method would be a cycle."""
         service = self._reception.service
-        service.deadlines.put(self, service.clock() + service.connections.head_seconds)
+        self._late = late
+        service.deadlines.put(self, service.clock() + seconds)
 
     def due(self, now: float) -> None:
-        """The head did not come in time, or what speaks HTTP was not there in time."""
-        if self._waits:
-            self._reception.http.remove_done_callback(self._http_is_there)
-            self._transport.resume_reading()
-            self._refuse(Refusal(503, "HTTP is still being loaded; try again in a moment"))
-        else:
-            self._refuse(Refusal(408, "the head of the request did not come in time"))
+        """The time is over."""
+        self._late(self)
+
+    def _head_is_late(self) -> None:
+        self._refuse(Refusal(408, "the head of the request did not come in time"))
+
+    def _http_is_late(self) -> None:
+        self._reception.http.remove_done_callback(self._http_is_there)
+        self._transport.resume_reading()
+        self._refuse(Refusal(503, "HTTP is still being loaded; try again in a moment"))
+
+    def _hang_up(self) -> None:
+        self._transport.close()
+        self._give(self._reception.settings.connections.close_seconds, Doorway._abort)  # of a peer that takes nothing
+
+    def _abort(self) -> None:
+        self._transport.abort()
+
+    def begins(self) -> None:
+        """What speaks HTTP has a part of a head."""
+        if self._visit is not None:
+            self._visit.active()
+            self._give(self._reception.settings.connections.head_seconds, Doorway._head_is_late)
+
+    def refuse_head(self, bytes_max: int) -> None:
+        """The head that began is longer than it may be."""
+        self._refuse(too_long(b"", bytes_max))
+
+    def asks(self) -> None:
+        """What speaks HTTP has a request, and will answer it."""
+        if self._visit is not None:
+            self._visit.active()
+            self._give(self._reception.settings.connections.answer_seconds, Doorway._abort)
+
+    def rests(self) -> None:
+        """What speaks HTTP has answered all there was."""
+        if self._visit is not None:
+            self._visit.rests()
+            limits = self._reception.settings.connections
+            self._give(limits.proxy_idle_seconds if self._proxy else limits.idle_seconds, Doorway._hang_up)
+
+    # --- the first head -----------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the socket."""
@@ -107,15 +153,14 @@ class Doorway(asyncio.Protocol):
         if end < len(END) and len(self._data) <= head_bytes_max:
             return
         if end < len(END) or end > head_bytes_max:
-            self._refuse(Refusal(431, f"the head of a request has {head_bytes_max} bytes at most"))
+            self._refuse(too_long(self._data[:head_bytes_max], head_bytes_max))
             return
-        self._reception.service.deadlines.put(self, None)
         head = read_head(bytes(self._data[:end]))
         if head is not None and head.path == self._reception.settings.http.path and head.asks_for_websocket():
             try:
                 protocol = self._websocket(head)
             except Refusal as refusal:
-                self._refuse(refusal)
+                self._refuse(refusal, head)
                 return
             self._transport.set_protocol(protocol)
             rest = bytes(self._data[end:])
@@ -126,16 +171,13 @@ class Doorway(asyncio.Protocol):
             self._to_http(self._reception.http)
         else:
             # Paused, so that nothing more gathers here than was read with the head; a peer that leaves is not noticed.
-            self._waits = True
             self._transport.pause_reading()
-            self._give_time()
+            self._give(self._reception.settings.connections.head_seconds, Doorway._http_is_late)
             self._reception.http.add_done_callback(self._http_is_there)
 
     def _http_is_there(self, http: asyncio.Future[Callable[[], asyncio.Protocol]]) -> None:
         if self._transport.is_closing():
             return  # the connection was lost in the same round
-        self._waits = False
-        self._reception.service.deadlines.put(self, None)
         self._transport.resume_reading()
         self._to_http(http)
 
@@ -145,6 +187,7 @@ class Doorway(asyncio.Protocol):
             self._refuse(Refusal(503, "there is no HTTP here now; try again, or see what the service's log says"))
             return
         protocol = http.result()()
+        self.asks()
         protocol.connection_made(self._transport)
         self._next.append(protocol)
         data = bytes(self._data)
@@ -164,6 +207,13 @@ class Doorway(asyncio.Protocol):
             reception.service.metrics.refused["origin" if refusal.status == 403 else "handshake"] += 1
             raise
         assert self._visit is not None
+        if self._proxy and not self._visit.of(head.client(self._peer, reception.proxies)):
+            raise Refusal(
+                503,
+                "too many connections of this address have not signed in; close some, or try again in a moment",
+                {"Retry-After": "1"},
+            )
+        reception.service.deadlines.put(self, None)
         protocol = RSocketWebSocket(reception.service, self._visit, agreement)
         self._visit = None
         protocol.connection_made(self._transport)
@@ -177,16 +227,16 @@ class Doorway(asyncio.Protocol):
         self.ended = self._reception.service.loop.create_future()
         return protocol
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: Refusal, head: Head | None = None) -> None:
         service = self._reception.service
         service.metrics.http_responses[str(refusal.status)] += 1
         self._data.clear()
         self._next.append(_Deaf())
-        self._transport.write(refusal.response())
+        self._transport.write(refusal.response(head))
         # What the peer still sends is read and dropped for a moment: a connection closed over unread bytes is reset,
         # and the reset can overtake the answer.
         half_close(self._transport)
-        service.deadlines.put(_Abort(self._transport), service.clock() + service.connections.close_seconds)
+        self._give(service.connections.close_seconds, Doorway._abort)
 
     def pause_writing(self) -> None:
         """The transport holds more than its mark."""
@@ -218,19 +268,6 @@ class _Deaf(asyncio.Protocol):
     """Hears nothing any more."""
 
 
-class _Abort:
-    """Closes a transport when its time has come, if nobody did before."""
-
-    __slots__ = ("_transport", "slot")
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self.slot = 0
-
-    def due(self, now: float) -> None:
-        self._transport.abort()
-
-
 def check_origin(origin: str | None, host: str | None, settings: ListenerSettings) -> None:
     """Refusal(403) for a web page that may not connect.
 
@@ -244,12 +281,6 @@ def check_origin(origin: str | None, host: str | None, settings: ListenerSetting
     scheme, separator, authority = origin.partition("://")
     if separator and scheme in {"http", "https"}:
         own = authority.lower() == (host or "").lower() and authority != ""
-        if _is_of_this_machine(authority) if settings.dev else own:
+        if is_loopback(host_of(authority)) if settings.dev else own:
             return
     raise Refusal(403, f"pages of {origin[:200]} may not connect; add the origin to http.origins")
-
-
-def _is_of_this_machine(authority: str) -> bool:
-    """Whether it is this machine, with nothing before the host and nothing but a port behind it."""
-    parts = AUTHORITY.fullmatch(authority)
-    return parts is not None and is_loopback(parts["host"])

@@ -6,10 +6,22 @@ request ends.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Final
 
+from tidings.transports.negotiation import prefers_text
+from tidings.transports.proxies import TrustedProxies
+
+COMMON_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Server": "Tidings",  # else aiohttp tells its version, and Python's
+}
+_REQUEST_LINE: Final = re.compile(rb"[A-Z]{1,20} [^\s]+")
 END: Final = b"\r\n\r\n"
 _TOKEN: Final = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _UNPRINTED: Final = frozenset(range(32)) - {9} | {127}
@@ -23,23 +35,40 @@ class Refusal(Exception):
         self.status = status
         self.headers = dict(headers or {})
 
-    def response(self) -> bytes:
-        """It, whole."""
+    def response(self, head: "Head | None" = None) -> bytes:
+        """It, whole, as the asker wants it; `head` is what was asked, if that could be read."""
         status = HTTPStatus(self.status)
-        body = error_body(status, str(self))
+        accept = head.lines("accept") if head is not None else []
+        content_type, body = error_body(status, str(self), accept)
         headers = {
-            "Content-Type": "application/json",
+            "Content-Type": content_type,
             "Content-Length": str(len(body)),
             "Connection": "close",
+            **COMMON_HEADERS,
             **self.headers,
         }
         lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
-        return "\r\n".join((*lines, "", "")).encode() + body
+        answer = "\r\n".join((*lines, "", "")).encode()
+        return answer if head is not None and head.method == "HEAD" else answer + body
 
 
-def error_body(status: HTTPStatus, text: str) -> bytes:
-    """What an error of HTTP says here, always: JSON with status, name and a sentence."""
-    return json.dumps({"status": status.value, "error": status.phrase, "text": text}).encode() + b"\n"
+def too_long(data: bytes | bytearray, bytes_max: int) -> Refusal:
+    """Of a head that begins so and is longer than it may be."""
+    if _REQUEST_LINE.fullmatch(data):
+        return Refusal(414, f"the address of a request has fewer than {bytes_max} bytes")
+    return Refusal(431, f"the head of a request has {bytes_max} bytes at most")
+
+
+def error_body(status: HTTPStatus, text: str, accept: Iterable[str] = ()) -> tuple[str, bytes]:
+    """(Content-Type, body) of an error, always the same: status, name and a sentence.
+
+    JSON, or plain text for those who rather read a text (`accept`: the lines of their Accept header), as browsers do.
+    """
+    if prefers_text(accept):
+        return "text/plain; charset=utf-8", f"{status.value} {status.phrase}: {text}\n".encode()
+    return "application/json", json.dumps(
+        {"status": status.value, "error": status.phrase, "text": text}
+    ).encode() + b"\n"
 
 
 class Head:
@@ -56,6 +85,14 @@ class Head:
         if len(values) > 1:
             raise Refusal(400, f"more than one {name}")
         return values[0] if values else None
+
+    def lines(self, name: str) -> list[str]:
+        """All lines of that name, in order."""
+        return self._headers.get(name, [])
+
+    def client(self, peer: str, proxies: TrustedProxies) -> str:
+        """The address of the client, where the connection comes from `peer`."""
+        return proxies.client(peer, self.lines("forwarded"), self.lines("x-forwarded-for"))
 
     def items(self, name: str) -> list[str]:
         """The members of a list, over all lines of that name."""

@@ -1,29 +1,29 @@
-"""What the port says to those who speak HTTP: the chat page, whether all is well, the metrics. All else is 404."""
+"""What the port says to those who speak HTTP: the chat page, whether all is well, the metrics. All else is 404.
 
+Every error is ours (`head.error_body`), whoever noticed it: a handler, aiohttp's router, or its parser.
+"""
+
+import gzip
+import secrets
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
+from tidings.log import log
 from tidings.metrics import CONTENT_TYPE, Metrics
 from tidings.transports.addresses import Addresses
 from tidings.transports.head import Refusal, error_body
 from tidings.transports.health import OK, Health
-from tidings.transports.page import Page
-from tidings.transports.settings import ListenerSettings, is_loopback
+from tidings.transports.negotiation import GZIP
+from tidings.transports.page import Page, coding_for
+from tidings.transports.proxies import TrustedProxies
+from tidings.transports.settings import ListenerSettings, host_of, is_loopback
 
-# Headers by which a proxy says that the request is somebody else's.
 FORWARDING: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
 BODY_BYTES_MAX: Final = 1_024  # nothing here takes a body
-COMMON_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Server": "Tidings",  # else aiohttp tells its version, and Python's
-}
+NOTHING_HERE: Final = "nothing is here; see / for what there is"
 
 
 def application(
@@ -34,17 +34,21 @@ def application(
     upgrade: Callable[[web.Request], Awaitable[web.StreamResponse]],
 ) -> web.Application:
     """The handlers of the port. `upgrade` answers a request at RSocket's path."""
+    proxies = TrustedProxies(settings.http.trusted_proxies)
 
     async def tell_health(request: web.Request) -> web.Response:
         told = {"status": health.status, "version": health.version, "uptime_seconds": health.uptime_seconds}
         return web.json_response(told, status=200 if told["status"] == OK else 503)
 
     async def tell_metrics(request: web.Request) -> web.Response:
-        if not _may_read_metrics(request, settings.http.metrics):
-            raise web.HTTPForbidden(text=f"http.metrics is {settings.http.metrics}: /metrics is not for this address")
-        return web.Response(body=metrics.page(), headers={"Content-Type": CONTENT_TYPE})
+        check_metrics_reader(request, settings.http.metrics, proxies)
+        headers = {"Content-Type": CONTENT_TYPE, "Vary": "Accept-Encoding"}
+        body = metrics.page()
+        if coding_for(request) == GZIP:
+            body, headers["Content-Encoding"] = gzip.compress(body, 1), GZIP
+        return web.Response(body=body, headers=headers)
 
-    app = web.Application(middlewares=[_framed(metrics)], client_max_size=BODY_BYTES_MAX)
+    app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_bodiless])
     Page(settings.dev, settings.http.path, health, addresses).add_to(app.router)
     app.router.add_get("/health", tell_health)
     app.router.add_get("/metrics", tell_metrics)
@@ -52,44 +56,68 @@ def application(
     return app
 
 
-def _framed(metrics: Metrics) -> Middleware:
-    """Every answer with the common headers, every error as JSON, all of them counted."""
-
-    @web.middleware
-    async def framed(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            response = await handler(request)
-        except web.HTTPException as error:
-            response = _error(error)
-        for name, value in COMMON_HEADERS.items():
-            response.headers.setdefault(name, value)
-        metrics.http_responses[str(response.status)] += 1
-        return response
-
-    return framed
+@web.middleware
+async def _bodiless(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Refuse a body that is more than a mistake; a small one is read and dropped."""
+    if request.body_exists and not 0 <= (request.content_length or -1) <= BODY_BYTES_MAX:
+        raise Refusal(413, f"nothing here takes a body, and none of more than {BODY_BYTES_MAX} bytes is read")
+    return await handler(request)
 
 
-def refused(refusal: Refusal) -> web.Response:
+def check_metrics_reader(request: web.Request, who: str, proxies: TrustedProxies) -> None:
+    """Refusal(403) for whom /metrics is not for (`http.metrics`).
+
+    With `loopback` the client must be on this machine and know it: Host is a name of this machine, so that no page can
+    read the metrics through a name that its owner points here. A proxy that is not trusted is nobody of this machine.
+    """
+    if who == "anyone":
+        return
+    if who == "loopback":
+        peer = request.remote or ""
+        untrusted = [name for name in FORWARDING if name in request.headers and not proxies.trust(peer)]
+        forwarded, x_forwarded_for = (request.headers.getall(name, []) for name in FORWARDING[:2])
+        if untrusted:
+            raise Refusal(403, f"{untrusted[0]} comes from an address that is not in http.trusted_proxies")
+        if is_loopback(proxies.client(peer, forwarded, x_forwarded_for)):
+            if is_loopback(host_of(request.headers.get("Host", ""))):
+                return
+            raise Refusal(403, "http.metrics is loopback: ask this machine for /metrics as localhost or 127.0.0.1")
+    raise Refusal(403, f"http.metrics is {who}: /metrics is not for this address")
+
+
+def refused(refusal: Refusal, request: web.BaseRequest) -> web.Response:
     """A refusal as aiohttp answers it."""
     status = HTTPStatus(refusal.status)
-    body = error_body(status, str(refusal))
-    response = web.Response(status=status, body=body, content_type="application/json", headers=refusal.headers)
-    response.force_close()
+    # The request that stands for one that could not be read has a plain dictionary of headers, which is empty.
+    accept = request.headers.getall("Accept", []) if request.headers else []
+    content_type, body = error_body(status, str(refusal), accept)
+    response = web.Response(status=status, body=body, headers=refusal.headers | {"Content-Type": content_type})
+    if status not in KEPT_OPEN:
+        response.force_close()
     return response
 
 
-def _error(error: web.HTTPException) -> web.Response:
-    status = HTTPStatus(error.status)
-    text = error.text or ""
-    if status is HTTPStatus.NOT_FOUND:
-        text = "nothing is here; see / for what there is"
-    elif isinstance(error, web.HTTPMethodNotAllowed):
-        text = f"{error.method} is not understood here; use {', '.join(sorted(error.allowed_methods))}"
+# Errors of which the connection may go on: the request was whole, and only what it asked for is wrong.
+KEPT_OPEN: Final = frozenset((HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED))
+
+
+def refusal_of(error: web.HTTPException) -> Refusal:
+    """What aiohttp refuses, in our words."""
     headers = {name: value for name, value in error.headers.items() if name in {"Allow", "Location"}}
-    return web.Response(status=status, body=error_body(status, text), content_type="application/json", headers=headers)
+    text = HTTPStatus(error.status).description or "this is not served here"
+    if error.status == HTTPStatus.NOT_FOUND:
+        text = NOTHING_HERE
+    elif isinstance(error, web.HTTPMethodNotAllowed):
+        text = f"this method is not understood here; use {', '.join(sorted(error.allowed_methods))}"
+    elif error.status == HTTPStatus.EXPECTATION_FAILED:
+        text = "the only expectation that can be met is 100-continue"
+    return Refusal(error.status, text, headers)
 
 
-def _may_read_metrics(request: web.Request, who: str) -> bool:
-    if who == "loopback":
-        return is_loopback(request.remote or "") and not any(name in request.headers for name in FORWARDING)
-    return who == "anyone"
+def crashed(error: BaseException) -> Refusal:
+    """What is told of a fault of ours; the log has where it was, under the same id."""
+    correlation = secrets.token_hex(6)
+    log.error("an HTTP request failed", correlation=correlation, exc_info=error)
+    return Refusal(500, f"the service failed; if you report it, quote {correlation}")

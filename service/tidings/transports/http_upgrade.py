@@ -15,11 +15,11 @@ async def upgrade(request: web.Request) -> web.StreamResponse:
     head = head_of(request.method, request.rel_url.raw_path, request.raw_headers)
     doorway = request.transport.get_protocol() if request.transport is not None else None
     if not isinstance(doorway, Doorway) or not head.asks_for_websocket() or request.version < HttpVersion11:
-        return refused(Refusal(426, "RSocket over WebSocket is here", {"Upgrade": "websocket"}))
+        return refused(Refusal(426, "RSocket over WebSocket is here", {"Upgrade": "websocket"}), request)
     try:
         protocol = doorway.upgrade(head)
     except Refusal as refusal:
-        return refused(refusal)
+        return refused(refusal, request)
     assert doorway.ended is not None
     request.protocol.keep_alive(False)
     request.protocol.set_parser(cast(Any, _Tail(protocol)))

@@ -9,7 +9,7 @@ the interpreter's lock, 5 to 20 ms, and not for the whole. Who speaks HTTP befor
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from tidings.log import log
 from tidings.metrics import Metrics
@@ -45,12 +45,12 @@ class LateHttp:
     async def _load(self) -> None:
         try:
             module = await asyncio.to_thread(loaded)
-            self._runner = await module.open_http(*self._told)
+            self._runner, protocols = await module.open_http(*self._told)
         except Exception:
             log.exception("HTTP cannot be served; RSocket can")
             self.protocols.cancel()
         else:
-            self.protocols.set_result(cast(Callable[[], asyncio.Protocol], self._runner.server))
+            self.protocols.set_result(protocols)
 
     async def close(self) -> None:
         """Close its connections; who still waits for it is told that it will not come."""

@@ -23,6 +23,7 @@ from tidings.transports.doorkeeper import Doorkeeper
 from tidings.transports.doorway import Doorway, Reception, TcpDoorway
 from tidings.transports.health import Health
 from tidings.transports.late_http import LateHttp
+from tidings.transports.proxies import TrustedProxies
 from tidings.transports.rsocket_service import RSocketService
 from tidings.transports.settings import ListenerSettings, is_everywhere
 
@@ -73,9 +74,10 @@ class Listener:
             clock=self._clock,
             wall_ms=self._wall_ms,
         )
-        self.doorkeeper = Doorkeeper(settings.connections, self._metrics)
+        self.doorkeeper = Doorkeeper(settings.connections, self._metrics, self._clock)
         self._http = LateHttp(settings, self.health, self._metrics, self.addresses)
-        reception = Reception(settings, self.doorkeeper, self.service, self._http.protocols)
+        proxies = TrustedProxies(settings.http.trusted_proxies)
+        reception = Reception(settings, proxies, self.doorkeeper, self.service, self._http.protocols)
         try:
             self.http_port = await self._open(
                 settings.http.host, settings.http.port, "--port (http.port)", lambda: Doorway(reception), tls

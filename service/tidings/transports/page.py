@@ -21,7 +21,9 @@ from typing import Final
 from aiohttp import web
 
 from tidings.transports.addresses import Addresses
+from tidings.transports.head import Refusal
 from tidings.transports.health import Health
+from tidings.transports.negotiation import IDENTITY, codings
 
 FOLDER: Final = Path(__file__).parents[1] / "web"
 INDEX: Final = "index.html"
@@ -43,14 +45,25 @@ POLICY: Final = (
 )
 
 
+def coding_for(request: web.Request, *, packs: bool = True) -> str:
+    """`identity` or `gzip`, by the request's Accept-Encoding. Refusal(406) where it takes neither.
+
+    Without `packs` gzip would make nothing smaller, and is used only where nothing else is taken.
+    """
+    taken = codings(request.headers.getall("Accept-Encoding", None))
+    if not taken:
+        raise Refusal(406, "this is sent as it is or with gzip, and Accept-Encoding refuses both")
+    return taken[0] if packs or IDENTITY not in taken else IDENTITY
+
+
 class Asset:
-    """One file, as it is sent."""
+    """One file, as it is sent. Its two forms, as it is and with gzip, have an ETag each."""
 
     def __init__(self, body: bytes, suffix: str) -> None:
         self.body = body
         self._type = TYPES[suffix]
         self._packs = suffix in PACKED
-        self._etag = hashlib.sha256(body).hexdigest()[:32]
+        self._digest = hashlib.sha256(body).hexdigest()[:32]
 
     @cached_property
     def packed(self) -> bytes:
@@ -58,19 +71,21 @@ class Asset:
         return gzip.compress(self.body, 9, mtime=0)
 
     def answer(self, request: web.Request) -> web.Response:
-        """The file, or 304 for who has it."""
+        """The file, or 304 for who has it. Range is ignored, as it may be: the files are small."""
+        coding = coding_for(request, packs=self._packs)
+        etag = self._digest if coding == IDENTITY else f"{self._digest}-{coding}"
         headers = {
             "Content-Security-Policy": POLICY,
             "Cache-Control": "no-cache",
-            "ETag": f'"{self._etag}"',
+            "ETag": f'"{etag}"',
             "Vary": "Accept-Encoding",
         }
-        if any(etag.value in (self._etag, "*") for etag in request.if_none_match or ()):
+        if any(known.value in (etag, "*") for known in request.if_none_match or ()):
             return web.Response(status=304, headers=headers)
         headers["Content-Type"] = self._type
-        if self._packs and "gzip" in request.headers.get("Accept-Encoding", ""):
-            return web.Response(body=self.packed, headers=headers | {"Content-Encoding": "gzip"})
-        return web.Response(body=self.body, headers=headers)
+        if coding == IDENTITY:
+            return web.Response(body=self.body, headers=headers)
+        return web.Response(body=self.packed, headers=headers | {"Content-Encoding": coding})
 
 
 class Page:

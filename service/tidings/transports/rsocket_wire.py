@@ -19,6 +19,7 @@ class RSocketWire(asyncio.Protocol):
     def __init__(self, service: RSocketService, visit: Visit, envelope: Envelope) -> None:
         self.service = service
         self.visit = visit
+        visit.make_way = self.abort
         self.session = RSocketSession(service, self, self.NAME, envelope)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -1,11 +1,14 @@
 """Where the transports listen, and what one of their connections may cost. `tidings.config` fills it in."""
 
+import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
 
 from tidings.rsocket import Limits
 
+# host[:port] (RFC 6454, section 7; RFC 9110, section 7.2): a name or a number, or an IPv6 number in brackets.
+AUTHORITY: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^][@:/?#\s]+)(?::[0-9]{1,5})?")
 LOOPBACK_NAMES: Final = frozenset({"localhost", "ip6-localhost"})
 
 
@@ -16,6 +19,12 @@ def is_loopback(host: str) -> bool:
         return ip_address(name).is_loopback
     except ValueError:
         return name in LOOPBACK_NAMES
+
+
+def host_of(authority: str) -> str:
+    """The host of `host[:port]` (a Host header, an Origin); "" where it is malformed."""
+    parts = AUTHORITY.fullmatch(authority)
+    return parts["host"] if parts is not None else ""
 
 
 def is_everywhere(host: str) -> bool:
@@ -36,7 +45,10 @@ class HttpSettings:
     # Origins of web pages that may connect, whole: https://chat.example.org. Programs send none and are let in; they
     # bring a token, and there are no cookies that a foreign page could use.
     origins: tuple[str, ...] = ()
-    metrics: str = "loopback"  # who may read /metrics: loopback (not through a proxy), anyone, nobody
+    # Addresses or networks of proxies in front. Whom a request comes from is read of `Forwarded` and `X-Forwarded-For`
+    # only where the connection comes from one of them; anybody else could write anything there.
+    trusted_proxies: tuple[str, ...] = ()
+    metrics: str = "loopback"  # who may read /metrics: loopback (clients of this machine), anyone, nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +77,16 @@ class ConnectionLimits:
     # Connections of one address (IPv6: one /64) that have not said who they are. A place is free again as soon as they
     # have, so a whole office behind one address fits, even when it reconnects at once.
     strangers_per_address_max: int = 1_024
+    # Where all places of an address are taken, the oldest connection that has said nothing useful for so long makes
+    # room for the next one: a head and a SETUP come within two round trips, half-open connections never.
+    evictable_seconds: float = 1.0
     head_bytes_max: int = 8_192  # of an HTTP request; browsers send 1 to 2 KiB
     head_seconds: float = 10.0  # for the whole head, and for TLS before it: a slow phone needs one or two
+    # An HTTP connection that asks for nothing more. Browsers use one again within seconds; idle ones are the first to
+    # make room when an address has too many.
+    idle_seconds: float = 15.0
+    proxy_idle_seconds: float = 75.0  # of a trusted proxy: longer than the 60 s of most, so that they close first
+    answer_seconds: float = 60.0  # for an HTTP request to be answered and the answer to be taken: 200 KB at 30 kbit/s
     # Events for WebSocket readers who negotiated it; smaller ones gain too little. 0 = compression is never agreed on.
     compressed_bytes_min: int = 1_024
     # One compressed message of a client, before and after: nobody asks for more than `request_bytes_max`, and a

@@ -147,7 +147,9 @@ async def test_a_client_that_asks_and_never_reads_costs_only_itself(url: str, se
 
 async def test_a_crowd_that_says_nothing_leaves_those_inside_alone(tmp_path: Path) -> None:
     async with (
-        running_service(tmp_path, connections__strangers_per_address_max=10) as service,
+        running_service(
+            tmp_path, connections__strangers_per_address_max=10, connections__evictable_seconds=60
+        ) as service,
         raw.dial(service.tcp_url) as inside,
         contextlib.AsyncExitStack() as stack,
     ):

@@ -1,0 +1,110 @@
+"""Whose request it is where a proxy brings it: the client's address by `Forwarded` (RFC 7239) or `X-Forwarded-For`.
+
+Both headers are lists that grow to the right: each proxy appends the address that it was connected from. So they are
+read from the right, only if the connection comes from a trusted proxy, and only as far as the addresses belong to
+trusted proxies; the right-most address that does not is the client. What stands left of it was written by the client
+itself and is never looked at.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Final
+
+Address = IPv4Address | IPv6Address
+
+HOPS_MAX: Final = 32  # proxies between a client and the service; four is a lot
+# A node of either header: an address, with a port or without, and an IPv6 one in brackets if it has a port.
+_NODE: Final = re.compile(
+    r"(?P<four>[0-9.]{7,15})(?::[0-9]{1,5})?"
+    r"|\[(?P<bracketed>[0-9A-Fa-f:.]{2,45})\](?::[0-9]{1,5})?"
+    r"|(?P<six>[0-9A-Fa-f:.]{2,45})"
+)
+# One parameter of an element of Forwarded (RFC 7239, section 4), or nothing, and what ends it. A port needs quotes by
+# the RFC, and some proxies write none.
+_PARAMETER: Final = re.compile(
+    r"[ \t]*(?:(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)="
+    r"(?:\"(?P<quoted>(?:[^\"\\]|\\.)*)\"|(?P<token>[^\s\",;\\]+)))?[ \t]*(?P<end>[;,]|$)"
+)
+
+
+def read_address(text: str) -> Address | None:
+    """An address without a zone; an IPv4 one in IPv6 clothing (`::ffff:192.0.2.1`) as IPv4. None: it is none."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+class TrustedProxies:
+    """The addresses whose `Forwarded` and `X-Forwarded-For` are believed. ValueError for what is no network."""
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        self._networks = tuple(ip_network(network) for network in networks)
+
+    def trust(self, peer: str) -> bool:
+        """Whether that address is a trusted proxy."""
+        address = read_address(peer)
+        return address is not None and self._trust(address)
+
+    def _trust(self, address: Address) -> bool:
+        return any(address in network for network in self._networks)
+
+    def client(self, peer: str, forwarded: Sequence[str], x_forwarded_for: Sequence[str]) -> str:
+        """The client's address. `peer` is where the connection comes from; the headers are their lines, in order.
+
+        Where nothing certain is said, it is the last address that is certain: that of the proxy which does not say it.
+        Where both headers are there and disagree, a proxy has passed on one that the client wrote, so neither is
+        believed and the peer counts.
+        """
+        address = read_address(peer)
+        if address is None or not self._trust(address):
+            return peer
+        told = set()
+        if forwarded:
+            told.add(self._nearest(address, _nodes_of_forwarded(", ".join(forwarded))))
+        if x_forwarded_for:
+            told.add(self._nearest(address, ", ".join(x_forwarded_for).rsplit(",", HOPS_MAX)[-HOPS_MAX:]))
+        return str(told.pop() if len(told) == 1 else address)
+
+    def _nearest(self, client: Address, nodes: Sequence[str]) -> Address:
+        """The right-most address that is not trusted, as far as the nodes are addresses."""
+        for node in reversed(nodes[-HOPS_MAX:]):
+            if not self._trust(client):
+                break
+            address = _read_node(node)
+            if address is None:
+                break
+            client = address
+        return client
+
+
+def _read_node(node: str) -> Address | None:
+    """The address of a node; None for `unknown`, an obfuscated name, or what is malformed."""
+    found = _NODE.fullmatch(node.strip(" \t"))
+    return read_address(found["four"] or found["bracketed"] or found["six"]) if found else None
+
+
+def _nodes_of_forwarded(text: str) -> list[str]:
+    """The `for` of each element; "" where an element has none. A list that is malformed says nothing: []."""
+    nodes: list[str] = []
+    position, node, named = 0, "", False
+    while position <= len(text):
+        found = _PARAMETER.match(text, position)
+        if found is None:
+            return []
+        if found["name"]:
+            named = True
+            if found["name"].lower() == "for":
+                node = found["token"] or re.sub(r"\\(.)", r"\1", found["quoted"] or "")
+        if found["end"] != ";":
+            if named:
+                nodes.append(node)
+            node, named = "", False
+            if not found["end"]:
+                break
+        position = found.end()
+    return nodes
