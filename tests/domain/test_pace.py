@@ -117,6 +117,23 @@ async def test_one_connection_asks_so_often_and_is_told_when_to_try_again() -> N
 
 
 @pytest.mark.asyncio
+async def test_one_user_searches_so_often_over_all_connections() -> None:
+    house = House(dev=False, searches_per_second_max=4.0, searches_burst_max=2)
+    alice, phone, bob = house.people("alice", "alice", "bob")
+    await alice.create("den", v1.OPEN)
+    search = v1.SearchRequest(query="x", room="den")
+    await alice.call("history.search", search)
+    await phone.call("history.search", search)
+    for device in (alice, phone):
+        with refused(Code.RESOURCE_EXHAUSTED, "4 searches per second (searches_per_second_max); try again in 250 ms"):
+            await device.call("history.search", search)
+    await bob.call("history.search", search)
+    await alice.page()
+    await house.pass_time(0.25)
+    await phone.call("history.search", search)
+
+
+@pytest.mark.asyncio
 async def test_what_is_asked_on_a_channel_counts_as_well() -> None:
     house = House(dev=False, calls_per_second_max=10.0, calls_burst_max=2)
     (alice,) = house.people("alice")

@@ -20,10 +20,12 @@ def posted(
     )
 
 
-def edited(room: str, actor: str, target: int, text: str, *, client_id: str | None = None) -> v1.Event:
+def edited(
+    room: str, actor: str, target: int, text: str, *, client_id: str | None = None, at_ms: int = NOW_MS
+) -> v1.Event:
     """Another text for a message."""
     return v1.Event(
-        room=room, actor=actor, client_id=_key(client_id), at_ms=NOW_MS, edited=v1.Edited(target=target, text=text)
+        room=room, actor=actor, client_id=_key(client_id), at_ms=at_ms, edited=v1.Edited(target=target, text=text)
     )
 
 

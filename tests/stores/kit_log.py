@@ -60,12 +60,43 @@ class LogKit:
         assert sum(not answer.duplicate for answer in answers) == 700
 
     @pytest.mark.asyncio
-    async def test_times_in_a_log_never_go_back(self, store: Store) -> None:
+    async def test_times_in_a_log_do_not_go_back_when_the_clock_is_corrected(self, store: Store) -> None:
         room = await open_room(store)
-        await store.append(posted(room, "ann", "one", at_ms=NOW_MS + 500))
+        await store.append(posted(room, "ann", "one", at_ms=NOW_MS + 5_000))
         written = await store.append(posted(room, "ann", "two", at_ms=NOW_MS))
-        assert written.at_ms == NOW_MS + 500
-        assert parsed(written.event).at_ms == NOW_MS + 500
+        assert written.at_ms == NOW_MS + 5_000
+        assert parsed(written.event).at_ms == NOW_MS + 5_000
+
+    @pytest.mark.asyncio
+    async def test_a_clock_that_was_ahead_does_not_date_a_room_ahead_for_good(self, store: Store) -> None:
+        room = await open_room(store)
+        year_ms = 365 * 86_400_000
+        first = await store.append(posted(room, "ann", "one", client_id="a", at_ms=NOW_MS + year_ms))
+        second = await store.append(posted(room, "ann", "two", at_ms=NOW_MS))
+        edit = await store.append(edited(room, "ann", 1, "uno", at_ms=NOW_MS + 10))
+        assert [written.at_ms for written in (first, second, edit)] == [NOW_MS + year_ms, NOW_MS, NOW_MS + 10]
+        events = [parsed(event) for event in await whole_log(store, room)]
+        assert [event.at_ms for event in events] == [NOW_MS + year_ms, NOW_MS, NOW_MS + 10]
+        assert events[0].posted.edited_at_ms == NOW_MS + 10
+        again = await store.append(posted(room, "ann", "one", client_id="a", at_ms=NOW_MS + 20))
+        assert (again.seq, again.at_ms, again.duplicate) == (1, NOW_MS + year_ms, True)
+
+    @pytest.mark.asyncio
+    async def test_what_was_dated_ahead_is_found_in_the_order_of_what_followed(self, store: Store) -> None:
+        rooms = [await open_room(store, name) for name in ("ahead", "b", "c", "d", "e", "f")]
+        for number in range(3):
+            await store.append(posted("ahead", "ann", f"word early {number}", at_ms=NOW_MS + 86_400_000 + number))
+        await store.append(posted("b", "ann", "word 0", at_ms=NOW_MS))
+        await store.append(posted("ahead", "ann", "word 1", at_ms=NOW_MS + 1))
+        await store.append(posted("b", "ann", "word 2", at_ms=NOW_MS + 2))
+        found: list[str] = []
+        page = ""
+        for _ in range(6):
+            answer = await store.search("word", rooms=rooms, sender="", page=page, limit=1)
+            found += texts(answer.events)
+            page = answer.next
+        assert found == ["word 2", "word 1", "word early 2", "word early 1", "word early 0", "word 0"]
+        assert page == ""
 
     @pytest.mark.asyncio
     async def test_nothing_can_be_written_to_a_room_that_is_not_there(self, store: Store) -> None:

@@ -65,7 +65,7 @@ async def test_an_index_that_is_damaged_is_made_anew(tmp_path: Path, damage: byt
 async def test_an_index_of_another_version_is_made_anew(tmp_path: Path) -> None:
     await talked(tmp_path, "word one")
     connection = apsw.Connection(str(tmp_path / INDEX))
-    connection.execute("DELETE FROM words; PRAGMA user_version = 9999")
+    connection.execute("DROP TABLE words; PRAGMA user_version = 9999")
     connection.close()
     store = await SqliteStore.open(tmp_path)
     assert await found(store, "word", "lobby") == ["word one"]

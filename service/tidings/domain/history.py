@@ -30,6 +30,7 @@ class History:
         errands: Errands,
         schedule: Schedule,
         calls: Pace,
+        searches: Pace,
     ) -> None:
         self._store = store
         self._access = access
@@ -39,6 +40,7 @@ class History:
         self._errands = errands
         self._schedule = schedule
         self._calls = calls
+        self._searches = searches
         # (room, user) → the readings that are open.
         self._readings: dict[tuple[str, str], set[Reading]] = {}
 
@@ -87,6 +89,7 @@ class History:
     async def search(self, request: v1.SearchRequest, call: Call) -> v1.SearchReply:
         """Words in one room, or in all that the caller is in."""
         self._calls.take(call.session.id)
+        self._searches.take(call.user)
         limit = self._rules.limit(request.limit, self._limits.search_results_default, self._limits.search_results_max)
         words = self._rules.query(request.query)
         sender = getattr(request, "from")

@@ -45,6 +45,9 @@ class DomainLimits:
     # Everything but messages and `session.*`, of one connection: pages, lists, positions, watches that are opened.
     calls_per_second_max: float = 500.0  # 0 = no limit. Ten times what a client does that shows all of it to a person
     calls_burst_max: int = 5_000  # a client that comes back and opens all its rooms
+    # history.search, of one user over all connections. Besides its cost, it bounds how fast words can be tried.
+    searches_per_second_max: float = 5.0  # 0 = no limit. A page that searches while one types asks 3 times a second
+    searches_burst_max: int = 30
 
     # What one user holds at once, over all connections, so that one cannot take what is there for all.
     watched_rooms_max: int = 10_000  # rooms watched, one by one or on channels: a tenth of the hub's subscriptions_max

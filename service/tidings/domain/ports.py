@@ -128,7 +128,8 @@ class Log(Protocol):
         but for one thing: an `edited` whose actor is not the message's author is PERMISSION_DENIED, as is a `deleted`
         of somebody else's message unless `moderates`.
 
-        The draft is given away: the store sets its seq, and its at_ms to no less than that of the event before it. A
+        The draft is given away: the store sets its seq, and gives it the time of the event before it when the clock was
+        set back by a few seconds in between; one that was set back further had been ahead and is followed. A
         `member` that changes nothing writes nothing (`duplicate`, the seq is the head's). RESOURCE_EXHAUSTED for one
         more kind of reaction than a message may have, or when too much waits to be written.
         """

@@ -151,6 +151,13 @@ def build(
         clock.monotonic,
         "calls per second over one connection (calls_per_second_max)",
     )
+    searches = Pace(
+        0.0 if settings.dev else limits.searches_per_second_max,
+        limits.searches_burst_max,
+        limits.paced_users_max,
+        clock.monotonic,
+        "searches per second (searches_per_second_max)",
+    )
     messages = Messages(
         store=store,
         hub=hub,
@@ -173,7 +180,14 @@ def build(
     receipts = Receipts(store=store, access=access, gatherings=gatherings, inboxes=inboxes, rules=rules, calls=calls)
     lines = Lines(limits.user_reads_max)
     history = History(
-        store=store, access=access, rules=rules, lines=lines, errands=errands, schedule=schedule, calls=calls
+        store=store,
+        access=access,
+        rules=rules,
+        lines=lines,
+        errands=errands,
+        schedule=schedule,
+        calls=calls,
+        searches=searches,
     )
     publication = Publication(access, hub)
     publication.cuts += [gatherings, history]

@@ -4,11 +4,14 @@ The index is a reader of the logs like any other: it has a cursor in every room,
 indexed, and goes on from there. Nothing has to be written down for it with a message, and nothing is lost in a crash;
 what the file misses, the logs say. So the file may also be deleted: it is made anew.
 
-The words of a message that was deleted are found no more, but stay in the file, without their text, until SQLite merges
-the part of the index that they are in.
+Every term begins with the number of its room (`search.room_mark`), so what a search reads and how long it takes
+depends on the terms of the rooms it looks into and on no others.
+
+The table `texts` keeps the tokens that each message was indexed with. FTS5 needs them to remove a message from its
+segments at once, overwriting its terms (its option `secure-delete`); a table that does not need them (its option
+`contentless_delete`) leaves the terms of deleted messages in the file until the segment is merged some day.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,25 +23,28 @@ from tidings.log import log
 from tidings.stores.asking import ask, ask_one
 from tidings.stores.rows import EDITED, KINDS, POSTED, SEQ_BITS, SEQ_MAX
 from tidings.stores.schema import BUSY_MS
-from tidings.stores.search import sender_token
+from tidings.stores.search import INDEXED_PREFIX_CHARS, ROOM_MARK_CHARS, room_mark, sender_token
 from tidings.stores.sql_tables import bounds
-from tidings.stores.words import TOKEN_CHARS_MAX, tokens
+from tidings.stores.words import tokens
 
-VERSION = 1  # of the tables and of how texts are cut up: a file with another one is made anew
+VERSION = 3  # of the tables and of how texts are cut up: a file with another one is made anew
 CACHE_KIB = 32_768
-# Tried once for each word, at its beginning.
-LONG_WORD = re.compile(f"(?<![0-9A-Za-z])[0-9A-Za-z]{{{TOKEN_CHARS_MAX + 1}}}")
 CHANGES = {EDITED, KINDS["deleted"]}
 
 TABLES = f"""
 CREATE VIRTUAL TABLE words USING fts5(
-  text, sender, content = '', contentless_delete = 1, tokenize = 'ascii', prefix = '1 2');
+  text, sender, content = '', columnsize = 0, tokenize = 'ascii',
+  prefix = '{" ".join(str(ROOM_MARK_CHARS + chars) for chars in range(1, INDEXED_PREFIX_CHARS + 1))}');
+INSERT INTO words (words, rank) VALUES ('secure-delete', 1);
+CREATE TABLE texts (id INTEGER PRIMARY KEY, sender TEXT NOT NULL, tokens TEXT NOT NULL) STRICT;
 CREATE TABLE rooms (number INTEGER PRIMARY KEY, epoch TEXT NOT NULL, seq INTEGER NOT NULL) STRICT;
 PRAGMA user_version = {VERSION};
 """
 ADD = "INSERT INTO words (rowid, text, sender) VALUES (?, ?, ?)"
-DROP = "DELETE FROM words WHERE rowid = ?"
-DROP_ROOM = "DELETE FROM words WHERE rowid BETWEEN ? AND ?"
+KEEP = "INSERT INTO texts (id, sender, tokens) VALUES (?, ?, ?)"
+REMOVE = "INSERT INTO words (words, rowid, text, sender) VALUES ('delete', ?, ?, ?)"
+KEPT = "SELECT id, sender, tokens FROM texts WHERE id BETWEEN ? AND ?"
+DROP = "DELETE FROM texts WHERE id BETWEEN ? AND ?"
 CURSORS = "SELECT number, epoch, seq FROM rooms"
 CURSOR = "SELECT seq FROM rooms WHERE number = ?"
 MOVE = """INSERT INTO rooms (number, epoch, seq) VALUES (?, ?, ?)
@@ -89,7 +95,10 @@ def _connect(path: Path, database: Path, vfs: str | None) -> apsw.Connection:
     connection.execute("ATTACH ? AS log", (str(database),))
     # Consistent after every crash and power cut, but not always the newest: the logs have the rest.
     connection.pragma("synchronous", "normal")
-    connection.pragma("secure_delete", "fast")
+    # What is deleted is overwritten.
+    connection.pragma("secure_delete", True)
+    # Nothing of a text in a temporary file.
+    connection.pragma("temp_store", "memory")
     connection.pragma("cache_size", -CACHE_KIB)
     # The logs' WAL belongs to the writer, even if it has failed and this is the last one to close.
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -121,7 +130,7 @@ def unindexed(connection: apsw.Connection) -> dict[int, Reached]:
 
 def _forget(connection: apsw.Connection, number: int, epoch: str) -> None:
     with connection:
-        connection.execute(DROP_ROOM, bounds(number))
+        _remove(connection, *bounds(number))
         connection.execute(MOVE, (number, epoch, 0))
 
 
@@ -134,17 +143,32 @@ def index_room(connection: apsw.Connection, number: int, head: Reached, events_m
         return 0
     with connection:
         fresh = {event_id for event_id, *_ in rows}
-        connection.executemany(ADD, (_entry(row) for row in rows if row[1] == POSTED))
+        _add(connection, rows)
         for target in sorted({first + row[3] for row in rows if row[1] in CHANGES} - fresh):
-            connection.execute(DROP, (target,))
-            connection.executemany(ADD, (_entry(row) for row in ask(connection, EVENT, (target,)) if row[1] == POSTED))
+            _remove(connection, target, target)
+            _add(connection, list(ask(connection, EVENT, (target,))))
         connection.execute(MOVE, (number, head.epoch, rows[-1][0] & SEQ_MAX))
     return len(rows)
 
 
-def _entry(row: Sequence[Any]) -> tuple[int, str, str]:
-    event_id, _, actor, _, data = row
-    text = v1.Event.FromString(data).posted.text
-    # The tokenizer cuts ASCII as `tokens` does, and is quicker.
-    as_it_is = text.isascii() and not LONG_WORD.search(text)
-    return event_id, text if as_it_is else " ".join(tokens(text)), sender_token(actor)
+def _add(connection: apsw.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Index the messages among these events."""
+    kept = [
+        (event_id, actor, " ".join(tokens(v1.Event.FromString(data).posted.text)))
+        for event_id, kind, actor, _, data in rows
+        if kind == POSTED
+    ]
+    connection.executemany(KEEP, kept)
+    connection.executemany(ADD, [_terms(*message) for message in kept])
+
+
+def _remove(connection: apsw.Connection, first: int, last: int) -> None:
+    """Take the messages with these ids out of the index, and overwrite what the file held of them."""
+    connection.executemany(REMOVE, (_terms(*kept) for kept in ask(connection, KEPT, (first, last))))
+    connection.execute(DROP, (first, last))
+
+
+def _terms(event_id: int, sender: str, kept: str) -> tuple[int, str, str]:
+    """A row of `words`: its id, the terms of the text, the term of the sender."""
+    mark = room_mark(event_id >> SEQ_BITS)
+    return event_id, " ".join([mark + token for token in kept.split()]), mark + sender_token(sender)

@@ -105,6 +105,10 @@ class MemoryTables:
     def rewrite(self, room: Room, row: Row) -> None:
         self.logs[room.name][row.seq - 1] = row
 
+    def lower_times(self, room: Room, at_ms: int) -> None:
+        log = self.logs[room.name]
+        log[:] = [row._replace(at_ms=min(row.at_ms, at_ms)) for row in log]
+
     def edits(self, room: Room, target: int) -> Sequence[Row]:
         return [row for row in self.logs[room.name][target:] if row.kind == EDITED and row.target == target]
 

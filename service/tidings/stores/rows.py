@@ -22,6 +22,9 @@ class Row(NamedTuple):
     """One event in its place.
 
     `latest`  seq of the room's newest message as of this event: a list of rooms finds it in one step from the head.
+    `at_ms`   the event's place among those of other rooms: its time, lowered to that of the first event after it if
+              the clock was set back between them (`rules`). So it never goes back in a room. The event's own time is
+              in `data` and stays as it was answered.
     `asked`   what the caller had asked for (`rules.fingerprint`), kept once later events have changed `data`; empty
               once the text is gone for good; None while `data` says it itself.
     `data`    a serialised `tidings.v1.Event`, as it is read now.
@@ -120,6 +123,9 @@ class Tables(Protocol):
 
     def rewrite(self, room: Room, row: Row) -> None:
         """Give the row at this place another kind, `asked` and `data`."""
+
+    def lower_times(self, room: Room, at_ms: int) -> None:
+        """Give the rows of the room that have a later `at_ms` this one."""
 
     def edits(self, room: Room, target: int) -> Sequence[Row]:
         """All `edited` rows of a message."""

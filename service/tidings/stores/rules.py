@@ -16,6 +16,7 @@ from tidings.domain.fold import NOBODY, REACTION_KINDS_MAX, REACTION_USERS_MAX, 
 from tidings.domain.ports import RoomRecord, StoredEvent, Written
 from tidings.stores.rows import GONE, KINDS, MESSAGES, POSTED, SEQ_MAX, Room, Row, Tables
 
+CLOCK_STEP_MS_MAX = 5_000  # time services correct so much at once; a clock set back further had been wrong
 EPOCH_BYTES = 5  # ten characters; it only has to differ from the one the same room had before
 
 # What a caller asked for, without what the service added: the same again is a repetition, anything else a conflict.
@@ -115,8 +116,10 @@ def _appended(
     """Append the draft at the room's head; None when its key was used before."""
     seq = room.head + 1
     at_ms = draft.at_ms
-    if at_ms < room.at_ms:  # a clock that is set back never turns a log's times around
-        draft.at_ms = at_ms = room.at_ms
+    if at_ms < room.at_ms:
+        draft.at_ms = at_ms = _time(room, at_ms)
+        if at_ms < room.at_ms:
+            tables.lower_times(room, at_ms)
     draft.seq = seq
     data = draft.SerializeToString()
     if not tables.insert(room, seq, kind, draft.actor, draft.client_id, at_ms, latest, target, data):
@@ -124,6 +127,15 @@ def _appended(
     room.head = seq
     room.at_ms = at_ms
     return StoredEvent(seq, data)
+
+
+def _time(room: Room, at_ms: int) -> int:
+    """The time of the room's next event, given the clock's.
+
+    A clock that is set back a little does not turn the times of a log around. One that is set back further was ahead
+    before, and its times must not be repeated until it is that late.
+    """
+    return room.at_ms if 0 < room.at_ms - at_ms <= CLOCK_STEP_MS_MAX else at_ms
 
 
 def _append_change(
@@ -145,7 +157,7 @@ def _edit(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderat
         raise permission_denied(f"message {row.seq} of {room.name} is not yours; only its author can edit it")
     if v1.Event.FromString(row.data).posted.text == draft.edited.text:
         return _unchanged(room)
-    draft.at_ms = max(draft.at_ms, room.at_ms)
+    draft.at_ms = _time(room, draft.at_ms)
     return _append_change(tables, journal, room, draft, [_folded(row, draft)], row.seq)
 
 
@@ -344,14 +356,15 @@ def _digest(asked: tuple[object, ...]) -> bytes:
 
 def _repeated(room: Room, first: Row, draft: v1.Event) -> Written:
     """The first answer again, or CONFLICT."""
+    event = v1.Event.FromString(first.data)
     if first.asked == FORGOTTEN:
-        same = _without_text(v1.Event.FromString(first.data)) == _without_text(draft)
+        same = _without_text(event) == _without_text(draft)
     else:
-        asked = fingerprint(v1.Event.FromString(first.data)) if first.asked is None else first.asked
+        asked = fingerprint(event) if first.asked is None else first.asked
         same = asked == fingerprint(draft)
     if not same:
         raise conflict(f"client_id {draft.client_id} was used in {room.name} for something else; use a new one")
-    return Written(room.epoch, first.seq, first.at_ms, True, None)
+    return Written(room.epoch, first.seq, event.at_ms, True, None)
 
 
 def _message(tables: Tables, room: Room, seq: int) -> Row:

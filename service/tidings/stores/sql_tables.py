@@ -31,6 +31,8 @@ FIRST = f"""SELECT {ROW} FROM events
             WHERE actor = ? AND client_id = ? AND id >> {SEQ_BITS} = ? AND client_id <> ''"""
 EVENT = f"SELECT {ROW} FROM events WHERE id = ?"
 REWRITE = "UPDATE events SET kind = ?, asked = ?, data = ? WHERE id = ?"
+LOWER_TIMES = """UPDATE events SET at_ms = ? WHERE id <= ? AND id > coalesce(
+                 (SELECT id FROM events WHERE id BETWEEN ? AND ? AND at_ms <= ? ORDER BY id DESC LIMIT 1), ?)"""
 EDITS = f"SELECT {ROW} FROM events WHERE id >> {SEQ_BITS} = ? AND target = ? AND kind = {EDITED} ORDER BY id"
 ROOM = """SELECT number, name, kind, title, creator, epoch, created_at_ms, asked, members FROM rooms WHERE name = ?"""
 END = "SELECT id, latest, at_ms FROM events WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"
@@ -185,6 +187,10 @@ class SqlTables:
 
     def rewrite(self, room: Room, row: Row) -> None:
         self._execute(REWRITE, (row.kind, row.asked, row.data, room.number << SEQ_BITS | row.seq))
+
+    def lower_times(self, room: Room, at_ms: int) -> None:
+        first, last = bounds(room.number)
+        self._execute(LOWER_TIMES, (at_ms, last, first, last, at_ms, first))
 
     def edits(self, room: Room, target: int) -> Sequence[Row]:
         self._flush()
