@@ -22,12 +22,20 @@ class AskedStore(MemoryStore):
         super().__init__()
         self.asked = 0
         self.meanwhile: Any = None
+        self.late_standing = False
 
     async def role(self, room: str, user: str) -> int:
         return await self._late(await super().role(room, user))
 
     async def members(self, room: str, *, after: str, limit: int) -> Sequence[MemberRecord]:
         return await self._late(await super().members(room, after=after, limit=limit))
+
+    async def standing(self, room: str, user: str) -> Any:
+        answer = await super().standing(room, user)
+        if self.late_standing:
+            return await self._late(answer)
+        self.asked += 1
+        return answer
 
     async def room(self, room: str) -> Any:
         self.asked += 1
@@ -72,10 +80,16 @@ async def test_strangers_are_remembered_as_such_too() -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("comes", [True, False])
 @pytest.mark.parametrize("small_room_members_max", [0, 50])
-async def test_a_role_that_changes_while_it_is_read_is_the_newer_one(comes: bool, small_room_members_max: int) -> None:
+@pytest.mark.parametrize(
+    ("comes", "late_standing"),
+    [(True, True), (False, True), (False, False)],  # a stranger's role is read by `standing` alone
+)
+async def test_a_role_that_changes_while_it_is_read_is_the_newer_one(
+    comes: bool, small_room_members_max: int, late_standing: bool
+) -> None:
     store = AskedStore()
+    store.late_standing = late_standing
     await store.create_room("den", kind=v1.GROUP, title="", creator="alice", members=["bob"], at_ms=1)
     if comes:
         await store.append(v1.Event(room="den", actor="bob", member=v1.Member(user="bob", role=v1.MEMBER, left=True)))

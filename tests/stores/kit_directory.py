@@ -167,6 +167,18 @@ class DirectoryKit:
         await store.append(posted("square", "bob", "hello"))
 
     @pytest.mark.asyncio
+    async def test_a_standing_is_what_the_room_is_and_who_the_user_is_in_it(self, store: Store) -> None:
+        await group(store, "team", "ann")
+        await open_room(store, "lobby")
+        asked = [("team", "ann"), ("team", "bob"), ("lobby", "ann"), ("nowhere", "ann")]
+        assert [await store.standing(*each) for each in asked] == [
+            (v1.GROUP, v1.OWNER),
+            (v1.GROUP, 0),
+            (v1.OPEN, 0),
+            (0, 0),
+        ]
+
+    @pytest.mark.asyncio
     async def test_a_room_is_hidden_from_one_member_until_its_next_message(self, store: Store) -> None:
         await store.create_room("@", kind=v1.DIRECT, title="", creator="ann", members=["bob"], at_ms=NOW_MS)
 

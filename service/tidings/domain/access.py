@@ -9,6 +9,11 @@ or not. Of larger rooms each role is read by itself.
 
 A role that is read while it changes: whoever reads hears of the change, and what was read gives way to it, wherever
 else it may have been noted and forgotten again.
+
+How long a refusal takes must not tell whether there is such a room. So a refused caller is never answered from what is
+known of a room: the first time the store is asked, by one statement whether the room is there or not, and from then on
+the refusal itself is remembered, until the caller is brought in or an OPEN room is made. (An OPEN room can be made
+under any free name, and then everybody may enter it.)
 """
 
 import asyncio
@@ -71,22 +76,47 @@ class Access:
         self._everybody: Lru[str, dict[str, int]] = Lru(limits.known_rooms_max + 1)
         self._everybodys_roles = 0
         self._limits = limits
+        # (room, user) → how many OPEN rooms had been made by then; it holds while no further one was.
+        self._refusals: Lru[tuple[str, str], int] = Lru(limits.known_refusals_max)
+        self._opened = 1
         self._reading: dict[str, asyncio.Task[None]] = {}  # rooms of which all roles are being read
         self._looks: dict[str, list[Look]] = {}  # the looks at the store that are under way, by room
 
     async def may_read(self, room: str, user: str) -> Standing:
         """The user's standing; NOT_FOUND for no such room, and for one whose name the user may not even know."""
-        place = self._places.get(room) or await self.place(room)
-        return reading(Standing(place, await self.role(room, user)))
+        standing = self.standing(room, user)
+        if standing is None:
+            place = self._places.get(room)
+            if place is None or place.kind != v1.OPEN:
+                await self._check(room, user)
+                place = self._places.get(room) or await self.place(room)
+            standing = reading(Standing(place, await self.role(room, user)))
+        return standing
 
     async def may_write(self, room: str, user: str) -> Standing:
         """The same, for who wants to say something; PERMISSION_DENIED for a READER."""
         return writing(await self.may_read(room, user))
 
     def standing(self, room: str, user: str) -> Standing | None:
-        """What `may_read` answers, if it can be told without asking the store."""
+        """What `may_read` answers, if it can be told without asking the store. It never refuses."""
         place, role = self._places.get(room), self._known_role(room, user)
-        return None if place is None or role is None else reading(Standing(place, role))
+        if place is None or role is None or (role == STRANGER and place.kind != v1.OPEN):
+            return None
+        return Standing(place, role)
+
+    async def _check(self, room: str, user: str) -> None:
+        """NOT_FOUND for who may not know of the room; the same work whether there is one or not."""
+        opened = self._opened
+        if self._refusals.get((room, user)) != opened:
+            (kind, role), heard = await self._look(room, self._store.standing(room, user))
+            role = heard.get(user, role)
+            if kind == v1.OPEN or role != STRANGER:
+                place = self._places.peek(room)
+                if place is not None and place.large:  # of small ones all roles are read
+                    self._roles.put((room, user), role)
+                return
+            self._refusals.put((room, user), opened)
+        raise no_such_room(room)
 
     async def place(self, room: str) -> Place:
         """What is known of the room, whoever asks; NOT_FOUND."""
@@ -169,6 +199,10 @@ class Access:
         self._places.put(record.room, place)
         return place
 
+    def created(self, record: RoomRecord) -> None:
+        """A room was made just now."""
+        self._opened += record.kind == v1.OPEN
+
     def kind(self, room: str) -> int | None:
         """What kind of room it is, if that is known without asking."""
         place = self._places.peek(room)
@@ -188,6 +222,7 @@ class Access:
     def changed(self, room: str, member: v1.Member) -> None:
         """Somebody came, left, or got another role: a `member` event was committed."""
         role = STRANGER if member.left else member.role
+        self._refusals.drop((room, member.user))
         for look in self._looks.get(room, ()):
             look.heard[member.user] = role
         roles = self._everybody.peek(room)

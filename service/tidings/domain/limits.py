@@ -75,6 +75,7 @@ class DomainLimits:
 
     # What is kept in memory to answer quickly.
     known_rooms_max: int = 50_000  # about 0.5 KiB each
+    known_refusals_max: int = 50_000  # (room, user) that were answered NOT_FOUND, about 0.3 KiB each
     # About 0.2 KiB each: 20,000 connections with 25 rooms. As many again of rooms whose roles are all known, 0.1 KiB
     # each.
     known_roles_max: int = 500_000
@@ -95,6 +96,6 @@ class DomainLimits:
 # Nobody outside can run into these.
 INTERNAL = frozenset(
     {"paced_users_max", "presence_remembered_max", "inbox_remembered_max", "presence_count_members_max", "typing_max"}
-    | {"known_rooms_max", "known_roles_max", "small_room_members_max", "user_reads_max"}
+    | {"known_rooms_max", "known_refusals_max", "known_roles_max", "small_room_members_max", "user_reads_max"}
     | {"read_events_min", "read_ahead_events_max", "read_events_max", "read_held_bytes_max"}
 )

@@ -174,6 +174,7 @@ class Rooms:
             if kind == v1.DIRECT:
                 await self._hide(room, hidden=False, call=call)
             return room_reply(record, role)
+        self._access.created(record)
         return room_reply(record, v1.MEMBER if kind == v1.DIRECT else v1.OWNER)
 
     def _members(self, request: v1.CreateRequest, caller: str) -> Sequence[str]:

@@ -275,6 +275,11 @@ class MemoryStore:
         """See `ports.Directory`."""
         return self._tables.roles.get(room, {}).get(user, 0)
 
+    async def standing(self, room: str, user: str) -> tuple[int, int]:
+        """See `ports.Directory`."""
+        found = self._tables.room(room)
+        return (0, 0) if found is None else (found.kind, self._tables.role(found, user))
+
     async def members(self, room: str, *, after: str, limit: int) -> Sequence[MemberRecord]:
         """See `ports.Directory`."""
         roles = self._tables.roles.get(room, {})

@@ -25,6 +25,10 @@ UNREAD = f"""SELECT count(*) FROM
 RECORD = "r.number, r.name, r.kind, r.title, r.creator, r.epoch, r.created_at_ms, r.members"
 ROOM_RECORD = f"SELECT {RECORD} FROM rooms r WHERE r.name = ?"
 PUBLIC = f"SELECT {RECORD} FROM rooms r WHERE r.kind = {v1.OPEN} AND r.name > ? ORDER BY r.name LIMIT ?"
+# One row, whether there is such a room or not: how long it takes shall not tell.
+STANDING = """SELECT coalesce(r.kind, 0), coalesce(m.role, 0) FROM (SELECT ? AS name, ? AS user) asked
+              LEFT JOIN rooms r ON r.name = asked.name
+              LEFT JOIN members m ON m.room = coalesce(r.number, 0) AND m.user = asked.user"""
 ROLE = "SELECT m.role FROM rooms r JOIN members m ON m.room = r.number WHERE r.name = ? AND m.user = ?"
 MEMBERS = """SELECT m.user, m.role, coalesce(p.delivered, 0), coalesce(p.read, 0)
              FROM members m LEFT JOIN positions p ON p.room = m.room AND p.user = m.user
@@ -104,6 +108,12 @@ def role(connection: apsw.Connection, room: str, user: str) -> int:
     for (found,) in ask(connection, ROLE, (room, user)):
         return int(found)
     return 0
+
+
+def standing(connection: apsw.Connection, room: str, user: str) -> tuple[int, int]:
+    """See `ports.Directory`."""
+    ((kind, role),) = ask(connection, STANDING, (room, user))
+    return kind, role
 
 
 @at_once

@@ -178,6 +178,10 @@ class SqliteStore:
         """See `ports.Directory`."""
         return await self._readers.run(lambda reader: sql_reads.role(reader, room, user))
 
+    async def standing(self, room: str, user: str) -> tuple[int, int]:
+        """See `ports.Directory`."""
+        return await self._readers.run(lambda reader: sql_reads.standing(reader, room, user))
+
     async def members(self, room: str, *, after: str, limit: int) -> Sequence[MemberRecord]:
         """See `ports.Directory`."""
         return await self._readers.run(lambda reader: sql_reads.members(reader, room, after, limit))
