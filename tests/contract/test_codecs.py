@@ -68,19 +68,6 @@ def test_what_is_no_message_is_an_invalid_argument_in_one_line(codec: Codec, dat
     assert "\n" not in refused.value.text
 
 
-@pytest.mark.parametrize("many", ['"a"', "{}", "[]", '{"a": {"b": []}}'])
-def test_json_of_very_many_values_is_refused_before_they_are_read(many: str) -> None:
-    data = f'{{"room": "general", "members": [{", ".join([many] * 50_000)}]}}'.encode()
-    with pytest.raises(Failure, match="more than 4,096 values") as refused:
-        JSON.decode(v1.CreateRequest, data)
-    assert refused.value.code is Code.INVALID_ARGUMENT
-
-
-def test_json_has_room_for_a_thousand_names() -> None:
-    names = [f"user-{number}" for number in range(1_000)]
-    assert list(JSON.decode(v1.CreateRequest, json.dumps({"members": names}).encode()).members) == names
-
-
 @given(st.binary(max_size=200))
 def test_no_bytes_at_all_crash_a_decoder(data: bytes) -> None:
     for codec in CODECS:

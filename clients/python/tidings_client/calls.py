@@ -70,7 +70,7 @@ class Calls:
                 answer = await self._until_answered(route, data)
         except TimeoutError:
             raise unavailable(self._no_answer(route, seconds)) from None
-        reply: M = codec.decode(reply_type, answer)
+        reply: M = codec.decode_answer(reply_type, answer)
         return reply
 
     async def _until_answered(self, route: str, data: bytes) -> bytes:

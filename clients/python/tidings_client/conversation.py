@@ -125,7 +125,7 @@ class Conversation(Resumed[v1.ChannelItem]):
     def item(self, data: bytes) -> None:
         self._window.arrived(len(data))
         try:
-            item: v1.ChannelItem = self._codec.decode(v1.ChannelItem, data)
+            item: v1.ChannelItem = self._codec.decode_answer(v1.ChannelItem, data)
         except Failure as failure:
             self.end(Failure(Code.INTERNAL, f"{ROUTE}: {failure.text}"))
             return

@@ -83,7 +83,7 @@ class Feed(Resumed[Item]):
     def item(self, data: bytes) -> None:
         self._window.arrived(len(data))
         try:
-            item = self._codec.decode(self._item_type, data)
+            item = self._codec.decode_answer(self._item_type, data)
         except Failure as failure:
             self.end(Failure(Code.INTERNAL, f"{self._route}: {failure.text}"))
             return

@@ -194,7 +194,7 @@ class Keeper:
             link = await open_link(settings.address, setup, ssl=settings.ssl, seconds=settings.connect_seconds)
             try:
                 answer = await link.call("session.info", settings.codec.encode(v1.InfoRequest()))
-                self.info = settings.codec.decode(v1.InfoReply, answer)
+                self.info = settings.codec.decode_answer(v1.InfoReply, answer)
             except BaseException:
                 link.close_soon()
                 raise
@@ -286,7 +286,7 @@ class Keeper:
             else:
                 attempts.reset()
                 failed = False
-                expires_at_ms = codec.decode(v1.RefreshReply, answer).expires_at_ms
+                expires_at_ms = codec.decode_answer(v1.RefreshReply, answer).expires_at_ms
 
 
 def explain(error: Exception, settings: Settings) -> str:

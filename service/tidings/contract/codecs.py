@@ -1,22 +1,22 @@
-"""The two encodings of a payload: Protobuf, and the canonical JSON mapping of the same messages."""
+"""The two encodings of a payload: Protobuf, and the canonical JSON mapping of the same messages.
 
-import json
+Decoding is exact: what a message cannot hold is refused with the field's name, never rounded, guessed or replaced by a
+default. Only unknown fields are skipped, as Protobuf does it.
+"""
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 
+from tidings.contract.enums import UnknownEnumNumber, check_enums
 from tidings.contract.errors import invalid_argument
+from tidings.contract.json_reading import read_message
+from tidings.contract.json_text import JsonError
+from tidings.contract.json_writing import write_message
 
 M = TypeVar("M", bound=Message)
-
-# Upb stops at 100 levels of nesting by itself; the JSON reader gets the same number.
-JSON_DEPTH_MAX: Final = 100
-# Values in one JSON text, a thousand names and more to spare. Each takes the reader some 2 us of Python, and a byte or
-# two, or none to speak of where the text came compressed.
-JSON_VALUES_MAX: Final = 4_096
 
 
 def encode_protobuf(message: Message) -> bytes:
@@ -25,7 +25,19 @@ def encode_protobuf(message: Message) -> bytes:
 
 
 def decode_protobuf(message_type: type[M], data: bytes) -> M:
-    """The message that `data` says; INVALID_ARGUMENT when it says none."""
+    """The message that `data` says; INVALID_ARGUMENT when it says none, or names a value that an enum does not have."""
+    if not data:
+        return message_type()
+    message = decode_protobuf_answer(message_type, data)
+    try:
+        check_enums(message)
+    except UnknownEnumNumber as error:
+        raise invalid_argument(f"the payload is no {message_type.DESCRIPTOR.name}: {error}") from None
+    return message
+
+
+def decode_protobuf_answer(message_type: type[M], data: bytes) -> M:
+    """The same, with all numbers of enums: an answer of a newer service has values that are not known yet."""
     if not data:
         return message_type()
     try:
@@ -39,60 +51,31 @@ def decode_protobuf(message_type: type[M], data: bytes) -> M:
 
 def encode_json(message: Message) -> bytes:
     """The message in Protobuf's JSON mapping, UTF-8, without white space, 64-bit numbers as strings."""
-    text: str = json_format.MessageToJson(message, indent=None, ensure_ascii=False)
-    return text.encode()
+    return write_message(message).encode()
 
 
 def decode_json(message_type: type[M], data: bytes) -> M:
-    """The message that the JSON says; INVALID_ARGUMENT if none. Unknown fields are skipped, as in Protobuf."""
+    """The message that the JSON says; INVALID_ARGUMENT if none."""
     message = message_type()
-    if not data:
-        return message
-    try:
-        if not data.lstrip().startswith(b"{"):
-            raise ValueError("it is not an object")
-        said = json.loads(data.decode(), object_pairs_hook=_once_each)
-        if _exceeds(said, JSON_VALUES_MAX):
-            raise ValueError(f"it has more than {JSON_VALUES_MAX:,} values; ask in several requests")
-        json_format.ParseDict(said, message, ignore_unknown_fields=True, max_recursion_depth=JSON_DEPTH_MAX)
-    except Exception as error:  # the library stumbles in many ways over what is no message
-        reason = " ".join(str(error).split())[:200]
-        name = message_type.DESCRIPTOR.name
-        raise invalid_argument(f"the payload is not the JSON of a {name}: {reason}") from error
+    if data:
+        try:
+            read_message(message, data)
+        except JsonError as error:
+            name = message_type.DESCRIPTOR.name
+            raise invalid_argument(f"the payload is not the JSON of a {name}: {error}") from None
     return message
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; ValueError where a name comes twice, for nobody could tell which one is meant."""
-    said = dict(pairs)
-    if len(said) < len(pairs):
-        raise ValueError("a name comes twice in one object")
-    return said
-
-
-def _exceeds(said: Any, values_max: int) -> bool:
-    """Whether there are more values in it, at any depth. Looks at no more than that."""
-    seen = 0
-    left = [said]
-    while left:
-        value = left.pop()
-        inside = value.values() if type(value) is dict else value if type(value) is list else ()
-        seen += len(inside)
-        if seen > values_max:
-            return True
-        left += inside
-    return False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Codec:
-    """One encoding."""
+    """One encoding. `decode` reads requests; `decode_answer` reads what a service says, which may be a newer one."""
 
     name: str
     mime: str
     mimes: tuple[str, ...]
     encode: Callable[[Message], bytes]
     decode: Callable[[type[Any], bytes], Any]
+    decode_answer: Callable[[type[Any], bytes], Any]
 
 
 PROTOBUF: Final = Codec(
@@ -108,8 +91,9 @@ PROTOBUF: Final = Codec(
     ),
     encode_protobuf,
     decode_protobuf,
+    decode_protobuf_answer,
 )
-JSON: Final = Codec("json", "application/json", ("application/json",), encode_json, decode_json)
+JSON: Final = Codec("json", "application/json", ("application/json",), encode_json, decode_json, decode_json)
 CODECS: Final = (PROTOBUF, JSON)
 
 _BY_MIME: Final = {mime: codec for codec in CODECS for mime in codec.mimes}
