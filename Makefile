@@ -9,6 +9,7 @@ CHROMIUM ?= $(firstword $(foreach name,chromium chromium-browser google-chrome,$
 # In CI the foreign clients and the tests in a browser must run: a missing Node or Chromium is a failure there, not a skip.
 NODE_NEEDED := $(if $(or $(NODE),$(CI)),$(INTEROP))
 CHROMIUM_NEEDED := $(if $(or $(and $(NODE),$(CHROMIUM)),$(CI)),tests/browser/node_modules/.installed clients/browser/node_modules/.installed)
+JAVA_NEEDED := $(if $(or $(and $(shell command -v javac 2>/dev/null),$(shell command -v mvn 2>/dev/null)),$(CI)),tests/interop/java/target/.built)
 BROWSER_NEEDED := $(if $(or $(NODE),$(CI)),browser pagecheck)
 
 .DEFAULT_GOAL := help
@@ -23,7 +24,7 @@ setup: $(VENV)/.run ## make .venv with the `tidings` command in it
 serve: $(VENV)/.run ## start the service for development, data under ./data
 	@$(BIN)/tidings serve --dev $(ARGS)
 
-test: $(VENV)/.dev $(NODE_NEEDED) $(CHROMIUM_NEEDED) ## set up what the tests need and pass every one of them
+test: $(VENV)/.dev $(NODE_NEEDED) $(CHROMIUM_NEEDED) $(JAVA_NEEDED) ## set up what the tests need and pass every one of them
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 conformance: $(VENV)/.dev ## the numbered RSocket checklist, item by item, pass or fail
@@ -62,7 +63,7 @@ lock: $(VENV)/.dev ## pin the newest versions that requirements/*.in allow, with
 	for f in run dev; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade requirements/$$f.in -o requirements/$$f.txt; done
 
 clean: ## remove what the other habits made, except ./data
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .tmp dist build tests/interop/node_modules tests/interop/*/node_modules tests/browser/node_modules clients/*/node_modules clients/browser/dist clients/*/build
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .tmp dist build tests/interop/node_modules tests/interop/*/node_modules tests/interop/java/target tests/browser/node_modules clients/*/node_modules clients/browser/dist clients/*/build
 	find service clients tests tools -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -84,6 +85,12 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 $(INTEROP): tests/interop/package-lock.json
 	@command -v npm >/dev/null || { echo "The interop tests need Node and npm on the PATH."; exit 1; }
 	cd tests/interop && npm ci --no-audit --no-fund
+	@touch $@
+
+tests/interop/java/target/.built: $(shell find tests/interop/java/src tests/interop/java/pom.xml protos -name '*.java' -o -name '*.xml' -o -name '*.proto')
+	@command -v mvn >/dev/null || { echo "The tests of Java clients need a JDK 17 and Maven on the PATH."; exit 1; }
+	@echo "Compiling the Java clients of the tests"
+	mvn -q -B -f tests/interop/java/pom.xml package
 	@touch $@
 
 tests/browser/node_modules/.installed: tests/browser/package-lock.json

@@ -10,13 +10,15 @@ import pytest
 import pytest_asyncio
 
 from browser.chromium import PAGE_ORIGIN
-from interop.foreign import LEGACY, LINES, WAYS, Connect, Connection, Driver, Line, Way
+from interop.foreign import LEGACY, LINES, RSOCKET_JAVA, WAYS, Connect, Connection, Driver, Line, Way
 from interop.people import ALICE, SECRET
 from running import RunningService, running_service
 
 if LEGACY not in LINES:
     warnings.warn("Node is not on the PATH: the tests of rsocket-js are left out", stacklevel=1)
     collect_ignore = ["test_tutorials.py"]
+if RSOCKET_JAVA not in LINES:
+    warnings.warn("a JDK and Maven are not on the PATH: the tests of Java clients are left out", stacklevel=1)
 
 
 @pytest.fixture(params=WAYS, ids=str)

@@ -1,8 +1,9 @@
 """Clients of other people, driven by a test: each runs as a process of its own that takes commands line by line.
 
 A test speaks of connections, calls, watches and channels; which library carries them out is the `Line`'s affair. The
-processes' side is `driver.cjs` for rsocket-js and `rsocket_py/client.py` for rsocket-py. Both lines of rsocket-js run
-twice: in Node, and in a page of Chromium, which `tests/browser/rsocket_js.py` drives.
+processes' side is `driver.cjs` for rsocket-js, `rsocket_py/client.py` for rsocket-py, and `java/` for rsocket-java and
+Spring's RSocketRequester. Both lines of rsocket-js run twice: in Node, and in a page of Chromium, which
+`tests/browser/rsocket_js.py` drives.
 """
 
 import asyncio
@@ -22,6 +23,8 @@ from browser import chromium
 
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
+JAVA = shutil.which("java") and shutil.which("mvn")
+JAVA_CLASSES = HERE / "java" / "target"
 # A page of 1 MiB and more is one line.
 LINE_BYTES_MAX = 1 << 26
 # A guard against a wait that never ends; nothing is measured with it.
@@ -48,16 +51,27 @@ def in_chromium(line: Line, folder: str) -> Line:
     return Line(f"{line.name} in Chromium", command, fragments=line.fragments, schemes=("ws",))
 
 
+def in_java(name: str, main: str) -> Line:
+    """A library of Java; `make test` compiles its driver with Maven."""
+    path = f"{JAVA_CLASSES / 'classes'}{os.pathsep}{JAVA_CLASSES / 'libs'}/*"
+    # The JVM is there for the length of a test file: quick to start matters more than quick to run.
+    options = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto")
+    return Line(name, ("java", *options, "-cp", path, f"tidings.interop.{main}"), fragments=True)
+
+
 LEGACY = Line("rsocket-js 0.0.27", ("node", str(HERE / "legacy" / "client.cjs")), fragments=False)
 ALPHA = Line("rsocket-js 1.0.0-alpha.3", ("node", str(HERE / "alpha" / "client.cjs")), fragments=True)
 LEGACY_IN_CHROMIUM = in_chromium(LEGACY, "legacy")
 ALPHA_IN_CHROMIUM = in_chromium(ALPHA, "alpha")
 PYTHON = Line("rsocket-py 0.4.20", (sys.executable, str(HERE / "rsocket_py" / "client.py")), fragments=True)
+RSOCKET_JAVA = in_java("rsocket-java 1.1.5", "RSocketJava")
+SPRING = in_java("Spring's RSocketRequester", "SpringRequester")
 
-# On a machine without Node the lines of rsocket-js are left out, and `conftest.py` says so. Where CI is set they stay,
-# and their tests fail: there a missing Node must be noticed.
+# On a machine without Node the lines of rsocket-js are left out, and without a JDK and Maven those of Java, and
+# `conftest.py` says so. Where CI is set they stay, and their tests fail: there a missing program must be noticed.
 LINES = [
     PYTHON,
+    *([RSOCKET_JAVA, SPRING] if JAVA or os.environ.get("CI") else []),
     *([LEGACY, ALPHA] if NODE or os.environ.get("CI") else []),
     *([LEGACY_IN_CHROMIUM, ALPHA_IN_CHROMIUM] if chromium.AVAILABLE else []),
 ]
@@ -121,6 +135,8 @@ class Driver:
 
     async def ask(self, command: str, **arguments: Any) -> Any:
         """Have a command carried out; its result."""
+        if self._reading.done():
+            raise self._gone()
         number = next(self.numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         assert self._process.stdin is not None
@@ -163,10 +179,13 @@ class Driver:
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
             self._hear(json.loads(line))
-        gone = ForeignError(None, f"the driver of {self.line.name} ended with {await self._process.wait()}")
+        await self._process.wait()
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(gone)
+                answer.set_exception(self._gone())
+
+    def _gone(self) -> ForeignError:
+        return ForeignError(None, f"the driver of {self.line.name} ended with {self._process.returncode}")
 
     def _hear(self, message: dict[str, Any]) -> None:
         if "id" in message:
