@@ -20,7 +20,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from tidings.domain.limits import DomainLimits
+from tidings.domain.limits import PACES, DomainLimits
 from tidings.hub import BoardLimits, HubLimits
 from tidings.rsocket import Limits
 from tidings.stores.limits import StoreLimits
@@ -48,14 +48,14 @@ MAY_BE_ZERO: Final = frozenset(
         "http.port",
         "tcp.port",
         "drain_seconds",
-        "domain.sends_per_second_max",
-        "domain.calls_per_second_max",
+        *(f"domain.{name}" for name in PACES),
+        "domain.created_rooms_max",
         "connections.compressed_bytes_min",
     )
 )
 SECRETS: Final = frozenset({"auth.secret"})
 # In development nobody is slowed down; the sizes stay what they are.
-DEV_DEFAULTS: Final = {"domain.sends_per_second_max": 0.0, "domain.calls_per_second_max": 0.0}
+DEV_DEFAULTS: Final = {f"domain.{name}": 0 for name in PACES}
 # The engine may gather payloads of 16 MiB, since the client's side has to. Nobody asks the service anything above
 # `connections.request_bytes_max`: with the engine's own numbers, 64 connections of one user held 1.4 GB of fragments.
 SERVICE_DEFAULTS: Final = {

@@ -389,7 +389,7 @@ async def test_a_fault_is_an_error_with_a_number_and_a_report_with_the_same() ->
 
 @pytest.mark.asyncio
 async def test_too_much_sent_is_an_error_that_says_when_to_try_again() -> None:
-    house = House(dev=False, sends_per_second_max=1.0, sends_burst_max=2)
+    house = House(dev=False, sends_per_second_max=1.0, sends_burst_max=3)
     (alice,) = house.people("alice")
     await alice.create("den")
     channel = alice.channel()

@@ -422,7 +422,7 @@ async def test_the_bytes_of_an_event_are_made_once_for_all_its_readers() -> None
 
 @pytest.mark.asyncio
 async def test_who_sends_too_fast_is_told_when_to_try_again() -> None:
-    house = House(dev=False, sends_per_second_max=2.0, sends_burst_max=3)
+    house = House(dev=False, sends_per_second_max=2.0, sends_burst_max=4)
     alice, again = house.people("alice", "alice")
     await alice.create()
     for who in (alice, again):

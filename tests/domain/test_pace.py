@@ -1,5 +1,6 @@
 """How fast one user may write, and one connection ask."""
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from domain.stage import House, StageClock, refused, settled
 from tidings.contract import v1
 from tidings.contract.errors import Code, Failure
-from tidings.domain.pace import Pace
+from tidings.domain.limits import DomainLimits
+from tidings.domain.pace import Pace, WriteLimiter
 
 
 def test_a_burst_is_allowed_then_the_pace_holds() -> None:
@@ -58,12 +60,147 @@ def test_without_a_pace_everything_goes() -> None:
         pace.take("alice")
 
 
+def test_what_is_heavier_than_the_burst_is_allowed_once_and_owed() -> None:
+    clock = StageClock()
+    pace = Pace(10.0, 20, 100, clock.monotonic, "messages per second")
+    pace.take("alice", 500)
+    with pytest.raises(Failure) as caught:
+        pace.take("alice")
+    assert caught.value.retry_after_ms == 48_100
+    clock.scheduler.advance_by(48.1)
+    pace.take("alice")
+    with pytest.raises(Failure):
+        pace.take("alice")
+
+
+def write_limiter(clock: StageClock, sends: int = 100, stored_bytes: int = 10_000_000) -> WriteLimiter:
+    limits = DomainLimits(sends_per_second_max=1.0, sends_burst_max=sends, stored_bytes_per_day_max=stored_bytes)
+    return WriteLimiter(limits, clock.monotonic, lifted=False)
+
+
+def test_a_long_text_weighs_as_much_as_many_short_ones() -> None:
+    clock = StageClock()
+    writes = write_limiter(clock)
+    event = v1.Event(actor="alice", edited=v1.Edited(target=1, text="x" * 65_536))
+    taken = 0
+    while taken < 100:
+        try:
+            writes.take(event)
+        except Failure:
+            break
+        taken += 1
+    assert taken == 6  # of 17 each
+
+
+def test_what_one_user_stores_in_a_day_ends_and_comes_back_over_the_day() -> None:
+    clock = StageClock()
+    writes = write_limiter(clock, 1_000_000, 1_000_000)
+    event = v1.Event(actor="alice", posted=v1.Posted(text="x" * 50_000))
+    for _ in range(20):
+        writes.take(event)
+    with refused(Code.RESOURCE_EXHAUSTED, "more than 1,000,000 bytes stored in a day (stored_bytes_per_day_max)"):
+        writes.take(event)
+    writes.take(v1.Event(actor="bob", posted=event.posted))
+    clock.scheduler.advance_by(86_400)
+    for _ in range(19):
+        writes.take(event)
+
+
+def test_what_is_refused_for_its_pace_does_not_count_as_stored() -> None:
+    clock = StageClock()
+    writes = write_limiter(clock, 1, 100_000)
+    event = v1.Event(actor="alice", posted=v1.Posted(text="hi"))
+    for _ in range(1_000):
+        with contextlib.suppress(Failure):
+            writes.take(event)
+    clock.scheduler.advance_by(1)
+    writes.take(event)
+
+
+def test_each_of_the_two_limits_can_be_switched_off() -> None:
+    clock = StageClock()
+    event = v1.Event(actor="alice", posted=v1.Posted(text="x" * 5_000))
+    endless = DomainLimits(sends_per_second_max=0.0, stored_bytes_per_day_max=10_000)
+    for limits, taken_max in ((endless, 2), (DomainLimits(sends_burst_max=4, stored_bytes_per_day_max=0), 2)):
+        writes = WriteLimiter(limits, clock.monotonic, lifted=False)
+        for _ in range(taken_max):
+            writes.take(event)
+        with refused(Code.RESOURCE_EXHAUSTED):
+            writes.take(event)
+    lifted = WriteLimiter(endless, clock.monotonic, lifted=True)
+    for _ in range(100):
+        lifted.take(event)
+
+
+@pytest.mark.asyncio
+async def test_a_room_with_many_members_is_made_once_and_then_paid_for() -> None:
+    house = House(dev=False)
+    (alice,) = house.people("alice")
+    members = [f"user{number}" for number in range(500)]
+    await alice.call("rooms.create", v1.CreateRequest(kind=v1.GROUP, members=members))
+    with refused(Code.RESOURCE_EXHAUSTED, "sends_per_second_max"):
+        await alice.call("rooms.create", v1.CreateRequest(kind=v1.GROUP))
+    await house.pass_time(23)
+    await alice.call("rooms.create", v1.CreateRequest(kind=v1.GROUP))
+
+
+@pytest.mark.asyncio
+async def test_a_user_makes_so_many_rooms() -> None:
+    house = House(created_rooms_max=2)
+    alice, bob = house.people("alice", "bob")
+    await alice.create("a", v1.OPEN)
+    await alice.create("", v1.DIRECT, "bob")
+    with refused(Code.RESOURCE_EXHAUSTED, "created_rooms_max"):
+        await alice.create("b", v1.OPEN)
+    await alice.create("a", v1.OPEN)
+    await bob.create("b", v1.OPEN)
+    (carol,) = House(created_rooms_max=0).people("carol")
+    for number in range(5):
+        await carol.create(f"room{number}", v1.OPEN)
+
+
+@pytest.mark.asyncio
+async def test_a_change_pays_for_what_it_makes_the_store_write_again() -> None:
+    house = House(dev=False, sends_per_second_max=1.0, sends_burst_max=60)
+    alice, bob = house.people("alice", "bob")
+    await alice.create("den", v1.OPEN)
+    seq = await alice.send("x" * 60_000)
+    for number in range(4):
+        request = v1.ReactRequest(room="den", client_id=f"r{number}", target=seq, emoji="👍", remove=number % 2 == 1)
+        await bob.call("chat.react", request)
+    with refused(Code.RESOURCE_EXHAUSTED, "sends_per_second_max"):
+        await bob.send()
+
+
+UPDATES: dict[str, Any] = {
+    "presence.typing": v1.TypingRequest(room="den"),
+    "presence.set": v1.SetPresenceRequest(status=v1.AWAY),
+    "receipts.mark": v1.MarkRequest(room="den", read=1),
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("route", UPDATES)
+async def test_updates_weigh_as_much_as_there_are_readers_who_are_told(route: str) -> None:
+    house = House(dev=False, updates_per_second_max=1.0, updates_burst_max=9, update_weight_readers=2)
+    alice, bob = house.people("alice", "bob")
+    await alice.create("den", v1.GROUP, "bob")
+    phones = [await bob.watch("presence.watch", v1.PresenceWatchRequest(room="den")) for _ in range(4)]
+    await settled()
+    for _ in range(3):
+        await alice.call(route, UPDATES[route])
+    with refused(Code.RESOURCE_EXHAUSTED, "(updates_per_second_max)"):
+        await alice.call(route, UPDATES[route])
+    await bob.call(route, UPDATES[route])
+    for phone in phones:
+        phone.close()
+
+
 @pytest.mark.asyncio
 async def test_who_is_forgotten_for_others_starts_with_a_full_bucket() -> None:
     house = House(dev=False, sends_per_second_max=1.0, sends_burst_max=2, paced_users_max=1)
     alice, bob = house.people("alice", "bob")
     await alice.create("den", v1.OPEN)
-    await alice.send()
     with refused(Code.RESOURCE_EXHAUSTED, "sends_per_second_max"):
         await alice.send()
     await bob.send()

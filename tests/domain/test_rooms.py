@@ -418,7 +418,7 @@ async def test_a_guest_is_a_user_while_the_connection_lives() -> None:
 
 @pytest.mark.asyncio
 async def test_making_rooms_and_joining_them_count_as_sending() -> None:
-    house = House(dev=False, sends_per_second_max=1.0, sends_burst_max=2)
+    house = House(dev=False, sends_per_second_max=1.0, sends_burst_max=3)
     (alice,) = house.people("alice")
     await alice.create("a")
     await alice.join("a", "bob")

@@ -41,6 +41,7 @@ async def test_every_limit_that_is_shown_has_its_unit_in_its_name() -> None:
         "members",
         "users",
         "rooms",
+        "readers",
         "lists",
         "ms",
         "connections",

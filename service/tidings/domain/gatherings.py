@@ -73,6 +73,17 @@ class Gatherings:
         self._idle.cancel(room)
         return self._gatherings[room].slate.read(sink, owner=owner, after=after)
 
+    def weigh(self, room: str) -> int:
+        """How much an update of the room's life weighs: one, and one more for each so many readers."""
+        gathering = self._gatherings.get(room)
+        readers = 0 if gathering is None else gathering.slate.readers
+        return 1 + readers // self._limits.update_weight_readers
+
+    def weigh_user(self, user: str) -> int:
+        """The same for what a user says of themselves."""
+        readers = sum(gathering.slate.readers for gathering in self._showing.get(user, ()))
+        return 1 + readers // self._limits.update_weight_readers
+
     # what it hears
 
     def type(self, room: str, user: str, *, stopped: bool) -> None:

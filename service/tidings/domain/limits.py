@@ -35,12 +35,20 @@ class DomainLimits:
     read_held_bytes_max: int = 65_536  # of a page, kept for a reader without demand; what is more is read again
 
     # Rooms.
+    created_rooms_max: int = 1_000  # 0 = no limit. Made by one user and still there; a program may need more
     create_members_max: int = 500  # one transaction with an event for each
 
     # Connections and their pace.
     user_connections_max: int = 64  # a person with every device and many tabs; a broken loop of reconnects stops here
     sends_per_second_max: float = 20.0  # 0 = no limit. Faster than anyone types, slow enough to stop a broken bot
     sends_burst_max: int = 60  # a phone that empties its outbox after a tunnel
+    send_weight_bytes: int = 4_096  # a change counts once more for each so many bytes; what people type is shorter
+    # Typing, statuses, positions and hidden rooms of one user, over all connections.
+    updates_per_second_max: float = 50.0  # 0 = no limit. A client says some 2 a second while its user reads and types
+    updates_burst_max: int = 2_000  # a client that comes back and says what was delivered in each of its rooms
+    update_weight_readers: int = 500  # an update counts once more for each so many who are told of it
+    # What one user may leave on the disk. Counted anew after a restart.
+    stored_bytes_per_day_max: int = 536_870_912  # 0 = no limit. A person writes some 100 KB; a busy bot, 100 MB
     paced_users_max: int = 100_000  # how many buckets are remembered
     # Everything but messages and `session.*`, of one connection: pages, lists, positions, watches that are opened.
     calls_per_second_max: float = 500.0  # 0 = no limit. Ten times what a client does that shows all of it to a person
@@ -92,6 +100,15 @@ class DomainLimits:
                 numbers[field.name] = ceil(value)
         return numbers
 
+
+# How fast one user may go, over hours or a day: off in development.
+PACES = (
+    "sends_per_second_max",
+    "updates_per_second_max",
+    "calls_per_second_max",
+    "searches_per_second_max",
+    "stored_bytes_per_day_max",
+)
 
 # Nobody outside can run into these.
 INTERNAL = frozenset(

@@ -7,6 +7,7 @@ itself; `standing` finds out who the caller is in the room, in memory nearly alw
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from tidings.contract import v1
@@ -14,7 +15,7 @@ from tidings.contract.call import Call
 from tidings.contract.codecs import Prepared
 from tidings.contract.errors import invalid_argument
 from tidings.domain.access import Access, Standing, writing
-from tidings.domain.pace import Pace
+from tidings.domain.pace import Pace, WriteLimiter
 from tidings.domain.ports import Clock, Store, Written
 from tidings.domain.rules import Rules
 from tidings.domain.shares import Shares
@@ -35,7 +36,7 @@ class Messages:
         hub: Hub[Prepared[v1.WatchItem]],
         access: Access,
         rules: Rules,
-        pace: Pace,
+        writes: WriteLimiter,
         calls: Pace,
         clock: Clock,
         stop_typing: Callable[[str, str], None],
@@ -47,7 +48,7 @@ class Messages:
         self._watches = Shares(rules.limits.watched_rooms_max, "rooms watched at once (watched_rooms_max)")
         self._access = access
         self._rules = rules
-        self._pace = pace
+        self._writes = writes
         self._calls = calls
         self._clock = clock
 
@@ -123,12 +124,20 @@ class Messages:
 
         Everything is as it should be by now: the last thing that can be refused is the pace.
         """
-        self._pace.take(draft.actor)
-        if draft.WhichOneof("what") in TYPED:
+        self._writes.take(draft)
+        what = draft.WhichOneof("what")
+        if what in TYPED:
             # Now and not after the commit: what the author begins to type meanwhile stays.
             self._stop_typing(draft.room, draft.actor)
         draft.at_ms = self._clock.now_ms()
-        return then(self._store.append(draft, moderates=standing.moderates), _reply)
+        # The draft is given away with the next step.
+        make = _reply if what == "posted" else partial(self._reply_to_change, draft.actor)
+        return then(self._store.append(draft, moderates=standing.moderates), make)
+
+    def _reply_to_change(self, actor: str, written: Written) -> v1.SendReply:
+        """Of an event that changed earlier ones: a reaction writes the whole message again, a deletion its edits."""
+        self._writes.charge_rewritten(actor, sum(len(event.data) for event in written.amended))
+        return _reply(written)
 
     def _draft(self, room: str, client_id: str, call: Call) -> v1.Event:
         # Fields that are set one by one cost half of what arguments of the constructor do; likewise in `_reply`.

@@ -1,16 +1,24 @@
 """How often somebody may ask for something: a bucket of tokens each."""
 
 from collections.abc import Callable
-from math import ceil
+from math import ceil, inf
+from typing import Final
 
-from tidings.contract.errors import resource_exhausted
+from tidings.contract import v1
+from tidings.contract.errors import Failure, resource_exhausted
+from tidings.domain.limits import DomainLimits
 from tidings.domain.lru import Lru
+
+DAY_SECONDS: Final = 86_400
+ROW_BYTES: Final = 256  # what an event takes in the database beside itself: its columns, its key, pages half full
 
 
 class Pace:
     """`per_second` in the long run, `burst` at once; per_second 0 = no limit. `what` names the things and the limit.
 
-    A bucket that is forgotten is a full one, so forgetting errs on the generous side.
+    What weighs more than one is allowed as soon as there is a token, and what is missing is owed: so a single thing may
+    weigh more than the burst, and whoever did it waits until it is paid for. A bucket that is forgotten is a full one,
+    so forgetting errs on the generous side.
     """
 
     __slots__ = ("_buckets", "_burst", "_clock", "_per_second", "_what")
@@ -23,17 +31,74 @@ class Pace:
         # whose → (tokens, when that was counted)
         self._buckets: Lru[str, tuple[float, float]] = Lru(kept_max)
 
-    def take(self, whose: str) -> None:
-        """One token; RESOURCE_EXHAUSTED, with the time until the next one, when there is none."""
+    def take(self, whose: str, weight: int = 1) -> None:
+        """So many tokens; RESOURCE_EXHAUSTED, with the time until the next one, when there is none."""
         if not self._per_second:
             return
         now = self._clock()
         tokens, since = self._buckets.peek(whose) or (float(self._burst), now)
         tokens = min(self._burst, tokens + (now - since) * self._per_second)
         if tokens < 1:
-            retry_after_ms = ceil((1 - tokens) / self._per_second * 1000)
-            raise resource_exhausted(
-                f"more than {self._per_second:g} {self._what}; try again in {retry_after_ms} ms",
-                retry_after_ms=retry_after_ms,
-            )
-        self._buckets.put(whose, (tokens - 1, now))
+            raise _refusal(f"{self._per_second:g} {self._what}", tokens, self._per_second)
+        self._buckets.put(whose, (tokens - weight, now))
+
+
+class WriteLimiter:
+    """What one user may write: events in a second, each as heavy as its bytes, and bytes in a day.
+
+    Two buckets for each user, as in `Pace`, in one entry: every message asks here. The day's is full at first, and is
+    filled again over 24 hours.
+    """
+
+    __slots__ = ("_buckets", "_clock", "_day_bytes", "_limits", "_limits_any", "_sends", "_sends_burst", "_stored")
+
+    def __init__(self, limits: DomainLimits, clock: Callable[[], float], *, lifted: bool) -> None:
+        """`lifted`: there is no limit."""
+        self._limits = limits
+        self._clock = clock
+        # Where there is no limit, there is always enough.
+        self._sends = 0.0 if lifted else limits.sends_per_second_max
+        self._sends_burst = float(limits.sends_burst_max) if self._sends else inf
+        self._stored = 0.0 if lifted else limits.stored_bytes_per_day_max / DAY_SECONDS
+        self._day_bytes = float(limits.stored_bytes_per_day_max) if self._stored else inf
+        self._limits_any = bool(self._sends or self._stored)
+        # user → (sends left, bytes left, when that was counted)
+        self._buckets: Lru[str, tuple[float, float, float]] = Lru(limits.paced_users_max)
+
+    def take(self, event: v1.Event) -> None:
+        """One event is to be written; RESOURCE_EXHAUSTED, and nothing is taken."""
+        if self._limits_any:
+            self.take_events(event.actor, 1, event.ByteSize())
+
+    def take_events(self, user: str, events: int, size_bytes: int) -> None:
+        """So many events with so many bytes in all."""
+        sends, stored, now = self._left(user)
+        if sends < 1:
+            what = f"{self._sends:g} messages per second (sends_per_second_max)"
+            raise _refusal(what, sends, self._sends)
+        if stored < 1:
+            what = f"{self._limits.stored_bytes_per_day_max:,} bytes stored in a day (stored_bytes_per_day_max)"
+            raise _refusal(what, stored, self._stored)
+        sends -= events + size_bytes // self._limits.send_weight_bytes
+        self._buckets.put(user, (sends, stored - size_bytes - events * ROW_BYTES, now))
+
+    def charge_rewritten(self, user: str, size_bytes: int) -> None:
+        """A change made the store write so many bytes of earlier events again. Where they lie they take no more."""
+        if self._limits_any:
+            sends, stored, now = self._left(user)
+            self._buckets.put(user, (sends - size_bytes // self._limits.send_weight_bytes, stored, now))
+
+    def _left(self, user: str) -> tuple[float, float, float]:
+        now = self._clock()
+        sends, stored, since = self._buckets.peek(user) or (self._sends_burst, self._day_bytes, now)
+        passed = now - since
+        return (
+            min(self._sends_burst, sends + passed * self._sends),
+            min(self._day_bytes, stored + passed * self._stored),
+            now,
+        )
+
+
+def _refusal(what: str, tokens: float, per_second: float) -> Failure:
+    retry_after_ms = ceil((1 - tokens) / per_second * 1000)
+    return resource_exhausted(f"more than {what}; try again in {retry_after_ms} ms", retry_after_ms=retry_after_ms)

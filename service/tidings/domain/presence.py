@@ -43,6 +43,7 @@ class Presence:
         rules: Rules,
         errands: Errands,
         calls: Pace,
+        updates: Pace,
     ) -> None:
         self._board = board
         self._roster = roster
@@ -52,6 +53,7 @@ class Presence:
         self._limits = rules.limits
         self._errands = errands
         self._calls = calls
+        self._updates = updates
         self._named = Shares(self._limits.watched_users_max, "names in watches (watched_users_max)")
         self._recent: Lru[str, bool] = Lru(2 * self._limits.presence_remembered_max)
         roster.changed.append(self._publish)
@@ -64,7 +66,9 @@ class Presence:
             raise invalid_argument(
                 "status must be ONLINE, AWAY, BUSY or INVISIBLE; who has no connection is OFFLINE without saying so"
             )
-        self._roster.choose(call.user, Chosen(request.status, self._rules.status_text(request.text)))
+        text = self._rules.status_text(request.text)
+        self._updates.take(call.user, self._gatherings.weigh_user(call.user))
+        self._roster.choose(call.user, Chosen(request.status, text))
         return v1.SetPresenceReply()
 
     async def typing(self, request: v1.TypingRequest, call: Call) -> v1.TypingReply:
@@ -72,6 +76,7 @@ class Presence:
         self._calls.take(call.session.id)
         room = self._rules.room(request.room)
         await self._access.may_write(room, call.user)
+        self._updates.take(call.user, self._gatherings.weigh(room))
         self._gatherings.type(room, call.user, stopped=request.stopped)
         return v1.TypingReply()
 

@@ -19,10 +19,10 @@ from tidings.domain.gatherings import Gatherings
 from tidings.domain.history import History
 from tidings.domain.inbox import Inboxes
 from tidings.domain.items import WatchMarks, event_items, weigh
-from tidings.domain.limits import DomainLimits
+from tidings.domain.limits import PACES, DomainLimits
 from tidings.domain.lines import Lines
 from tidings.domain.messages import Messages
-from tidings.domain.pace import Pace
+from tidings.domain.pace import Pace, WriteLimiter
 from tidings.domain.ports import Clock, Head, Store
 from tidings.domain.presence import Presence
 from tidings.domain.publication import Publication
@@ -137,12 +137,13 @@ def build(
         limits=limits,
     )
     inboxes = Inboxes(board=rooms_board, store=store, errands=errands, limits=limits)
-    pace = Pace(
-        0.0 if settings.dev else limits.sends_per_second_max,
-        limits.sends_burst_max,
+    writes = WriteLimiter(limits, clock.monotonic, lifted=settings.dev)
+    updates = Pace(
+        0.0 if settings.dev else limits.updates_per_second_max,
+        limits.updates_burst_max,
         limits.paced_users_max,
         clock.monotonic,
-        "messages per second (sends_per_second_max)",
+        "updates of status, typing and positions per second (updates_per_second_max)",
     )
     calls = Pace(
         0.0 if settings.dev else limits.calls_per_second_max,
@@ -163,7 +164,7 @@ def build(
         hub=hub,
         access=access,
         rules=rules,
-        pace=pace,
+        writes=writes,
         calls=calls,
         clock=clock,
         stop_typing=gatherings.stop_typing,
@@ -176,8 +177,17 @@ def build(
         rules=rules,
         errands=errands,
         calls=calls,
+        updates=updates,
     )
-    receipts = Receipts(store=store, access=access, gatherings=gatherings, inboxes=inboxes, rules=rules, calls=calls)
+    receipts = Receipts(
+        store=store,
+        access=access,
+        gatherings=gatherings,
+        inboxes=inboxes,
+        rules=rules,
+        calls=calls,
+        updates=updates,
+    )
     lines = Lines(limits.user_reads_max)
     history = History(
         store=store,
@@ -212,7 +222,8 @@ def build(
                 inboxes=inboxes,
                 rules=rules,
                 lines=lines,
-                pace=pace,
+                writes=writes,
+                updates=updates,
                 calls=calls,
                 clock=clock,
             ),
@@ -248,7 +259,7 @@ def _shown(limits: DomainLimits, settings: Settings) -> dict[str, int]:
     """The limits that clients run into; those of pace are off in development."""
     shown = limits.shown()
     if settings.dev:
-        shown["sends_per_second_max"] = shown["calls_per_second_max"] = 0
+        shown.update(dict.fromkeys(PACES, 0))
     return shown
 
 

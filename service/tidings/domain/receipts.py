@@ -15,7 +15,15 @@ class Receipts:
     """The service `Receipts`."""
 
     def __init__(
-        self, *, store: Store, access: Access, gatherings: Gatherings, inboxes: Inboxes, rules: Rules, calls: Pace
+        self,
+        *,
+        store: Store,
+        access: Access,
+        gatherings: Gatherings,
+        inboxes: Inboxes,
+        rules: Rules,
+        calls: Pace,
+        updates: Pace,
     ) -> None:
         self._store = store
         self._access = access
@@ -23,6 +31,7 @@ class Receipts:
         self._inboxes = inboxes
         self._rules = rules
         self._calls = calls
+        self._updates = updates
 
     async def mark(self, request: v1.MarkRequest, call: Call) -> v1.MarkReply:
         """Move my positions forward; what was read was delivered, and nothing beyond the head can have been."""
@@ -31,6 +40,7 @@ class Receipts:
         standing = await self._access.may_read(room, call.user)
         if standing.role == STRANGER:
             raise permission_denied(f"positions are kept for members; join {room} first")
+        self._updates.take(call.user, self._gatherings.weigh(room))
         read = min(request.read, SEQ_MAX)
         delivered = max(min(request.delivered, SEQ_MAX), read)
         delivered, read, changed = await self._store.mark(room, call.user, delivered=delivered, read=read)

@@ -13,12 +13,13 @@ from tidings.domain.access import STRANGER, Access, Standing, no_such_room
 from tidings.domain.inbox import Inboxes
 from tidings.domain.lines import Lines
 from tidings.domain.names import DIRECT_PREFIX, direct_name, new_name
-from tidings.domain.pace import Pace
+from tidings.domain.pace import Pace, WriteLimiter
 from tidings.domain.ports import Clock, Store
 from tidings.domain.rows import member_state, room_message, room_reply, room_state
 from tidings.domain.rules import Rules
 from tidings.hub import Sink, Source
 
+EVENT_BYTES = 128  # of a `member` event, with names of ordinary length
 OWNERS_PAGE = 1_000  # members looked through at a time for another owner
 
 
@@ -38,7 +39,8 @@ class Rooms:
         inboxes: Inboxes,
         rules: Rules,
         lines: Lines,
-        pace: Pace,
+        writes: WriteLimiter,
+        updates: Pace,
         calls: Pace,
         clock: Clock,
     ) -> None:
@@ -48,7 +50,8 @@ class Rooms:
         self._rules = rules
         self._limits = rules.limits
         self._lines = lines
-        self._pace = pace
+        self._writes = writes
+        self._updates = updates
         self._calls = calls
         self._clock = clock
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -110,6 +113,7 @@ class Rooms:
         standing = await self._access.may_read(room, call.user)
         if standing.place.kind != v1.DIRECT:
             raise invalid_argument(f"{room} is no DIRECT room, and only those can be hidden; leave it with rooms.leave")
+        self._updates.take(call.user)
         await self._hide(room, hidden=not request.shown, call=call)
         return v1.HideReply()
 
@@ -160,9 +164,16 @@ class Rooms:
         return await self._create(name, v1.DIRECT, title, members, call)
 
     async def _create(self, room: str, kind: int, title: str, members: Sequence[str], call: Call) -> v1.RoomReply:
-        self._pace.take(call.user)
+        events_max = 2 + len(members)  # that it was made, and who is in it
+        self._writes.take_events(call.user, events_max, events_max * EVENT_BYTES)
         record, events = await self._store.create_room(
-            room, kind=kind, title=title, creator=call.user, members=members, at_ms=self._clock.now_ms()
+            room,
+            kind=kind,
+            title=title,
+            creator=call.user,
+            members=members,
+            at_ms=self._clock.now_ms(),
+            created_max=self._limits.created_rooms_max,
         )
         if not events:
             # It was there already: the creator may have another role by now, or none.
@@ -217,10 +228,9 @@ class Rooms:
             self._inboxes.touch(room, call.user)
 
     async def _change(self, room: str, member: v1.Member, call: Call) -> None:
-        self._pace.take(call.user)
-        await self._store.append(
-            v1.Event(room=room, actor=call.user, at_ms=self._clock.now_ms(), member=member), moderates=True
-        )
+        event = v1.Event(room=room, actor=call.user, at_ms=self._clock.now_ms(), member=member)
+        self._writes.take(event)
+        await self._store.append(event, moderates=True)
 
     # answers
 

@@ -158,6 +158,11 @@ class Slate:
             if owner is None or reader.owner == owner:
                 reader.fail(error)
 
+    @property
+    def readers(self) -> int:
+        """How many there are."""
+        return len(self._readers)
+
     # the readers' side
 
     def batch(self, after: int, limit: int, items_max: int) -> Batch[Item] | None:
