@@ -52,7 +52,7 @@ async def test_a_message_is_edited_answered_reacted_to_and_deleted(ada: Person, 
     await own.hover()
     await own.get_by_role("button", name="More").click()
     await bob.page.get_by_role("button", name="Delete").click()
-    await bob.page.get_by_role("button", name="Delete for everybody?").click()
+    await bob.page.get_by_role("dialog", name="Delete this message?").get_by_role("button", name="Delete").click()
     await expect(ada.messages.last).to_contain_text("This message was deleted.")
 
 

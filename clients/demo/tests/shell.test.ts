@@ -31,6 +31,13 @@ test("an excerpt begins near the first word found and is cut on both sides", () 
   assert.ok(found.length < 40);
 });
 
+test("an excerpt begins with a whole word, or a whole character where there are no blanks", () => {
+  assert.equal(shown(`${"elephants ".repeat(9)}needle`, "needle", 12), "…elephants [needle]");
+  assert.equal(shown(`${"字".repeat(30)}针在这里`, "针", 5), "…字字字字字[针]在这里");
+  assert.equal(shown(`${"😀".repeat(20)}needle`, "needle", 5), "…😀😀[needle]");
+  assert.equal(shown(`${"x".repeat(50)}needle`, "needle", 5), "…xxxxx[needle]");
+});
+
 test("signs that mean something in a pattern are looked for as they are", () => {
   assert.equal(shown("costs (a+b)* [x] 1.5 $ \\ /", "(a+b)*", 40), "costs [(a+b)*] [x] 1.5 $ \\ /");
   for (const sign of "\\^$.*+?()[]{}|/-") assert.equal(shown(`x${sign}`, sign, 40), `x[${sign}]`);

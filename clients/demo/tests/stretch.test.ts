@@ -146,6 +146,23 @@ test("rows have days, groups, a divider, and what is on its way", () => {
   assert.equal(new Set(rows.map(({key}) => key)).size, rows.length);
 });
 
+test("who comes or leaves within a minute is told of in one line", () => {
+  const member = (seq: number, seconds: number, user: string, {actor = user, left = false} = {}) =>
+    event(seq, {case: "member", value: {user, role: left ? 0 : 3, left}}, {atMs: seconds * 1000, actor});
+  const notes = (events: Event[]) => {
+    const stretch = new Stretch();
+    stretch.replace(events, {asOf: events.length});
+    const rows = rowsOf({entries: stretch.entries, outgoing: [], me: "me", direct: false, unreadFrom: 0, from: 1});
+    return rows.flatMap((row) => (row.kind === "note" ? [`${row.note.kind} ${row.about}`] : []));
+  };
+  assert.deepEqual(notes([member(1, 0, "ada"), member(2, 10, "bob"), member(3, 50, "eve"), member(4, 61, "kim")]), ["joined ada,bob,eve", "joined kim"]);
+  assert.deepEqual(notes([member(1, 0, "ada"), member(2, 1, "ada", {left: true}), member(3, 2, "bob", {left: true})]), ["joined ada", "left ada,bob"]);
+  const brought = [member(1, 0, "ada"), member(2, 1, "bob", {actor: "ada"}), member(3, 2, "eve", {actor: "ada"}), member(4, 3, "kim", {actor: "eve"})];
+  assert.deepEqual(notes(brought), ["joined ada", "joined bob,eve", "joined kim"]);
+  const made = event(1, {case: "changed", value: {title: "Room", created: true}}, {atMs: 0, actor: "ada"});
+  assert.deepEqual(notes([made, member(2, 0, "ada"), member(3, 1, "bob")]), ["created Room", "joined bob"]);
+});
+
 test("what is new begins further up than the page: there is no divider yet", () => {
   const stretch = new Stretch();
   stretch.replace(run(10, 12), {asOf: 12});

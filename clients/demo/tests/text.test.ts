@@ -1,13 +1,27 @@
 import assert from "node:assert/strict";
 import {test} from "node:test";
 import {findEmoji, QUICK} from "../src/conversation/emoji/emoji.ts";
-import {beginningOf, bytesOf, oneLine, type Piece, piecesOf, sendable} from "../src/conversation/text.ts";
+import {type Piece, piecesOf, plainText} from "../src/conversation/pieces.ts";
+import {beginningOf, bytesOf, oneLine, sendable} from "../src/conversation/text.ts";
 
-const links = (text: string) => piecesOf(text).flatMap((piece) => (piece.kind === "link" ? [piece.text] : []));
+/** All pieces, those inside of others too. */
+const flat = (pieces: readonly Piece[]): Piece[] => pieces.flatMap((piece) => [piece, ...insideOf(piece).flatMap(flat)]);
+const insideOf = (piece: Piece): (readonly Piece[])[] => (piece.kind === "list" ? piece.items.map((item) => item.pieces) : "pieces" in piece ? [piece.pieces] : []);
+const links = (text: string) => flat(piecesOf(text)).flatMap((piece) => (piece.kind === "link" ? [piece.text] : []));
 const said = (pieces: readonly Piece[]): string =>
-  pieces.map((piece) => (piece.kind === "code" ? said(piece.pieces) : piece.kind === "symbol" ? `[${piece.text}]` : piece.text)).join("");
+  pieces.map((piece) => (piece.kind === "symbol" ? `[${piece.text}]` : "text" in piece ? piece.text : insideOf(piece).map(said).join("|"))).join("");
 const shown = (text: string) => said(piecesOf(text));
 const codes = (text: string, cut = false) => piecesOf(text, cut).flatMap((piece) => (piece.kind === "code" ? [said(piece.pieces)] : []));
+/** As HTML would have it, for reading: <strong>a</strong>. */
+const drawn = (pieces: readonly Piece[]): string =>
+  pieces
+    .map((piece) => {
+      if (piece.kind === "list") return `<ul>${piece.items.map(({number, depth, pieces: own}) => `<li ${number} ${depth}>${drawn(own)}`).join("")}</ul>`;
+      if (piece.kind === "link") return `<a ${piece.href}>${piece.text}</a>`;
+      return "text" in piece ? piece.text : `<${piece.kind}>${drawn(piece.pieces)}</${piece.kind}>`;
+    })
+    .join("");
+const marked = (text: string) => drawn(piecesOf(text));
 
 test("addresses of the web become links, and nothing else does", () => {
   assert.deepEqual(links("see https://example.org/a?b=1#c, and http://example.org."), ["https://example.org/a?b=1#c", "http://example.org"]);
@@ -57,6 +71,54 @@ test("64 KB of backticks, in any order, are read in one pass", () => {
       assert.ok(piecesOf(all, true).length > 0);
     }
   }
+});
+
+test("signs around words make them bold, italic or struck", () => {
+  assert.equal(marked("**bold** *it* _it_ ~~gone~~ ***both***"), "<strong>bold</strong> <em>it</em> <em>it</em> <del>gone</del> <strong><em>both</em></strong>");
+  assert.equal(marked("**bold and *both* and `co*de*`**"), "<strong>bold and <em>both</em> and <code>co*de*</code></strong>");
+  assert.equal(marked("这是**粗体**文字，*强调*也行"), "这是<strong>粗体</strong>文字，<em>强调</em>也行");
+  assert.equal(marked("مرحبا **بكم** هنا"), "مرحبا <strong>بكم</strong> هنا");
+  assert.equal(marked("**https://example.org**"), "<strong><a https://example.org/>https://example.org</a></strong>");
+});
+
+test("signs that stand for themselves stay, and so does what is not closed on its line", () => {
+  const literal = ["2*3*4", "2 * 3 * 4", "a * b", "snake_case_name", "_", "**", "a ** b", "f(**kwargs, **more)", "*.py and *.ts", "¯\\_(ツ)_/¯", "~5 ~6~", "**not closed", "*a\nb*", "**a\nb**", "/usr/_x_/", "__init__", "****a****"];
+  for (const text of literal) assert.equal(marked(text), text);
+  assert.equal(marked("**bold *and** text*"), "<strong>bold *and</strong> text*");
+});
+
+test("lists and quotes are lines of their own", () => {
+  assert.equal(marked("to do:\n- a **b**\n  goes on\n  - c\n* d\nafter"), "to do:<ul><li 0 0>a <strong>b</strong>\ngoes on<li 0 1>c<li 0 0>d</ul>after");
+  assert.equal(marked("3. c\n4) d"), "<ul><li 3 0>c<li 4 0>d</ul>");
+  assert.equal(marked("> said\n> *so*\nno"), "<quote>said\n<em>so</em></quote>no");
+  assert.equal(marked("- a\n```\n- x\n```"), "<ul><li 0 0>a</ul><code>- x</code>");
+  for (const text of ["-1 degrees", "- ", ">:(", "1.5 km", "2024. A year", "-"]) assert.equal(marked(text), text);
+});
+
+test("a named link leads where it says, and its words are not another address", () => {
+  assert.equal(marked("see [the docs](https://example.org/a_b_c)!"), "see <a https://example.org/a_b_c>the docs</a>!");
+  assert.deepEqual(links("[v1.2 and later](https://example.org)"), ["v1.2 and later"]);
+  for (const text of ["[x](javascript:alert(1))", "[x](data:text/html,x)", "[x](//example.org)", "[x]()", "[](https://)"]) assert.deepEqual(links(text), [], text);
+  for (const words of ["https://bank.example", "bank.example", "www.bank.example/login", "bank。example", "127.0.0.1"]) {
+    assert.ok(!links(`[${words}](https://evil.example/)`).includes(words), words);
+    assert.equal(shown(`[${words}](https://evil.example/)`), `[${words}](https://evil.example/)`, "the address itself is shown");
+  }
+  assert.ok(!links("[\u2067x](https://evil.example/)").includes("\u2067x"));
+});
+
+test("64 KB of signs, in any order, are read in one pass and nested a few deep at most", () => {
+  const depth = (pieces: readonly Piece[]): number => Math.max(0, ...pieces.slice(0, 1000).flatMap((piece) => insideOf(piece).map((own) => 1 + depth(own))));
+  for (const part of ["*", "**", "***a", "* a", "*a ", "_a", "~~", "~~a~~", "[", "[a](", "](http://a", "[a](http://a)", "> ", "- ", "- a\n", "> a\n", "1. ", "*a **b _c ~~d ", "a**_~~", "  ", "\t- a\n  b\n", "http://a*", "http://a)"]) {
+    const text = part.repeat(65_536 / part.length);
+    assert.ok(depth(piecesOf(text)) <= 6, part);
+    assert.ok(plainText(text).length <= 2 * text.length);
+  }
+});
+
+test("a preview has the words without the markup", () => {
+  assert.equal(oneLine("```py\nprint(1)\n```", 80), "print(1)");
+  assert.equal(oneLine("```py\nprint(1)", 80), "```py print(1)");
+  assert.equal(oneLine("**Plan**:\n- a\n- b `c`\n> so\nsee [docs](https://example.org)", 80), "Plan: • a • b c so see docs");
 });
 
 test("markup stays text", () => {

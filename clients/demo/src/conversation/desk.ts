@@ -5,9 +5,9 @@ import type {Place} from "../parts/popup.tsx";
 import type {Message} from "./model/message.ts";
 import type {Talk} from "./model/talk.ts";
 
-/** What is open beside a message. */
+/** What is open beside a message, or over the page because of it. */
 export interface Open {
-  readonly what: "menu" | "emoji";
+  readonly what: "menu" | "emoji" | "delete" | "person";
   readonly seq: number;
   readonly at: Place;
 }
@@ -23,6 +23,8 @@ export interface Desk {
   readonly me: string;
   readonly open: ReturnType<typeof signal<Open | undefined>>;
   readonly purpose: ReturnType<typeof signal<Purpose | undefined>>;
+  /** Write somebody's name into the composer, as "@name ". */
+  mention(user: string): void;
   /** Put the cursor into the composer. */
   write(): void;
 }

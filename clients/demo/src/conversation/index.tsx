@@ -5,17 +5,17 @@
  *
  * `model/` knows what is said in the room and nothing of the page; `timeline/` shows it, `composer/` adds to it.
  */
-import {computed, useSignal} from "@preact/signals";
+import {computed, effect, useSignal} from "@preact/signals";
 import {type Event, RoomKind, type Tidings} from "@tidings/client";
 import {useEffect, useMemo, useRef} from "preact/hooks";
 import {roomOf} from "../model/rooms.ts";
 import {Button} from "../parts/button.tsx";
 import {chosen} from "../route.ts";
 import {session} from "../session.ts";
-import {shown} from "../wire/latency.ts";
+import {pauseMeasuring, shown} from "../wire/latency.ts";
 import {pace} from "../wire/pace.ts";
 import {t} from "../words/words.ts";
-import {Composer} from "./composer/composer.tsx";
+import {Composer, writeInto} from "./composer/composer.tsx";
 import "./conversation.css";
 import type {Desk, Open, Purpose} from "./desk.ts";
 import {Marking} from "./model/marking.ts";
@@ -26,6 +26,9 @@ import {TypingLine} from "./typing.tsx";
 
 const HIDDEN_FRAME_MS = 250; // a page that nobody sees is not painted, and its title still counts
 const HEARD_CHARS_MAX = 300;
+
+// What was missed while there was no connection comes afterwards, and did not take that long.
+effect(() => pauseMeasuring("not connected", session.state.value !== "online"));
 
 export function Conversation({room, jump}: {room: string; jump?: bigint}) {
   const tidings = session.tidings.value;
@@ -39,7 +42,10 @@ function Talking({tidings, room, jump}: {tidings: Tidings; room: string; jump?: 
   const box = useRef<HTMLTextAreaElement>(null);
   const open = useSignal<Open | undefined>(undefined);
   const purpose = useSignal<Purpose | undefined>(undefined);
-  const desk = useMemo<Desk>(() => ({talk, me, open, purpose, write: () => box.current?.focus()}), [talk]);
+  const desk = useMemo<Desk>(
+    () => ({talk, me, open, purpose, mention: (user) => box.current && writeInto(box.current, mentionAt(box.current, user)), write: () => box.current?.focus()}),
+    [talk],
+  );
   useEffect(
     () => () => {
       talk.stop();
@@ -90,6 +96,11 @@ function Talking({tidings, room, jump}: {tidings: Tidings; room: string; jump?: 
       <Composer desk={desk} title={title} box={box} />
     </section>
   );
+}
+
+/** "@ada ", with a blank before it where it would touch a word. */
+function mentionAt({value, selectionStart}: HTMLTextAreaElement, user: string): string {
+  return `${/\S$/.test(value.slice(0, selectionStart)) ? " " : ""}@${user} `;
 }
 
 /** Somebody looks at this page. */

@@ -7,7 +7,13 @@ export function TypingLine({talk}: {talk: Talk}) {
   const text = c ? t("talk.typing3") : b ? t("talk.typing2", {a, b}) : a ? t("talk.typing1", {a}) : "";
   return (
     <p class="typing cut" aria-live="off">
-      {text && <span class="dots" aria-hidden="true" />}
+      {text && (
+        <span class="dots" aria-hidden="true">
+          <i />
+          <i />
+          <i />
+        </span>
+      )}
       {text}
     </p>
   );

@@ -267,7 +267,7 @@ function view({room, role, last, read, unread}: RoomState): RoomView {
   };
 }
 
-function lastOf({seq, atMs, actor, what}: Event): LastMessage | undefined {
+export function lastOf({seq, atMs, actor, what}: Event): LastMessage | undefined {
   if (what.case !== "posted") return undefined;
   const {text, deleted} = what.value;
   return {seq, atMs: Number(atMs), actor, text: text.slice(0, TEXT_KEPT_MAX), deleted};

@@ -4,6 +4,9 @@ import {useId, useLayoutEffect, useRef} from "preact/hooks";
 import {t} from "../words/words.ts";
 import {IconButton} from "./button.tsx";
 
+/** Longer than the two clicks of a double-click are apart: 500 ms on most systems. */
+export const DOUBLE_CLICK_MS = 600;
+
 interface Props {
   title: string;
   onClose: () => void;
@@ -12,12 +15,15 @@ interface Props {
   tall?: boolean;
   /** Only to be read: with nothing to press in it, it is itself what one reaches and scrolls with the keyboard. */
   still?: boolean;
+  /** What gets the focus afterwards, if not what had it before. */
+  back?: () => HTMLElement | null;
   children: ComponentChildren;
 }
 
-export function Dialog({title, onClose, wide = false, tall = false, still = false, children}: Props) {
+export function Dialog({title, onClose, wide = false, tall = false, still = false, back, children}: Props) {
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
+  const openedAt = useRef(performance.now()).current;
   useLayoutEffect(() => {
     const dialog = element.current!;
     const before = document.activeElement;
@@ -25,7 +31,8 @@ export function Dialog({title, onClose, wide = false, tall = false, still = fals
     dialog.querySelector<HTMLElement>("[autofocus]")?.focus();
     return () => {
       dialog.close();
-      if (before instanceof HTMLElement && before.isConnected) before.focus();
+      const to = back?.() ?? before;
+      if (to instanceof HTMLElement && to.isConnected) to.focus({preventScroll: true});
     };
   }, []);
   return (
@@ -38,7 +45,18 @@ export function Dialog({title, onClose, wide = false, tall = false, still = fals
         event.preventDefault();
         onClose();
       }}
-      onPointerDown={(event) => event.target === event.currentTarget && outside(event, event.currentTarget) && onClose()}
+      onKeyDown={(event) => {
+        // In a search field the browser would empty the field first, and close the dialog at the second press only.
+        if (event.key !== "Escape" || event.isComposing || event.defaultPrevented) return;
+        event.preventDefault();
+        event.stopPropagation();
+        onClose();
+      }}
+      onPointerDown={(event) => {
+        // The second click of a double-click on what opened the dialog is not meant to close it.
+        const late = performance.now() - openedAt > DOUBLE_CLICK_MS;
+        if (late && event.target === event.currentTarget && outside(event, event.currentTarget)) onClose();
+      }}
     >
       <header>
         <h2 id={heading}>{title}</h2>

@@ -21,7 +21,16 @@ export function beside(element: Element): Place {
   return element.getBoundingClientRect();
 }
 
-export function Popup({at, label, close, children}: {at: Place; label: string; close: () => void; children: ComponentChildren}) {
+interface Props {
+  at: Place;
+  label: string;
+  close: () => void;
+  /** Which side of it is in line with `at`: where one reads from, or where one reads to. */
+  align?: "start" | "end";
+  children: ComponentChildren;
+}
+
+export function Popup({at, label, close, align = "end", children}: Props) {
   const box = useRef<HTMLDivElement>(null);
   const before = useRef<Element | null>(null);
   before.current ??= document.activeElement;
@@ -32,7 +41,7 @@ export function Popup({at, label, close, children}: {at: Place; label: string; c
     const below = at.bottom + GAP_PX + height <= innerHeight - EDGE_PX;
     const top = below ? at.bottom + GAP_PX : at.top - GAP_PX - height;
     current.style.top = `${clamp(top, innerHeight - height)}px`;
-    current.style.left = `${clamp(at.right - width, innerWidth - width)}px`;
+    current.style.left = `${clamp(align === "start" ? at.left : at.right - width, innerWidth - width)}px`;
   };
   useLayoutEffect(() => {
     box.current?.showPopover?.();
@@ -42,11 +51,12 @@ export function Popup({at, label, close, children}: {at: Place; label: string; c
     return () => removeEventListener("resize", place);
   }, []);
   useEffect(() => {
+    // An effect ends a moment after its element is gone: the next click is none of its business then.
     const outside = (event: Event): void => {
-      if (!box.current?.contains(event.target as Node)) close();
+      if (box.current && !box.current.contains(event.target as Node)) close();
     };
     const key = (event: KeyboardEvent): void => {
-      if (event.key !== "Escape") return;
+      if (event.key !== "Escape" || !box.current) return;
       event.preventDefault();
       event.stopPropagation();
       close();

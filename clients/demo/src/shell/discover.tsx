@@ -10,7 +10,7 @@ import {RoomAvatar} from "../parts/avatar.tsx";
 import {open} from "../route.ts";
 import {session} from "../session.ts";
 import {t} from "../words/words.ts";
-import {useTask, why} from "./task.ts";
+import {useTask, why} from "../parts/task.ts";
 
 const PAGE_ROOMS = 200;
 const PAGES_MAX = 5;

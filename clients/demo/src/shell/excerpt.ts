@@ -21,7 +21,7 @@ export function excerpt(text: string, words: readonly string[], around: number):
   if (!words.length) return [{text: line.slice(0, around * 3), found: false}];
   const pattern = new RegExp(words.map(escaped).join("|"), "giu");
   const first = line.search(pattern);
-  const from = Math.max(0, first - around);
+  const from = wordStart(line, Math.max(0, first - around), Math.max(0, first));
   const shown = (from ? "…" : "") + line.slice(from, from + around * 3) + (from + around * 3 < line.length ? "…" : "");
   const pieces: Piece[] = [];
   let at = 0;
@@ -32,6 +32,16 @@ export function excerpt(text: string, words: readonly string[], around: number):
   }
   if (at < shown.length) pieces.push({text: shown.slice(at), found: false});
   return pieces;
+}
+
+/** The beginning of a word from here on, but not behind `last`: texts without blanks begin where they are cut. */
+function wordStart(line: string, from: number, last: number): number {
+  if (from === 0 || line[from - 1] === " ") return from;
+  const blank = line.indexOf(" ", from);
+  if (blank >= 0 && blank < last) return blank + 1;
+  // Not in the middle of a character of two halves.
+  const code = line.charCodeAt(from);
+  return code >= 0xdc00 && code < 0xe000 ? from + 1 : from;
 }
 
 function escaped(word: string): string {

@@ -20,7 +20,7 @@ const KEYS = [
   {name: "keys.line", keys: ["Shift", "Enter"]},
   {name: "keys.mine", keys: ["↑"]},
   {name: "keys.messages", keys: ["↑", "↓", "Enter"]},
-  {name: "keys.message", keys: ["R", "+", "E", "C", "Del"]},
+  {name: "keys.message", keys: ["R", "+", "E", "C", "P", "Del"]},
   {name: "keys.escape", keys: ["Esc"]},
   {name: "keys.help", keys: ["?"]},
 ] as const;

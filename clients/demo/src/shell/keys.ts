@@ -14,7 +14,7 @@ const WITH_ALT: Readonly<Record<string, (event: KeyboardEvent) => void>> = {
 
 export function onKey(event: KeyboardEvent): void {
   // A dialog has the keys to itself.
-  if (event.defaultPrevented || event.isComposing || opened.peek()) return;
+  if (event.defaultPrevented || event.isComposing || opened.peek() || document.querySelector("dialog[open]")) return;
   const {key, code, altKey, ctrlKey, metaKey} = event;
   const command = ctrlKey || metaKey;
   if (command && !altKey && key.toLowerCase() === "k") search();

@@ -1,18 +1,23 @@
 /** Who is in a room, and bringing others in. */
 import "./members.css";
 import {type MembersReply, Role, RoomKind} from "@tidings/client";
-import {useEffect, useState} from "preact/hooks";
+import type {TargetedMouseEvent} from "preact";
+import {useCallback, useEffect, useState} from "preact/hooks";
+import {directWith} from "../model/direct.ts";
 import {roomOf} from "../model/rooms.ts";
 import {Avatar} from "../parts/avatar.tsx";
 import {Button, IconButton} from "../parts/button.tsx";
+import {Confirm} from "../parts/confirm.tsx";
 import {Menu, type MenuItem} from "../parts/menu.tsx";
+import {PersonCard} from "../parts/person-card.tsx";
+import {beside, type Place} from "../parts/popup.tsx";
 import {PresenceLine} from "../parts/presence.tsx";
 import {open} from "../route.ts";
 import {session} from "../session.ts";
 import {t} from "../words/words.ts";
 import {PeopleField} from "./people-field.tsx";
 import {opened, panel} from "./shown.ts";
-import {useTask, why} from "./task.ts";
+import {useTask, why} from "../parts/task.ts";
 
 type MemberState = MembersReply["members"][number];
 
@@ -61,9 +66,11 @@ export function Members({room}: {room: string}) {
         </Button>
       )}
       {mine && (
-        <Button kind="danger" icon="leave" onClick={() => (opened.value = {what: "leave", room})}>
-          {t("head.leave")}
-        </Button>
+        <div class="leaving">
+          <Button kind="bare" icon="leave" onClick={() => (opened.value = {what: "leave", room})}>
+            {t("head.leave")}
+          </Button>
+        </div>
       )}
     </aside>
   );
@@ -92,44 +99,49 @@ function Invite({room, onDone}: {room: string; onDone: () => void}) {
   };
   return (
     <form onSubmit={submit} noValidate>
-      <PeopleField label={t("members.invite")} names={names} onChange={setNames} />
+      <div class="inviting">
+        <PeopleField label={t("members.invite")} placeholder={t("members.inviteHint")} names={names} onChange={setNames} />
+        <Button type="submit" kind={names.length ? "primary" : "plain"} disabled={task.busy || !names.length}>
+          {t("members.go")}
+        </Button>
+      </div>
       <p class="wrong" role="alert">
         {task.wrong}
       </p>
-      {names.length > 0 && (
-        <Button type="submit" kind="primary" disabled={task.busy}>
-          {t("members.go")}
-        </Button>
-      )}
     </form>
   );
 }
 
 function Entry({room, member: {user, role}, manages, onDone}: {room: string; member: MemberState; manages: boolean; onDone: () => void}) {
   const task = useTask();
+  const [at, setAt] = useState<Place | undefined>(undefined);
+  const [asking, setAsking] = useState(false);
   const me = session.me.value;
   const change = (work: () => Promise<unknown>) => void task.run(work).then((done) => done && onDone());
   const its = () => session.tidings.peek()!.room(room);
   const write = async () => {
     let name = "";
-    const done = await task.run(async () => {
-      name = (await session.tidings.peek()!.rooms.create("", {kind: RoomKind.DIRECT, members: [user]})).room!.room;
-    });
-    if (done) open(name);
+    if (await task.run(async () => (name = await directWith(user)))) open(name);
   };
+  const closeCard = useCallback(() => setAt(undefined), []);
+  const card = (event: TargetedMouseEvent<HTMLElement>) => setAt(beside(event.currentTarget));
   const items: MenuItem[] = [];
   if (user !== me && roomOf(room)?.kind !== RoomKind.DIRECT) items.push({text: t("members.write", {name: user}), icon: "person", do: () => void write()});
   if (manages && user !== me) {
     const mayMake = [Role.OWNER, Role.MODERATOR, Role.MEMBER, Role.READER].filter((other) => other !== role && (other !== Role.OWNER || roomOf(room)?.role === Role.OWNER));
     for (const other of mayMake) items.push({text: t("members.make", {role: t(`role.${other as 1 | 2 | 3 | 4}`)}), icon: "check", do: () => change(() => its().join(user, other))});
-    items.push({text: t("members.remove"), icon: "close", danger: true, do: () => change(() => its().leave(user))});
+    items.push({text: t("members.remove"), icon: "close", danger: true, do: () => setAsking(true)});
   }
   return (
     <li>
-      <Avatar user={user} dot />
+      <button type="button" class="picture" tabIndex={-1} aria-hidden="true" onClick={card}>
+        <Avatar user={user} dot />
+      </button>
       <span class="what">
         <span class="name">
-          <bdi class="cut">{user}</bdi>
+          <button type="button" class="cut" onClick={card}>
+            <bdi>{user}</bdi>
+          </button>
           {user === me && <span class="soft">({t("members.me")})</span>}
           {role !== Role.MEMBER && role !== Role.ROLE_UNSPECIFIED && <span class="role">{t(`role.${role as 1 | 2 | 3 | 4}`)}</span>}
         </span>
@@ -143,6 +155,20 @@ function Entry({room, member: {user, role}, manages, onDone}: {room: string; mem
         )}
       </span>
       {items.length > 0 && <Menu label={t("members.change", {name: user})} items={items} />}
+      {at && <PersonCard user={user} at={at} close={closeCard} />}
+      {asking && (
+        <Confirm
+          title={t("members.removeTitle", {name: user})}
+          action={t("members.removeGo")}
+          onConfirm={() => {
+            setAsking(false);
+            change(() => its().leave(user));
+          }}
+          onClose={() => setAsking(false)}
+        >
+          <p>{t("members.removeSure")}</p>
+        </Confirm>
+      )}
     </li>
   );
 }

@@ -9,7 +9,7 @@ import {session} from "../session.ts";
 import {t} from "../words/words.ts";
 import {PeopleField} from "./people-field.tsx";
 import {nameFrom} from "./room-name.ts";
-import {useTask} from "./task.ts";
+import {useTask} from "../parts/task.ts";
 
 const KINDS = [
   {kind: RoomKind.DIRECT, name: "new.direct", hint: "new.directHint", icon: "person"},

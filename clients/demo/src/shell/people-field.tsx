@@ -8,6 +8,7 @@ import {t} from "../words/words.ts";
 interface Props {
   label: string;
   hint?: string;
+  placeholder?: string;
   names: readonly string[];
   onChange: (names: string[]) => void;
   autofocus?: boolean;
@@ -15,7 +16,7 @@ interface Props {
 
 const BETWEEN = /[\s,;，、；]+/;
 
-export function PeopleField({label, hint, names, onChange, autofocus = false}: Props) {
+export function PeopleField({label, hint, placeholder = "", names, onChange, autofocus = false}: Props) {
   const id = useId();
   const [rest, setRest] = useState("");
   const input = useRef<HTMLInputElement>(null);
@@ -51,6 +52,7 @@ export function PeopleField({label, hint, names, onChange, autofocus = false}: P
           value={rest}
           dir="auto"
           autofocus={autofocus}
+          placeholder={names.length ? "" : placeholder}
           autocapitalize="none"
           autocomplete="off"
           spellcheck={false}

@@ -4,7 +4,7 @@ import {Button} from "../parts/button.tsx";
 import {Dialog} from "../parts/dialog.tsx";
 import {renew, session} from "../session.ts";
 import {t} from "../words/words.ts";
-import {useTask} from "./task.ts";
+import {useTask} from "../parts/task.ts";
 
 export function Renew({onClose}: {onClose: () => void}) {
   const [value, setValue] = useState("");

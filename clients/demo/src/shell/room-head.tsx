@@ -3,7 +3,7 @@ import {RoomKind} from "@tidings/client";
 import {here} from "../model/here.ts";
 import {mute, roomOf, type RoomView} from "../model/rooms.ts";
 import {RoomAvatar} from "../parts/avatar.tsx";
-import {IconButton} from "../parts/button.tsx";
+import {Button, IconButton} from "../parts/button.tsx";
 import {Menu, type MenuItem} from "../parts/menu.tsx";
 import {PresenceLine} from "../parts/presence.tsx";
 import {home} from "../route.ts";
@@ -46,7 +46,9 @@ export function Head({name, room}: {name: string; room: Shown | undefined}) {
         <IconButton icon="people" label={t("head.details")} aria-pressed={panel.value === "members"} onClick={() => turn("members")} />
       </span>
       <span class="narrow-hidden">
-        <IconButton icon="wire" label={t("head.wire")} aria-pressed={panel.value === "wire"} onClick={() => turn("wire")} />
+        <Button kind="bare" icon="wire" aria-label={t("head.wire")} title={t("head.wire")} aria-pressed={panel.value === "wire"} onClick={() => turn("wire")}>
+          {t("head.wireShort")}
+        </Button>
       </span>
       <Menu label={t("head.more")} items={items} />
     </header>

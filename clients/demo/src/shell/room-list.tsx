@@ -10,10 +10,12 @@ import {Time} from "../parts/time.tsx";
 import {chosen, open} from "../route.ts";
 import {session, signOut} from "../session.ts";
 import {t} from "../words/words.ts";
+import {oneLine} from "../conversation/text.ts";
+import {previewOf} from "../model/previews.ts";
 import {OpenRooms} from "./discover.tsx";
-import {harmless} from "./excerpt.ts";
 import {opened, turn} from "./shown.ts";
 
+const PREVIEW_CHARS_MAX = 120; // more than fits at any width
 const UNREAD_MAX = 9_999; // from 10,000 on the service counts no further
 const ENTRIES = 200; // at once; whoever is in more rooms finds the others through the filter
 const FILTER_FROM = 8; // fewer are seen at a glance
@@ -80,7 +82,6 @@ export function RoomList() {
         <Button kind="bare" icon="hash" onClick={() => (opened.value = {what: "discover"})}>
           {t("rooms.discover")}
         </Button>
-        <IconButton icon="wire" label={t("head.wire")} onClick={() => turn("wire")} />
       </footer>
     </nav>
   );
@@ -100,6 +101,7 @@ function Me() {
         items={[
           {text: t("settings.title"), icon: "gear", do: () => (opened.value = {what: "settings"})},
           {text: t("keys.title"), icon: "keys", do: () => (opened.value = {what: "help"})},
+          {text: t("keys.wire"), icon: "wire", do: () => turn("wire")},
           {text: t("about.title"), icon: "info", do: () => (opened.value = {what: "about"})},
           {text: t("settings.signout"), icon: "leave", do: signOut},
         ]}
@@ -143,7 +145,9 @@ function Entry({room, reachable}: {room: RoomView; reachable: boolean}) {
   );
 }
 
-function Preview({room: {last, other}}: {room: RoomView}) {
+function Preview({room}: {room: RoomView}) {
+  const {other} = room;
+  const last = previewOf(room);
   if (!last) return <>{t("rooms.empty")}</>;
   if (last.deleted) return <i>{t("rooms.deleted")}</i>;
   const mine = last.actor === session.me.value;
@@ -156,7 +160,7 @@ function Preview({room: {last, other}}: {room: RoomView}) {
           <bdi>{who}</bdi>:{" "}
         </>
       )}
-      <bdi>{harmless(last.text)}</bdi>
+      <bdi>{oneLine(last.text, PREVIEW_CHARS_MAX)}</bdi>
     </>
   );
 }

@@ -9,7 +9,7 @@ import {home} from "../route.ts";
 import {session} from "../session.ts";
 import {t} from "../words/words.ts";
 import {Head} from "./room-head.tsx";
-import {useTask} from "./task.ts";
+import {useTask} from "../parts/task.ts";
 
 /** What the room that is open is to somebody who is not in it. */
 type Outside = {readonly room: string} & ({readonly reply: RoomReply} | {readonly closed: true});

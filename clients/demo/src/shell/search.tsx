@@ -2,7 +2,8 @@
 import "./search.css";
 import type {Event} from "@tidings/client";
 import {useEffect, useId, useRef, useState} from "preact/hooks";
-import {roomOf, type RoomView, rooms} from "../model/rooms.ts";
+import {plainText} from "../conversation/pieces.ts";
+import {roomOf, type RoomView, rooms, roomsComplete} from "../model/rooms.ts";
 import {Avatar, RoomAvatar} from "../parts/avatar.tsx";
 import {Button} from "../parts/button.tsx";
 import {Dialog} from "../parts/dialog.tsx";
@@ -11,7 +12,7 @@ import {open} from "../route.ts";
 import {session} from "../session.ts";
 import {t} from "../words/words.ts";
 import {excerpt, wordsOf} from "./excerpt.ts";
-import {why} from "./task.ts";
+import {useTask, why} from "../parts/task.ts";
 
 const PAUSE_MS = 250; // while somebody types
 const ROOMS_MAX = 5;
@@ -58,6 +59,8 @@ export function Search({room, onClose}: {room?: string; onClose: () => void}) {
   }, [wanted, within]);
   useEffect(() => () => void round.current++, []);
 
+  // The service searches the rooms one is in.
+  const foreign = within !== undefined && roomOf(within) === undefined && roomsComplete.value;
   const inRooms = wanted && within === undefined ? matching(wanted) : [];
   const go = (name: string, seq?: bigint) => {
     onClose();
@@ -111,7 +114,8 @@ export function Search({room, onClose}: {room?: string; onClose: () => void}) {
               {t("search.more")}
             </Button>
           )}
-          {found && !busy && !wrong && !found.events.length && !inRooms.length && (
+          {foreign && <Joining room={within} onJoined={() => wanted && void ask("")} />}
+          {found && !busy && !wrong && !found.events.length && !inRooms.length && !foreign && (
             <p class="soft" dir="auto">
               {t("search.none", {query: found.query})}
             </p>
@@ -120,6 +124,27 @@ export function Search({room, onClose}: {room?: string; onClose: () => void}) {
         </div>
       </div>
     </Dialog>
+  );
+}
+
+/** Why nothing is found in a room that one looks at from outside, and what to do. */
+function Joining({room, onJoined}: {room: string; onJoined: () => void}) {
+  const task = useTask();
+  const join = async () => {
+    if (await task.run(() => session.tidings.peek()!.room(room).join())) onJoined();
+  };
+  return (
+    <div class="joining">
+      <p class="soft">{t("search.foreign")}</p>
+      {task.wrong && (
+        <p class="wrong" role="alert">
+          {task.wrong}
+        </p>
+      )}
+      <Button disabled={task.busy} onClick={() => void join()}>
+        {t("head.join")}
+      </Button>
+    </div>
   );
 }
 
@@ -136,7 +161,7 @@ function Result({event, query, showRoom, onGo}: {event: Event; query: string; sh
           <Time atMs={Number(atMs)} />
         </span>
         <span class="text" dir="auto">
-          {excerpt(text, wordsOf(query), CONTEXT_CHARS).map(({text: piece, found}) => (found ? <mark>{piece}</mark> : piece))}
+          {excerpt(plainText(text), wordsOf(query), CONTEXT_CHARS).map(({text: piece, found}) => (found ? <mark>{piece}</mark> : piece))}
         </span>
       </span>
     </button>

@@ -11,7 +11,7 @@ import {session, signOut} from "../session.ts";
 import {theme, THEMES} from "../theme.ts";
 import {LANGUAGES, language, speak, t} from "../words/words.ts";
 import {opened} from "./shown.ts";
-import {useTask} from "./task.ts";
+import {useTask} from "../parts/task.ts";
 
 export function Settings({onClose}: {onClose: () => void}) {
   const me = session.me.value;

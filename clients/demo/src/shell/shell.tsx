@@ -21,9 +21,9 @@ export function Shell() {
   }, []);
   return (
     <div class={where ? "shell in-room" : "shell"}>
-      <Banner />
       <RoomList />
       <main class="place" aria-label={t("name")}>
+        <Banner />
         {where ? <RoomPage key={where.room} room={where.room} jump={where.seq} /> : <Welcome />}
       </main>
       <Beside room={where?.room} />

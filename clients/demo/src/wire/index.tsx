@@ -63,7 +63,7 @@ function readsHere({route, about}: StreamInspection): boolean {
 function OpenRoom({points, stream}: {points: readonly Point[]; stream: StreamInspection | undefined}) {
   const lag = points.at(-1)?.lag;
   const most = points.reduce((top, {lag = 0}) => Math.max(top, lag), 0);
-  const said = lag === undefined ? t("wire.noLag") : t("wire.lagNow", {n: lag});
+  const said = lag !== undefined ? t("wire.lagNow", {n: lag}) : t(!chosen.value ? "wire.noRoom" : stream ? "wire.noLag" : "wire.notRead");
   return (
     <section aria-labelledby="wire-lag">
       <h3 id="wire-lag">{t("wire.lagTitle")}</h3>

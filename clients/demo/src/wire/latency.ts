@@ -26,13 +26,21 @@ export function nowMs(): number {
 }
 
 let best: {offsetMs: number; roundTripMs: number} | undefined;
-let visibleSinceMs = 0;
 const samples: number[] = [];
 
+/** Why nothing can be measured: what arrives now, or happens now, is late because of this side. */
+export type Pause = "hidden" | "reading slowly" | "not connected";
+const pauses = new Set<Pause>();
+let measuredFromMs = 0;
+
+/** Measuring stops, or goes on. Events from before the end of a pause waited for it and are not measured. */
+export function pauseMeasuring(why: Pause, on: boolean): void {
+  if (on) pauses.add(why);
+  else if (pauses.delete(why)) measuredFromMs = nowMs();
+}
+
 if (typeof document !== "undefined") {
-  document.addEventListener("visibilitychange", () => {
-    visibleSinceMs = document.visibilityState === "visible" ? nowMs() : Infinity;
-  });
+  document.addEventListener("visibilitychange", () => pauseMeasuring("hidden", document.visibilityState !== "visible"));
 }
 
 /** The service said `serviceMs` somewhere between these two moments of `nowMs()`. */
@@ -48,11 +56,11 @@ export function clockOffsetMs(): number | undefined {
   return best?.offsetMs;
 }
 
-/** A live event has been painted. What happened while this page was not visible is not measured: nothing is painted then. */
+/** A live event has been painted. */
 export function shown({atMs}: {readonly atMs: bigint | number}): void {
-  if (!best) return;
+  if (!best || pauses.size) return;
   const wasAtMs = Number(atMs) - best.offsetMs;
-  if (wasAtMs < visibleSinceMs) return;
+  if (wasAtMs < measuredFromMs) return;
   // The estimate may be half a way too far; nothing is seen before it happened.
   const tookMs = Math.max(0, nowMs() - wasAtMs);
   samples.push(tookMs);

@@ -3,6 +3,7 @@
  * it does not ask for, and demand does the rest, down to the service's disk.
  */
 import {signal} from "@preact/signals";
+import {pauseMeasuring} from "./latency.ts";
 
 /** `freely`: as they come; `slowly`: so many a second; `stopped`: none. */
 export type Reading = {how: "freely"} | {how: "slowly"; perSecond: number} | {how: "stopped"};
@@ -17,6 +18,7 @@ class Pace {
   /** From now on; who waits for a turn is dealt with anew. */
   read(reading: Reading): void {
     this.reading.value = reading;
+    pauseMeasuring("reading slowly", reading.how !== "freely");
     this.nextAtMs = 0;
     const {changed} = this;
     this.change = new Promise((resolve) => (this.changed = resolve));

@@ -71,15 +71,16 @@ function Dropping() {
   }
   return (
     <div class="dropping">
-      <Button kind="primary" icon="retry" onClick={() => client && drop(client, 0)}>
-        {t("wire.comeBack")}
-      </Button>
       <p class="explained">
         <strong class="countdown" role="timer">
           {t("wire.backIn", {n: Math.max(0, Math.ceil((endsMs - Date.now()) / 1000))})}
         </strong>{" "}
         {t("wire.dropExplained")}
       </p>
+      {/* Not where the other button was: the second click of a double-click would undo the first. */}
+      <Button kind="primary" icon="retry" onClick={() => client && drop(client, 0)}>
+        {t("wire.comeBack")}
+      </Button>
     </div>
   );
 }

@@ -38,7 +38,9 @@ export const en = {
   "wire.lagTitle": "The open room",
   "wire.lagNow": {one: "{n} event behind", other: "{n} events behind"},
   "wire.lagMost": "at most {n} in this minute",
-  "wire.noLag": "No room of yours is open",
+  "wire.noRoom": "No room is open",
+  "wire.notRead": "Not read yet",
+  "wire.noLag": "The service tells members only how far a room has come",
   "wire.minuteAgo": "a minute ago",
   "wire.now": "now",
 

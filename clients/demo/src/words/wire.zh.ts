@@ -40,7 +40,9 @@ export const zh: Words<typeof en> = {
   "wire.lagTitle": "当前房间",
   "wire.lagNow": "落后 {n} 个事件",
   "wire.lagMost": "一分钟内最多 {n}",
-  "wire.noLag": "没有打开您的房间",
+  "wire.noRoom": "没有打开房间",
+  "wire.notRead": "尚未读取",
+  "wire.noLag": "房间的进度只告知其成员",
   "wire.minuteAgo": "一分钟前",
   "wire.now": "现在",
 

@@ -93,9 +93,7 @@ export function Composer({desk, title, box}: {desk: Desk; title: string; box: {c
     const {current: area} = box;
     if (!area) return;
     picking.value = undefined;
-    area.setRangeText(chars, area.selectionStart, area.selectionEnd, "end");
-    text.value = area.value;
-    area.focus();
+    writeInto(area, chars);
   };
   const keys = (event: TargetedKeyboardEvent<HTMLTextAreaElement>): void => {
     // 229 is how Safari says that the key belonged to the composition it has just ended.
@@ -176,6 +174,13 @@ export function Composer({desk, title, box}: {desk: Desk; title: string; box: {c
       {picking.value && <EmojiPicker at={picking.value} chosen={insert} close={() => (picking.value = undefined)} />}
     </form>
   );
+}
+
+/** Put these characters where the cursor is, as if they had been typed. */
+export function writeInto(area: HTMLTextAreaElement, chars: string): void {
+  area.setRangeText(chars, area.selectionStart, area.selectionEnd, "end");
+  area.dispatchEvent(new InputEvent("input", {bubbles: true}));
+  area.focus();
 }
 
 /** The signal that I am typing: every few seconds at most, and taken back when I have sent. */

@@ -2,6 +2,7 @@
 import type {Entry, Message, Note} from "./message.ts";
 import type {Outgoing} from "./outgoing.ts";
 
+const FOLD_MS = 60_000; // people who come within a minute of each other are told of in one line
 const GROUP_MS = 5 * 60_000; // longer ago, and it is another thought
 
 /** `first`: of a group, so it says who and when. `next`: the seq of the message below it in its group, 0: it is the last. */
@@ -9,7 +10,8 @@ export type Row =
   | {readonly kind: "day"; readonly key: string; readonly atMs: number}
   | {readonly kind: "unread"; readonly key: string}
   | {readonly kind: "message"; readonly key: string; readonly message: Message; readonly first: boolean; readonly next: number}
-  | {readonly kind: "note"; readonly key: string; readonly note: Note}
+  /** `about`: everybody it is about, where several came or left at about the same time. */
+  | {readonly kind: "note"; readonly key: string; readonly note: Note; readonly about: readonly string[]}
   | {readonly kind: "outgoing"; readonly key: string; readonly outgoing: Outgoing; readonly first: boolean};
 
 export interface Shown {
@@ -40,7 +42,7 @@ export function rowsOf({entries, outgoing, me, direct, unreadFrom, from}: Shown)
     if (direct && entry.kind !== "message" && entry.kind !== "gap") continue;
     begin(entry.atMs);
     if (entry.kind !== "message") {
-      rows.push({kind: "note", key: `note ${entry.seq}`, note: entry});
+      addNote(rows, entry);
       before = undefined;
       continue;
     }
@@ -63,6 +65,27 @@ export function rowsOf({entries, outgoing, me, direct, unreadFrom, from}: Shown)
     before = {actor: me, atMs};
   }
   return rows;
+}
+
+/** As a row of its own, or in the one above if that tells the same of somebody else. */
+function addNote(rows: Row[], note: Note): void {
+  const above = rows.at(-1);
+  if (above?.kind === "note") {
+    const {note: first, about} = above;
+    // Who made a room is in it.
+    if (first.kind === "created" && note.kind === "joined" && note.about === first.actor) return;
+    if (alike(first, note) && note.atMs - first.atMs < FOLD_MS) {
+      rows[rows.length - 1] = {...above, about: about.includes(note.about) ? about : [...about, note.about]};
+      return;
+    }
+  }
+  rows.push({kind: "note", key: `note ${note.seq}`, note, about: [note.about]});
+}
+
+/** The same happened: they came or left by themselves, or the same person brought them in or removed them. */
+function alike(a: Note, b: Note): boolean {
+  if (a.kind !== b.kind || (a.kind !== "joined" && a.kind !== "left")) return false;
+  return a.actor === a.about ? b.actor === b.about : a.actor === b.actor && b.actor !== b.about;
 }
 
 /** What I wrote keeps its row when it gets its number. */

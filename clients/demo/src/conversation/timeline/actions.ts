@@ -5,7 +5,7 @@ import {type Desk, mayWrite} from "../desk.ts";
 import type {Message} from "../model/message.ts";
 
 export interface Action {
-  readonly name: "reply" | "react" | "copy" | "edit" | "delete";
+  readonly name: "reply" | "react" | "copy" | "edit" | "person" | "delete";
   /** Pressed while the message has the focus. */
   readonly key: string;
   may(message: Message, desk: Desk): boolean;
@@ -46,10 +46,21 @@ const ACTIONS: readonly Action[] = [
     },
   },
   {
+    name: "person",
+    key: "p",
+    may: () => true,
+    run({seq}, {open}, at) {
+      open.value = {what: "person", seq, at};
+    },
+  },
+  {
     name: "delete",
     key: "Delete",
     may: ({actor}, {me, talk}) => (actor === me && mayWrite(talk)) || talk.role.value === Role.OWNER || talk.role.value === Role.MODERATOR,
-    run: ({seq}, {talk}) => void talk.changes.delete(seq),
+    // Asked about first: what is deleted is deleted for everybody.
+    run({seq}, {open}, at) {
+      open.value = {what: "delete", seq, at};
+    },
   },
 ];
 

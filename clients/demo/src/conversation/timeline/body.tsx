@@ -2,7 +2,8 @@
 import type {ComponentChild} from "preact";
 import {useState} from "preact/hooks";
 import {t} from "../../words/words.ts";
-import {beginningOf, type Piece, piecesOf} from "../text.ts";
+import {type Item, type Piece, piecesOf} from "../pieces.ts";
+import {beginningOf} from "../text.ts";
 import {fullText} from "../time.ts";
 
 const CHARS_SHOWN = 1_200; // more than a screen of a phone is folded
@@ -17,9 +18,11 @@ interface Props {
   /** The tabIndex of what is inside. */
   stop?: number;
   unfolding?: () => void;
+  /** What became of the message: stands behind its text. */
+  mark?: ComponentChild;
 }
 
-export function Body({text, editedAtMs = 0, stop = -1, unfolding}: Props) {
+export function Body({text, editedAtMs = 0, stop = -1, unfolding, mark}: Props) {
   const [times, setTimes] = useState(1);
   const shown = beginningOf(text, CHARS_SHOWN * times, LINES_SHOWN * times);
   const unfold = (next: number): void => {
@@ -28,14 +31,17 @@ export function Body({text, editedAtMs = 0, stop = -1, unfolding}: Props) {
   };
   return (
     <>
-      <div class={isEmoji(text) ? "body big" : "body"} dir="auto">
-        {piecesOf(shown.text, shown.more > 0).map((piece, place) => drawn(piece, place, stop))}
-        {shown.more > 0 && "…"}
+      <div class="said">
+        <div class={isEmoji(text) ? "body big" : "body"} dir="auto">
+          {piecesOf(shown.text, shown.more > 0).map((piece, place) => drawn(piece, place, stop))}
+          {shown.more > 0 && "…"}
+        </div>
         {editedAtMs > 0 && (
           <span class="edited" title={t("talk.editedAt", {time: fullText(editedAtMs)})}>
             {t("talk.edited")}
           </span>
         )}
+        {mark}
       </div>
       {shown.more > 0 && (
         <button type="button" class="fold" tabIndex={stop} onClick={() => unfold(times * MORE_TIMES)}>
@@ -52,6 +58,7 @@ export function Body({text, editedAtMs = 0, stop = -1, unfolding}: Props) {
 }
 
 function drawn(piece: Piece, place: number, stop: number): ComponentChild {
+  const inside = (pieces: readonly Piece[]) => pieces.map((inner, at) => drawn(inner, at, stop));
   switch (piece.kind) {
     case "text":
       return piece.text;
@@ -68,10 +75,40 @@ function drawn(piece: Piece, place: number, stop: number): ComponentChild {
         </span>
       );
     case "code": {
-      const code = <code key={place}>{piece.pieces.map((inner, at) => drawn(inner, at, stop))}</code>;
+      const code = <code key={place}>{inside(piece.pieces)}</code>;
       return piece.block ? <pre key={place}>{code}</pre> : code;
     }
+    case "quote":
+      return (
+        <blockquote key={place} dir="auto">
+          {inside(piece.pieces)}
+        </blockquote>
+      );
+    case "list":
+      return (
+        <ul key={place}>
+          {piece.items.map((item, at) => (
+            <ListItem key={at} item={item}>
+              {inside(item.pieces)}
+            </ListItem>
+          ))}
+        </ul>
+      );
+    default: {
+      const Kind = piece.kind;
+      return <Kind key={place}>{inside(piece.pieces)}</Kind>;
+    }
   }
+}
+
+/** With its number as it was written: the next list may go on where this one ends. */
+function ListItem({item: {number, depth}, children}: {item: Item; children: ComponentChild}) {
+  return (
+    <li class={`depth-${depth}`} dir="auto">
+      <span class="sign">{number ? `${number}.` : "•"}</span>
+      <span>{children}</span>
+    </li>
+  );
 }
 
 /** One to three emoji and nothing else are shown large. */

@@ -4,8 +4,10 @@
  * A row is drawn again only when its properties change or a signal it has read: @preact/signals sees to that for every
  * component that reads one, and all of these read the language.
  */
+import {useSignal} from "@preact/signals";
 import type {TargetedMouseEvent} from "preact";
 import {Avatar} from "../../parts/avatar.tsx";
+import {Confirm} from "../../parts/confirm.tsx";
 import {Icon} from "../../parts/icon.tsx";
 import {beside} from "../../parts/popup.tsx";
 import {t} from "../../words/words.ts";
@@ -43,16 +45,22 @@ export function MessageRow({message, first, next, active, stops, desk}: Props) {
   const unfolding = (): void => {
     desk.talk.following = false;
   };
+  const person = (event: TargetedMouseEvent<HTMLButtonElement>): void => {
+    desk.open.value = {what: "person", seq, at: beside(event.currentTarget)};
+  };
   return (
     <article class={`message${first ? " first" : ""}${mine ? " mine" : ""}`} data-seq={seq} tabIndex={stops === "none" ? -1 : 0} aria-label={label}>
-      <Side first={first} actor={actor} atMs={atMs} />
+      <Side first={first} actor={actor} atMs={atMs} person={person} />
       <div class="what">
-        {first && <Head actor={actor} atMs={atMs} />}
+        {first && <Head actor={actor} atMs={atMs} person={person} stop={inside} />}
         {replyTo > 0 && !deleted && <Quote seq={replyTo} desk={desk} stop={inside} />}
-        {deleted ? <p class="deleted">{t("talk.deleted")}</p> : <Body text={text} editedAtMs={editedAtMs} stop={inside} unfolding={unfolding} />}
+        {deleted ? (
+          <p class="deleted">{t("talk.deleted")}</p>
+        ) : (
+          <Body text={text} editedAtMs={editedAtMs} stop={inside} unfolding={unfolding} mark={mine && <SeenMark talk={desk.talk} seq={seq} next={next} />} />
+        )}
         {reactions.length > 0 && <Reactions message={message} desk={desk} stop={inside} />}
       </div>
-      <div class="end">{mine && !deleted && <SeenMark talk={desk.talk} seq={seq} next={next} />}</div>
       {active && !deleted && <Toolbar message={message} desk={desk} stop={inside} />}
     </article>
   );
@@ -62,34 +70,64 @@ export function MessageRow({message, first, next, active, stops, desk}: Props) {
 export function OutgoingRow({outgoing, first, desk}: {outgoing: Outgoing; first: boolean; desk: Desk}) {
   const {clientId, atMs, text, replyTo, state, why} = outgoing;
   const failed = t("talk.failed", {why});
+  const asking = useSignal(false);
   return (
     <article class={`message mine ${state}${first ? " first" : ""}`} tabIndex={-1} aria-label={spoken(desk.me, atMs, text)}>
       <Side first={first} actor={desk.me} atMs={atMs} />
       <div class="what">
         {first && <Head actor={desk.me} atMs={atMs} />}
         {replyTo > 0 && <Quote seq={replyTo} desk={desk} />}
-        <Body text={text} />
+        <Body text={text} mark={<Mark state={state} text={state === "failed" ? failed : t(`talk.${state}`)} />} />
         {state === "failed" && (
           <p class="failure" role="alert">
             <span>{failed}</span>
             <button type="button" onClick={() => desk.talk.outgoing.retry(outgoing)}>
               {t("talk.retry")}
             </button>
-            <button type="button" onClick={() => desk.talk.outgoing.discard(clientId)}>
+            <button type="button" onClick={() => (asking.value = true)}>
               {t("talk.discard")}
             </button>
           </p>
         )}
-      </div>
-      <div class="end">
-        <Mark state={state} text={state === "failed" ? failed : t(`talk.${state}`)} />
+        {asking.value && (
+          <Confirm title={t("talk.discardTitle")} action={t("talk.discard")} onConfirm={() => desk.talk.outgoing.discard(clientId)} onClose={() => (asking.value = false)}>
+            <p class="excerpt" dir="auto">
+              {oneLine(text, QUOTE_CHARS_MAX)}
+            </p>
+          </Confirm>
+        )}
       </div>
     </article>
   );
 }
 
-function Side({first, actor, atMs}: {first: boolean; actor: string; atMs: number}) {
-  return <div class="side">{first ? <Avatar user={actor} /> : <time dateTime={new Date(atMs).toISOString()}>{clockText(atMs)}</time>}</div>;
+interface Author {
+  actor: string;
+  atMs: number;
+  /** Opens the author's card. */
+  person?: (event: TargetedMouseEvent<HTMLButtonElement>) => void;
+}
+
+/** The picture opens the card for a pointer; with the keys the name does, so that there is one stop and not two. */
+function Side({first, actor, atMs, person}: Author & {first: boolean}) {
+  if (!first) {
+    return (
+      <div class="side">
+        <time dateTime={new Date(atMs).toISOString()}>{clockText(atMs)}</time>
+      </div>
+    );
+  }
+  return (
+    <div class="side">
+      {person ? (
+        <button type="button" class="picture" tabIndex={-1} aria-hidden="true" onClick={person}>
+          <Avatar user={actor} />
+        </button>
+      ) : (
+        <Avatar user={actor} />
+      )}
+    </div>
+  );
 }
 
 /** A message as it is read out to somebody who comes to it with the keys. */
@@ -97,10 +135,16 @@ function spoken(actor: string, atMs: number, text: string): string {
   return t("talk.message", {actor, time: timeText(atMs), text: oneLine(text, SPOKEN_CHARS_MAX)});
 }
 
-function Head({actor, atMs}: {actor: string; atMs: number}) {
+function Head({actor, atMs, person, stop = -1}: Author & {stop?: number}) {
   return (
     <header>
-      <bdi class="actor">{actor}</bdi>
+      {person ? (
+        <button type="button" class="actor" tabIndex={stop} onClick={person}>
+          <bdi>{actor}</bdi>
+        </button>
+      ) : (
+        <bdi class="actor">{actor}</bdi>
+      )}
       <time dateTime={new Date(atMs).toISOString()} title={fullText(atMs)}>
         {timeText(atMs)}
       </time>

@@ -112,8 +112,13 @@ export function useScrolling(talk: Talk, inSight: (newest: boolean) => void): Sc
   useEffect(() => {
     const {current: scroller} = box;
     if (!scroller) return;
+    let edge = scroller.getBoundingClientRect().top;
     const resized = new ResizeObserver(() => {
+      // Something came or went above the list: what one reads stays where it is.
+      const {top} = scroller.getBoundingClientRect();
       if (talk.following) scroller.scrollTop = scroller.scrollHeight;
+      else scroller.scrollTop += top - edge;
+      edge = top;
       moved();
     });
     resized.observe(scroller);

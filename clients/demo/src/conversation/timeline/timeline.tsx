@@ -21,7 +21,8 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
   const {talk} = desk;
   const rows = talk.rows.value;
   const {box, list, away, moved, scrolled, turned, touched} = useScrolling(talk, inSight);
-  const {connected, begun, loading} = talk;
+  const {connected, begun, beginning, loading} = talk;
+  const empty = begun.value && beginning.value && connected.value && !rows.some(({kind}) => kind === "message" || kind === "outgoing");
 
   const openMenu = (event: Event, row: HTMLElement, at: Place = beside(row)): void => {
     const message = talk.message(Number(row.dataset.seq));
@@ -50,8 +51,7 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
     const message = talk.message(Number(row.dataset.seq));
     if (!message) return;
     const action = actionsFor(message, desk).find(({key}) => key.toLowerCase() === event.key.toLowerCase());
-    // Deleting is asked about once more, in the menu.
-    if (event.key === "Enter" || event.key === " " || action?.name === "delete") openMenu(event, row);
+    if (event.key === "Enter" || event.key === " ") openMenu(event, row);
     else if (action) {
       event.preventDefault();
       action.run(message, desk, beside(row));
@@ -102,8 +102,13 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
         onFocusOut={() => (focused.value = 0)}
       >
         <div ref={list} class="rows">
-          <Top key="top" desk={desk} title={title} rows={rows} again={moved} />
+          <Top key="top" desk={desk} title={title} again={moved} />
           {rows.map((row) => drawn(row, desk, pointed, focused.value, chosen))}
+          {empty && (
+            <p key="empty" class="empty">
+              {t("talk.empty")}
+            </p>
+          )}
           {!connected.value && begun.value && (
             <div key="bottom" class="edge">
               {loading.value === "newer" && t("talk.later")}
@@ -132,7 +137,7 @@ function drawn(row: Row, desk: Desk, pointed: number, focused: number, chosen: n
         </div>
       );
     case "note":
-      return <NoteRow key={row.key} note={row.note} />;
+      return <NoteRow key={row.key} note={row.note} about={row.about} />;
     case "message": {
       const {key, message, first, next} = row;
       const {seq} = message;
@@ -145,7 +150,7 @@ function drawn(row: Row, desk: Desk, pointed: number, focused: number, chosen: n
 }
 
 /** What is above the first row: that it is the first, that there are more, or that they could not be had. */
-function Top({desk, title, rows, again}: {desk: Desk; title: string; rows: readonly Row[]; again: () => void}) {
+function Top({desk, title, again}: {desk: Desk; title: string; again: () => void}) {
   const {stuck, begun, beginning, loading} = desk.talk;
   const retry = (): void => {
     stuck.value = false;
@@ -154,8 +159,7 @@ function Top({desk, title, rows, again}: {desk: Desk; title: string; rows: reado
   const text = (): string => {
     if (!begun.value) return t("talk.loading");
     if (!beginning.value) return loading.value === "older" ? t("talk.older") : "";
-    const some = rows.some(({kind}) => kind === "message" || kind === "outgoing");
-    return some ? t("talk.beginning", {room: title}) : t("talk.empty");
+    return t("talk.beginning", {room: title});
   };
   return (
     <div class="edge">
