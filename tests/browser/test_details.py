@@ -88,7 +88,9 @@ async def create_group(by: Person, title: str, *members: str) -> None:
 # --- what is where
 
 
-async def test_the_banner_covers_no_message_and_moves_nothing_below_it(browser: Browser, service: RunningService) -> None:
+async def test_the_banner_covers_no_message_and_moves_nothing_below_it(
+    browser: Browser, service: RunningService
+) -> None:
     await say_numbers(service, 1, 100)
     async with (
         cable_to(service.app.http_port) as cable,
@@ -252,7 +254,9 @@ async def touch_first() -> AsyncIterator[Browser]:
 
 async def test_with_a_mouse_beside_a_touch_screen_the_actions_of_a_message_are_reached(service: RunningService) -> None:
     async with touch_first() as browser, person(browser, service.http_url, "ada") as ada:
-        assert await ada.page.evaluate("matchMedia('(hover: none)').matches && matchMedia('(any-hover: hover)').matches")
+        assert await ada.page.evaluate(
+            "matchMedia('(hover: none)').matches && matchMedia('(any-hover: hover)').matches"
+        )
         await ada.say("point at me")
         await ada.sees("point at me")
         await ada.message("point at me").hover()
