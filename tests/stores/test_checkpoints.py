@@ -16,7 +16,7 @@ def test_the_wal_stays_short_though_the_copying_thread_never_gets_a_turn(tmp_pat
     writer.pragma("journal_mode", "wal")
     writer.wal_autocheckpoint(0)
     writer.execute("CREATE TABLE texts (text)")
-    checkpoints = Checkpoints(writer, copier, WAL_PAGES, lambda: None)
+    checkpoints = Checkpoints(writer, copier, WAL_PAGES, lambda: None, 3_600.0)
     checkpoints.stop()  # as if it were asleep for ever
     for _ in range(4 * PAGES_MIN):
         writer.execute("INSERT INTO texts VALUES (?)", ("x" * PAGE_BYTES,))

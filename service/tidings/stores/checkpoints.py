@@ -10,12 +10,17 @@ When it is time depends on what is written. Commits of a few pages are copied ea
 over from its beginning, and a commit that makes a file longer costs the file system an entry in its own journal (0.3
 instead of 0.2 ms alone). Commits of many pages are copied late, since the same pages come again and again.
 
+What was deleted or edited is overwritten in the database by the next copy, but stays in the WAL until it is written over.
+So some time after such a commit (`erase_seconds`) the WAL is copied and cut off, whatever its length, and once after the
+start, for what a crash left behind.
+
 An error here is an error of the disk that holds what was acknowledged: it ends writing (`faults.is_fatal`), except that
 a full disk is tried again once the WAL has grown further.
 """
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 
 import apsw
@@ -26,6 +31,8 @@ from tidings.stores.faults import is_busy, is_full
 COMMITS = 16  # so many commits of the size of late are worth a copy …
 PAGES_MIN = 1_000  # … but never fewer pages than these 4 MiB, SQLite's own measure
 LEFT_PAGES_MAX = 500  # 2 MiB: a few milliseconds for the writer
+ERASE_BUSY_MS = 100  # to wait for reads that have begun; nothing can be written meanwhile
+ERASE_RETRY_SECONDS = 0.5
 ROUNDS_MAX = 8  # a reader that stays on an old page keeps pages behind; that is no reason to spin
 
 
@@ -33,20 +40,30 @@ class Checkpoints:
     """`after_commit` belongs to the thread that writes; everything else happens in a thread of its own."""
 
     def __init__(
-        self, writer: apsw.Connection, copier: apsw.Connection, wal_pages: int, failed: Callable[[], None]
+        self,
+        writer: apsw.Connection,
+        copier: apsw.Connection,
+        wal_pages: int,
+        failed: Callable[[], None],
+        erase_seconds: float,
     ) -> None:
         """`failed` is called in the copying thread: the next `after_commit` will raise, so let there be one."""
         self._writer = writer
         self._copier = copier
+        self._copier.set_busy_timeout(ERASE_BUSY_MS)
         self._pages_max = wal_pages
         self._failed = failed
+        self._erase_seconds = erase_seconds
+        # When the WAL has to be cut off, on the monotonic clock; None: it holds nothing that was deleted.
+        self._erase_at: float | None = time.monotonic() + erase_seconds
         # In the WAL now; when a copy was asked for last, and when the writer made one itself; in a commit of late.
         self._pages = 0
         self._copied_at = 0
         self._caught_up_at = 0
         self._commit_pages = 0.0
         self._copying = threading.Lock()
-        self._wanted = threading.Event()
+        self._wake = threading.Event()
+        self._wanted = False
         self._few_left = False
         self._closed = False
         self._error: Exception | None = None
@@ -73,34 +90,61 @@ class Checkpoints:
         due = min(self._pages_max, max(PAGES_MIN, COMMITS * self._commit_pages))
         if self._pages - self._copied_at >= due:
             self._copied_at = self._pages
-            self._wanted.set()
+            self._wanted = True
+            self._wake.set()
         if self._pages - self._caught_up_at >= 2 * due + PAGES_MIN:
             self._caught_up_at = self._pages
             with self._copying:  # nothing comes in behind meanwhile, so that it is soon done
                 self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
+    def erase(self) -> None:
+        """Text was deleted or replaced by the last commit: it leaves the WAL within `erase_seconds`."""
+        if self._erase_at is None:
+            self._erase_at = time.monotonic() + self._erase_seconds
+            self._wake.set()
+
+    def end(self) -> None:
+        """Nothing may be copied any more, since what the WAL holds may not be on the disk."""
+        self._closed = True
+        self._wake.set()
+
     def stop(self) -> None:
         """No more copying. Blocks until a copy that has begun is done; idempotent."""
-        self._closed = True
-        self._wanted.set()
+        self.end()
         self._thread.join()
 
     def _run(self) -> None:
         while True:
-            self._wanted.wait()
-            self._wanted.clear()
+            self._wake.wait(self._seconds_to_erase())
+            self._wake.clear()
             if self._closed:
                 self._copier.close()
                 return
+            wanted, self._wanted = self._wanted, False
             try:
                 with self._copying:
-                    self._copy()
+                    if wanted:
+                        self._copy()
+                    if self._seconds_to_erase() == 0:
+                        self._erase()
             except Exception as error:
                 if is_full(error):
                     log.error("the disk is full: the WAL could not be copied into the database")
                 elif not is_busy(error):  # the writer is copying at this moment
                     self._error = error
                     self._failed()
+
+    def _seconds_to_erase(self) -> float | None:
+        return None if self._erase_at is None else max(0.0, self._erase_at - time.monotonic())
+
+    def _erase(self) -> None:
+        """Copy what there is, then cut the file off; later, when somebody reads an old page or writes just then."""
+        self._copy()
+        self._erase_at = None  # for what comes from now on
+        try:
+            self._copier.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.BusyError:
+            self._erase_at = time.monotonic() + ERASE_RETRY_SECONDS
 
     def _copy(self) -> None:
         for _ in range(ROUNDS_MAX):

@@ -22,9 +22,12 @@ from tidings.stores.index_file import Reached, index_room, unindexed
 from tidings.stores.limits import StoreLimits
 from tidings.stores.readers import settle
 from tidings.stores.rules import Journal
+from tidings.stores.schema import BUSY_MS
 
 CHUNK_EVENTS = 500  # one transaction: about 20 ms, which is what a search in another room may have to wait
 FULL_PAUSE_SECONDS = 5.0
+ERASE_BUSY_MS = 100  # to wait for searches that have begun
+ERASE_RETRY_SECONDS = 0.5
 
 
 class Wanted(NamedTuple):
@@ -52,6 +55,10 @@ class Indexer:
         self._wanted: list[Wanted] = []
         # After the disk was full: when to try again.
         self._resume_at = 0.0
+        # When texts that were deleted or replaced must have left the index and its WAL, on the monotonic clock; 0: none
+        # were. In which rooms. Once after the start, for what a crash left behind.
+        self._erase_at = time.monotonic() + limits.erase_seconds_max
+        self._replaced: set[int] = set()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="tidings-indexer", daemon=True)
         self._thread.start()
@@ -86,6 +93,7 @@ class Indexer:
     def _run(self) -> None:
         try:
             self._behind = unindexed(self._connection)
+            self._replaced = set(self._behind)
             self._missing = sum(head.seq for head in self._behind.values())
             while self._listen():
                 self._work()
@@ -118,19 +126,25 @@ class Indexer:
             return max(0.0, self._resume_at - time.monotonic())
         if self._wanted or self._missing > self._limits.unindexed_events_max:
             return 0.0
+        seconds = max(0.0, self._erase_at - time.monotonic()) if self._erase_at else None
         if self._behind:
-            return self._limits.index_idle_seconds
+            idle = self._limits.index_idle_seconds
+            return idle if seconds is None else min(seconds, idle)
         self._asleep = True
         # Whatever was laid down before the line above did not wake anybody.
-        return 0.0 if self._journals else None
+        return 0.0 if self._journals else seconds
 
     def _note(self) -> bool:
         """Take in what was committed; whether there was anything, and not so much that work must begin."""
         noted = False
         while self._journals:
-            for room, events, _, _ in self._journals.popleft().rooms.values():
+            journal = self._journals.popleft()
+            for room, events, _, _ in journal.rooms.values():
                 self._behind[room.number] = Reached(room.epoch, events[-1].seq)
                 self._missing += len(events)
+            if journal.replaces_text:
+                self._replaced.update(room.number for room, *_ in journal.rooms.values())
+                self._erase_at = self._erase_at or time.monotonic() + self._limits.erase_seconds_max
             noted = True
         return noted and self._missing <= self._limits.unindexed_events_max and not self._wanted
 
@@ -139,6 +153,12 @@ class Indexer:
         self._resume_at = 0.0
         self._wanted = [wanted for wanted in self._wanted if not self._is_answered(wanted)]
         number = next((number for wanted in self._wanted for number in wanted.rooms), None)
+        if number is None and self._erase_at and self._erase_at <= time.monotonic():
+            self._replaced.intersection_update(self._behind)
+            number = next(iter(self._replaced), None)
+            if number is None:
+                self._erase()
+                return
         if number is None:
             number = next(iter(self._behind), None)
         if number is None:
@@ -156,6 +176,17 @@ class Indexer:
             if not self._behind:
                 self._missing = 0
         self._wanted = [wanted for wanted in self._wanted if not self._is_answered(wanted)]
+
+    def _erase(self) -> None:
+        """Copy the index's WAL into its file and cut it off; later, when somebody reads an old page just then."""
+        self._connection.set_busy_timeout(ERASE_BUSY_MS)
+        try:
+            self._connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self._erase_at = 0.0
+        except apsw.BusyError:
+            self._erase_at = time.monotonic() + ERASE_RETRY_SECONDS
+        finally:
+            self._connection.set_busy_timeout(BUSY_MS)
 
     def _is_answered(self, wanted: Wanted) -> bool:
         wanted.rooms.intersection_update(self._behind)

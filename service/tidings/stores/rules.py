@@ -45,10 +45,11 @@ class Entry(NamedTuple):
 class Journal:
     """What one commit did, for those who listen."""
 
-    __slots__ = ("rooms",)
+    __slots__ = ("replaces_text", "rooms")
 
     def __init__(self) -> None:
         self.rooms: dict[int, Entry] = {}  # by number: two rooms of one commit can have the same name
+        self.replaces_text = False  # whether something was deleted or edited
 
     def add(self, room: Room, event: StoredEvent) -> Entry:
         """Note an event."""
@@ -61,6 +62,8 @@ class Journal:
     def add_change(self, room: Room, event: StoredEvent, draft: v1.Event, amended: Sequence[StoredEvent]) -> None:
         """Note a change; an event of the same commit that it rewrites is told with its last bytes only."""
         _, events, rewritten, members = self.add(room, event)
+        if draft.HasField("deleted") or draft.HasField("edited"):
+            self.replaces_text = True
         if draft.HasField("member"):
             members.append((event.seq, draft.member))
         for changed in amended:

@@ -97,7 +97,9 @@ class Writer:
         self._limits = limits
         self._committed = committed
         self._tables = SqlTables(connection, limits.cached_rooms_max)
-        self._checkpoints = Checkpoints(connection, copier, limits.wal_pages, self._copying_failed)
+        self._checkpoints = Checkpoints(
+            connection, copier, limits.wal_pages, self._copying_failed, limits.erase_seconds_max
+        )
         # What a round of the loop wants written is handed over at its end, all at once: a thread that is woken for the
         # first of many requests takes the interpreter from the others, and commits less at a time.
         self._submitted: list[Request] = []
@@ -256,6 +258,8 @@ class Writer:
             return
         self._committed(journal)
         self._undelivered = (answers, journal, time.perf_counter() - began)
+        if journal.replaces_text:
+            self._checkpoints.erase()
         try:
             self._checkpoints.after_commit()
         except Exception as error:
@@ -318,6 +322,7 @@ class Writer:
         log.critical("nothing more can be written", error=str(error))
         self._deliver()
         # What may not be on the disk must not be copied into the database either, not even at the end.
+        self._checkpoints.end()
         self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._loop.call_soon_threadsafe(self._give_up, error)
 

@@ -1,0 +1,117 @@
+"""What was deleted, or replaced by an edit, leaves all files of the data folder."""
+
+import asyncio
+import random
+from pathlib import Path
+
+import apsw
+import pytest
+
+from stores.drafts import deleted, edited, open_room, posted
+from tidings.stores.limits import StoreLimits
+from tidings.stores.sqlite import SqliteStore
+
+NEVER = StoreLimits(erase_seconds_max=3_600)
+SOON = StoreLimits(erase_seconds_max=0.02)
+FIRST, SECOND, CJK = "qwertyhorse77", "staplebattery", "麒麟鳳凰"
+
+
+def holding(data: Path, *words: str) -> set[str]:
+    """The names of the files that hold one of the words, or the same in the terms of the index."""
+    needles = [word.encode() for word in words] + [word[:2].encode() for word in words if not word.isascii()]
+    return {file.name for file in data.iterdir() if any(needle in file.read_bytes() for needle in needles)}
+
+
+async def said_and_withdrawn(store: SqliteStore) -> None:
+    """Three words that nobody shall read any more: one edited away, one deleted, one edited in and then deleted."""
+    room = await open_room(store)
+    for text in (f"the {FIRST}", f"the {CJK}", "harmless", "words that stay"):
+        await store.append(posted(room, "ann", text))
+    assert len((await store.search(FIRST, rooms=[room], sender="", page="", limit=9)).events) == 1
+    await store.append(edited(room, "ann", 1, "harmless"))
+    await store.append(deleted(room, "ann", 2))
+    await store.append(edited(room, "ann", 3, SECOND))
+    assert len((await store.search(SECOND, rooms=[room], sender="", page="", limit=9)).events) == 1
+    await store.append(deleted(room, "ann", 3))
+
+
+@pytest.mark.asyncio
+async def test_texts_leave_all_files_while_the_service_runs(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path, SOON)
+    await said_and_withdrawn(store)
+    while holding(tmp_path, FIRST, SECOND, CJK):
+        await asyncio.sleep(0.02)
+    assert len(holding(tmp_path, "stay")) > 0
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_texts_leave_the_files_though_the_index_is_never_idle(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path, StoreLimits(erase_seconds_max=0.02, index_idle_seconds=3_600))
+    await said_and_withdrawn(store)
+    while holding(tmp_path, FIRST, SECOND, CJK):
+        await store.append(posted("lobby", "ann", "and on it goes"))
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_texts_have_left_all_files_when_the_service_has_stopped(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path, NEVER)
+    await said_and_withdrawn(store)
+    # The write-ahead log still holds them: what the two tests above wait for.
+    assert "tidings.sqlite-wal" in holding(tmp_path, FIRST, SECOND, CJK)
+    await store.search("x", rooms=["lobby"], sender="", page="", limit=1)
+    await store.close()
+    assert holding(tmp_path, FIRST, SECOND, CJK) == set()
+
+
+@pytest.mark.asyncio
+async def test_texts_that_a_crash_left_in_the_files_leave_them_after_the_next_start(tmp_path: Path) -> None:
+    crashed = await SqliteStore.open(tmp_path / "crashed", NEVER)
+    await said_and_withdrawn(crashed)
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    for file in (tmp_path / "crashed").iterdir():
+        (data / file.name).write_bytes(file.read_bytes())
+        (data / file.name).chmod(0o600)
+    await crashed.close()
+    assert holding(data, FIRST, SECOND, CJK)
+    store = await SqliteStore.open(data, StoreLimits(erase_seconds_max=0.02, index_idle_seconds=3_600))
+    while holding(data, FIRST, SECOND, CJK):
+        await asyncio.sleep(0.02)
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_what_a_split_of_a_page_may_leave_in_its_unused_space_goes_as_the_security_policy_says(
+    tmp_path: Path,
+) -> None:
+    chance = random.Random(7)
+    store = await SqliteStore.open(tmp_path, StoreLimits(index_idle_seconds=0.001, erase_seconds_max=3_600))
+    rooms = [await open_room(store, f"room{number}") for number in range(12)]
+    withdrawn: list[str] = []
+    alive: list[tuple[str, int, str]] = []
+    for _ in range(15):
+        for _ in range(60):
+            room, word = chance.choice(rooms), f"zq{chance.randrange(10**12):012}"
+            filling = " ".join(chance.choices(["lorem", "ipsum", "dolor", "sit"], k=chance.randrange(60)))
+            written = await store.append(posted(room, "ann", f"{filling} {word}"))
+            alive.append((room, written.seq, word))
+        for _ in range(15):
+            room, seq, word = alive.pop(chance.randrange(len(alive)))
+            gone = deleted(room, "ann", seq) if chance.random() < 0.5 else edited(room, "ann", seq, "another")
+            await store.append(gone)
+            withdrawn.append(word)
+    await store.search("zq", rooms=rooms, sender="", page="", limit=1)
+    await store.close()
+    for file in tmp_path.glob("search.sqlite*"):
+        file.unlink()
+    database = apsw.Connection(str(tmp_path / "tidings.sqlite"))
+    database.execute("VACUUM")
+    database.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    database.close()
+    store = await SqliteStore.open(tmp_path)
+    assert len((await store.search("zq", rooms=rooms, sender="", page="", limit=999)).events) == len(alive)
+    await store.close()
+    assert {word: holding(tmp_path, word) for word in withdrawn if holding(tmp_path, word)} == {}
+    assert all(holding(tmp_path, word) == {"tidings.sqlite", "search.sqlite"} for _, _, word in alive)
