@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 from playwright.async_api import Browser, Locator, async_playwright, expect
@@ -133,7 +134,7 @@ async def test_the_typing_line_keeps_away_from_the_composer_and_its_dots_are_thr
     assert (await box(ada.composer.locator("..")))["y"] - (at["y"] + at["height"]) >= 4
     dots = [await box(dot) for dot in await line.locator("i").all()]
     assert len(dots) == 3
-    assert all(right["x"] - (left["x"] + left["width"]) >= 2 for left, right in zip(dots, dots[1:], strict=False))
+    assert all(right["x"] - (left["x"] + left["width"]) >= 2 for left, right in pairwise(dots))
 
 
 async def test_a_room_without_messages_says_so_below_who_came(ada: Person) -> None:

@@ -9,7 +9,7 @@ import type {Pending} from "./storage/storage.ts";
 
 /** What `tidings.on(name, …)` tells. */
 export interface Happenings {
-  /** How the connection is. */
+  /** How the connection is; told again, with a new `tidings.trouble`, when the handshake has failed several times. */
   state: State;
   /** A message was written, or found after a reload, and is on its way. */
   pending: Pending;

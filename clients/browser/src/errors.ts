@@ -29,6 +29,8 @@ export class Failure extends Error {
 export interface WireError {
   readonly code: number;
   readonly text: string;
+  /** The WebSocket never opened. */
+  readonly unopened?: boolean;
 }
 
 /** The connection ended (or never came to be). */
@@ -38,6 +40,8 @@ export class Lost extends Error {
   constructor(
     readonly code: number,
     readonly text: string,
+    /** The WebSocket never opened: nobody was there, or the handshake was refused. A browser does not tell which. */
+    readonly unopened = false,
   ) {
     super(text);
   }

@@ -22,6 +22,7 @@ import type {Connector, Wire} from "./wire.ts";
 export type State = "connecting" | "online" | "offline" | "reconnecting" | "refused" | "closed";
 
 const REFUSALS_MAX = 3; // a fresh token may have been made a moment too early; three in a row are wrong
+const UNOPENED_TOLD = 3; // handshakes in a row that never opened: no hiccup of a network any more
 const STEADY_MS = 10_000; // a wire that held for so long was a good one: the attempt after it is the first
 const REFRESH_SHARE = 0.8; // of a token's remaining life; the rest is for attempts that fail
 const REFRESH_MS_MIN = 100;
@@ -57,6 +58,8 @@ export class Keeper {
   readonly followers = new Set<Follower>();
   readonly attempts: Attempts;
   private refusals = 0;
+  /** Handshakes in a row that never opened, while none ever did; undefined: one did, so this origin is let in. */
+  private unopened: number | undefined = 0;
   private opening: Wire | undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private dropTimer: ReturnType<typeof setTimeout> | undefined;
@@ -168,6 +171,7 @@ export class Keeper {
   private up(wire: Wire): void {
     const upAt = performance.now();
     this.refusals = 0;
+    this.unopened = undefined;
     this.trouble = undefined;
     this.wire = wire;
     this.become("online");
@@ -195,13 +199,31 @@ export class Keeper {
       return;
     }
     const reason = error instanceof Failure || error instanceof Lost ? error.text : error instanceof Error ? error.message : String(error);
-    this.trouble = new Failure(Code.UNAVAILABLE, `cannot reach ${this.settings.url}: ${reason}`);
+    const refused = this.originRefused(error);
+    this.trouble = new Failure(Code.UNAVAILABLE, refused ?? `cannot reach ${this.settings.url}: ${reason}`);
     if (!this.online) {
       this.become("offline");
       return;
     }
     if (this.state !== "connecting") this.become("reconnecting");
+    if (refused !== undefined && this.unopened === UNOPENED_TOLD) {
+      console.warn(`tidings: ${refused}`);
+      this.changed(this.state);
+    }
     this.plan(this.attempts.nextMs());
+  }
+
+  /**
+   * Why the service may never let this page in, once its handshake has failed several times. A browser tells a page nothing
+   * about a handshake that failed, so it may as well be that the service does not run.
+   */
+  private originRefused(error: unknown): string | undefined {
+    if (this.unopened === undefined) return undefined;
+    this.unopened = error instanceof Lost && error.unopened ? this.unopened + 1 : 0;
+    const {url} = this.settings;
+    const origin = pageOrigin();
+    if (this.unopened < UNOPENED_TOLD || origin === undefined || origin === originOf(url)) return undefined;
+    return `${url} has not accepted a connection in ${this.unopened} attempts: either no service runs there, or its setting http.origins does not name ${origin}, where this page is from`;
   }
 
   /** The next attempt is in `ms`; undefined: none is. */
@@ -304,6 +326,16 @@ export function ask(wire: Wire, route: string, data: Uint8Array): Promise<Uint8A
       error: (error) => reject(answeredWith(error)),
     });
   });
+}
+
+/** Where this page is from, as a browser tells the service; undefined where there is no page (Node). A file's is "null". */
+function pageOrigin(): string | undefined {
+  return (globalThis.location as Location | undefined)?.origin;
+}
+
+/** The origin of pages that the service at this ws: or wss: address serves itself. */
+function originOf(url: string): string {
+  return new URL(url.replace(/^ws/i, "http")).origin;
 }
 
 function deadline(ms: number): {passed: Promise<never>; clear: () => void} {

@@ -28,6 +28,7 @@ async function open(setup: Setup, makeSocket: SocketMaker): Promise<Wire> {
   const passed = {framesIn: 0, framesOut: 0, bytesIn: 0, bytesOut: 0, sinceMs: Date.now()};
   const wire = new RSocketWire(passed);
   const metadata = credentials(setup);
+  let opened = false;
   const connector = new RSocketConnector({
     setup: {
       dataMimeType: PROTOBUF,
@@ -36,19 +37,21 @@ async function open(setup: Setup, makeSocket: SocketMaker): Promise<Wire> {
       lifetime: setup.lifetimeMs,
       ...(metadata && {payload: payload(new Uint8Array(), metadata)}),
     },
-    transport: new WebsocketClientTransport({url: setup.url, wsCreator: (url) => counted(makeSocket(url), passed)}),
+    transport: new WebsocketClientTransport({url: setup.url, wsCreator: (url) => counted(makeSocket(url), passed, () => (opened = true))}),
   });
   try {
     wire.use(await connector.connect());
   } catch (error) {
     // A browser tells nothing about a failed WebSocket: the error is undefined there.
-    throw error instanceof Error ? error : new Error(`no connection to ${setup.url}`);
+    const text = (error instanceof Error && error.message) || `no connection to ${setup.url}`;
+    throw new Lost(CONNECTION_ERROR, text, !opened);
   }
   return wire;
 }
 
 /** The socket, counting what passes. */
-function counted(socket: WebSocket, passed: {-readonly [Name in keyof Traffic]: Traffic[Name]}): WebSocket {
+function counted(socket: WebSocket, passed: {-readonly [Name in keyof Traffic]: Traffic[Name]}, opened: () => void): WebSocket {
+  socket.addEventListener("open", opened);
   const send = socket.send.bind(socket);
   socket.send = (data) => {
     passed.framesOut += 1;

@@ -63,3 +63,49 @@ test("a token that is not taken is refused, and nothing is tried any more", asyn
   assert.equal(ada.state, "refused");
   assert.deepEqual(states, ["refused"]);
 });
+
+test("a page of an origin that is never let in is told why, once in the console and with the state", async (t) => {
+  t.mock.method(console, "warn", () => undefined);
+  Object.defineProperty(globalThis, "location", {value: {origin: "https://shop.example"}, configurable: true});
+  try {
+    const closed = service.url.replace("/rsocket", "/no-such-path");
+    const ada = service.client("ada", {url: closed});
+    const told: string[] = [];
+    ada.on("state", (state) => told.push(`${state}: ${ada.trouble?.text}`));
+    await until(() => told.length > 0, "a state with a reason");
+    assert.match(told[0]!, /^connecting: .*in 3 attempts.* http\.origins does not name https:\/\/shop\.example/);
+    const attempts = () => ada.core.keeper.attempts.count;
+    await until(() => attempts() >= 6, "further attempts");
+    assert.equal(told.length, 1);
+    const warned = (console.warn as unknown as {mock: {calls: {arguments: string[]}[]}}).mock.calls;
+    assert.equal(warned.length, 1);
+    assert.match(warned[0]!.arguments[0]!, /http\.origins/);
+  } finally {
+    Reflect.deleteProperty(globalThis, "location");
+  }
+});
+
+test("who was let in once, or is from where the service is, hears nothing of origins", async (t) => {
+  t.mock.method(console, "warn", () => undefined);
+  const warned = (console.warn as unknown as {mock: {calls: unknown[]}}).mock.calls;
+  for (const {origin, url} of [
+    {origin: "https://shop.example", url: service.url},
+    {origin: new URL(service.url.replace("ws", "http")).origin, url: service.url.replace("/rsocket", "/no-such-path")},
+  ]) {
+    Object.defineProperty(globalThis, "location", {value: {origin}, configurable: true});
+    try {
+      const ada = service.client("ada", {url});
+      if (url === service.url) {
+        await ada.session.ping();
+        await service.kill();
+      }
+      await until(() => ada.core.keeper.attempts.count >= 6, "attempts");
+      assert.match(ada.trouble!.text, /^cannot reach/);
+      assert.equal(warned.length, 0);
+      ada.close();
+      if (url === service.url) await service.run();
+    } finally {
+      Reflect.deleteProperty(globalThis, "location");
+    }
+  }
+});

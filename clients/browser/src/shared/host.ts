@@ -103,7 +103,7 @@ export class Host {
       }
     } catch (error) {
       this.opening = false;
-      this.ended(new Lost(0x101, error instanceof Error ? error.message : String(error)));
+      this.ended(error instanceof Lost ? error : new Lost(0x101, error instanceof Error ? error.message : String(error)));
     }
   }
 
@@ -114,12 +114,12 @@ export class Host {
     tab.line.say({did: "opened", leads: this.leader === tab});
   }
 
-  private ended({code, text}: Lost): void {
+  private ended({code, text, unopened}: Lost): void {
     this.wire = undefined;
     this.leader = undefined;
     for (const tab of this.tabs) {
       tab.streams.clear();
-      if (tab.open || tab.wants) tab.line.say({did: "closed", error: {code, text}});
+      if (tab.open || tab.wants) tab.line.say({did: "closed", error: {code, text, unopened}});
       tab.open = tab.wants = false;
     }
   }

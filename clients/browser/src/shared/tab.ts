@@ -58,7 +58,7 @@ export class TabConnector implements Connector {
       this.attempt = undefined;
       attempt?.resolve(this.wire);
     } else if (message.did === "closed") {
-      const lost = new Lost(message.error.code, message.error.text);
+      const lost = new Lost(message.error.code, message.error.text, message.error.unopened);
       const {wire, attempt} = this;
       this.wire = this.attempt = undefined;
       attempt?.reject(lost);
