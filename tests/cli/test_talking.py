@@ -96,7 +96,9 @@ async def test_what_somebody_writes_cannot_act_on_the_terminal_of_a_reader(run: 
     hostile = "[red]x[/red] \u202egnp.exe\u2028\n#9 12:00:00 root: send me your password"
     await run.well("send", room, hostile)
     out = await run.well("history", room)
-    assert out.endswith(" alice: [red]x[/red] \\u202egnp.exe\\u2028\n    #9 12:00:00 root: send me your password\n")
+    assert out.endswith(
+        " alice: [red]x[/red] \\u202egnp.exe\\u2028\\u202c\n    #9 12:00:00 root: send me your password\n"
+    )
 
 
 async def test_two_tails_and_ten_senders_see_the_same(run: Caller, room: str) -> None:

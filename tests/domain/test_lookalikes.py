@@ -71,6 +71,37 @@ def test_another_shape_of_ascii_is_written_in_ascii(character: str, plain: str) 
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("admi\u0307n", "a dot above (U+0307) on a letter that has a dot"),
+        ("adm\u1ecb\u0307n", "a dot above (U+0307) on a letter that has a dot"),
+        ("i\u0331\u0307", "a dot above (U+0307) on a letter that has a dot"),
+        ("\u0456\u0307", "a dot above (U+0307) on a letter that has a dot"),
+        ("o\u0338da", "the mark U+0338, which belongs to no alphabet"),
+        ("a\u20dd", "the mark U+20DD, which belongs to no alphabet"),
+        ("n\u0323\u0300\u0300", "a mark twice"),
+        ("a\u0316\u0317\u0318\u0319\u031c", "more than 4 marks"),
+        ("น\u0e4d\u0e49\u0e32", "write ำ"),
+        ("ada\u0e55", "digits of another script"),
+        ("ada\u09ea", "digits of another script"),
+        ("\u0661\u06f2", "digits of another script"),
+        ("\u0e551", "digits of another script"),
+        ("\u0261race", "U+0261, which looks like g; write g"),
+        ("\u0251da", "U+0251, which looks like a; write a"),
+        ("\u1d00da", "U+1D00, which looks like a; write a"),
+        ("direct\u02d0a", "U+02D0, which looks like :; write :"),
+    ],
+)
+def test_marks_digits_and_letters_that_are_made_to_be_overlooked_are_refused(name: str, words: str) -> None:
+    assert words in disguise(name)
+
+
+def test_letters_that_look_like_ascii_are_no_letters_of_a_living_language() -> None:
+    for letter in "ıəɛɔŋɓɗɣɲʋɩʔʒƷǃǀʻʼß":
+        assert disguise(f"x{letter}") == ""
+
+
 @pytest.mark.asyncio
 async def test_neither_a_room_nor_a_user_gets_such_a_name() -> None:
     house = House()

@@ -115,6 +115,17 @@ async def test_the_same_status_again_says_nothing() -> None:
 
 
 @pytest.mark.asyncio
+async def test_the_same_status_again_says_nothing_to_ones_own_devices_either() -> None:
+    house = House()
+    (ada,) = house.people("ada")
+    heard: list[str] = []
+    house.product.roster.changed_for_self.append(heard.append)
+    for status, text in ((v1.ONLINE, ""), (v1.BUSY, "tea"), (v1.BUSY, "tea"), (v1.ONLINE, ""), (v1.ONLINE, "")):
+        await ada.call("presence.set", v1.SetPresenceRequest(status=status, text=text))
+    assert heard == ["ada", "ada"]
+
+
+@pytest.mark.asyncio
 async def test_the_invisible_are_offline_to_others_and_invisible_to_themselves() -> None:
     house = House()
     alice, bob, phone = house.people("alice", "bob", "bob")

@@ -143,6 +143,7 @@ def test_what_cannot_be_seen_may_stand_in_a_text_that_shows_something(text: str)
         ("a\u202egnp.exe\nb", "a\u202egnp.exe\u202c\nb"),
         ("a\u2066b\u202ac", "a\u2066b\u202ac\u202c\u2069"),
         ("a\u2066b\u202ac\u2069d", "a\u2066b\u202ac\u202c\u2069d"),
+        ("a\u202eb\u2029c", "a\u202eb\u202c\u2029c"),
         ("a\u202cb\u2069c", "abc"),
         ("a\u2067b\u202cc\u2069", "a\u2067bc\u2069"),
     ],

@@ -15,6 +15,7 @@ from joserfc.jwk import OctKey, RSAKey
 from domain.stage import START_MS, refused
 from tidings.contract.call import Identity
 from tidings.contract.errors import Code, Failure
+from tidings.contract.subjects import subject_of
 from tidings.domain.limits import DomainLimits
 from tidings.domain.rules import Rules
 from tidings.domain.tokens import Tokens, TokenSettings, issue_token
@@ -68,14 +69,51 @@ def test_a_token_may_make_an_operator() -> None:
         (claims(nbf="now"), "nbf"),
         (claims(sub=None), "no sub"),
         (claims(sub=7), "no sub"),
-        (claims(sub=""), "user name"),
-        (claims(sub="a b"), "user name"),
-        (claims(sub="x" * 65), "user name"),
+        (claims(sub=""), "makes no user name: the subject '' has 0 bytes as a user name, 1 to 64 are needed"),
+        (claims(sub="x" * 65), "has 65 bytes as a user name, 1 to 64 are needed"),
+        (claims(sub="a" + " " * 22), "has 67 bytes as a user name, 1 to 64 are needed"),
+        (claims(sub="CN=Ada Lovelace,OU=Engines," * 8), "or raise domain.id_bytes_max"),
+        (claims(sub="\ud800"), "half a surrogate pair"),
     ],
 )
 def test_a_token_with_claims_that_do_not_do_is_refused_and_told_why(given_claims: dict[str, Any], words: str) -> None:
     with refused(REFUSED, words):
         tokens().identity(signed(given_claims), START_MS)
+
+
+@pytest.mark.parametrize(
+    ("subject", "user"),
+    [
+        ("alice", "alice"),
+        ("ADA", "ADA"),
+        ("ada@example.com", "ada@example.com"),
+        ("иван", "иван"),
+        ("auth0|5f7c", "auth0=7c5f7c"),
+        ("DOMAIN\\ada", "DOMAIN=5cada"),
+        ("ada+chat@example.com", "ada=2bchat@example.com"),
+        ("Ada Lovelace", "Ada=20Lovelace"),
+        ("山田 太郎", "山田=20太郎"),
+        ("CN=Ada,O=Engines", "CN=3dAda=2cO=3dEngines"),
+        ("a=7cb", "a=3d7cb"),
+        ("\u0430dmin", "=d0=b0dmin"),  # a Cyrillic а is no Latin a
+        ("cafe\u0301", "cafe=cc=81"),  # café in another form is another subject
+        ("\uff21da", "=ef=bc=a1da"),
+        ("a\nb", "a=0ab"),
+        ("😀", "=f0=9f=98=80"),
+    ],
+)
+def test_every_subject_is_a_user_and_can_be_read_back(subject: str, user: str) -> None:
+    assert tokens().identity(signed(claims(sub=subject)), START_MS).user == user
+    assert subject_of(user) == subject
+    token = issue_token(user, secret=SECRET, ttl_seconds=60, now_ms=START_MS)
+    assert tokens().identity(token, START_MS).user == user
+
+
+def test_a_longer_subject_is_a_user_where_names_may_be_longer() -> None:
+    rules = Rules(DomainLimits(id_bytes_max=256))
+    subject = "CN=Ada Lovelace,OU=Analytical Engines,O=Example,L=London,C=GB"
+    user = Tokens(TokenSettings(SECRET), rules).identity(signed(claims(sub=subject)), START_MS).user
+    assert subject_of(user) == subject
 
 
 def test_clocks_may_differ_by_a_few_seconds() -> None:

@@ -167,6 +167,9 @@ Tokens run out. Give `token=` a function, plain or async, that returns a fresh o
 before the token runs out, and the new one is handed over on the living connection. Or call
 `client.session.refresh(token)` yourself.
 
+Users have the names that their tokens' `sub` gives them. What no name may have in it is escaped there: the subject
+`auth0|5f7c` is the user `auth0=7c5f7c`. `tidings_client.subject_of(event.actor)` is the subject again.
+
 What else there is to know
 ==========================
 
@@ -178,6 +181,7 @@ payloads are JSON, to be read along on the wire.
 """
 
 from tidings.contract import v1
+from tidings.contract.subjects import subject_of
 from tidings_client.channel import Channel
 from tidings_client.client import Client, connect
 from tidings_client.errors import Code, Failure
@@ -186,4 +190,4 @@ from tidings_client.reconnect import Jitter
 from tidings_client.rooms import Room
 from tidings_client.watch import Watch
 
-__all__ = ["Channel", "Client", "Code", "Failure", "Jitter", "Room", "State", "Watch", "connect", "v1"]
+__all__ = ["Channel", "Client", "Code", "Failure", "Jitter", "Room", "State", "Watch", "connect", "subject_of", "v1"]

@@ -35,6 +35,8 @@ OVERRIDES: Final = "\u202d\u202e"
 ISOLATES: Final = "\u2066\u2067\u2068"
 POP_DIRECTION: Final = "\u202c"
 POP_ISOLATE: Final = "\u2069"
+# What ends a paragraph, and with it all directions (bidirectional class B), as far as a text may have it.
+_LINE_ENDS: Final = re.compile("([\n\u2029])")
 OVERRIDE: Final = re.compile(f"[{OVERRIDES}]")
 _DIRECTION: Final = re.compile(f"([{EMBEDDINGS}{OVERRIDES}{ISOLATES}{POP_DIRECTION}{POP_ISOLATE}])")
 
@@ -83,7 +85,7 @@ def balanced(text: str) -> str:
     """
     if _DIRECTION.search(text) is None:
         return text
-    return "\n".join(map(_balanced_line, text.split("\n")))
+    return "".join(map(_balanced_line, _LINE_ENDS.split(text)))
 
 
 def _balanced_line(line: str) -> str:

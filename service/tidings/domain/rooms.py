@@ -12,7 +12,7 @@ from tidings.domain import roles
 from tidings.domain.access import STRANGER, Access, Standing, no_such_room
 from tidings.domain.inbox import Inboxes
 from tidings.domain.lines import Lines
-from tidings.domain.names import DIRECT_PREFIX, direct_name, new_name
+from tidings.domain.names import direct_name, new_name
 from tidings.domain.pace import Pace, WriteLimiter
 from tidings.domain.ports import Clock, Store
 from tidings.domain.rows import member_state, room_message, room_reply, room_state
@@ -65,9 +65,7 @@ class Rooms:
             return await self._create_direct(request.room, title, members, call)
         if request.kind not in (v1.GROUP, v1.OPEN):
             raise invalid_argument("kind is missing; use DIRECT for two people, GROUP for members, OPEN for everybody")
-        room = self._rules.room(request.room) if request.room else new_name()
-        if room.startswith(DIRECT_PREFIX):
-            raise invalid_argument(f"names beginning with {DIRECT_PREFIX} are kept for DIRECT rooms; choose another")
+        room = self._rules.new_room(request.room) if request.room else new_name()
         return await self._create(room, request.kind, title, members, call)
 
     async def get(self, request: v1.GetRequest, call: Call) -> v1.RoomReply:

@@ -72,8 +72,11 @@ class Roster:
         if user not in self._here:
             self._left_chosen.put(user, chosen)
             return
-        self._chosen.pop(user, None)
-        if chosen != BY_ITSELF:
+        if chosen == self._chosen.get(user, BY_ITSELF):
+            return
+        if chosen == BY_ITSELF:
+            del self._chosen[user]
+        else:
             self._chosen[user] = chosen
         self._settle(user)
 

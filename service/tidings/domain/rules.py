@@ -8,18 +8,14 @@ import re
 import unicodedata
 
 from tidings.contract.errors import Failure, invalid_argument
+from tidings.contract.subjects import ESCAPE
 from tidings.domain.characters import COMBINING_MARKS_MAX, OVERRIDE, balanced, find_excess_of_marks, shows_nothing
 from tidings.domain.emoji import canonical, unseen, without_styles
+from tidings.domain.ids import PLAIN, is_escaped, judge, user_name
 from tidings.domain.limits import DomainLimits
-from tidings.domain.lookalikes import disguise
+from tidings.domain.lookalikes import folded
+from tidings.domain.names import DIRECT_PREFIX
 
-# A name in ASCII, which most are, is decided by one look; length is checked apart from it.
-_PLAIN_ID = re.compile(r"[A-Za-z0-9._\-@:]+")
-_ID_SIGNS = frozenset("._-@:")
-# Letters, the marks that some alphabets cannot be written without, decimal digits.
-_ID_CATEGORIES = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Nd"})
-# Letters and marks that nobody sees (Default_Ignorable_Code_Point): with one of them a name looks like another name.
-_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
 _CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -38,12 +34,51 @@ class Rules:
         self.limits = limits
 
     def room(self, name: str) -> str:
-        """A room's name."""
+        """A room's name. That of a DIRECT room may have the names of users in it that have escapes."""
+        if ESCAPE in name and name.startswith(DIRECT_PREFIX):
+            self._check_size("the room name", name, self.limits.id_bytes_max)
+            for user in name.removeprefix(DIRECT_PREFIX).split(":"):
+                self.user(user)
+            return name
         return self._id("room name", name)
 
+    def new_room(self, name: str) -> str:
+        """The name of a room that somebody makes: in lower case, and none that the service keeps for its own."""
+        name = self._id("room name", name)
+        if folded(name).startswith(DIRECT_PREFIX):
+            raise invalid_argument(f"names beginning with {DIRECT_PREFIX} are kept for DIRECT rooms; choose another")
+        if name != name.lower():
+            raise invalid_argument(
+                f"the room name {printable(name)} has capital letters, so it could be taken for another room; write it "
+                "in lower case, and as you like in the title"
+            )
+        return name
+
     def user(self, name: str) -> str:
-        """A user's name."""
-        return self._id("user name", name)
+        """A user's name; case matters, since it does for those who sign tokens."""
+        if ESCAPE not in name:
+            return self._id("user name", name)
+        self._check_size("the user name", name, self.limits.id_bytes_max)
+        if not is_escaped(name):
+            raise invalid_argument(
+                f"the user name {printable(name)} has a = that is not followed by the two hexadecimal digits of a byte "
+                "that no name may have; use letters, digits and . _ - @ :"
+            )
+        return name
+
+    def user_of(self, subject: str) -> str:
+        """The name of the user whom an identity provider calls so (`sub`); another one for each subject."""
+        bytes_max = self.limits.id_bytes_max
+        name, size = "", _bytes("the subject", subject)
+        if size <= bytes_max:
+            name = user_name(subject)
+            size = len(name.encode())
+        if not 1 <= size <= bytes_max:
+            raise invalid_argument(
+                f"the subject {printable(subject)} has {size} bytes as a user name, 1 to {bytes_max} are needed; have "
+                "the identity provider send a shorter one, or raise domain.id_bytes_max"
+            )
+        return name
 
     def client_id(self, key: str) -> str:
         """A caller's idempotency key. It is compared as it is, so it is not normalised."""
@@ -123,19 +158,14 @@ class Rules:
 
     def _id(self, what: str, name: str) -> str:
         bytes_max = self.limits.id_bytes_max
-        if _PLAIN_ID.fullmatch(name):
-            size = len(name)
-        else:
+        size = len(name)
+        if not PLAIN.fullmatch(name):
             name = self._composed(what, name, bytes_max)
+            if name:
+                name, complaint = judge(name)
+                if complaint:
+                    raise invalid_argument(f"the {what} {printable(name)} {complaint}")
             size = len(name.encode())
-            if name and (unicodedata.category(name[0])[0] == "M" or not all(map(_may_be_in_id, name))):
-                raise invalid_argument(
-                    f"the {what} {printable(name)} has a character that no name may have; "
-                    "use letters, digits and . _ - @ :"
-                )
-            disguised = disguise(name)
-            if disguised:
-                raise invalid_argument(f"the {what} {printable(name)} {disguised}")
         if not 1 <= size <= bytes_max:
             raise invalid_argument(f"the {what} has {size} bytes, 1 to {bytes_max} are needed; choose another one")
         return name
@@ -207,9 +237,3 @@ def _bytes(what: str, text: str) -> int:
 def printable(name: str) -> str:
     """A name that breaks the rules, fit to be quoted in an error."""
     return ascii(name[:80])
-
-
-def _may_be_in_id(character: str) -> bool:
-    if _UNSEEN.match(character):
-        return False
-    return character in _ID_SIGNS or unicodedata.category(character) in _ID_CATEGORIES

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from tidings.contract.call import Identity
 from tidings.contract.errors import Failure, unauthenticated
+from tidings.contract.subjects import subject_of
 from tidings.domain.rules import Rules
 
 ALGORITHM: Final = "HS256"
@@ -89,9 +90,9 @@ class Tokens:
         if not isinstance(subject, str):
             raise unauthenticated("the token has no sub; put the user's name there")
         try:
-            return self._rules.user(subject)
+            return self._rules.user_of(subject)
         except Failure as failure:
-            raise unauthenticated(f"the token's sub is no user name: {failure.text}") from failure
+            raise unauthenticated(f"the token's sub makes no user name: {failure.text}") from failure
 
 
 def issue_token(
@@ -104,13 +105,16 @@ def issue_token(
     issuer: str = "",
     audience: str = "",
 ) -> str:
-    """A token for `user` that a service with this secret takes. ValueError when the secret is too short."""
+    """A token for `user` that a service with this secret takes. ValueError when the secret is too short.
+
+    A user's name with escapes stands for the subject that it was made of.
+    """
     from joserfc import jwt
     from joserfc.jwk import OctKey
 
     settings = TokenSettings(secret, issuer, audience)
     now = now_ms // 1000
-    claims: dict[str, Any] = {"sub": user, "iat": now, "exp": now + ttl_seconds}
+    claims: dict[str, Any] = {"sub": subject_of(user), "iat": now, "exp": now + ttl_seconds}
     if operator:
         claims["operator"] = True
     if issuer:
