@@ -17,7 +17,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidings import __version__
+from tidings import __version__, allocator
 from tidings.config import Settings
 from tidings.contract import table, v1
 from tidings.contract.errors import Failure
@@ -129,6 +129,9 @@ class App:
         await self.listener.start()
         ticking = loop.create_task(self._tick())
         self._closes(lambda: cancelled(ticking))
+        if settings.trim_seconds:
+            trimming = loop.create_task(self._trim(settings.trim_seconds))
+            self._closes(lambda: cancelled(trimming))
         self._add_probes()
 
     def _closes(self, close: Callable[[], Awaitable[None]]) -> None:
@@ -182,6 +185,11 @@ class App:
             self.metrics.observe_loop_lag(max(0.0, loop.time() - due))
             self.product.tick(time.monotonic())
 
+    async def _trim(self, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(allocator.trim)
+
     def _store_failed(self, error: Exception) -> None:
         self.state = "failed"
         log.error("the store can no longer write; reading goes on", error=str(error))
@@ -194,6 +202,20 @@ class App:
         probe("tidings_subscriptions", "Readers of rooms now.", lambda: hub.stats.subscriptions)
         probe("tidings_feeds", "Rooms with a living tail now.", lambda: hub.stats.feeds)
         probe("tidings_lag_events", "Events the slowest reader is behind.", lambda: hub.stats.lag_events_max)
+        accounts = self.product.accounts
+        probe("tidings_user_bytes", "Bytes held on users' accounts now.", lambda: sum(accounts.held.values()))
+        probe(
+            "tidings_user_bytes_most",
+            "Bytes held on the account of the user who holds most (limit: domain.user_bytes_max).",
+            lambda: max(accounts.held.values(), default=0),
+        )
+        probe(
+            "tidings_user_bytes_refused",
+            "Requests refused by domain.user_bytes_max or domain.user_requests_max.",
+            lambda: accounts.refusals,
+            grows=True,
+        )
+        probe("tidings_tasks", "Tasks of the event loop now.", lambda: len(asyncio.all_tasks()))
         for name, help in (
             ("events_notified", "Events that were published to readers of this process."),
             ("deliveries", "Items delivered to readers."),

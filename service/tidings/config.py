@@ -48,6 +48,7 @@ MAY_BE_ZERO: Final = frozenset(
         "http.port",
         "tcp.port",
         "drain_seconds",
+        "trim_seconds",
         *(f"domain.{name}" for name in PACES),
         "domain.created_rooms_max",
         "connections.compressed_bytes_min",
@@ -86,6 +87,7 @@ class Settings:
     loop: str = "uvloop"  # or asyncio
     log: str = "info"  # how much is logged: debug, info, warning, error
     drain_seconds: float = 10.0  # what was asked may be answered so long after the signal to stop
+    trim_seconds: float = 30.0  # how often freed memory goes back to the system, where much was freed; 0 = never
     http: HttpSettings = field(default_factory=HttpSettings)
     tcp: TcpSettings = field(default_factory=TcpSettings)
     tls: TlsSettings = field(default_factory=TlsSettings)

@@ -3,6 +3,7 @@
 from domain.stage import START_MS, StageClock
 from tidings.contract.call import Identity, Session
 from tidings.contract.errors import Code, Failure
+from tidings.contract.memory import Accounts
 from tidings.domain.connections import Connections
 
 
@@ -11,7 +12,7 @@ class Hall:
 
     def __init__(self) -> None:
         self.clock = StageClock()
-        self.connections = Connections(self.clock, user_connections_max=5)
+        self.connections = Connections(self.clock, 5, Accounts())
         self.heard: list[str] = []
         self.closed: list[tuple[str, Failure]] = []
         self.connections.arrived.append(lambda user: self.heard.append(f"+{user}"))

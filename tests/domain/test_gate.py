@@ -5,6 +5,7 @@ import pytest
 from domain.stage import START_MS, House, StageClock, refused
 from tidings.contract.call import Credentials, Identity
 from tidings.contract.errors import Code
+from tidings.contract.memory import Accounts
 from tidings.domain.connections import Connections
 from tidings.domain.gate import DevGate, TokenGate
 from tidings.domain.limits import DomainLimits
@@ -25,12 +26,12 @@ def token(user: str = "alice", ttl_seconds: int = 60) -> str:
 def dev_gate(*, secret: bytes | None = SECRET) -> DevGate:
     tokens = Tokens(TokenSettings(secret), RULES) if secret else None
     clock = StageClock()
-    return DevGate(tokens, Connections(clock, 10), clock, RULES)
+    return DevGate(tokens, Connections(clock, 10, Accounts()), clock, RULES)
 
 
 def token_gate() -> TokenGate:
     clock = StageClock()
-    return TokenGate(Tokens(TokenSettings(SECRET), RULES), Connections(clock, 10), clock)
+    return TokenGate(Tokens(TokenSettings(SECRET), RULES), Connections(clock, 10, Accounts()), clock)
 
 
 @pytest.mark.asyncio

@@ -28,7 +28,7 @@ class SlowStore(MemoryStore):
 @pytest.mark.asyncio
 async def test_reads_of_one_user_wait_for_one_another_and_nobody_else_for_them() -> None:
     store = SlowStore()
-    house = House(store, user_reads_max=2)
+    house = House(store, user_pages_max=2)
     alice, phone, bob = house.people("alice", "alice", "bob")
     await alice.create("den", v1.OPEN)
     asked = [asyncio.ensure_future(who.page()) for who in (alice, phone, alice, phone)]

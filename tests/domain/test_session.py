@@ -46,6 +46,9 @@ async def test_every_limit_that_is_shown_has_its_unit_in_its_name() -> None:
         "ms",
         "connections",
         "commands",
+        "requests",
+        "watches",
+        "people",
         "per_second",
         "burst",
     ]

@@ -643,3 +643,37 @@ def test_readers_that_stall_together_are_ended_over_several_ticks() -> None:
     assert sum(reader.error is not None for reader in readers) == 256
     stage.hub.tick(61)
     assert all(reader.error is not None for reader in readers)
+
+
+@pytest.mark.parametrize("ending", ["read on", "close", "time", "owner ends"])
+def test_pages_kept_for_readers_of_one_owner_have_a_limit_together(ending: str) -> None:
+    limits = HubLimits(page_events_min=10, held_bytes_max=1_000, owner_held_bytes_max=1_900)
+    stage = Stage(limits, weigh=lambda _: 100)
+    stage.commit(30)
+    house = stage.hub._house
+    readers: list[Reader[Item]] = [Reader(credit=1) for _ in range(3)]
+    mine = [stage.watch(reader, 2 * place) for place, reader in enumerate(readers)]
+    stage.settle()
+    assert [subscription.page is not None for subscription in mine] == [True, False, False]
+    other: Reader[Item] = Reader(credit=1)
+    theirs = stage.watch(other, 7, owner="bob")
+    stage.settle()
+    assert theirs.page is not None, "it is another owner's limit"
+    assert set(house.held_bytes) == {"ann", "bob"}
+    if ending == "read on":
+        for reader, subscription in zip(readers, mine, strict=True):
+            reader.credit = UNBOUNDED
+            subscription.wake()
+        stage.settle()
+        for place, reader in enumerate(readers):
+            assert seqs(reader.items) == list(range(2 * place + 1, 31))
+    elif ending == "close":
+        for subscription in mine:
+            subscription.close()
+    elif ending == "time":
+        for now in range(3):
+            stage.hub.tick(now)
+        assert [each.page for each in mine] == [None] * 3
+    else:
+        stage.hub.end(ROOM, "ann", ValueError("no longer"))
+    assert "ann" not in house.held_bytes

@@ -573,7 +573,7 @@ class LogKit:
         room = await open_room(store)
         long = "x" * 65_536
         total = PAGE_BYTES_MAX // len(long) + 10
-        await asyncio.gather(*(store.append(posted(room, "ann", long)) for _ in range(total)))
+        await asyncio.gather(*(store.append(posted(room, f"ann{n % 2}", long)) for n in range(total)))
 
         read = await store.read(room, 0, 1000)
         assert sum(len(event.data) for event in read) <= READ_BYTES_MAX

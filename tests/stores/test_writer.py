@@ -97,6 +97,43 @@ async def test_more_bytes_than_may_wait_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
+async def test_more_bytes_of_one_user_than_may_wait_are_refused_and_others_are_written(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path, StoreLimits(user_waiting_bytes_max=100_000))
+    room = await open_room(store)
+    answers = await asyncio.gather(
+        *(store.append(posted(room, who, "x" * 30_000)) for who in ["ann"] * 9 + ["ben"] * 3), return_exceptions=True
+    )
+    refusals = [answer for answer in answers if isinstance(answer, Failure)]
+    assert [isinstance(answer, Failure) for answer in answers] == [False] * 4 + [True] * 5 + [False] * 3
+    assert all("of ann" in each.text and "user_waiting_bytes_max" in each.text for each in refusals)
+    assert (await store.append(posted(room, "ann", "later"))).seq == 8
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_reads_that_were_given_up_cost_the_line_nothing(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path, StoreLimits(readers=1))
+    began, go_on = threading.Event(), threading.Event()
+    looked: list[int] = []
+
+    def hold_up(_: Any) -> None:
+        began.set()
+        go_on.wait()
+
+    first = asyncio.ensure_future(store._readers.run(hold_up))
+    await asyncio.to_thread(began.wait)
+    waiting = [asyncio.ensure_future(store._readers.run(lambda _, n=n: looked.append(n))) for n in range(9)]
+    await asyncio.sleep(0)
+    for each in waiting[:8]:
+        each.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(first, *waiting, return_exceptions=True)
+    assert looked == [8]
+    await store.close()
+
+
+@pytest.mark.asyncio
 async def test_more_reads_than_may_wait_are_refused(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path, StoreLimits(waiting_reads_max=10))
     room = await open_room(store)

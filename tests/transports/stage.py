@@ -17,6 +17,7 @@ from tidings.contract import v1
 from tidings.contract.call import Call, Credentials, Identity, Session
 from tidings.contract.codecs import Prepared
 from tidings.contract.errors import not_found, unauthenticated
+from tidings.contract.memory import Accounts
 from tidings.contract.table import Permission, Row, Table, Verb
 from tidings.hub import Batch, Sink
 from tidings.metrics import Metrics
@@ -219,6 +220,7 @@ class Gate:
     """Lets in whoever has a name, unless it is mallory; slow for who is called slow."""
 
     def __init__(self) -> None:
+        self.accounts = Accounts(67_108_864, 2_048)
         self.sessions: list[Session] = []
         self.gone: list[Session] = []
         self.open = asyncio.Event()
@@ -240,6 +242,7 @@ class Gate:
         return Identity(name or "guest", guest=not name, operator=name == "root", expires_at_ms=expires_at_ms)
 
     def entered(self, session: Session) -> None:
+        session.memory = self.accounts.of(session.identity.user)
         self.sessions.append(session)
         self.came.set()
 
@@ -331,7 +334,7 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def staged(settings: ListenerSettings = SETTINGS, clock: Clock | None = None) -> AsyncIterator[Stage]:
-    """A listener while the block runs. At the end everything has gone: sessions, tasks, sockets."""
+    """A listener while the block runs. At the end everything has gone: sessions, tasks, sockets, bytes held."""
     stage = Stage(settings, clock)
     await stage.start()
     try:
@@ -344,6 +347,8 @@ async def staged(settings: ListenerSettings = SETTINGS, clock: Clock | None = No
     assert len(stage.gate.gone) == len(stage.gate.sessions)
     assert all(source.closed.is_set() for source in stage.handlers.sources)
     assert all(talk.closed.is_set() for talk in stage.handlers.talks)
+    accounts = [session.memory for session in stage.gate.sessions]
+    assert [(account.held, account.requests, account.queues) for account in accounts] == [(0, 0, {})] * len(accounts)
 
 
 class Peer:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tidings.contract.errors import Failure
+from tidings.contract.memory import Account
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Session:
     close: Callable[[Failure], None]
     # None while the peer takes answers; else what to wait for before asking again. Set by the transport.
     full: Callable[[], Awaitable[None] | None] = lambda: None
+    # What its user makes the service hold; set when it enters.
+    memory: Account = field(default_factory=Account)
     # What the domain hangs on the connection and cleans up when it is gone.
     left: list[Callable[[], None]] = field(default_factory=list)
 
@@ -54,6 +57,11 @@ class Call:
     def user(self) -> str:
         """The name of who asks."""
         return self.identity.user
+
+    @property
+    def memory(self) -> Account:
+        """The account of the connection's user, whatever credentials the request came with."""
+        return self.session.memory
 
 
 @dataclass(frozen=True, slots=True)

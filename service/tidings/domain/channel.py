@@ -41,6 +41,13 @@ from tidings.hub.ports import Schedule
 Rest = Awaitable[Message] | None
 """What of a command is still to be waited for: its answer, or None when Done is all there is to say."""
 
+# On the account of the channel's user, measured: the channel; a room open on it, with two lanes; and a command or an
+# answer that waits, beside its bytes, which a command has in more than one shape.
+CHANNEL_BYTES: Final = 2_560
+ROOM_BYTES: Final = 1_536
+COMMAND_BYTES: Final = 1_024
+COMMAND_BYTES_PER_BYTE: Final = 4
+
 ANSWER_FIELDS: Final[dict[type[Message], str]] = {v1.SendReply: "sent", v1.MarkReply: "marked"}
 
 
@@ -122,7 +129,10 @@ class Channel:
         self._exchange = exchange
         self._call = call
         self._sink = sink
-        self._commands: deque[v1.ChannelCommand] = deque()
+        self._memory = call.memory
+        self._memory.hold(CHANNEL_BYTES)
+        self._held_bytes = CHANNEL_BYTES
+        self._commands: deque[tuple[v1.ChannelCommand, int]] = deque()  # each with what is held for it
         self._running = 0  # commands begun and not answered
         self._beginning = False  # a task takes commands from the line
         self._answers: deque[Prepared[v1.ChannelItem]] = deque()
@@ -147,7 +157,13 @@ class Channel:
         if not self.room():
             self._fail(resource_exhausted("more commands than were asked for; wait for answers (channel_commands_max)"))
             return
-        self._commands.append(message)
+        size = COMMAND_BYTES + COMMAND_BYTES_PER_BYTE * message.ByteSize()
+        try:
+            self._hold(size)
+        except Failure as refused:
+            self._fail(refused)
+            return
+        self._commands.append((message, size))
         if not self._beginning:
             self._beginning = True
             self._exchange.errands.spawn(self._begin_all(), "a channel")
@@ -177,6 +193,7 @@ class Channel:
         for lanes in rooms.values():
             for lane in lanes:
                 lane.close()
+        self._release(self._held_bytes)
 
     # the lanes' side
 
@@ -204,9 +221,9 @@ class Channel:
         """Begin the commands in line, each when the one before has been handed on."""
         try:
             while self._commands:
-                command = self._commands.popleft()
+                command, size = self._commands.popleft()
                 self._running += 1
-                answered = partial(self._answered, command.ref)
+                answered = partial(self._answered, command.ref, size)
                 try:
                     rest = await self._begin(command)
                 except Exception as error:
@@ -235,6 +252,7 @@ class Channel:
         await exchange.messages.check_watch(room, call)
         if self._closed:
             return None
+        self._hold(ROOM_BYTES)
         events, life = self._rooms[room] = Lane(self, room, EVENT), Lane(self, room, PRESENCE)
         try:
             events.source = exchange.messages.subscribe(request, room, lag, call, events)
@@ -285,14 +303,18 @@ class Channel:
             answer.close()
 
     def _close_room(self, room: str) -> None:
-        for lane in self._rooms.pop(room, ()):
+        lanes = self._rooms.pop(room, ())
+        if lanes:
+            self._release(ROOM_BYTES)
+        for lane in lanes:
             self._refused.pop(lane, None)
             lane.close()
 
     # answers
 
-    def _answered(self, ref: int, answer: Message | Exception) -> None:
+    def _answered(self, ref: int, size: int, answer: Message | Exception) -> None:
         self._running -= 1
+        self._release(size)
         if isinstance(answer, Exception):
             self._put(self._answers, v1.ChannelItem(ref=ref, error=self._error(answer)))
         elif isinstance(answer, v1.Done):
@@ -312,8 +334,19 @@ class Channel:
 
     def _put(self, line: deque[Prepared[v1.ChannelItem]], item: v1.ChannelItem) -> None:
         if not self._closed:
+            self._memory.force(COMMAND_BYTES)  # no more than `room` says
+            self._held_bytes += COMMAND_BYTES
             line.append(Prepared.of(item))
             self.wake()
+
+    def _hold(self, size: int) -> None:
+        self._memory.hold(size)
+        self._held_bytes += size
+
+    def _release(self, size: int) -> None:
+        size = min(size, self._held_bytes)  # of a closed channel, everything was released
+        self._held_bytes -= size
+        self._memory.release(size)
 
     def _flush(self) -> None:
         """Notices and answers, then whoever waits, as far as demand goes."""
@@ -324,6 +357,7 @@ class Channel:
             while line and len(said) < demand:
                 said.append(line.popleft())
         if said:
+            self._release(COMMAND_BYTES * len(said))
             demand -= len(said)
             self._sink.deliver(Batch(said, 0, 0))
         if self._notices or self._answers or self._closed:

@@ -1,11 +1,17 @@
 """Who is connected: the living sessions of each user, and when their tokens run out."""
 
 from collections.abc import Callable
+from typing import Final
 
 from tidings.contract.call import Session
 from tidings.contract.errors import resource_exhausted, unauthenticated
+from tidings.contract.memory import Accounts
 from tidings.domain.ports import Clock
 from tidings.domain.tokens import LEEWAY_SECONDS
+
+# What one may hold that is not counted as it comes and goes: a socket's buffer that is not full yet
+# (`write_buffer_bytes`), requests that wait for a full one (`held_bytes_max`).
+SESSION_BYTES: Final = 131_072 + 65_536
 
 
 class Connections:
@@ -14,8 +20,9 @@ class Connections:
     `arrived` hears of a user's first connection, `departed` of the end of the last one.
     """
 
-    def __init__(self, clock: Clock, user_connections_max: int) -> None:
+    def __init__(self, clock: Clock, user_connections_max: int, accounts: Accounts) -> None:
         self._clock = clock
+        self._accounts = accounts
         self._user_connections_max = user_connections_max
         self._sessions: dict[str, dict[Session, None]] = {}
         # Those that were told to end, until they have.
@@ -29,12 +36,15 @@ class Connections:
     def enter(self, session: Session) -> None:
         """One more; RESOURCE_EXHAUSTED when the user has too many."""
         user = session.identity.user
-        sessions = self._sessions.setdefault(user, {})
+        sessions = self._sessions.get(user, {})
         if len(sessions) >= self._user_connections_max:
             raise resource_exhausted(
                 f"{user} has {len(sessions)} connections (user_connections_max); close one and connect again"
             )
+        session.memory = self._accounts.of(user)
+        session.memory.hold(SESSION_BYTES)
         sessions[session] = None
+        self._sessions[user] = sessions
         if len(sessions) == 1:
             for hear in self.arrived:
                 hear(user)
@@ -47,6 +57,7 @@ class Connections:
             return
         del sessions[session]
         self._closed.discard(session)
+        session.memory.release(SESSION_BYTES)
         for clean_up in session.left:
             clean_up()
         session.left.clear()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from tidings.contract import v1
+from tidings.contract.memory import Account
 from tidings.domain.errands import Errands
 from tidings.domain.items import field
 from tidings.domain.limits import DomainLimits
@@ -23,12 +24,20 @@ if TYPE_CHECKING:
     from reactivex.abc import DisposableBase, SchedulerBase
 
 MEMBERS_PAGE: Final = 1_000
+# A gathering, and each member with a state and positions on the slate; measured: 3.0 and 0.7 KiB, a text of 256 bytes
+# added. Where members are counted, a name.
+GATHERING_BYTES: Final = 3_584
+MEMBER_BYTES: Final = 1_024
+COUNTED_BYTES: Final = 128
 COUNT: Final = "count"
 TYPING: Final = "typing"
 
 
 class Gathering:
-    """The people in one room. `follow` and `unfollow` say whose states it wants to hear of."""
+    """The people in one room.
+
+    `follow` and `unfollow` say whose states it wants to hear of; `account` holds its weight.
+    """
 
     def __init__(
         self,
@@ -40,11 +49,15 @@ class Gathering:
         errands: Errands,
         scheduler: "Callable[[], SchedulerBase]",
         limits: DomainLimits,
+        account: Account,
         follow: Callable[[str], None],
         unfollow: Callable[[str], None],
     ) -> None:
         self.room = room
         self.slate = slate
+        self.account = account
+        self.weight_bytes = 0
+        self.readers: dict[Account, int] = {}
         self._store = store
         self._roster = roster
         self._errands = errands
@@ -78,6 +91,7 @@ class Gathering:
             self._count()
         else:
             await self._load_people(people)
+        self._weigh()
         heard, self._heard = self._heard or [], None
         for hear in heard:
             hear()
@@ -97,6 +111,21 @@ class Gathering:
                 self._unfollow(user)
         else:
             self._counting.dispose()
+        self.account.release(self.weight_bytes)
+        self.weight_bytes = 0
+
+    # what it weighs
+
+    def charge(self, account: Account) -> None:
+        """From now on its weight is on this account, whether there is room or not."""
+        self.account.move(self.weight_bytes, account)
+        self.account = account
+
+    def _weigh(self) -> None:
+        each = MEMBER_BYTES if self._counting is None else COUNTED_BYTES
+        weight_bytes = GATHERING_BYTES + each * (len(self._members) + len(self._gone))
+        self.account.force(weight_bytes - self.weight_bytes)
+        self.weight_bytes = weight_bytes
 
     # what it hears
 
@@ -125,8 +154,10 @@ class Gathering:
             self._heard.append(lambda: self.member(user, left, seq))
         elif left and user in self._members:
             self._leave(user)
+            self._weigh()
         elif not left and user not in self._members:
             self._come(user, seq)
+            self._weigh()
 
     # what follows from it
 

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tidings.contract import v1
 from tidings.contract.errors import Failure
+from tidings.contract.memory import Account
 from tidings.domain.errands import Errands
 from tidings.domain.gathering import Gathering
 from tidings.domain.limits import DomainLimits
 from tidings.domain.ports import Clock, Store
 from tidings.domain.roster import Roster
-from tidings.domain.slate import Slate, SlateReader
+from tidings.domain.shares import Lent
+from tidings.domain.slate import Slate
 from tidings.domain.typists import Typists
-from tidings.hub import Sink
+from tidings.hub import Sink, Source
 from tidings.hub.ports import Schedule, ScheduleLater
 from tidings.hub.spans import Spans
 from tidings.hub.turns import Turns
@@ -24,10 +26,15 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS: Final = 60.0  # who reconnects within a minute finds the room loaded
 VISITS_MAX: Final = 128  # readers visited between two looks at the sockets
+READER_BYTES: Final = 256  # a reader of a slate and its share; measured: 0.2 KiB
 
 
 class Gatherings:
-    """Room → gathering, and user → the gatherings that show this user. A `Follower` and a `Cut` of the publication."""
+    """Room → gathering, and user → the gatherings that show this user. A `Follower` and a `Cut` of the publication.
+
+    What a gathering weighs is on the account of one of its readers: of the first, then of another one when that one
+    leaves. Those without readers share an account of their own, and the one left first is closed when it is full.
+    """
 
     def __init__(
         self,
@@ -51,6 +58,7 @@ class Gatherings:
         self._versions = count(1)
         self._turns = Turns(schedule, VISITS_MAX)
         self._gatherings: dict[str, Gathering] = {}
+        self._unwatched = Account("", limits.unwatched_presence_bytes_max)
         self._loading: dict[str, asyncio.Future[None]] = {}
         self._showing: dict[str, set[Gathering]] = {}
         self._idle = Spans(IDLE_SECONDS, self._close, clock=clock.monotonic, schedule_later=schedule_later)
@@ -68,10 +76,21 @@ class Gatherings:
             # One reader that gives up must not take the others' answer with it.
             await asyncio.shield(loading)
 
-    def read(self, room: str, sink: Sink[Any], *, owner: str, after: v1.Cursor) -> SlateReader:
-        """A reader of the room's life, which `open` had followed; whoever it is may read there."""
+    def read(self, room: str, sink: Sink[Any], *, owner: str, after: v1.Cursor, account: Account) -> Source:
+        """A reader of the room's life, which `open` had followed; whoever it is may read there.
+
+        RESOURCE_EXHAUSTED when the account has no room for it.
+        """
+        gathering = self._gatherings[room]
+        pays = gathering.account is self._unwatched
+        account.check(READER_BYTES + gathering.weight_bytes if pays else READER_BYTES)
+        account.hold(READER_BYTES)
+        if pays:
+            gathering.charge(account)
         self._idle.cancel(room)
-        return self._gatherings[room].slate.read(sink, owner=owner, after=after)
+        gathering.readers[account] = gathering.readers.get(account, 0) + 1
+        reader = gathering.slate.read(sink, owner=owner, after=after)
+        return Lent(reader, lambda: self._left(gathering, account))
 
     def weigh(self, room: str) -> int:
         """How much an update of the room's life weighs: one, and one more for each so many readers."""
@@ -131,8 +150,26 @@ class Gatherings:
 
     # gatherings come and go
 
+    def _left(self, gathering: Gathering, account: Account) -> None:
+        """A reader is gone."""
+        account.release(READER_BYTES)
+        readers = gathering.readers
+        readers[account] -= 1
+        if readers[account]:
+            return
+        del readers[account]
+        if gathering.account is account:
+            gathering.charge(next(iter(readers), self._unwatched))
+            self._close_unwatched()
+
+    def _close_unwatched(self) -> None:
+        """Those that are too many, the one left first before the others."""
+        while self._unwatched.held > self._unwatched.bytes_max and (room := self._idle.oldest()) is not None:
+            self._close(room)
+
     def _load(self, room: str) -> asyncio.Future[None]:
-        loading = self._loading[room] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        loading = self._loading[room] = loop.create_future()
         gathering = self._gatherings[room] = self._new(room)
 
         def loaded(answer: Exception | None) -> None:
@@ -141,6 +178,7 @@ class Gatherings:
             if answer is None:
                 gathering.typing(self._typists.now(room))
                 loading.set_result(None)
+                loop.call_soon(self._close_unwatched)  # after its first reader came
             else:
                 self._close(room)
                 loading.set_exception(answer)
@@ -164,6 +202,7 @@ class Gatherings:
             errands=self._errands,
             scheduler=self._scheduler,
             limits=self._limits,
+            account=self._unwatched,
             follow=lambda user: self._showing.setdefault(user, set()).add(gathering),
             unfollow=lambda user: self._unfollow(user, gathering),
         )

@@ -10,7 +10,7 @@ from tidings.domain.errands import Errands
 from tidings.domain.items import page_reply, search_reply
 from tidings.domain.lines import Lines
 from tidings.domain.pace import Pace
-from tidings.domain.ports import Head, SearchPage, Store
+from tidings.domain.ports import PAGE_BYTES_MAX, Head, SearchPage, Store
 from tidings.domain.reading import Reading
 from tidings.domain.rules import SEQ_MAX, Rules
 from tidings.hub import Sink, Source
@@ -54,7 +54,11 @@ class History:
             raise invalid_argument("before and after are both given; give one, or none for the newest page")
         room = self._rules.room(request.room)
         await self._access.may_read(room, call.user)
-        page = await self._lines.wait(call, lambda: self._store.page(room, before=before, after=after, limit=limit))
+        page = await self._lines.wait(
+            call,
+            lambda: self._store.page(room, before=before, after=after, limit=limit),
+            bytes_max=PAGE_BYTES_MAX,
+        )
         # The right may have been lost in the line.
         await self._access.may_read(room, call.user)
         return page_reply(
@@ -82,6 +86,7 @@ class History:
             schedule=self._schedule,
             left=lambda: self._forget(key, reading),
             limits=self._limits,
+            account=call.memory,
         )
         self._readings.setdefault(key, set()).add(reading)
         return reading
@@ -105,7 +110,7 @@ class History:
                 return SearchPage([], "")
             return await self._store.search(words, rooms=rooms, sender=sender, page=request.page, limit=limit)
 
-        found = await self._lines.wait(call, look)
+        found = await self._lines.wait(call, look, bytes_max=limit * self._limits.text_bytes_max)
         return search_reply((event.data for event in found.events), found.next)
 
     def end(self, room: str, owner: str, error: Failure, /) -> None:

@@ -9,7 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from tidings.contract import v1
+from tidings.contract.call import Call
 from tidings.contract.codecs import Prepared
+from tidings.contract.errors import Failure
+from tidings.contract.memory import Account
 from tidings.domain.endings import failure_of
 from tidings.domain.errands import Errands
 from tidings.domain.items import cursor, field, live_item
@@ -25,13 +28,17 @@ Answer = Callable[[Sequence[Row] | Exception], None]
 
 
 GONE_MAX: Final = 1_000  # rooms left that are remembered for one user
+LIST_BYTES: Final = 1_280  # a list of rooms; measured: 1.0 KiB
+ROOM_BYTES: Final = 256  # one room in it; measured: 0.2 KiB
 
 
 class Inbox:
     """One reader: the sink of its subscription, and the `Source` of its transport."""
 
     __slots__ = (
+        "_account",
         "_errands",
+        "_held_bytes",
         "_left",
         "_sink",
         "_store",
@@ -44,9 +51,17 @@ class Inbox:
     )
 
     def __init__(
-        self, user: str, sink: Sink[Any], store: Store, errands: Errands, left: Callable[["Inbox"], None]
+        self,
+        user: str,
+        sink: Sink[Any],
+        store: Store,
+        errands: Errands,
+        account: Account,
+        left: Callable[["Inbox"], None],
     ) -> None:
         self.user = user
+        self._account = account
+        self._held_bytes = 0  # for its rooms, on the account
         self.subscription: BoardSubscription[Row, Prepared[v1.RoomsItem]] | None = None
         # Rooms that the user came into or left while the names of the others were read.
         self.touched: set[str] = set()
@@ -65,24 +80,40 @@ class Inbox:
 
     def close(self) -> None:
         """The reader is gone."""
-        self._left(self)
+        self._end()
         if self.subscription is not None:
             self.subscription.close()
 
     def fail(self, error: Exception, /) -> None:
         """Nothing more comes."""
-        self._left(self)
+        self._end()
         self._sink.fail(failure_of(error))
+
+    def hold(self, rooms: int) -> None:
+        """So many rooms more are of interest; RESOURCE_EXHAUSTED when the account has no room for them."""
+        self._account.hold(rooms * ROOM_BYTES)
+        self._held_bytes += rooms * ROOM_BYTES
+
+    def _release(self, rooms: int) -> None:
+        self._account.release(rooms * ROOM_BYTES)
+        self._held_bytes -= rooms * ROOM_BYTES
+
+    def _end(self) -> None:
+        size, self._held_bytes = self._held_bytes, 0
+        self._account.release(size)
+        self._left(self)
 
     def touch(self, room: str) -> None:
         """The row of this room is to be sent anew; that the reader left it is a row too."""
         if self.subscription is None:
             self.touched.add(room)
             return
-        self.subscription.discard([room])
         try:
+            if room not in self.subscription.keys:
+                self.hold(1)
+            self.subscription.discard([room])
             self.subscription.add([room])
-        except HubError as error:
+        except (HubError, Failure) as error:
             self.subscription.fail(error)
 
     def fetch(self, rooms: Sequence[str], done: Answer) -> None:
@@ -103,6 +134,7 @@ class Inbox:
         at = cursor(self.subscription.board.epoch, version)
         if row is None:
             self.subscription.discard([room])
+            self._release(1)
             return Prepared(v1.RoomsItem, at + field(v1.RoomsItem.GONE_FIELD_NUMBER, room.encode()))
         state = room_state(row).SerializeToString()
         return Prepared(v1.RoomsItem, at + field(v1.RoomsItem.ROOM_FIELD_NUMBER, state))
@@ -117,28 +149,33 @@ class Inboxes:
         self._errands = errands
         self._limits = limits
         self._inboxes: dict[str, set[Inbox]] = {}
-        self._watches = Shares(limits.watched_lists_max, "lists of rooms watched at once (watched_lists_max)")
+        self._watches = Shares(
+            limits.watched_lists_max, "lists of rooms watched at once (watched_lists_max)", weight_bytes=LIST_BYTES
+        )
         self._recent: Lru[str, bool] = Lru(limits.inbox_remembered_max)
         # user → room → the version at which the user left it, so that a reader who comes back hears of it.
         self._gone: Lru[str, dict[str, int]] = Lru(limits.inbox_remembered_max)
 
-    async def open(self, request: v1.RoomsWatchRequest, user: str, sink: Sink[Any]) -> Source:
-        """A reader of this user's rooms."""
-        inbox = Inbox(user, sink, self._store, self._errands, self._left)
-        lent = self._watches.lend(user, 1, lambda: inbox)
+    async def open(self, request: v1.RoomsWatchRequest, call: Call, sink: Sink[Any]) -> Source:
+        """A reader of the caller's rooms."""
+        user = call.user
+        inbox = Inbox(user, sink, self._store, self._errands, call.memory, self._left)
+        lent = self._watches.lend(call.memory, 1, lambda: inbox, user=user)
         self._inboxes.setdefault(user, set()).add(inbox)
         try:
             rooms = await self._store.names_of(user)
+            after = request.after.seq if request.HasField("after") else None
+            resumes = after is not None and request.after.epoch == self._board.epoch
+            gone = self._gone.get(user) if resumes else None
+            missed = [room for room, version in (gone or {}).items() if version > (after or 0)]
+            interest = {*rooms, *inbox.touched, *missed}
+            inbox.hold(len(interest))
         except BaseException:
             lent.close()
             raise
-        after = request.after.seq if request.HasField("after") else None
-        resumes = after is not None and request.after.epoch == self._board.epoch
-        gone = self._gone.get(user) if resumes else None
-        missed = [room for room, version in (gone or {}).items() if version > (after or 0)]
         inbox.subscription = BoardSubscription(
             self._board,
-            {*rooms, *inbox.touched, *missed},
+            interest,
             inbox,
             fetch=inbox.fetch,
             render=inbox.render,

@@ -27,6 +27,7 @@ class DomainLimits:
 
     # Reads of one user that the store has at a time; further ones wait for these. Enough for all its threads.
     user_reads_max: int = 8
+    user_pages_max: int = 3  # those among them whose answers may be large: pages of history, lists, search
 
     # history.read: one page of these is held for each reader.
     read_events_min: int = 32  # who asks for one event at a time does not cost a read each
@@ -58,9 +59,15 @@ class DomainLimits:
     searches_burst_max: int = 30
 
     # What one user holds at once, over all connections, so that one cannot take what is there for all.
+    # Bytes of the service's memory, by measured weights: a thousand rooms open on each of five devices take 20 MiB.
+    user_bytes_max: int = 67_108_864
+    user_requests_max: int = 2_048  # that wait for something: an eighth of the store's waiting_reads_max
+    # Watches of one room, one for each of a user's connections: an OPEN room has places for 50,000 readers.
+    user_room_watches_max: int = 64
     watched_rooms_max: int = 10_000  # rooms watched, one by one or on channels: a tenth of the hub's subscriptions_max
     watched_lists_max: int = 64  # rooms.watch: one for each of a user's connections
-    watched_users_max: int = 50_000  # users named by presence watches: about 0.4 KiB each
+    watched_users_max: int = 50_000  # users named by presence watches: about 0.3 KiB each
+    watched_people_max: int = 1_024  # presence watches of people: a client needs one or two
 
     # chat.channel
     channel_commands_max: int = 64  # commands waiting, running, or answered and not yet taken, of one channel
@@ -71,11 +78,13 @@ class DomainLimits:
     presence_room_members_max: int = 500  # above it a room's presence is two numbers
     presence_count_seconds: float = 5.0  # how often those two numbers may change
     presence_count_members_max: int = 1_000_000  # names kept of one watched room, about 100 bytes each
+    unwatched_presence_bytes_max: int = 16_777_216  # of rooms kept for a minute for who reconnects: 20 of 500 members
     presence_remembered_max: int = 100_000  # users gone offline whose last state is kept in memory
     grace_seconds: float = 10.0  # a reload or a change of network is no goodbye
     typing_seconds: float = 6.0  # clients repeat it every 3 s; one repetition may be lost
     typing_users_shown_max: int = 20  # "and others" is all a screen has room for
     typing_max: int = 100_000  # people typing at once, over all rooms
+    user_typing_rooms_max: int = 64  # rooms in which one user types at once
 
     # rooms.watch
     inbox_beat_seconds: float = 0.2  # faster than the eye, slow enough to fold a burst into one row
@@ -112,7 +121,15 @@ PACES = (
 
 # Nobody outside can run into these.
 INTERNAL = frozenset(
-    {"paced_users_max", "presence_remembered_max", "inbox_remembered_max", "presence_count_members_max", "typing_max"}
-    | {"known_rooms_max", "known_refusals_max", "known_roles_max", "small_room_members_max", "user_reads_max"}
+    {
+        "paced_users_max",
+        "presence_remembered_max",
+        "inbox_remembered_max",
+        "presence_count_members_max",
+        "typing_max",
+        "unwatched_presence_bytes_max",
+    }
+    | {"known_rooms_max", "known_refusals_max", "known_roles_max", "small_room_members_max"}
+    | {"user_reads_max", "user_pages_max"}
     | {"read_events_min", "read_ahead_events_max", "read_events_max", "read_held_bytes_max"}
 )

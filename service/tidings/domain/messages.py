@@ -24,6 +24,7 @@ from tidings.hub import Hub, Lag, Sink, Source
 
 # What ends its author's typing: it was typed.
 TYPED: Final = frozenset({"posted", "edited"})
+WATCH_BYTES: Final = 512  # a subscription of the hub and its shares; measured: 0.4 KiB. Its pages count in the hub
 
 
 class Messages:
@@ -45,7 +46,14 @@ class Messages:
         self._store = store
         self._hub = hub
         self._stop_typing = stop_typing
-        self._watches = Shares(rules.limits.watched_rooms_max, "rooms watched at once (watched_rooms_max)")
+        self._watches = Shares(
+            rules.limits.watched_rooms_max,
+            "rooms watched at once (watched_rooms_max)",
+            weight_bytes=WATCH_BYTES,
+            free=hub.free,
+            places="hub.subscriptions_max",
+        )
+        self._room_watches = Shares(rules.limits.user_room_watches_max, "watches of one room (user_room_watches_max)")
         self._access = access
         self._rules = rules
         self._writes = writes
@@ -67,8 +75,12 @@ class Messages:
         """Deliver a room's events to a sink; who may read it has been checked just now."""
         after = request.after.seq if request.HasField("after") else None
         user, epoch = call.user, request.after.epoch
-        return self._watches.lend(
-            user, 1, lambda: self._hub.subscribe(room, sink, owner=user, after=after, epoch=epoch, lag=lag)
+
+        def make() -> Source:
+            return self._hub.subscribe(room, sink, owner=user, after=after, epoch=epoch, lag=lag)
+
+        return self._room_watches.lend(
+            call.memory, 1, lambda: self._watches.lend(call.memory, 1, make, user=user), user=user, of=room
         )
 
     def draft_send(self, request: v1.SendRequest, call: Call) -> v1.Event:

@@ -25,6 +25,12 @@ _OWN: Final = "own "
 CHOICES: Final = frozenset({v1.ONLINE, v1.AWAY, v1.BUSY, v1.INVISIBLE})
 
 
+# A watch of people, and one name in it (in the interest, in what is to be sent, on the board); measured: 1.0
+# and 0.2 KiB.
+PEOPLE_BYTES: Final = 1_280
+NAME_BYTES: Final = 256
+
+
 class Presence:
     """The service `Presence`.
 
@@ -54,7 +60,16 @@ class Presence:
         self._errands = errands
         self._calls = calls
         self._updates = updates
-        self._named = Shares(self._limits.watched_users_max, "names in watches (watched_users_max)")
+        self._named = Shares(
+            self._limits.watched_users_max, "names in watches (watched_users_max)", weight_bytes=NAME_BYTES
+        )
+        self._watches = Shares(
+            self._limits.watched_people_max,
+            "watches of people at once (watched_people_max)",
+            weight_bytes=PEOPLE_BYTES,
+            free=board.free,
+            places="board.subscriptions_max",
+        )
         self._recent: Lru[str, bool] = Lru(2 * self._limits.presence_remembered_max)
         roster.changed.append(self._publish)
         roster.changed_for_self.append(lambda user: self._publish(_OWN + user))
@@ -96,17 +111,16 @@ class Presence:
         await self._gatherings.open(room)
         # The right may have been lost while the room was loaded.
         await self._access.may_read(room, call.user)
-        return self._gatherings.read(room, sink, owner=call.user, after=after)
+        return self._gatherings.read(room, sink, owner=call.user, after=after, account=call.memory)
 
     def _people(self, request: v1.PresenceWatchRequest, call: Call, sink: Sink[Any]) -> Source:
         most = self._limits.presence_users_max
         if len(request.users) > most:
             raise invalid_argument(f"one watch names at most {most} users; use another watch for the rest, or a room")
         users = dict.fromkeys(self._rules.user(user) for user in request.users)
-        return self._named.lend(
-            call.user,
-            len(users),
-            lambda: BoardSubscription(
+
+        def make() -> Source:
+            return BoardSubscription(
                 self._board,
                 [_OWN + user if user == call.user else user for user in users],
                 Reader(sink),
@@ -115,7 +129,13 @@ class Presence:
                 live=_live,
                 after=request.after.seq if request.HasField("after") else None,
                 epoch=request.after.epoch,
-            ),
+            )
+
+        return self._watches.lend(
+            call.memory,
+            1,
+            lambda: self._named.lend(call.memory, len(users), make, user=call.user),
+            user=call.user,
         )
 
     def _publish(self, key: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tidings.contract import v1
 from tidings.contract.call import Gate
 from tidings.contract.codecs import Prepared
+from tidings.contract.memory import Accounts
 from tidings.domain.access import Access
 from tidings.domain.channel import Exchange
 from tidings.domain.chat import Chat
@@ -65,6 +66,7 @@ class Product:
     hub: Hub[Item]
     boards: Mapping[str, Board]
     connections: Connections
+    accounts: Accounts
     roster: Roster
     _errands: Errands
 
@@ -120,7 +122,8 @@ def build(
         weigh=weigh,
         worded=failure_of,
     )
-    connections = Connections(clock, limits.user_connections_max)
+    accounts = Accounts(limits.user_bytes_max, limits.user_requests_max)
+    connections = Connections(clock, limits.user_connections_max, accounts)
     roster = Roster(store=store, errands=errands, clock=clock, schedule_later=schedule_later, limits=limits)
     connections.arrived.append(roster.arrived)
     connections.departed.append(roster.departed)
@@ -188,7 +191,7 @@ def build(
         calls=calls,
         updates=updates,
     )
-    lines = Lines(limits.user_reads_max)
+    lines = Lines(limits)
     history = History(
         store=store,
         access=access,
@@ -241,6 +244,7 @@ def build(
         hub=hub,
         boards={"people": people_board, "rooms": rooms_board},
         connections=connections,
+        accounts=accounts,
         roster=roster,
         _errands=errands,
     )

@@ -14,13 +14,15 @@ from tidings.domain.inbox import Inboxes
 from tidings.domain.lines import Lines
 from tidings.domain.names import direct_name, new_name
 from tidings.domain.pace import Pace, WriteLimiter
-from tidings.domain.ports import Clock, Store
+from tidings.domain.ports import PAGE_BYTES_MAX, Clock, InboxRecord, Store
 from tidings.domain.rows import member_state, room_message, room_reply, room_state
 from tidings.domain.rules import Rules
 from tidings.hub import Sink, Source
 
 EVENT_BYTES = 128  # of a `member` event, with names of ordinary length
 OWNERS_PAGE = 1_000  # members looked through at a time for another owner
+LIST_READ_ROOMS = 100  # of a list, at a time: each comes with its last message, which may be a long one
+LIST_BYTES_MAX = 2 * PAGE_BYTES_MAX  # what a list may hold until it is answered: one such portion more than a page
 
 
 class Rooms:
@@ -131,25 +133,49 @@ class Rooms:
         self._calls.take(call.session.id)
         limit = self._limit(request.limit)
         if request.scope == v1.MINE:
-            mine = await self._lines.wait(
-                call, lambda: self._store.rooms_of(call.user, after=request.after, limit=limit + 1)
+            mine, more = await self._lines.wait(
+                call, lambda: self._mine(call.user, request.after, limit), bytes_max=LIST_BYTES_MAX
             )
-            return v1.ListReply(rooms=map(room_state, mine[:limit]), more=len(mine) > limit)
+            return v1.ListReply(rooms=map(room_state, mine), more=more)
         if request.scope != v1.PUBLIC:
             raise invalid_argument(f"scope is {request.scope}; use MINE or PUBLIC")
         rooms = await self._lines.wait(call, lambda: self._store.public_rooms(after=request.after, limit=limit + 1))
         names = [record.room for record in rooms[:limit]]
-        inbox = await self._lines.wait(call, lambda: self._store.inbox(call.user, names))
+        inbox, seen = await self._lines.wait(call, lambda: self._rows_of(call.user, names), bytes_max=LIST_BYTES_MAX)
         states = {record.room.room: room_state(record) for record in inbox}
         return v1.ListReply(
-            rooms=[states.get(record.room) or v1.RoomState(room=room_message(record)) for record in rooms[:limit]],
-            more=len(rooms) > limit,
+            rooms=[states.get(record.room) or v1.RoomState(room=room_message(record)) for record in rooms[:seen]],
+            more=len(rooms) > seen,
         )
 
     async def watch(self, request: v1.RoomsWatchRequest, call: Call, sink: Sink[Any]) -> Source:
         """My rooms as they are, then as they change."""
         self._calls.take(call.session.id)
-        return await self._inboxes.open(request, call.user, sink)
+        return await self._inboxes.open(request, call, sink)
+
+    async def _mine(self, user: str, after: str, limit: int) -> tuple[Sequence[InboxRecord], bool]:
+        """Up to `limit` of the user's rooms by name, last messages up to PAGE_BYTES_MAX; whether there are more."""
+        rooms: list[InboxRecord] = []
+        size = 0
+        while True:
+            wanted = min(LIST_READ_ROOMS, limit - len(rooms))
+            found = await self._store.rooms_of(user, after=after, limit=wanted + 1)
+            rooms += found[:wanted]
+            size += _last_bytes(found)
+            if len(found) <= wanted or len(rooms) >= limit or size > PAGE_BYTES_MAX:
+                return rooms, len(found) > wanted
+            after = rooms[-1].room.room
+
+    async def _rows_of(self, user: str, names: Sequence[str]) -> tuple[Sequence[InboxRecord], int]:
+        """The user's rows of these rooms, in the same portions; how many of the names were looked at."""
+        rows: list[InboxRecord] = []
+        seen = size = 0
+        while seen < len(names) and size <= PAGE_BYTES_MAX:
+            found = await self._store.inbox(user, names[seen : seen + LIST_READ_ROOMS])
+            rows += found
+            size += _last_bytes(found)
+            seen = min(seen + LIST_READ_ROOMS, len(names))
+        return rows, seen
 
     # making rooms
 
@@ -240,3 +266,7 @@ class Rooms:
 
     def _limit(self, asked: int) -> int:
         return self._rules.limit(asked, self._limits.list_items_default, self._limits.list_items_max)
+
+
+def _last_bytes(rows: Sequence[InboxRecord]) -> int:
+    return sum(len(row.last.data) for row in rows if row.last is not None)

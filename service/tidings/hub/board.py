@@ -21,6 +21,7 @@ from tidings.hub.stats import BoardStats
 from tidings.hub.turns import Turns
 
 Watcher: TypeAlias = BoardSubscription[Any, Any]
+Watchers: TypeAlias = dict[Watcher, None]
 
 
 class Board:
@@ -51,7 +52,8 @@ class Board:
         self._floor = 0  # the version of the newest thing forgotten: who saw less cannot be told what changed
         self._published = 0
         self._subscriptions = 0
-        self._watchers: dict[str, dict[Watcher, None]] = {}
+        # Most keys interest one reader only, and a dictionary for it would take more than all the rest.
+        self._watchers: dict[str, Watcher | Watchers] = {}
 
     # the domain's side
 
@@ -60,7 +62,7 @@ class Board:
         self._known.add(key)
         version = self.stamp(key)
         self._published += 1
-        for subscription in self._watchers.get(key, ()):
+        for subscription in self._watchers_of(key):
             if key not in subscription.dirty:
                 subscription.dirty[key] = version
             if not subscription.marked and not subscription.resting:
@@ -80,6 +82,10 @@ class Board:
     def stats(self) -> BoardStats:
         """The counts now."""
         return BoardStats(self._subscriptions, len(self._known), self._published, self.deliveries, self.fetches)
+
+    def free(self) -> int:
+        """How many subscriptions there may be beside those there are."""
+        return self.limits.subscriptions_max - self._subscriptions
 
     # the subscriptions' side
 
@@ -115,13 +121,25 @@ class Board:
 
     def watch(self, key: str, subscription: Watcher) -> None:
         """It wants to know of changes."""
-        self._watchers.setdefault(key, {})[subscription] = None
+        watchers = self._watchers.get(key)
+        if watchers is None:
+            self._watchers[key] = subscription
+        elif isinstance(watchers, dict):
+            watchers[subscription] = None
+        else:
+            self._watchers[key] = {watchers: None, subscription: None}
 
     def unwatch(self, key: str, subscription: Watcher) -> None:
         """It no longer does."""
         watchers = self._watchers[key]
-        del watchers[subscription]
-        if not watchers:
-            del self._watchers[key]
-            if key not in self._known:
-                self.forget(key)
+        if isinstance(watchers, dict):
+            del watchers[subscription]
+            if watchers:
+                return
+        del self._watchers[key]
+        if key not in self._known:
+            self.forget(key)
+
+    def _watchers_of(self, key: str) -> Iterable[Watcher]:
+        watchers = self._watchers.get(key, ())
+        return (watchers,) if isinstance(watchers, BoardSubscription) else watchers

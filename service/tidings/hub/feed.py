@@ -44,7 +44,19 @@ class Doubter(Protocol):
 class House(Generic[T]):
     """What all feeds of one hub share."""
 
-    __slots__ = ("ask_head", "counts", "laggards", "limits", "log", "marks", "turns", "used", "weigh", "worded")
+    __slots__ = (
+        "ask_head",
+        "counts",
+        "held_bytes",
+        "laggards",
+        "limits",
+        "log",
+        "marks",
+        "turns",
+        "used",
+        "weigh",
+        "worded",
+    )
 
     def __init__(
         self,
@@ -68,7 +80,25 @@ class House(Generic[T]):
         self.counts = counts
         self.worded = worded  # an error, as readers are told it
         self.ask_head = ask_head  # has the head of the feed's log read, and tells the feed and its doubters
+        self.held_bytes: dict[str, int] = {}  # by owner, of pages kept for readers without demand
         self.used: dict[Feed[T], None] = {}  # the feeds that were asked for batches since the last tick
+
+    def hold(self, owner: str, size: int) -> bool:
+        """Whether `size` bytes of a page may be kept for one of the owner's readers; they count until `release`."""
+        held = self.held_bytes.get(owner, 0) + size
+        if size > self.limits.held_bytes_max or held > self.limits.owner_held_bytes_max:
+            return False
+        if size:
+            self.held_bytes[owner] = held
+        return True
+
+    def release(self, owner: str, size: int) -> None:
+        """They are held no longer."""
+        left = self.held_bytes[owner] - size
+        if left:
+            self.held_bytes[owner] = left
+        else:
+            del self.held_bytes[owner]
 
 
 class Feed(Generic[T]):

@@ -156,6 +156,10 @@ class Hub(Generic[T]):
             if subscription.owner == owner:
                 subscription.fail(error)
 
+    def free(self) -> int:
+        """How many subscriptions there may be beside those there are."""
+        return self._house.limits.subscriptions_max - self._house.counts.subscriptions
+
     # speakers
 
     def listens(self, room: str) -> bool:

@@ -11,13 +11,16 @@ class HubLimits:
 
     tail_events_max: int = 1024  # a phone asleep 30 s at 30 events/s misses ~900; those still come from memory
     tail_bytes_max: int = 1_048_576  # 1,024 events of 1 KiB; a room that posts novels keeps fewer of them
-    tails_bytes_max: int = 268_435_456  # all rooms together; the room that was silent longest forgets first
+    # All rooms together; the room that was silent longest forgets first. No more than one user may hold, who could fill
+    # it alone.
+    tails_bytes_max: int = 67_108_864
     batch_events_max: int = 512  # one write to one reader; more gain nothing, and keepalives wait behind it
     batch_bytes_max: int = 262_144  # what a transport takes before it calls itself congested
     page_events_min: int = 32  # a reader that asks for one event at a time does not cost a read for each
     page_events_max: int = 512  # one page fills one batch
     page_bytes_max: int = 262_144  # the same, for large events
     held_bytes_max: int = 16_384  # rest of a page kept for a reader without demand; a larger one is read again
+    owner_held_bytes_max: int = 4_194_304  # the same for all readers of one owner; further pages are read again
     reads_max: int = 64  # reads in flight; 5,000 phones that wake together wait in line, not in the store
     shard_subscriptions_max: int = 128  # ~0.1 ms of deliveries between two looks at the sockets
     latest_lag_events: int = 256  # policy LATEST: further behind than this skips

@@ -36,6 +36,10 @@ class Spans(Generic[K]):
         """It does not end by itself any more; whether it was to."""
         return self._due.pop(key, None) is not None
 
+    def oldest(self) -> K | None:
+        """The one that ends next."""
+        return next(iter(self._due), None)
+
     def __contains__(self, key: K) -> bool:
         return key in self._due
 

@@ -83,6 +83,7 @@ class Subscription(Generic[T]):
         "_left",
         "cursor",
         "feed",
+        "held_bytes",
         "lag",
         "marked",
         "owner",
@@ -110,6 +111,7 @@ class Subscription(Generic[T]):
         self.cursor = feed.now if after is None else after
         self.state = STARTING if after is None else CHECKING
         self.page: Page[T] | None = None
+        self.held_bytes = 0  # of the page, on the owner's account, while there is no demand
         self.parked_at = NOWHERE  # while it stands here without demand, a visit has nothing to do
         self.marked = False
         self._epoch = epoch
@@ -162,7 +164,7 @@ class Subscription(Generic[T]):
             self.fail(page.error)
         elif feed.ready and not (page is not None and page.pending) and self._placed():
             if self._nothing_due():
-                self.page = None
+                self._let_page_go()
                 return
             demand = self.sink.demand()
             if demand > 0:
@@ -209,15 +211,17 @@ class Subscription(Generic[T]):
             self._take(LIVE_SENT)
             return feed.live(self.cursor)
         if self.lag is Lag.LATEST and behind > limits.latest_lag_events:
-            self.page = None
+            self._let_page_go()
             feed.house.counts.gaps_sent += 1
             return feed.gap(self.cursor + 1, feed.head - limits.latest_keep_events)
         batch = feed.batch(self.cursor, demand)
         if batch is not None:
-            self.page = None
+            if self.page is not None:
+                self._let_page_go()
             return batch
         batch = self._next_on(self.page, demand)
         if batch is None:
+            self._let_page_go()
             batch = self._next_on(feed.page(self.cursor, demand, self), demand)
         return batch
 
@@ -229,7 +233,7 @@ class Subscription(Generic[T]):
         if batch is page.gap and batch is not None:
             self.feed.house.counts.gaps_sent += 1
         if batch is None or batch.last == page.last or batch.last + 1 >= self.feed.tail.first:
-            self.page = None  # used up, or the rest is in the tail
+            self._let_page_go()  # used up, or the rest is in the tail
         return batch
 
     def _nothing_due(self) -> bool:
@@ -250,8 +254,18 @@ class Subscription(Generic[T]):
         house.laggards.add(self)
         if self.lag is not Lag.CLOSE:
             self.parked_at = self.cursor
-        if self.page is not None and self.page.run.bytes > house.limits.held_bytes_max:
-            self.page = None
+        if self.page is not None and not self.held_bytes:
+            size = self.page.run.bytes
+            if house.hold(self.owner, size):
+                self.held_bytes = size
+            else:
+                self.page = None
+
+    def _let_page_go(self) -> None:
+        self.page = None
+        if self.held_bytes:
+            self.feed.house.release(self.owner, self.held_bytes)
+            self.held_bytes = 0
 
     def _take(self, step: Step) -> None:
         self.state = TRANSITIONS[self.state, step]
@@ -260,7 +274,7 @@ class Subscription(Generic[T]):
         sink = self.sink
         self._take(STOPPED)
         self.sink = NOBODY
-        self.page = None
+        self._let_page_go()
         self._left(self)
         return sink
 
@@ -276,7 +290,7 @@ class Subscription(Generic[T]):
 
     def stop_holding(self) -> None:
         """The rest of a page is read again when the reader comes back."""
-        self.page = None
+        self._let_page_go()
 
     def end_stalled(self) -> None:
         """Nothing was taken for too long, whatever the policy."""

@@ -13,6 +13,8 @@ class StoreLimits:
     waiting_writes_max: int = 65_536
     # The same in bytes: a thousand of the longest messages.
     waiting_bytes_max: int = 67_108_864
+    # The same of one user, an eighth: everybody else still gets theirs written.
+    user_waiting_bytes_max: int = 8_388_608
     # One commit: larger ones save nothing any more and make everybody in them wait for the last.
     commit_writes_max: int = 2_048
     # Calls that wait for a reader; each holds a request in memory.

@@ -63,11 +63,13 @@ class Readers:
     def _run(self, connection: apsw.Connection) -> None:
         while (job := self._jobs.get()) is not None:
             look, future = job
-            answer: Any
-            try:
-                answer = look(connection)
-            except Exception as error:
-                answer = failure_of(error)
+            answer: Any = None
+            # Who asks and gives up, again and again, must not fill the line with work that is not wanted any more.
+            if not future.cancelled():
+                try:
+                    answer = look(connection)
+                except Exception as error:
+                    answer = failure_of(error)
             self._loop.call_soon_threadsafe(self._settle, future, answer)
         connection.close()
 

@@ -167,7 +167,9 @@ class SqliteStore:
         return await self._writer.write(
             lambda tables, journal: rules.create_room(
                 tables, journal, room, kind, title, creator, members, at_ms, created_max
-            )
+            ),
+            actor=creator,
+            names=len(members),
         )
 
     async def room(self, room: str) -> RoomRecord | None:
@@ -204,11 +206,11 @@ class SqliteStore:
 
     async def mark(self, room: str, user: str, *, delivered: int, read: int) -> tuple[int, int, bool]:
         """See `ports.Directory`."""
-        return await self._writer.write(lambda tables, _: rules.mark(tables, room, user, delivered, read))
+        return await self._writer.write(lambda tables, _: rules.mark(tables, room, user, delivered, read), actor=user)
 
     async def hide(self, room: str, user: str, *, hidden: bool) -> bool:
         """See `ports.Directory`."""
-        return await self._writer.write(lambda tables, _: rules.hide(tables, room, user, hidden))
+        return await self._writer.write(lambda tables, _: rules.hide(tables, room, user, hidden), actor=user)
 
     async def last_seen(self, users: Sequence[str]) -> dict[str, int]:
         """See `ports.Directory`."""

@@ -49,12 +49,15 @@ REQUEST_BYTES = 256  # what a request weighs beside its event
 class Request:
     """Something to be written, and who waits for it."""
 
-    __slots__ = ("change", "future", "weight_bytes")
+    __slots__ = ("actor", "change", "future", "weight_bytes")
 
-    def __init__(self, change: Callable[[SqlTables, Journal], Any], future: "asyncio.Future[Any]") -> None:
+    def __init__(
+        self, change: Callable[[SqlTables, Journal], Any], future: "asyncio.Future[Any]", actor: str, weight_bytes: int
+    ) -> None:
         self.change = change
         self.future = future
-        self.weight_bytes = REQUEST_BYTES
+        self.actor = actor  # whose limit it counts against, besides everybody's; empty for the service itself
+        self.weight_bytes = weight_bytes
 
     def perform(self, tables: SqlTables, journal: Journal) -> Any:
         """Write, without committing."""
@@ -69,6 +72,7 @@ class Append(Request):
     def __init__(self, draft: v1.Event, moderates: bool, future: "asyncio.Future[Any]") -> None:
         self.draft = draft
         self.moderates = moderates
+        self.actor = draft.actor
         self.future = future
         self.weight_bytes = REQUEST_BYTES + draft.ByteSize()
 
@@ -107,6 +111,7 @@ class Writer:
         # What waits, counted on the loop; whether writing has ended, and why.
         self._waiting = 0
         self._waiting_bytes = 0
+        self._waiting_bytes_of: dict[str, int] = {}  # by actor
         self._closed = False
         self._failed = False
         self._error: Exception | None = None
@@ -127,10 +132,12 @@ class Writer:
         self._submit(Append(draft, moderates, future))
         return future
 
-    def write(self, change: Callable[[SqlTables, Journal], T]) -> "asyncio.Future[T]":
-        """What `change` answers, once what it wrote is durable."""
+    def write(
+        self, change: Callable[[SqlTables, Journal], T], *, actor: str = "", names: int = 0
+    ) -> "asyncio.Future[T]":
+        """What `change` answers, once what it wrote is durable; it waits with so many `names` of users."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._submit(Request(change, future))
+        self._submit(Request(change, future, actor, REQUEST_BYTES * (1 + names)))
         return future
 
     def on_failure(self, report: Callable[[Exception], None]) -> None:
@@ -150,12 +157,14 @@ class Writer:
         self._thread.join()
 
     def _submit(self, request: Request) -> None:
-        refusal = self._refusal()
+        refusal = self._refusal(request)
         if refusal is not None:
             request.future.set_exception(refusal)
             return
         self._waiting += 1
         self._waiting_bytes += request.weight_bytes
+        waiting = self._waiting_bytes_of
+        waiting[request.actor] = waiting.get(request.actor, 0) + request.weight_bytes
         if not self._submitted:
             self._loop.call_soon(self._hand_over)
         self._submitted.append(request)
@@ -165,7 +174,7 @@ class Writer:
             self._requests.put(self._submitted)
             self._submitted = []
 
-    def _refusal(self) -> Failure | None:
+    def _refusal(self, request: Request) -> Failure | None:
         limits = self._limits
         if self._closed:
             return unavailable("the service is stopping; connect again")
@@ -175,6 +184,13 @@ class Writer:
             return resource_exhausted(
                 f"{self._waiting} writes of {self._waiting_bytes} bytes wait for the disk already "
                 "(waiting_writes_max, waiting_bytes_max); try again",
+                retry_after_ms=RETRY_MS,
+            )
+        waiting_bytes = self._waiting_bytes_of.get(request.actor, 0)
+        if waiting_bytes >= limits.user_waiting_bytes_max and request.actor:
+            return resource_exhausted(
+                f"{waiting_bytes} bytes of {request.actor} wait for the disk already (user_waiting_bytes_max); "
+                "try again",
                 retry_after_ms=RETRY_MS,
             )
         return None
@@ -190,6 +206,11 @@ class Writer:
         self._waiting -= len(answers)
         for request, answer in answers:
             self._waiting_bytes -= request.weight_bytes
+            left = self._waiting_bytes_of[request.actor] - request.weight_bytes
+            if left:
+                self._waiting_bytes_of[request.actor] = left
+            else:
+                del self._waiting_bytes_of[request.actor]
             settle(request.future, answer)
 
     def _copying_failed(self) -> None:

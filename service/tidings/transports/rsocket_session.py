@@ -289,6 +289,8 @@ class RSocketSession:
     def socket_full(self) -> None:
         """The transport holds as much as it should."""
         self.connection.writable = False
+        if self.session is not None:
+            self.session.memory.queues[self] = self._queued_bytes
         if not self._finishing:
             self._stall = Stall(self.service.clock(), self.wire.buffered_bytes())
             self.rearm()
@@ -297,6 +299,8 @@ class RSocketSession:
         """The transport takes bytes again."""
         connection = self.connection
         connection.writable = True
+        if self.session is not None:
+            self.session.memory.queues.pop(self, None)
         if self._finishing:
             return
         self._stall = None
@@ -305,6 +309,10 @@ class RSocketSession:
             self.desk.wake()
         self._go_on()
         self.flush()
+
+    def _queued_bytes(self) -> int:
+        """What waits for the socket."""
+        return self.connection.outbound_bytes + self.wire.buffered_bytes()
 
     # --- time ---------------------------------------------------------------------------------------------------
 
@@ -401,6 +409,8 @@ class RSocketSession:
     def lost(self) -> None:
         """The transport is gone, for whatever reason."""
         self._lost = self._finishing = True
+        if self.session is not None:
+            self.session.memory.queues.pop(self, None)
         self._told(self.connection.transport_lost(self.service.clock()))
         self._leave()
         self.service.deadlines.put(self, None)

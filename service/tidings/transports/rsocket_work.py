@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 # Readers of one batch with different stream ids, beyond which the bytes are made anew instead of kept.
 SHARED_CHUNKS_MAX: Final = 64
+# Bytes kept so with one batch, at most: a user may watch one room on many streams, each with an id of its own.
+SHARED_BYTES_MAX: Final = 1_048_576
+# Answers up to here are queued whatever waits already: there are no more of them than requests being served.
+SMALL_ANSWER_BYTES: Final = 4_096
 SHARED_KEYS_MAX: Final = 1_024  # remembered; beyond it, equal keys are several objects, and that is all
 
 
@@ -48,7 +52,7 @@ class Work:
 
     STOPPED: ClassVar = "the service is stopping; ask again"
 
-    __slots__ = ("call", "desk", "over", "route", "session", "stream", "task")
+    __slots__ = ("call", "desk", "held_bytes", "over", "route", "session", "stream", "task")
 
     def __init__(self, desk: "Desk", route: Route, stream: Stream, call: Call) -> None:
         self.desk = desk
@@ -57,6 +61,7 @@ class Work:
         self.stream = stream
         self.call = call
         self.over = False
+        self.held_bytes = 0  # on the user's account, written by the desk
         self.task: asyncio.Future[Any] | None = None
 
     def start(self, ask: Callable[[], Awaitable[Any]]) -> None:
@@ -157,6 +162,8 @@ class CallWork(Work):
             return
         try:
             data = self.route.writes.encode(answer)
+            if len(data) > SMALL_ANSWER_BYTES:
+                self.call.memory.check(len(data))
         except Exception as error:
             self.fail(error)
             return
@@ -173,7 +180,8 @@ class ForgetWork(Work):
 
     def begin(self, data: bytes) -> None:
         """Decode, and ask the handler."""
-        self.desk.start(self._run(self.route.read(data)))
+        task = self.desk.start(self._run(self.route.read(data)))
+        task.add_done_callback(lambda _: self.desk.release(self))
 
     async def _run(self, request: Any) -> None:
         try:
@@ -244,7 +252,8 @@ class SinkWork(Work):
                 if block and len(head) + len(payloads[place]) <= fragment_bytes:
                     frames[place] = compressed_message(head, block)
             chunk = b"".join(frames)
-        if said is None and len(batch.shared) < SHARED_CHUNKS_MAX:
+        kept = len(batch.shared)
+        if said is None and kept < SHARED_CHUNKS_MAX and (kept + 1) * len(chunk) <= SHARED_BYTES_MAX:
             batch.shared[self._key] = chunk
         return chunk
 
@@ -290,6 +299,7 @@ class WatchWork(SinkWork):
             answer.close()
             return
         self._source = answer
+        self.desk.served(self)
         # Credit may have come, and the socket gone empty, before there was anybody to tell.
         answer.wake()
 
@@ -315,6 +325,7 @@ class ChannelWork(SinkWork):
     def begin(self, data: bytes, complete: bool) -> None:
         """Open the conversation; the first payload is a command already."""
         self._conversation = self.route.row.handler(self.call, self)
+        self.desk.served(self)
         self.payload(data, complete)
 
     def payload(self, data: bytes, complete: bool) -> None:
