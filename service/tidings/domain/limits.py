@@ -62,8 +62,8 @@ class DomainLimits:
     # Bytes of the service's memory, by measured weights: a thousand rooms open on each of five devices take 20 MiB.
     user_bytes_max: int = 67_108_864
     user_requests_max: int = 2_048  # that wait for something: an eighth of the store's waiting_reads_max
-    # Watches of one room, one for each of a user's connections: an OPEN room has places for 50,000 readers.
-    user_room_watches_max: int = 64
+    # Watches of one room, two for each of a user's connections: an OPEN room has places for 50,000 readers.
+    user_room_watches_max: int = 128
     watched_rooms_max: int = 10_000  # rooms watched, one by one or on channels: a tenth of the hub's subscriptions_max
     watched_lists_max: int = 64  # rooms.watch: one for each of a user's connections
     watched_users_max: int = 50_000  # users named by presence watches: about 0.3 KiB each
