@@ -52,17 +52,20 @@ MAY_BE_ZERO: Final = frozenset(
         *(f"domain.{name}" for name in PACES),
         "domain.created_rooms_max",
         "connections.compressed_bytes_min",
+        "connections.user_processor_ms_per_second_max",
+        "connections.address_processor_ms_per_second_max",
     )
 )
 SECRETS: Final = frozenset({"auth.secret"})
 # In development nobody is slowed down; the sizes stay what they are.
-DEV_DEFAULTS: Final = {f"domain.{name}": 0 for name in PACES}
-# The engine may gather payloads of 16 MiB, since the client's side has to. Nobody asks the service anything above
-# `connections.request_bytes_max`: with the engine's own numbers, 64 connections of one user held 1.4 GB of fragments.
-SERVICE_DEFAULTS: Final = {
-    "rsocket.reassembly_bytes_max": 1_048_576,
-    "rsocket.reassembly_connection_bytes_max": 4_194_304,
+DEV_DEFAULTS: Final = {
+    **{f"domain.{name}": 0 for name in PACES},
+    "connections.user_processor_ms_per_second_max": 0,
+    "connections.address_processor_ms_per_second_max": 0,
 }
+# The engine may gather payloads of 16 MiB, since the client's side has to. Nobody asks the service anything above
+# `connections.request_bytes_max`, which it takes as the limit of one payload as well (`RSocketService`).
+SERVICE_DEFAULTS: Final = {"rsocket.reassembly_connection_bytes_max": 4_194_304}
 
 
 class ConfigError(ValueError):
@@ -237,7 +240,7 @@ _UNITS: Final = frozenset(
         "visits",
         "batches",
     }
-    | {"results", "writes", "pages", "readers"}
+    | {"results", "writes", "pages", "readers", "entries"}
 )
 
 

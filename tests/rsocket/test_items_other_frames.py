@@ -10,6 +10,8 @@ from rsocket_kit import (
     error,
     fire_and_forget,
     frame,
+    keepalive,
+    lease,
     only,
     open_client,
     open_server,
@@ -21,6 +23,7 @@ from rsocket_kit import (
     request_stream,
     sent,
     sent_one,
+    setup,
 )
 from tidings.rsocket import ErrorCode, FrameType, Limits, facts
 from tidings.rsocket.frames import FOLLOWS, IGNORE, METADATA, NEXT, STREAM_ID_MAX
@@ -179,3 +182,41 @@ def test_item_73_ids_may_be_used_again_once_they_are_free() -> None:
     for _ in range(3):
         begin(server, request_response(1)).next(b"answer")
     assert len(server.outgoing()) == 3
+
+
+# --- frames that change nothing -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wasted",
+    [
+        cancel(7),
+        request_n(7, 1),
+        payload(7),
+        error(7, 0x201),
+        lease(1_000, 1),
+        keepalive(respond=False),
+        setup(),
+        bytes((0, 0, 0, 0, 0xFE, 0x00)),  # EXT that may be ignored
+    ],
+    ids=["CANCEL", "REQUEST_N", "PAYLOAD", "ERROR", "LEASE", "KEEPALIVE", "SETUP", "EXT"],
+)
+def test_a_client_that_floods_with_frames_that_change_nothing_is_ended(wasted: bytes) -> None:
+    server = open_server(Limits(ignored_frames_per_second_max=50))
+    for _ in range(50):
+        server.receive(wasted, 10.0)
+    assert not server.closing
+    for _ in range(50):
+        server.receive(wasted, 11.0)
+    assert not server.closing, "so many in each second"
+    found = server.receive(wasted, 11.5)
+    assert server.close_reason is not None
+    assert "ignored_frames_per_second_max" in server.close_reason[1]
+    assert_ended(server, found, ErrorCode.CONNECTION_ERROR)
+
+
+def test_a_client_does_not_count_what_was_under_way_when_it_cancelled() -> None:
+    client = open_client(Limits(ignored_frames_per_second_max=50))
+    for _ in range(500):
+        client.receive(payload(7), 10.0)
+    assert not client.closing

@@ -14,76 +14,23 @@ from hypothesis import strategies as st
 from rsocket_kit import cancel, complete, error, keepalive, payload, request_n
 from tidings.contract import v1
 from tidings.contract.errors import resource_exhausted
-from tidings.metrics import Metrics
-from tidings.rsocket import FrameSplitter, Limits, decode, tcp_envelope
+from tidings.rsocket import FrameSplitter, Limits, decode
 from tidings.rsocket.frames import NEXT
 from tidings.transports.doorkeeper import Doorkeeper
 from tidings.transports.rsocket_service import RSocketService
-from tidings.transports.rsocket_session import FRAMES_A_TURN
-from tidings.transports.rsocket_tcp import RSocketTcp
 from tidings.transports.settings import ConnectionLimits
-from transports.stage import Clock, Gate, Handlers, call, channel, encoded, forget, rows, setup_of, watch
+from transports.fake_socket import Around, Transport, enveloped, turns
+from transports.stage import Clock, Gate, Handlers, call, channel, encoded, forget, setup_of, watch
 
 LIMITS = Limits(outbound_bytes_pause=2_000, outbound_bytes_max=100_000)
 CONNECTIONS = ConnectionLimits(requests_in_flight_max=3, held_frames_max=30, deadline_tick_seconds=0.001)
 
 
-class Transport(asyncio.Transport):
-    """A socket whose peer reads when told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.protocol: Any = None
-        self.buffered = 0
-        self.high = 1_000
-        self.full = False
-        self.reading = True
-        self.over = False
-        self.written = bytearray()
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return ("192.0.2.1", 1) if name == "peername" else default
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        pass
-
-    def get_write_buffer_size(self) -> int:
-        return self.buffered
-
-    def write(self, data: Any) -> None:
-        if self.over:
-            return
-        self.buffered += len(data)
-        self.written += data
-        if self.buffered > self.high and not self.full:
-            self.full = True
-            self.protocol.pause_writing()
-
-    def drained(self) -> None:
-        self.buffered = 0
-        if self.full and not self.over:
-            self.full = False
-            self.protocol.resume_writing()
-
-    def pause_reading(self) -> None:
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        self.reading = True
-
-    def is_closing(self) -> bool:
-        return self.over
-
-    def can_write_eof(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        self.abort()
-
-    def abort(self) -> None:
-        if not self.over:
-            self.over = True
-            asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
+def stage() -> tuple[RSocketService, Doorkeeper, Transport, Gate, Handlers, Clock]:
+    around = Around(LIMITS, CONNECTIONS)
+    transport = around.tcp()
+    transport.high = 1_000
+    return around.service, around.doorkeeper, transport, around.gate, around.handlers, around.clock
 
 
 ids = st.sampled_from([1, 3, 5, 7])
@@ -135,20 +82,6 @@ EXPECTED = {
 }
 
 
-def stage() -> tuple[RSocketService, Doorkeeper, Transport, Gate, Handlers, Clock]:
-    clock, gate, handlers, metrics = Clock(), Gate(), Handlers(), Metrics()
-    service = RSocketService(
-        rows(handlers), gate, metrics, LIMITS, CONNECTIONS, clock=clock.monotonic, wall_ms=clock.wall_ms
-    )
-    doorkeeper = Doorkeeper(CONNECTIONS, metrics)
-    visit = doorkeeper.enter(("192.0.2.1", 1))
-    assert visit is not None
-    transport = Transport()
-    transport.protocol = RSocketTcp(service, visit)
-    transport.protocol.connection_made(transport)
-    return service, doorkeeper, transport, gate, handlers, clock
-
-
 @pytest.mark.asyncio
 async def test_what_was_read_while_the_socket_was_full_is_served_as_it_empties() -> None:
     service, _, transport, _, handlers, _ = stage()
@@ -164,6 +97,7 @@ async def test_what_was_read_while_the_socket_was_full_is_served_as_it_empties()
         served = handlers.noticed["echo"]
         assert served - rounds * 3 <= 6, "no more is answered than the socket has room for"
         transport.drained()
+        await turns(2)
         rounds += 1
     assert transport.reading
     answers = [decode(each) for each in FrameSplitter().feed(bytes(transport.written))]
@@ -190,6 +124,7 @@ async def test_keepalives_and_cancellations_pass_what_waits_for_a_full_socket() 
     assert handlers.noticed["echo"] == 1, "requests wait"
     assert len(transport.written) == written
     transport.drained()
+    await turns(2)
     answers = [decode(each) for each in FrameSplitter().feed(bytes(transport.written[written:]))]
     assert [(each.stream_id, each.data) for each in answers[:1]] == [(0, b"there?")]
     assert [each.stream_id for each in answers[1:]] == [5, 7], "a CANCEL does not pass its own request"
@@ -209,38 +144,6 @@ async def test_a_flood_of_what_fails_and_wants_no_answer_is_counted_and_written_
     assert service.metrics.outcomes("test.absent").failed["NOT_FOUND"] == 100
     transport.abort()
     await turns(5)
-
-
-async def turns(count: int) -> None:
-    """Let the loop go round so often; there is no socket to wait for."""
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
-@pytest.mark.asyncio
-async def test_one_connection_does_not_keep_the_loop_from_the_others() -> None:
-    service, _, transport, _, handlers, _ = stage()
-    protocol = transport.protocol
-    protocol.data_received(enveloped(setup_of("ada")))
-    await turns(5)
-    transport.high = 1 << 30
-    protocol.data_received(b"".join(enveloped(call(1 + 2 * n, "test.echo")) for n in range(3 * FRAMES_A_TURN)))
-    assert handlers.noticed["echo"] == FRAMES_A_TURN
-    assert not transport.reading
-    protocol.data_received(enveloped(call(9_001, "test.echo")))
-    await turns(1)
-    assert handlers.noticed["echo"] == 2 * FRAMES_A_TURN
-    await turns(5)
-    answers = [decode(each).stream_id for each in FrameSplitter().feed(bytes(transport.written))]
-    assert answers == [*(1 + 2 * n for n in range(3 * FRAMES_A_TURN)), 9_001]
-    assert transport.reading
-    transport.abort()
-    await turns(5)
-    assert not service.sessions
-
-
-def enveloped(frame: bytes) -> bytes:
-    return tcp_envelope(len(frame)) + frame
 
 
 async def play(script: list[tuple[str, Any]]) -> None:

@@ -829,7 +829,7 @@ async def test_requests_of_a_reader_that_stops_reading_wait_and_are_answered_lat
         # The socket is called full by hand: how much a real one takes, and when, is the kernel's business.
         session.wire.pause_writing()
         await peer.send(*(call(3 + 2 * n, "test.echo") for n in range(100)))
-        await stage.until(lambda: len(session._held) == 100)
+        await stage.until(lambda: len(session.held) == 100)
         assert not stage.handlers.noticed["echo"]
         session.wire.resume_writing()
         answered = {(await peer.receive()).stream_id for _ in range(100)}

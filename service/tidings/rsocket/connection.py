@@ -132,7 +132,10 @@ class Connection(Endpoint):
         if self.state is State.FIRST:
             code = ErrorCode.INVALID_SETUP if code is ErrorCode.CONNECTION_ERROR else code
         elif isinstance(broken, Unreadable) and stream_zero.may_be_skipped(frame):
-            return NOTHING
+            try:
+                return self.ignore()
+            except ProtocolError as too_many:
+                return self.break_off(too_many.code, str(too_many), remote=True)
         return self.break_off(code, str(broken), remote=True)
 
     def tick(self, now: float) -> Sequence[Fact]:

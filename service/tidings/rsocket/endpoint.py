@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from tidings.rsocket.codec import Envelope, cut, error_frame, payload_frames
-from tidings.rsocket.errors import ErrorCode
+from tidings.rsocket.errors import ErrorCode, ProtocolError
 from tidings.rsocket.facts import Cancelled, ConnectionEnded, Fact, Failed
 from tidings.rsocket.fragments import Reassembly, Run
 from tidings.rsocket.frames import FrameType
@@ -69,6 +69,7 @@ class Endpoint:
         "heard_at",
         "held",
         "held_bytes",
+        "ignored_frames",
         "keepalives",
         "lease_given",
         "lease_got",
@@ -123,6 +124,7 @@ class Endpoint:
         self.lease_got: Lease | None = None
         self.waiting = Waiting(limits)
         self.pushes = PerSecond(limits.metadata_push_per_second_max)
+        self.ignored_frames = PerSecond(limits.ignored_frames_per_second_max)
         # Outbound.
         self._urgent: list[bytes] = []
         self._lane: list[bytes] = []
@@ -141,6 +143,18 @@ class Endpoint:
     def become(self, state: State) -> None:
         self.state = state
         self.handlers = self.HANDLERS[state]
+
+    def ignore(self) -> Sequence[Fact]:
+        """A frame that changes nothing. ProtocolError where a client sends too many of them.
+
+        A client counts none: what it cancelled may have many items under way.
+        """
+        if self.server and not self.ignored_frames.take(self.now) and self.state is not State.CLOSED:
+            raise ProtocolError(
+                f"more than {self.limits.ignored_frames_per_second_max} frames a second that change nothing "
+                "(ignored_frames_per_second_max)"
+            )
+        return NOTHING
 
     # --- out ----------------------------------------------------------------------------------------------------
 

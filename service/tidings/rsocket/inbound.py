@@ -5,7 +5,8 @@ to the end when nothing is unusual; whatever is unusual (a fragment, a lease, a 
 through `_screen`, which knows all the reasons in their order.
 
 What a peer may do wrong, from mild to grave:
-- frames for a stream that is over, unknown or busy: ignored, since they may have crossed with our own;
+- frames for a stream that is over, unknown or busy: ignored, since they may have crossed with our own, up to a rate
+  (`Endpoint.ignore`);
 - a rule of one stream broken (more items than granted, an empty fragment): that stream ends, with ERROR if
   we are its responder, with CANCEL if we are its requester, and `Failed` tells the application;
 - a frame that cannot be read, a stream id of the wrong parity: the connection ends (ProtocolError).
@@ -140,9 +141,9 @@ def on_request_channel(end: Endpoint, frame: bytes, stream_id: int, flags: int) 
 def on_refused_request(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
     """A request while draining. An id in use is not answered: the ERROR would hit the stream that lives there."""
     _check_parity(end, stream_id)
-    if stream_id not in end.streams and stream_id not in end.runs:
-        _reject(end, _interaction(frame), stream_id, ErrorCode.REJECTED, _REJECTED_TEXT)
-    return NOTHING
+    if stream_id in end.streams or stream_id in end.runs:
+        return end.ignore()
+    return _reject(end, _interaction(frame), stream_id, ErrorCode.REJECTED, _REJECTED_TEXT)
 
 
 def _screen(
@@ -157,7 +158,7 @@ def _screen(
     """A request of any kind: every reason to refuse it, then its first fragment kept or its stream begun."""
     _check_parity(end, stream_id)
     if stream_id in end.streams or stream_id in end.runs:
-        return NOTHING
+        return end.ignore()
     lease = end.lease_given
     if lease is not None and not lease.take(end.now):
         return _reject(end, interaction, stream_id, ErrorCode.REJECTED, "no lease for this request")
@@ -227,7 +228,7 @@ def on_payload(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Seque
         return _on_piece(end, stream_id, flags, metadata, data)
     stream = end.streams.get(stream_id)
     if stream is None or not stream.state & RECEIVING:
-        return NOTHING
+        return end.ignore()
     if flags & (FOLLOWS | COMPLETE) == FOLLOWS:  # with C, F means nothing
         return _on_first_piece(end, stream, flags, metadata, data)
     if not flags & NEXT:
@@ -324,9 +325,9 @@ def on_request_n(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Seq
         run = end.runs.get(stream_id)
         if run is not None:  # it has no business inside a run, but credit is never taken back
             run.credit = min(run.credit + n, UNBOUNDED)
-        return NOTHING
+        return end.ignore()
     if not stream.state & SENDING or stream.interaction is _RESPONSE or not n:
-        return NOTHING
+        return end.ignore()
     credit = stream.credit + n
     stream.credit = credit if credit < UNBOUNDED else UNBOUNDED
     return (CreditGranted(stream, n),)
@@ -338,10 +339,10 @@ def on_cancel(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequen
     if stream is None:
         if end.runs:
             end.reassembly.discard(stream_id)
-        return NOTHING
+        return end.ignore()
     if stream.requester:
         if not stream.state & SENDING:
-            return NOTHING
+            return end.ignore()
         stream.state &= _AFTER_CANCEL_OF_REQUESTER
         if not stream.state & RECEIVING:
             end.forget(stream)
@@ -360,7 +361,7 @@ def on_stream_error(end: Endpoint, frame: bytes, stream_id: int) -> Sequence[Fac
     if stream is None:
         if end.runs:
             end.reassembly.discard(stream_id)
-        return NOTHING
+        return end.ignore()
     stream.state &= ~HALVES
     stream.credit = stream.granted = 0
     end.forget(stream)

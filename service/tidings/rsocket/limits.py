@@ -48,6 +48,9 @@ class Limits:
     keepalive_echoes_waiting_max: int = 16  # for a full socket; who reads again needs the news of one
     keepalives_per_second_max: int = 100  # answered; the rest is dropped (a client that sends every 10 ms is a test)
     metadata_push_per_second_max: int = 20  # nothing answers a push, so nothing else slows it down
+    # Frames of a client that change nothing: for streams that are over or unknown, of extensions, keepalives and pushes
+    # beyond their rates. Frames that crossed with an answer are a few hundred; beyond this the connection ends.
+    ignored_frames_per_second_max: int = 10_000
     error_text_bytes_max: int = 4_096  # ERROR cannot be fragmented, and nobody reads longer ones
 
     def __post_init__(self) -> None:
@@ -71,12 +74,12 @@ class PerSecond:
         self._left = most
         self._began = float("-inf")
 
-    def take(self, now: float) -> bool:
-        """Whether one more may pass at `now`."""
+    def take(self, now: float, count: int = 1) -> bool:
+        """Whether one more may pass at `now`; or `count` more, all of them or none."""
         if now - self._began >= 1.0:
             self._began = now
             self._left = self._most
-        if self._left <= 0:
+        if self._left < count:
             return False
-        self._left -= 1
+        self._left -= count
         return True

@@ -7,7 +7,7 @@ authentication scheme) is skipped, so that tomorrow's clients work with today's 
 Lengths of names are written as length - 1, as every implementation does, against the words of the specification.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from struct import Struct
 from typing import Final, Literal, NamedTuple
 
@@ -55,11 +55,16 @@ __all__ = [
     "write_trace",
 ]
 
+ENTRIES_MAX: Final = 0xFFFFFF  # of anything, where the caller sets no limit
 _KNOWN: Final = 0x80  # the byte is a 7-bit id; else it is the length of a name, less one
 
 
 class MetadataError(ValueError):
     """The bytes are not what their MIME type says."""
+
+
+def _too_many(most: int, what: str) -> MetadataError:
+    return MetadataError(f"there are more than {most} {what}; send fewer")
 
 
 # --- composite: message/x.rsocket.composite-metadata.v0 ---------------------------------------------------------
@@ -72,11 +77,17 @@ class Entry(NamedTuple):
     content: bytes
 
 
-def read_composite(data: bytes) -> list[Entry]:
-    """All entries in order, duplicates included; those with an unknown MIME id are left out."""
+def read_composite(data: bytes, entries_max: int = ENTRIES_MAX) -> list[Entry]:
+    """All entries in order, duplicates included; those with an unknown MIME id are left out.
+
+    More than `entries_max`, those included, are malformed; here and below.
+    """
     entries: list[Entry] = []
-    at = 0
+    at = count = 0
     while at < len(data):
+        count += 1
+        if count > entries_max:
+            raise _too_many(entries_max, "entries of composite metadata")
         mime, at = _read_mime(data, at)
         begin = at + 3
         end = begin + int.from_bytes(data[at:begin], "big")
@@ -128,11 +139,13 @@ def _write_name(name: str, what: str) -> bytes:
 # --- routing: message/x.rsocket.routing.v0 ----------------------------------------------------------------------
 
 
-def read_route(tags: bytes) -> list[str]:
+def read_route(tags: bytes, tags_max: int = ENTRIES_MAX) -> list[str]:
     """All tags; the first is the route."""
     found: list[str] = []
     at = 0
     while at < len(tags):
+        if len(found) >= tags_max:
+            raise _too_many(tags_max, "routing tags")
         begin, end = at + 1, at + 1 + tags[at]
         if end > len(tags):
             raise MetadataError("a routing tag is cut short")
@@ -230,17 +243,18 @@ def write_mime_type(mime: str) -> bytes:
     return _write_mime(mime)
 
 
-def read_accept_mime_types(content: bytes) -> tuple[str, ...]:
+def read_accept_mime_types(content: bytes, mimes_max: int = ENTRIES_MAX) -> tuple[str, ...]:
     """message/x.rsocket.accept-mime-types.v0: what the answer may be, best first; unknown ids are left out."""
-    return tuple(_each_mime(content))
-
-
-def _each_mime(content: bytes) -> Iterator[str]:
-    at = 0
+    mimes: list[str] = []
+    at = count = 0
     while at < len(content):
+        count += 1
+        if count > mimes_max:
+            raise _too_many(mimes_max, "accepted MIME types")
         mime, at = _read_mime(content, at)
         if mime:
-            yield mime
+            mimes.append(mime)
+    return tuple(mimes)
 
 
 def write_accept_mime_types(mimes: Iterable[str]) -> bytes:
@@ -311,17 +325,18 @@ class RequestMetadata(NamedTuple):
 _EMPTY: Final = RequestMetadata()
 
 
-def read_request(metadata: bytes | None, metadata_mime: str) -> RequestMetadata:
+def read_request(metadata: bytes | None, metadata_mime: str, entries_max: int = ENTRIES_MAX) -> RequestMetadata:
     """What metadata of this MIME type says: composite, one bare entry, or plain text as route.
 
-    The first entry of each kind counts. MetadataError for malformed bytes; another MIME type says nothing.
+    The first entry of each kind counts. MetadataError for malformed bytes, and for more than `entries_max` entries,
+    routing tags or accepted MIME types; another MIME type says nothing.
     """
     if not metadata:
         return _EMPTY
     if metadata_mime == TEXT_PLAIN:
         return RequestMetadata(route=_text(metadata, "route"))
     bare = metadata_mime != COMPOSITE
-    entries = (Entry(metadata_mime, metadata),) if bare else tuple(read_composite(metadata))
+    entries = (Entry(metadata_mime, metadata),) if bare else tuple(read_composite(metadata, entries_max))
     route: str | None = None
     credentials: Credentials | None = None
     data_mime: str | None = None
@@ -329,7 +344,7 @@ def read_request(metadata: bytes | None, metadata_mime: str) -> RequestMetadata:
     for mime, content in entries:
         if mime == ROUTING:
             if route is None:
-                route = next(iter(read_route(content)), None)
+                route = next(iter(read_route(content, entries_max)), None)
         elif mime == AUTHENTICATION:
             credentials = credentials or read_auth(content)
         elif mime == BEARER_LEGACY:  # older than the standard, still in Spring's documentation
@@ -337,5 +352,5 @@ def read_request(metadata: bytes | None, metadata_mime: str) -> RequestMetadata:
         elif mime == MIME_TYPE:
             data_mime = data_mime or read_mime_type(content)
         elif mime == ACCEPT_MIME_TYPES:
-            accept_mimes = accept_mimes or read_accept_mime_types(content)
+            accept_mimes = accept_mimes or read_accept_mime_types(content, entries_max)
     return RequestMetadata(route, credentials, data_mime, accept_mimes, () if bare else entries)

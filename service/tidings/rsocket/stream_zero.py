@@ -81,17 +81,19 @@ def on_established(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> S
 def on_keepalive(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
     """Answer one that wants an answer; report one that is an answer."""
     if stream_id:
-        return NOTHING
+        return end.ignore()
     _POSITION.unpack_from(frame)  # too short is an error; the position itself matters to resumption alone
     data = frame[14:]
     if not flags & RESPOND:
+        end.ignore()  # the answer to one of ours; nothing keeps a peer from answering what was never asked
         return (KeepaliveReceived(data),)
     if len(data) > end.limits.keepalive_data_bytes_max:
         raise ProtocolError(f"KEEPALIVE carries more than {end.limits.keepalive_data_bytes_max} bytes")
     if end.congested and end.urgent_frames >= end.limits.keepalive_echoes_waiting_max:
-        return NOTHING
-    if end.keepalives is None or end.keepalives.may_answer(end.now):
-        end.send_first(keepalive_frame(data, end.envelope, respond=False))
+        return end.ignore()
+    if end.keepalives is not None and not end.keepalives.may_answer(end.now):
+        return end.ignore()
+    end.send_first(keepalive_frame(data, end.envelope, respond=False))
     return NOTHING
 
 
@@ -99,6 +101,7 @@ def on_lease(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequenc
     """Take the lease, and send what waited for it. Without leases in SETUP it means nothing."""
     ttl_ms, requests = _LEASE.unpack_from(frame)
     lease = end.lease_got
+    end.ignore()  # one in a minute is plenty
     if stream_id or lease is None:
         return NOTHING
     ttl_ms, requests = ttl_ms & U31, requests & U31
@@ -134,7 +137,7 @@ def drop_waiting(end: Endpoint, text: str) -> list[Fact]:
 def on_metadata_push(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
     """M may be clear: rsocket-js 0.0.x sends it so. Beyond the rate it is dropped; there is nobody to tell."""
     if stream_id or not end.pushes.take(end.now):
-        return NOTHING
+        return end.ignore()
     return (MetadataPushed(frame[6:]),)
 
 
@@ -147,7 +150,7 @@ def on_error(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequenc
         return on_stream_error(end, frame, stream_id)
     code, text = read_error(frame, end.limits.error_text_bytes_max)
     if code in SETUP_CODES and (end.server or end.state is not State.AWAITING):
-        return NOTHING  # only a server refuses a SETUP, and only before it has accepted it
+        return end.ignore()  # only a server refuses a SETUP, and only before it has accepted it
     if code == ErrorCode.CONNECTION_CLOSE:
         return drained_by_peer(end, text)
     return end.ended_by_peer(code, text)
@@ -168,7 +171,7 @@ def drained_by_peer(end: Endpoint, text: str) -> Sequence[Fact]:
 
 def on_nothing(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:
     """Ignore the frame."""
-    return NOTHING
+    return end.ignore()
 
 
 def on_misplaced(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:

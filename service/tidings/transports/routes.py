@@ -13,6 +13,7 @@ from tidings.contract.errors import Failure, invalid_argument, unimplemented
 from tidings.contract.table import Permission, Row, Table, Verb
 from tidings.metrics import Metrics, Outcomes
 from tidings.rsocket import metadata as wire
+from tidings.transports.read_scheduler import CALL_SECONDS, WATCH_SECONDS
 from tidings.transports.settings import ConnectionLimits
 
 MEMO_ROUTES_MAX: Final = 1_024  # methods × the encodings that clients ask for
@@ -25,9 +26,13 @@ _PLAIN_ENTRIES: Final = frozenset((wire.ROUTING, wire.MIME_TYPE, wire.ACCEPT_MIM
 UNDERSTOOD: Final = ", ".join(mime for codec in CODECS for mime in codec.mimes)
 
 
+_LATER_SECONDS: Final = {Verb.CALL: CALL_SECONDS, Verb.WATCH: WATCH_SECONDS, Verb.CHANNEL: WATCH_SECONDS}
+
+
 class Route:
     """One method in one pair of encodings.
 
+    `later_seconds` is charged before the request is decoded, for what its handler does after it was begun.
     `said` is response metadata, for an answer in another type than asked. `at_once`: a call that anybody may make,
     whose handler does not wait and whose answer is data alone, so that `answer` is all there is to it.
     """
@@ -37,6 +42,7 @@ class Route:
         "_request",
         "_steps",
         "at_once",
+        "later_seconds",
         "outcomes",
         "row",
         "said",
@@ -52,6 +58,7 @@ class Route:
         self.outcomes = outcomes
         plain = row.verb is Verb.CALL and not row.waits and row.permission is not Permission.OPERATOR
         self.at_once = plain and said is None
+        self.later_seconds = _LATER_SECONDS[row.verb] if row.waits or row.verb is not Verb.CALL else 0.0
         self._request = row.request
         self._steps = (reads.decode, row.handler, writes.encode)
         self._bytes_max = bytes_max
@@ -96,7 +103,7 @@ class Routes:
 
     def find(self, metadata: bytes | None) -> tuple[Route, Credentials | None]:
         """What is asked, and the credentials this one request brings. Raises Failure."""
-        request = read_metadata(metadata, self._mime, self._limits.metadata_bytes_max)
+        request = read_metadata(metadata, self._mime, self._limits)
         if request.route is None:
             raise unimplemented(f"the request names no method; send its route as {wire.ROUTING}")
         row = self._table.rows.get(request.route)
@@ -140,14 +147,15 @@ class Routes:
         )
 
 
-def read_metadata(metadata: bytes | None, metadata_mime: str, bytes_max: int) -> wire.RequestMetadata:
+def read_metadata(metadata: bytes | None, metadata_mime: str, limits: ConnectionLimits) -> wire.RequestMetadata:
     """What it says; INVALID_ARGUMENT where it is malformed, or more than anybody needs."""
+    bytes_max = limits.metadata_bytes_max
     if metadata is not None and len(metadata) > bytes_max:
         raise invalid_argument(
             f"the metadata have {len(metadata)} bytes, at most {bytes_max} are read (metadata_bytes_max); send less"
         )
     try:
-        return wire.read_request(metadata, metadata_mime)
+        return wire.read_request(metadata, metadata_mime, limits.metadata_entries_max)
     except wire.MetadataError as error:
         raise invalid_argument(f"the metadata cannot be read: {error}") from error
 

@@ -11,6 +11,7 @@ from tidings.contract.codecs import Codec
 from tidings.contract.errors import Failure
 from tidings.rsocket import ErrorCode, Setup, State
 from tidings.transports.endings import STOPPING, failure_of
+from tidings.transports.read_scheduler import ADMISSION_SECONDS
 from tidings.transports.routes import credentials_of, read_metadata, setup_codec
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def begin(session: "RSocketSession", setup: Setup) -> asyncio.Task[None] | None:
     elif session.service.draining:
         session.refuse(STOPPING)
     else:
+        session.wire.budget.used += ADMISSION_SECONDS
         return session.service.start(_admit(session, setup, codec))
     return None
 
@@ -32,8 +34,7 @@ def begin(session: "RSocketSession", setup: Setup) -> asyncio.Task[None] | None:
 async def _admit(session: "RSocketSession", setup: Setup, codec: Codec) -> None:
     service = session.service
     try:
-        bytes_max = service.connections.metadata_bytes_max
-        brought = credentials_of(read_metadata(setup.metadata, setup.metadata_mime, bytes_max))
+        brought = credentials_of(read_metadata(setup.metadata, setup.metadata_mime, service.connections))
         identity = await service.gate.admit(brought or Credentials())
         if session.connection.state is not State.ADMITTING:
             return  # it ended meanwhile

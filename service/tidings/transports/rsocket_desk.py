@@ -15,6 +15,7 @@ from tidings.log import log
 from tidings.rsocket import Declined, Interaction, Stream
 from tidings.rsocket.facts import RequestReceived
 from tidings.transports.endings import failure_of
+from tidings.transports.read_scheduler import ADMISSION_SECONDS
 from tidings.transports.routes import Route, Routes
 from tidings.transports.rsocket_work import AdmissionWork, CallWork, ChannelWork, ForgetWork, WatchWork, Work
 
@@ -37,11 +38,12 @@ REQUEST_BYTES_PER_BYTE: Final = 8
 class Desk:
     """Where an accepted session's requests arrive."""
 
-    __slots__ = ("_call", "_caller", "_in_flight", "_known", "_lent", "_routes", "_woken", "live", "session")
+    __slots__ = ("_budget", "_call", "_caller", "_in_flight", "_known", "_lent", "_routes", "_woken", "live", "session")
 
     def __init__(self, session: "RSocketSession", caller: Session, routes: Routes) -> None:
         self.session = session
         self.live: dict[Stream, Work] = {}
+        self._budget = session.wire.budget
         self._caller = caller
         self._call = Call(caller)
         self._routes = routes
@@ -81,6 +83,7 @@ class Desk:
         try:
             route, credentials = self._routes.find(metadata)
             if credentials is not None:
+                self._budget.used += ADMISSION_SECONDS
                 admission = AdmissionWork(self, route, stream, self._call)
                 self._register(admission, data)
                 admission.begin(credentials, data, complete)
@@ -93,6 +96,7 @@ class Desk:
     def serve(self, route: Route, stream: Stream, data: bytes, complete: bool, call: Call) -> None:
         """Do what the route says, as that caller."""
         row = route.row
+        self._budget.used += route.later_seconds
         try:
             if row.permission is Permission.OPERATOR and not call.identity.operator:
                 raise permission_denied(f"{row.route} is for operators; sign in as one")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tidings.contract.call import Gate
@@ -11,9 +12,10 @@ from tidings.log import log
 from tidings.metrics import Metrics
 from tidings.rsocket import UNBOUNDED, Limits
 from tidings.rsocket import metadata as wire
-from tidings.rsocket.limits import PerSecond
+from tidings.rsocket.limits import FRAGMENT_BYTES_MIN, PerSecond
 from tidings.transports.deadlines import Deadlines
 from tidings.transports.deflate import Negotiation
+from tidings.transports.read_scheduler import ReadScheduler
 from tidings.transports.routes import Routes
 from tidings.transports.settings import ConnectionLimits
 
@@ -22,10 +24,24 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+_REQUEST_HEAD_BYTES: Final = 13  # header, initial n, length of the metadata
+
 # Metadata of any other type says nothing here, so all of those connections share one empty memory.
 _METADATA_MIMES: Final = frozenset(
     (wire.COMPOSITE, wire.ROUTING, wire.TEXT_PLAIN, wire.AUTHENTICATION, wire.BEARER_LEGACY)
 )
+
+
+def inbound_limits(limits: Limits, connections: ConnectionLimits) -> Limits:
+    """The engine's limits, where nothing is gathered that would be refused as a request when it is whole."""
+    payload_bytes = connections.request_bytes_max + connections.metadata_bytes_max
+    gathered_bytes = min(limits.reassembly_bytes_max, payload_bytes)
+    return replace(
+        limits,
+        frame_bytes_max=max(FRAGMENT_BYTES_MIN, min(limits.frame_bytes_max, payload_bytes + _REQUEST_HEAD_BYTES)),
+        reassembly_bytes_max=gathered_bytes,
+        fragments_max=min(limits.fragments_max, gathered_bytes // FRAGMENT_BYTES_MIN + 2),
+    )
 
 
 class RSocketService:
@@ -46,11 +62,12 @@ class RSocketService:
         self.table = table
         self.gate = gate
         self.metrics = metrics
-        self.limits = limits
+        self.limits = inbound_limits(limits, connections)
         self.connections = connections
         self.clock = clock
         self.wall_ms = wall_ms
         self.negotiation = Negotiation(connections.compressed_bytes_min)
+        self.reading = ReadScheduler(connections, clock, self.loop.call_soon, self.loop.call_later)
         self.deadlines = Deadlines(self.loop, clock, connections.deadline_tick_seconds)
         self.sessions: dict[RSocketSession, None] = {}
         self.tasks: set[asyncio.Task[Any]] = set()
@@ -148,6 +165,22 @@ class RSocketService:
             "Items that readers asked for and were not sent yet, over all streams; without those who asked for all.",
             self._credit,
         )
+        reading = self.reading
+        probe(
+            "tidings_read_waits",
+            "Turns of reading that ended with bytes left, by whose they were (user, or address before sign-in).",
+            lambda: dict(reading.waits),
+            label="of",
+            grows=True,
+        )
+        probe(
+            "tidings_read_pauses",
+            "Times that a user or address had spent its processor time and was not read for a while.",
+            lambda: dict(reading.pauses),
+            label="of",
+            grows=True,
+        )
+        probe("tidings_read_budgets_overdrawn", "Of which so many now.", reading.overdrawn, label="of")
         probe("tidings_outbound_bytes", "Bytes queued for sockets that are full.", self._outbound_bytes)
 
     def _by_transport(self) -> dict[str, float]:

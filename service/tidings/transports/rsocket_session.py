@@ -7,14 +7,14 @@ Nothing here waits. Frames of one read are served one after the other: what a ha
 the engine's `receive`, what it will know is a future, and only a handler that waits itself gets a task. What all of
 them queued is one write; events go past the queue where nothing waits in it.
 
-*Turns.* One read may bring thousands of small frames. They are served a portion at a time, in rounds of the loop, so
-that other connections do not wait for them; until then they wait in `_held`, and nothing more is read.
+*Turns.* The transport hands in a few frames at a time and looks at the clock between them (`rsocket_wire`).
 
 *A full socket.* When the transport calls it full, nothing is written, no producer has demand, and no request is
-served: a peer that does not take answers may not ask. Requests wait in `_held`; when many do, nothing more is read.
+served: a peer that does not take answers may not ask. Requests wait in `held`; when many do, nothing more is read.
 Until then keepalives, credit and CANCEL are served as they come, or a peer that asked for much over a thin line would
 call us dead. Queued bytes therefore stay below the engine's pause mark, one batch, and the answers of calls that were
-begun. When the socket is empty again, what was held is served, producers are woken. A socket that takes nothing for
+begun. When the socket is empty again, what was held is served in turns, producers are woken. A socket that takes
+nothing for
 `stall_seconds` is closed.
 
 *The end* comes once, in `_leave`, whoever caused it: all work is ended, the domain's `left` callbacks run,
@@ -49,7 +49,7 @@ ASKING_NOTHING: Final = frozenset(
     for kind in (FrameType.KEEPALIVE, FrameType.REQUEST_N, FrameType.CANCEL, FrameType.ERROR)
     for flags in range(4)
 )
-FRAMES_A_TURN: Final = 512  # of one connection, about 2 ms; then the loop looks at the others
+HELD_FRAMES_A_LOOK: Final = 8  # that were held are served before the transport looks at the clock again
 WRITE_BYTES: Final = 262_144  # handed to the transport at once; between two of them stream 0 gets its turn
 
 
@@ -59,15 +59,14 @@ class RSocketSession:
     __slots__ = (
         "_admission",
         "_finishing",
-        "_held",
         "_left",
         "_lost",
         "_stall",
-        "_turning",
         "connection",
         "deflater",
         "desk",
         "dirty",
+        "held",
         "id",
         "service",
         "session",
@@ -89,39 +88,34 @@ class RSocketSession:
         self.dirty = False
         self.slot = 0
         self._admission: asyncio.Task[None] | None = None
-        self._held: list[bytes] = []
+        self.held: list[bytes] = []  # frames that wait for a full socket, and then for their turn
         self._stall: Stall | None = None  # while the socket is full, or the peer leaves a finished connection open
         self._finishing = False
         self._left = False
         self._lost = False
-        self._turning = False  # `_serve_held` will be called in the next round of the loop
         service.sessions[self] = None
         self.rearm()
 
     # --- in -----------------------------------------------------------------------------------------------------
 
-    def received(self, frames: list[bytes]) -> None:
-        """Whole frames, in order."""
-        if self._turning:
-            self._held += frames
-            return
-        if self._held:
-            frames, self._held = self._held + frames, []
-        self._serve(frames)
+    def received(self, frames: list[bytes], now: float) -> None:
+        """Whole frames, in order. `flush` is owed when the transport has read what it will for the moment."""
+        if self.held:
+            frames, self.held = self.held + frames, []
+            if self.connection.writable:
+                frames, self.held = frames[:HELD_FRAMES_A_LOOK], frames[HELD_FRAMES_A_LOOK:]
+        self._serve(frames, now)
         if self.connection.lease_given is not None:
             self._grant_lease()
-        self.flush()
 
-    def _serve(self, frames: list[bytes]) -> None:
-        """Serve frames until it is somebody else's turn, and of a full socket what may pass; hold the rest."""
-        if len(frames) > FRAMES_A_TURN:
-            frames, self._held = frames[:FRAMES_A_TURN], frames[FRAMES_A_TURN:]
-            if not self._turning:
-                self._turning = True
-                self.wire.pause_reading()
-                self.service.loop.call_soon(self._serve_held)
+    @property
+    def unserved(self) -> bool:
+        """Whether frames wait only for their turn; `received` without any serves some of them."""
+        return bool(self.held) and self.connection.writable and not self.connection.closing
+
+    def _serve(self, frames: list[bytes], now: float) -> None:
+        """Serve frames, and of a full socket what may pass; hold the rest."""
         connection = self.connection
-        now = self.service.clock()
         receive, on_fact, pause = connection.receive, self.ON_FACT, connection.outbound_bytes_pause
         kept: list[bytes] = []
         streams: set[bytes] = set()  # whose frames are kept: what follows on the same stream may not pass them
@@ -135,27 +129,16 @@ class RSocketSession:
             if connection.outbound_bytes >= pause:
                 self._push()
         if kept:
-            self._held = kept + self._held
+            self.held = kept + self.held
             self._read_on()
-
-    def _serve_held(self) -> None:
-        self._turning = False
-        self._go_on()
-        self.flush()
-
-    def _go_on(self) -> None:
-        """Serve what was held, as far as it goes, and read on."""
-        if self.connection.writable and not self.connection.closing:
-            held, self._held = self._held, []
-            self._serve(held)
-        self._read_on()
 
     def _read_on(self) -> None:
         """Read, or not, by what is held now."""
         connection, limits = self.connection, self.service.connections
-        if connection.closing or self._turning or connection.state is State.ADMITTING:
+        if connection.closing or connection.state is State.ADMITTING:
             return
-        if len(self._held) <= limits.held_frames_max and sum(map(len, self._held)) <= limits.held_bytes_max:
+        few = len(self.held) <= limits.held_frames_max and sum(map(len, self.held)) <= limits.held_bytes_max
+        if connection.writable or few:
             self.wire.resume_reading()
         else:
             self.wire.pause_reading()
@@ -183,15 +166,15 @@ class RSocketSession:
     def enter(self, caller: Session, routes: Routes) -> None:
         """It is known who this is, and they may come in."""
         self._admission = None
+        self.wire.admitted(caller.identity.user)
         self.session = caller
         self.desk = Desk(self, caller, routes)
         self.connection.at_once = self.desk.at_once
         self.service.metrics.connections_opened[self.transport_name] += 1
-        self.wire.admitted()
         self._told(self.connection.accept(self.service.clock()))
         self._grant_lease()
         self.rearm()
-        self._go_on()
+        self._read_on()
         self.flush()
 
     def full(self) -> Awaitable[None] | None:
@@ -307,7 +290,7 @@ class RSocketSession:
         self._push()
         if connection.writable and self.desk is not None:
             self.desk.wake()
-        self._go_on()
+        self._read_on()
         self.flush()
 
     def _queued_bytes(self) -> int:
@@ -319,6 +302,8 @@ class RSocketSession:
     def due(self, now: float) -> None:
         """A deadline has come: the protocol's, a token's, a lease's, or that of a socket that takes nothing."""
         if not self._finishing:
+            if self.wire.waits:
+                self.connection.congested_at = now  # what came is not read yet, so silence proves nothing
             self._told(self.connection.tick(now))
             if self.desk is not None:
                 self.desk.end_expired(self.service.wall_ms() - self.service.connections.expiry_skew_seconds * 1000)
@@ -424,7 +409,7 @@ class RSocketSession:
         if self._left:
             return
         self._left = True
-        self._held.clear()
+        self.held.clear()
         if self._admission is not None:
             self._admission.cancel()
         desk, self.desk = self.desk, None

@@ -6,6 +6,7 @@ from tidings.rsocket import FrameSplitter, ProtocolError, State, tcp_envelope
 from tidings.transports.doorkeeper import Visit
 from tidings.transports.rsocket_service import RSocketService
 from tidings.transports.rsocket_wire import RSocketWire
+from tidings.transports.websocket import CHUNK_BYTES
 
 # How a client begins that expects TLS. As RSocket it would be a first frame of 1.4 MB, far beyond what one may have.
 TLS_HELLO: Final = b"\x16\x03"
@@ -20,27 +21,35 @@ class RSocketTcp(RSocketWire):
 
     def __init__(self, service: RSocketService, visit: Visit) -> None:
         super().__init__(service, visit, tcp_envelope)
-        self._splitter = FrameSplitter(service.limits.frame_bytes_max)
+        limits = service.connections
+        self._splitter = FrameSplitter(service.limits.frame_bytes_max, limits.first_message_bytes_max, CHUNK_BYTES)
 
-    def data_received(self, data: bytes) -> None:
-        """Bytes of the socket."""
-        session = self.session
-        self.service.metrics.bytes_in += len(data)
+    def _take(self, data: bytes, now: float) -> bool:
+        session, splitter = self.session, self._splitter
         connection = session.connection
         if connection.closing:
-            return
-        if connection.state is State.FIRST and data.startswith(TLS_HELLO) and not self._splitter.held_bytes:
+            return False
+        if connection.state is State.FIRST and data.startswith(TLS_HELLO) and not splitter.held_bytes:
             session.broken("this port has no TLS; connect with tcp:// instead of tls://")
-            return
+            return False
         try:
-            frames = self._splitter.feed(data)
+            frames = splitter.feed(data)
         except ProtocolError as error:
-            session.broken(str(error))
-            return
-        if frames:
-            session.received(frames)
-        elif (
-            connection.state is State.FIRST
-            and self._splitter.held_bytes > self.service.connections.first_message_bytes_max
-        ):
-            session.broken(f"the first frame has {self.service.connections.first_message_bytes_max} bytes at most")
+            limits = self.service.connections
+            most = f"{limits.first_message_bytes_max} bytes at most (first_message_bytes_max)"
+            if connection.state is not State.FIRST:
+                most = f"{self.service.limits.frame_bytes_max} (request_bytes_max and metadata_bytes_max)"
+            session.broken(f"{error}; a frame has {most}")
+            return False
+        if frames or session.held:
+            session.received(frames, now)
+        if self._unfinished_bytes or splitter.rest or connection.runs:
+            self._count_unfinished(splitter.held_bytes + connection.reassembly.held_bytes)
+        return splitter.behind or (bool(session.held) and session.unserved)
+
+    def _keep(self, data: bytes) -> None:
+        if not self.session.connection.closing:
+            self._splitter.keep(data)
+
+    def _unread(self) -> bool:
+        return self._splitter.behind or self.session.unserved

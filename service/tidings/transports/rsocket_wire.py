@@ -1,18 +1,40 @@
-"""What RSocket over TCP and over WebSocket have in common: a socket, a session, and how the two part."""
+"""What RSocket over TCP and over WebSocket have in common: a socket, a session, turns of reading, and how the two part.
+
+*Turns.* libuv reads a full socket up to 32 times before the loop looks at anything else, and one read brings up to
+256 KB. So what came is read in chunks (`_take`), with a look at the clock between them, until the turn of the user or
+address is over (`read_scheduler`). Then the socket is not read any more, the rest stays as it came, and `read_on` goes
+on with it in a later round. The socket is read unless the session has paused it or the connection waits for its turn.
+"""
 
 import asyncio
-from typing import cast
+from typing import Final, cast
 
-from tidings.rsocket import Envelope, ErrorCode
+from tidings.contract.errors import resource_exhausted
+from tidings.rsocket import Envelope, ErrorCode, State
 from tidings.transports.doorkeeper import Visit
+from tidings.transports.read_scheduler import CONNECTION_SECONDS, SETTLE_SECONDS
 from tidings.transports.rsocket_service import RSocketService
 from tidings.transports.rsocket_session import RSocketSession
 
+NO_DATA: Final = b""
+
 
 class RSocketWire(asyncio.Protocol):
-    """The protocol of one connection. A subclass cuts the bytes into frames (`data_received`) and says farewell."""
+    """The protocol of one connection. A subclass cuts the bytes into frames and says farewell."""
 
-    __slots__ = ("service", "session", "transport", "visit", "write")
+    __slots__ = (
+        "_closing_bytes",
+        "_parted",
+        "_paused",
+        "_unfinished_bytes",
+        "budget",
+        "service",
+        "session",
+        "transport",
+        "visit",
+        "waits",
+        "write",
+    )
 
     NAME = ""
 
@@ -20,6 +42,13 @@ class RSocketWire(asyncio.Protocol):
         self.service = service
         self.visit = visit
         visit.make_way = self.abort
+        self.budget = service.reading.join("address", visit.address)
+        self.budget.used += CONNECTION_SECONDS
+        self.waits = False  # for its turn to read
+        self._paused = False  # by the session
+        self._parted = False  # the end was told
+        self._closing_bytes = 0  # received since then
+        self._unfinished_bytes = 0  # as the budget knows it
         self.session = RSocketSession(service, self, self.NAME, envelope)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -30,6 +59,9 @@ class RSocketWire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""
+        self.waits = False
+        self._count_unfinished(0)
+        self.service.reading.leave(self.budget, self)
         self.visit.ended()
         self.session.lost()
 
@@ -41,23 +73,130 @@ class RSocketWire(asyncio.Protocol):
         """The transport holds little again."""
         self.session.socket_free()
 
-    # What the session asks (see `Wire` there); `write` is the transport's own.
+    # --- in -----------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the socket."""
+        self.service.metrics.bytes_in += len(data)
+        if self.budget.open and not self._paused and not self._parted:
+            self._read(data)
+        elif self._parted:
+            self._received_late(data)
+        else:
+            self._keep(data)
+            if not self._paused:
+                self._wait()
+
+    def read_on(self) -> None:
+        """The scheduler: it is our turn."""
+        self.waits = False
+        if self._paused or self.transport.is_closing():
+            return
+        self._read(NO_DATA)
+        if not (self.waits or self._paused or self.transport.is_closing()):
+            self.transport.resume_reading()
+
+    def _read(self, data: bytes) -> None:
+        """Read what came, chunk by chunk, until nothing is left or the turn is over."""
+        service, budget = self.service, self.budget
+        clock, reading = service.clock, service.reading
+        began = clock()
+        more = self._take(data, began)
+        while more and not self._paused:
+            now = clock()
+            if now - began + budget.used >= reading.turn_seconds:
+                break
+            more = self._take(NO_DATA, now)
+        self.session.flush()
+        budget.used += clock() - began
+        if budget.used >= SETTLE_SECONDS:
+            reading.spent(budget)
+            more = more or not budget.open
+        if more and not self._paused:
+            self._wait()
+
+    def _take(self, data: bytes, now: float) -> bool:
+        """Cut the next chunk into frames and have them served; whether there may be more.
+
+        Calls `_count_unfinished` where something is held, or was.
+        """
+        raise NotImplementedError
+
+    def _keep(self, data: bytes) -> None:
+        """Keep bytes for `_take`, which is called without any later; none where it would not look at them."""
+        raise NotImplementedError
+
+    def _unread(self) -> bool:
+        """Whether `_take` has something to do without new bytes."""
+        raise NotImplementedError
+
+    def _wait(self) -> None:
+        """Stop reading until it is our turn again."""
+        if self.transport.is_closing():
+            return
+        self.waits = True
+        self.transport.pause_reading()
+        self.service.reading.wait(self.budget, self)
+
+    def _received_late(self, data: bytes) -> None:
+        """What comes after the end was told is dropped, all but the peer's own end; and not for long."""
+        self._closing_bytes += len(data)
+        if self._closing_bytes > self.service.connections.closing_bytes_max:
+            self.transport.abort()
+            return
+        self._keep(data)
+        if not self._paused:
+            self._wait()
+
+    def _count_unfinished(self, held_bytes: int) -> None:
+        """So much is held of what is not complete; the connection that brings too much of it ends."""
+        budget = self.budget
+        budget.unfinished_bytes += held_bytes - self._unfinished_bytes
+        grew = held_bytes > self._unfinished_bytes
+        self._unfinished_bytes = held_bytes
+        most = self.service.connections.unfinished_bytes_max
+        if grew and budget.unfinished_bytes > most:
+            self.service.metrics.refused["unfinished_bytes_max"] += 1
+            failure = resource_exhausted(
+                f"requests of {budget.kind} {budget.name} that are not complete hold more than {most} bytes over all "
+                "connections (connections.unfinished_bytes_max); send fewer at once"
+            )
+            if self.session.connection.state in (State.FIRST, State.ADMITTING):
+                self.session.broken(failure.wire)
+            else:
+                self.session.close(failure)
+
+    # --- what the session asks (see `Wire` there); `write` is the transport's own -------------------------------
 
     def buffered_bytes(self) -> int:
         return self.transport.get_write_buffer_size()
 
     def pause_reading(self) -> None:
+        self._paused = True
         if not self.transport.is_closing():
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if not self.transport.is_closing():
+        self._paused = False
+        if self.waits or self.transport.is_closing():
+            return
+        if self._unread():
+            self._wait()
+        else:
             self.transport.resume_reading()
 
-    def admitted(self) -> None:
+    def admitted(self, user: str) -> None:
+        unfinished = self._unfinished_bytes
+        self._count_unfinished(0)
+        self.service.reading.leave(self.budget, self)
+        self.budget = self.service.reading.join("user", user)
+        self._count_unfinished(unfinished)
+        if self.waits:
+            self._wait()
         self.visit.admitted()
 
     def farewell(self, reason: tuple[ErrorCode, str] | None, /) -> None:
+        self._parted = True
         # Closing while bytes of the peer lie unread would reset the connection, and the peer might never see why it
         # ended. So only our half is closed; what still comes is dropped until the peer has closed its own.
         self.resume_reading()

@@ -22,6 +22,7 @@ from tidings.hub import Batch, Source
 from tidings.rsocket import Stream, no_envelope, payload_frames, run_frames
 from tidings.transports.deflate import Deflater
 from tidings.transports.endings import failure_of
+from tidings.transports.read_scheduler import COMMAND_SECONDS
 from tidings.transports.routes import Route
 from tidings.transports.websocket import compressed_message
 
@@ -329,6 +330,7 @@ class ChannelWork(SinkWork):
         self.payload(data, complete)
 
     def payload(self, data: bytes, complete: bool) -> None:
+        self.session.wire.budget.used += COMMAND_SECONDS
         self._tell(lambda conversation: conversation.receive(self.route.read(data)))
         if complete:
             self.completed()

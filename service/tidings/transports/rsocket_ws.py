@@ -11,6 +11,7 @@ from hashlib import sha1
 from typing import Final
 
 from tidings.rsocket import ErrorCode
+from tidings.rsocket.limits import PerSecond
 from tidings.transports import websocket
 from tidings.transports.deflate import Agreement
 from tidings.transports.doorkeeper import Visit
@@ -63,7 +64,7 @@ def accept(head: Head, agreement: Agreement | None) -> bytes:
 class RSocketWebSocket(RSocketWire):
     """One connection after its handshake."""
 
-    __slots__ = ("_close_sent", "_paused", "_reader", "_reading_later")
+    __slots__ = ("_close_sent", "_control_frames", "_reader")
 
     NAME = "websocket"
 
@@ -77,48 +78,45 @@ class RSocketWebSocket(RSocketWire):
         self._reader = websocket.MessageReader(
             service.limits.frame_bytes_max, limits.first_message_bytes_max, inflated_bytes_max
         )
-        self._paused = self._reading_later = self._close_sent = False
+        self._control_frames: PerSecond | None = None  # made with the first one: most clients send none
+        self._close_sent = False
 
-    def data_received(self, data: bytes) -> None:
-        """Bytes of the socket."""
-        reader = self._reader
-        self.service.metrics.bytes_in += len(data)
+    def _take(self, data: bytes, now: float) -> bool:
+        reader, session = self._reader, self.session
         messages = reader.feed(data)
-        if messages and not self.session.connection.closing:
-            self.session.received(messages)
-        if self.session.connection.writable:
+        if reader.control_frames:
+            self._count_control_frames(now)
+        if (messages or session.held) and not session.connection.closing:
+            session.received(messages, now)
+        if reader.pong is not None and session.connection.writable:
             self._answer_ping()
         if reader.ending is not None:
+            session.flush()
             self._end(reader.ending)
-        elif reader.behind:
-            self._read_later()
+            return False
+        if self._unfinished_bytes or reader.rest or reader.pieces or session.connection.runs:
+            self._count_unfinished(reader.held_bytes + session.connection.reassembly.held_bytes)
+        return reader.behind or (bool(session.held) and session.unserved)
 
-    def _read_later(self) -> None:
-        """What was fed is not read to its end: the others' turn first."""
-        super().pause_reading()
-        if not self._reading_later:
-            self._reading_later = True
-            self.service.loop.call_soon(self._read_on)
+    def _keep(self, data: bytes) -> None:
+        if self._reader.ending is None:
+            self._reader.keep(data)
 
-    def _read_on(self) -> None:
-        self._reading_later = False
-        if not self._paused:
-            self.data_received(b"")
-        if not self._paused:
-            self.resume_reading()
+    def _unread(self) -> bool:
+        return self._reader.behind or self.session.unserved
 
-    def pause_reading(self) -> None:
-        """Nothing more, neither of the socket nor of what was fed."""
-        self._paused = True
-        super().pause_reading()
-
-    def resume_reading(self) -> None:
-        """Go on where it stopped."""
-        self._paused = False
-        if self._reader.behind:
-            self._read_later()
-        else:
-            super().resume_reading()
+    def _count_control_frames(self, now: float) -> None:
+        """End the connection when it brings too many frames that ask for nothing."""
+        reader, most = self._reader, self.service.connections.control_frames_per_second_max
+        count, reader.control_frames = reader.control_frames, 0
+        if self._control_frames is None:
+            self._control_frames = PerSecond(most)
+        if reader.ending is None and not self._control_frames.take(now, count):
+            self.service.metrics.refused["control_frames_per_second_max"] += 1
+            reader.end(
+                websocket.POLICY_VIOLATION,
+                f"more than {most} pings, pongs and empty pieces a second (control_frames_per_second_max)",
+            )
 
     def resume_writing(self) -> None:
         """The transport holds little again."""
@@ -133,7 +131,8 @@ class RSocketWebSocket(RSocketWire):
     def _end(self, ending: websocket.Ending) -> None:
         """The peer has closed, or broken the rules; either way there is no more to read."""
         if not ending.remote:
-            self.session.broken(ending.text)
+            if not self.session.connection.closing:
+                self.session.broken(ending.text)
             return
         if not self._close_sent:
             self._close_sent = True
@@ -144,7 +143,7 @@ class RSocketWebSocket(RSocketWire):
         """CLOSE with the reason; rsocket-js shows it where it sees only the end of the connection."""
         if self._close_sent:
             return
-        self._close_sent = True
+        self._parted = self._close_sent = True
         code, text = websocket.NORMAL, ""
         if reason is not None:
             code, text = CLOSE_CODES[reason[0]], reason[1]

@@ -99,6 +99,23 @@ class ConnectionLimits:
     # Reading a request takes the loop from everybody else: JSON comes at 2 MB/s, metadata of empty entries at the same.
     request_bytes_max: int = 524_288  # a text of 64 KiB in which JSON escapes every character has six times as much
     metadata_bytes_max: int = 65_536  # the largest token in use, eight times
+    metadata_entries_max: int = 64  # clients send 1 to 5; also routing tags, and accepted MIME types
+    # Of one user over all connections, or of one address before sign-in: frames and payloads that are not complete.
+    # 28 of the largest requests at once. A connection holds one read of its socket besides, 256 KB.
+    unfinished_bytes_max: int = 16_777_216
+    closing_bytes_max: int = 1_048_576  # of a peer that goes on sending after it was told the end; then it is cut off
+    # Pings, pongs and empty pieces of messages, of one connection: clients send one in 20 s.
+    control_frames_per_second_max: int = 100
+    # What is read for one user, over all connections, before the event loop looks at the others (`read_scheduler.py`).
+    # An answer takes about three rounds of the loop, so this much more in each is not felt.
+    read_turn_ms: float = 2.0
+    read_round_ms: float = 4.0  # the same for all together who want more than one turn
+    # Processor time of the event loop for what one user sends, over all connections; beyond it reading pauses.
+    # 0 = no limit. A person's client takes 1 ms in a second, 1,000 watches that are opened again 200 ms once.
+    user_processor_ms_per_second_max: float = 250.0
+    # The same for all connections of one address that are not signed in: 1,000 sign-ins in a second.
+    address_processor_ms_per_second_max: float = 500.0
+    processor_burst_ms_max: float = 2_000.0  # of either, at once: 5,000 sign-ins, or 10,000 watches
     # Requests that wait until a full socket takes answers again; beyond it nothing more is read, not even a keepalive.
     held_frames_max: int = 256
     held_bytes_max: int = 65_536  # the same in bytes, so that a full socket costs no more memory than its buffer does

@@ -3,10 +3,19 @@
 from typing import Protocol
 
 from tidings.rsocket import ErrorCode
+from tidings.transports.read_scheduler import ReadBudget
 
 
 class Wire(Protocol):
     """What a session asks of the transport that carries it."""
+
+    @property
+    def budget(self) -> ReadBudget:
+        """What the peer's user, or address, may take of the loop."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether bytes of the peer wait for their turn to be read."""
 
     def write(self, data: bytes, /) -> None:
         """Take bytes; may call `socket_full` before it returns."""
@@ -17,8 +26,8 @@ class Wire(Protocol):
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
 
-    def admitted(self) -> None:
-        """The peer is somebody known now."""
+    def admitted(self, user: str, /) -> None:
+        """The peer is known to be this user."""
 
     def farewell(self, reason: tuple[ErrorCode, str] | None, /) -> None:
         """Everything is written: close so that it arrives."""

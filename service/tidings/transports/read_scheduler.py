@@ -1,0 +1,234 @@
+"""Shares the event loop among the peers whose bytes are read: users, and addresses before sign-in.
+
+Reading is all that a peer's bytes cause before the loop looks at the others: cutting frames, unmasking, inflating,
+metadata, decoding, handlers that do not wait. What handlers do later, in tasks, is charged ahead (`ADMISSION_SECONDS`
+and its like, `Route.later_seconds`).
+
+Each user has a `ReadBudget` for all connections together, and so has each address for those that are not signed in:
+
+    turn      in one round of the loop a budget reads for `read_turn_ms`; then its connections stop reading their
+              sockets, and wait for their turn in the next rounds, one after the other
+    round     all budgets that wait read for `read_round_ms` together before the loop looks at new bytes
+    balance   a token bucket of processor time, `…_processor_ms_per_second_max` with `processor_burst_ms_max`;
+              an overdrawn budget reads nothing until it is positive again
+
+The unit is seconds of the loop's thread, measured as time that passed. A piece of work that has begun is never
+interrupted: a budget may be overdrawn by one chunk of bytes (`websocket.CHUNK_BYTES`) or one frame, whichever takes
+longer. So nothing is decoded for a budget in debt, and a debt is short: keepalives live through every pause.
+
+The invariant: `open` is True exactly if a connection of the budget may read what has just come. Light users never
+leave that state, and cost two looks at the clock for each read.
+
+It protects from peers that make the service work, not from ones that only make it receive: the kernel's part of a read,
+TLS, and the HTTP server are not in it.
+"""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from tidings.transports.settings import ConnectionLimits
+
+# What is worth settling: below it, the use of several rounds counts as that of one.
+SETTLE_SECONDS: Final = 0.0002
+# Budgets without connections that are remembered until they would be full again.
+RESTING_BUDGETS_MAX: Final = 10_000
+
+# Work that is charged when it is asked for, since it is done later. Measured beside an idle service, rounded up.
+ADMISSION_SECONDS: Final = 0.0002  # a token's signature, and what follows from it
+CONNECTION_SECONDS: Final = 0.0002  # accepting, the handshake, the objects of a connection
+CALL_SECONDS: Final = 0.00005  # the task, the store's answer, the reply
+WATCH_SECONDS: Final = 0.0001  # the task, the membership, the subscription, and its end
+COMMAND_SECONDS: Final = 0.00005  # of a channel
+
+
+class Reader(Protocol):
+    """A connection that has bytes left to read."""
+
+    def read_on(self) -> None:
+        """It is your turn. May call `ReadScheduler.wait` again."""
+
+
+class ReadBudget:
+    """Processor time of one user or address. Add to `used` what was spent; `open` says whether more may be."""
+
+    __slots__ = (
+        "_counted_at",
+        "_left_seconds",
+        "active",
+        "connections",
+        "kind",
+        "name",
+        "open",
+        "overdrawn",
+        "queued",
+        "unfinished_bytes",
+        "used",
+        "waiting",
+    )
+
+    def __init__(self, kind: str, name: str, now: float, left_seconds: float) -> None:
+        self.kind = kind  # "user" or "address"
+        self.name = name
+        self.connections = 0
+        self.used = 0.0  # seconds since it was settled
+        self.open = True
+        self.active = False  # will be settled in the next round
+        self.overdrawn = False
+        self.queued = False
+        self.waiting: dict[Reader, None] = {}
+        self.unfinished_bytes = 0  # of frames and payloads that have not come to their end
+        self._left_seconds = left_seconds
+        self._counted_at = now
+
+    def settle(self, now: float, rate: float, burst_seconds: float) -> float:
+        """Seconds that are left at `now`, `used` taken off."""
+        earned = self._left_seconds + (now - self._counted_at) * rate
+        self._left_seconds = min(burst_seconds, earned) - self.used
+        self._counted_at = now
+        self.used = 0.0
+        return self._left_seconds
+
+
+class ReadScheduler:
+    """The budgets of one service, and whose turn it is. `call_soon` and `call_later` are the loop's."""
+
+    def __init__(
+        self,
+        limits: ConnectionLimits,
+        clock: Callable[[], float],
+        call_soon: Callable[[Callable[[], None]], Any],
+        call_later: Callable[..., Any],
+    ) -> None:
+        self.turn_seconds = limits.read_turn_ms / 1000
+        self._round_seconds = limits.read_round_ms / 1000
+        self._burst_seconds = limits.processor_burst_ms_max / 1000
+        self._rates = {
+            "user": limits.user_processor_ms_per_second_max / 1000,
+            "address": limits.address_processor_ms_per_second_max / 1000,
+        }
+        self._clock = clock
+        self._call_soon = call_soon
+        self._call_later = call_later
+        self._budgets: dict[tuple[str, str], ReadBudget] = {}
+        self._resting: OrderedDict[ReadBudget, float] = OrderedDict()  # budget → when it is full again
+        self._active: list[ReadBudget] = []
+        self._ready: deque[ReadBudget] = deque()
+        self._scheduled = False
+        self.waits: Counter[str] = Counter()  # turns that ended with work left, by kind of budget
+        self.pauses: Counter[str] = Counter()  # times that a budget was overdrawn, by kind
+
+    # --- whose it is --------------------------------------------------------------------------------------------
+
+    def join(self, kind: str, name: str) -> ReadBudget:
+        """The budget of one more connection of this user or address."""
+        budget = self._budgets.get((kind, name))
+        if budget is None:
+            budget = self._budgets[kind, name] = ReadBudget(kind, name, self._clock(), self._burst_seconds)
+        self._resting.pop(budget, None)
+        budget.connections += 1
+        return budget
+
+    def leave(self, budget: ReadBudget, reader: Reader) -> None:
+        """A connection has ended, or belongs to another budget now. What was spent is remembered for a while."""
+        budget.waiting.pop(reader, None)
+        budget.connections -= 1
+        if budget.connections:
+            return
+        now, rate = self._clock(), self._rates[budget.kind]
+        missing = self._burst_seconds - budget.settle(now, rate, self._burst_seconds) if rate else 0.0
+        if missing <= 0 and not budget.overdrawn:
+            del self._budgets[budget.kind, budget.name]
+            return
+        self._resting[budget] = now + missing / rate
+        while self._resting:
+            oldest, full_at = next(iter(self._resting.items()))
+            if full_at > now and len(self._resting) <= RESTING_BUDGETS_MAX:
+                break
+            del self._resting[oldest], self._budgets[oldest.kind, oldest.name]
+
+    def overdrawn(self) -> dict[str, float]:
+        """How many budgets are overdrawn now, by kind."""
+        counts = dict.fromkeys(self._rates, 0.0)
+        for budget in self._budgets.values():
+            counts[budget.kind] += budget.overdrawn
+        return counts
+
+    # --- whose turn it is ---------------------------------------------------------------------------------------
+
+    def spent(self, budget: ReadBudget) -> None:
+        """`used` has grown to `SETTLE_SECONDS` or more."""
+        if not budget.active:
+            budget.active = True
+            self._active.append(budget)
+            self._schedule()
+        if budget.used >= self.turn_seconds:
+            budget.open = False
+
+    def wait(self, budget: ReadBudget, reader: Reader) -> None:
+        """Call `reader.read_on` when it is its turn; other connections of the budget wait behind it. Idempotent."""
+        budget.waiting[reader] = None
+        budget.open = False
+        self.waits[budget.kind] += 1
+        self._enqueue(budget)
+
+    def _enqueue(self, budget: ReadBudget) -> None:
+        if budget.waiting and not budget.queued and not budget.overdrawn:
+            budget.queued = True
+            self._ready.append(budget)
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._call_soon(self._round)
+
+    def _round(self) -> None:
+        """One round of the loop: settle what was spent in the last one, then let those read who wait."""
+        self._scheduled = False
+        now = self._clock()
+        active, self._active = self._active, []
+        for budget in active:
+            budget.active = False
+            self._settle(budget, now)
+        ends_at = now + self._round_seconds
+        for _ in range(len(self._ready)):
+            budget = self._ready.popleft()
+            budget.queued = False
+            if not budget.overdrawn:
+                self._turn(budget)
+            if self._clock() >= ends_at:
+                break
+        if self._ready:
+            self._schedule()
+
+    def _turn(self, budget: ReadBudget) -> None:
+        """Let the connections of a budget read, one after the other, until its turn is over."""
+        budget.queued = True  # who waits again does so for the next turn
+        for reader in list(budget.waiting):
+            if budget.used >= self.turn_seconds:
+                break
+            if reader in budget.waiting:
+                del budget.waiting[reader]
+                reader.read_on()
+        budget.queued = False
+        self._enqueue(budget)
+        if budget.used:
+            self.spent(budget)
+        budget.open = not budget.waiting and not budget.overdrawn and budget.used < self.turn_seconds
+
+    def _settle(self, budget: ReadBudget, now: float) -> None:
+        rate = self._rates[budget.kind]
+        left = budget.settle(now, rate, self._burst_seconds)
+        if rate and left < 0 and not budget.overdrawn:
+            # Until there is enough for one turn, so that it does not begin and end with each frame.
+            budget.overdrawn = True
+            self.pauses[budget.kind] += 1
+            self._call_later((self.turn_seconds - left) / rate, self._recover, budget)
+        budget.open = not budget.waiting and not budget.overdrawn
+
+    def _recover(self, budget: ReadBudget) -> None:
+        """An overdrawn budget should be positive again."""
+        budget.overdrawn = False
+        self._settle(budget, self._clock())
+        self._enqueue(budget)

@@ -1,0 +1,219 @@
+"""Whose turn it is to read, and who has spent too much: with a clock and a loop that stand still until told."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from tidings.transports import read_scheduler
+from tidings.transports.read_scheduler import ReadBudget, ReadScheduler
+from tidings.transports.settings import ConnectionLimits
+
+LIMITS = ConnectionLimits(
+    read_turn_ms=2.0,
+    read_round_ms=4.0,
+    user_processor_ms_per_second_max=100.0,
+    address_processor_ms_per_second_max=0.0,
+    processor_burst_ms_max=10.0,
+)
+
+
+class Loop:
+    """A loop that goes round when told, and its clock."""
+
+    def __init__(self, limits: ConnectionLimits = LIMITS) -> None:
+        self.now = 1_000.0
+        self._soon: deque[Callable[[], None]] = deque()
+        self._later: list[tuple[float, Callable[..., None], tuple[Any, ...]]] = []
+        self.reading = ReadScheduler(limits, lambda: self.now, self._soon.append, self._call_later)
+        self.order: list[str] = []
+
+    def _call_later(self, seconds: float, callback: Callable[..., None], *arguments: Any) -> None:
+        self._later.append((self.now + seconds, callback, arguments))
+
+    def round(self) -> None:
+        """What is due now, once."""
+        for _ in range(len(self._soon)):
+            self._soon.popleft()()
+
+    def wait(self, seconds: float) -> None:
+        """Time passes."""
+        self.now += seconds
+        due = [each for each in self._later if each[0] <= self.now + 1e-9]
+        self._later = [each for each in self._later if each not in due]
+        for _, callback, arguments in due:
+            callback(*arguments)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing would ever be called again."""
+        return not self._soon and not self._later
+
+
+class Connection:
+    """One that has `left_ms` of work, and does at most a turn of it at once, a step of `step_ms` at a time."""
+
+    def __init__(self, loop: Loop, name: str, user: str, left_ms: float = 0.0, step_ms: float = 1.0) -> None:
+        self.loop = loop
+        self.name = name
+        self.left_ms = left_ms
+        self.step_ms = step_ms
+        self.budget = loop.reading.join("user", user)
+
+    def read_on(self) -> None:
+        """Work, and wait again if there is more."""
+        budget, turn_seconds = self.budget, self.loop.reading.turn_seconds
+        while self.left_ms > 0 and budget.used < turn_seconds:
+            self.loop.order.append(self.name)
+            self.left_ms -= self.step_ms
+            self.loop.now += self.step_ms / 1000
+            budget.used += self.step_ms / 1000
+        self.loop.reading.spent(budget)
+        if self.left_ms > 0:
+            self.loop.reading.wait(budget, self)
+
+    def arrive(self, left_ms: float) -> None:
+        """Bytes have come."""
+        self.left_ms += left_ms
+        if self.budget.open:
+            self.read_on()
+        else:
+            self.loop.reading.wait(self.budget, self)
+
+
+def test_a_budget_that_used_its_turn_is_closed_until_the_next_round() -> None:
+    loop = Loop()
+    budget = loop.reading.join("user", "ada")
+    budget.used += 0.0019
+    loop.reading.spent(budget)
+    assert budget.open
+    budget.used += 0.0001
+    loop.reading.spent(budget)
+    assert not budget.open
+    loop.round()
+    assert budget.open
+    assert loop.idle
+
+
+def test_what_is_left_is_read_a_turn_in_each_round() -> None:
+    loop = Loop()
+    ada = Connection(loop, "ada", "ada")
+    ada.arrive(7.0)
+    done = []
+    while ada.left_ms > 0:
+        done.append(ada.left_ms)
+        loop.round()
+    assert done == [5.0, 3.0, 1.0]
+    assert loop.reading.waits == {"user": 3}
+
+
+def test_connections_of_one_user_share_a_turn_and_take_it_one_after_the_other() -> None:
+    loop = Loop()
+    first, second, third = (Connection(loop, name, "ada", step_ms=2.0) for name in "abc")
+    for each in (first, second, third):
+        each.arrive(4.0)
+    assert loop.order == ["a"]
+    for _ in range(5):
+        begin = loop.now
+        loop.round()
+        assert loop.now - begin <= 0.0021, "a turn for all three"
+    assert loop.order == ["a", "a", "b", "c", "b", "c"]
+
+
+def test_another_user_reads_at_once_while_one_waits() -> None:
+    loop = Loop()
+    ada, bob = Connection(loop, "ada", "ada"), Connection(loop, "bob", "bob")
+    ada.arrive(100.0)
+    assert not ada.budget.open
+    bob.arrive(1.0)
+    assert loop.order[-1] == "bob"
+    assert bob.left_ms == 0
+
+
+def test_all_who_wait_read_for_one_round_together_and_each_has_a_turn_in_time() -> None:
+    loop = Loop()
+    users = [Connection(loop, f"user{n}", f"user{n}") for n in range(10)]
+    for user in users:
+        user.arrive(8.0)
+    begin, loop.order = loop.now, []
+    loop.round()
+    assert loop.now - begin <= 0.0061, "4 ms, and the turn that had begun"
+    for _ in range(4):
+        loop.round()
+    assert set(loop.order) == {user.name for user in users}
+
+
+def test_an_overdrawn_user_reads_nothing_until_the_debt_is_paid_and_another_is_not_affected() -> None:
+    loop = Loop()
+    ada, bob = Connection(loop, "ada", "ada", step_ms=15.0), Connection(loop, "bob", "bob")
+    ada.arrive(30.0)  # a burst of 10 ms is allowed; one step takes 15
+    loop.round()
+    assert ada.budget.overdrawn
+    assert loop.reading.pauses == {"user": 1}
+    assert loop.reading.overdrawn() == {"user": 1.0, "address": 0.0}
+    for _ in range(10):
+        loop.round()
+    assert ada.left_ms == 15.0
+    bob.arrive(1.0)
+    assert bob.left_ms == 0
+    loop.wait(0.04)  # 15 ms were spent and 11.5 earned: 5 ms of debt and 2 for a turn take 70 ms at a tenth
+    loop.round()
+    assert ada.left_ms == 15.0
+    loop.wait(0.031)
+    loop.round()
+    assert ada.left_ms == 0
+
+
+def test_a_user_who_comes_back_has_what_was_left() -> None:
+    loop = Loop()
+    ada = Connection(loop, "ada", "ada", step_ms=15.0)
+    ada.arrive(15.0)
+    loop.round()
+    loop.reading.leave(ada.budget, ada)
+    again = Connection(loop, "ada", "ada")
+    assert again.budget is ada.budget
+    assert not again.budget.open
+
+
+def test_a_budget_is_forgotten_when_it_would_be_full_again() -> None:
+    loop = Loop()
+    ada = Connection(loop, "ada", "ada", step_ms=5.0)
+    ada.arrive(5.0)
+    loop.reading.leave(ada.budget, ada)
+    loop.wait(0.1)
+    bob = Connection(loop, "bob", "bob", step_ms=1.0)
+    bob.arrive(1.0)
+    loop.reading.leave(bob.budget, bob)
+    assert loop.reading.join("user", "ada") is not ada.budget
+
+
+def test_so_many_budgets_without_connections_are_remembered(monkeypatch: Any) -> None:
+    monkeypatch.setattr(read_scheduler, "RESTING_BUDGETS_MAX", 3)
+    loop = Loop()
+    budgets: list[ReadBudget] = []
+    for n in range(5):
+        user = Connection(loop, f"user{n}", f"user{n}", step_ms=1.0)
+        user.arrive(1.0)
+        budgets.append(user.budget)
+        loop.reading.leave(user.budget, user)
+    assert [loop.reading.join("user", f"user{n}") is budgets[n] for n in range(5)] == [False, False, True, True, True]
+
+
+def test_without_a_limit_turns_remain() -> None:
+    loop = Loop()
+    budget = loop.reading.join("address", "192.0.2.1")
+    budget.used += 1_000.0
+    loop.reading.spent(budget)
+    assert not budget.open
+    loop.round()
+    assert budget.open
+    assert not budget.overdrawn
+
+
+def test_a_connection_that_leaves_does_not_read_any_more() -> None:
+    loop = Loop()
+    ada = Connection(loop, "ada", "ada")
+    ada.arrive(5.0)
+    loop.reading.leave(ada.budget, ada)
+    loop.round()
+    loop.round()
+    assert ada.left_ms == 3.0
