@@ -48,8 +48,8 @@ async def furnish(ada: tidings_client.Client, grace: tidings_client.Client, lin:
     """Say a little of everything."""
     members = ["Grace-Hopper", "林小明"]
     await ada.rooms.create("lisbon", kind=v1.GROUP, title="Trip to Lisbon", members=members)
-    await lin.rooms.create("weekend", kind=v1.GROUP, title="周末去哪儿", members=["ada"])
-    await lin.rooms["weekend"].send("周六爬山怎么样？")
+    weekend = (await lin.rooms.create("weekend", kind=v1.GROUP, title="周末去哪儿", members=["ada"])).room.room
+    await lin.rooms[weekend].send("周六爬山怎么样？")
     general = [client.rooms["general"] for client in (ada, grace, lin)]
     first = await general[0].send("Good morning! The new release is out: https://example.org/releases/0.2.0")
     await general[1].send("Congratulations 🎉", reply_to=first.cursor.seq)

@@ -78,11 +78,11 @@ async def test_a_room_that_one_was_brought_into_is_marked_as_new_and_on_top_unti
     ada: Person, service: RunningService
 ) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
-        await bob.rooms.create("books", kind=v1.GROUP, title="Books")
-        await bob.rooms["books"].send("said before")
+        books = bob.rooms[(await bob.rooms.create("books", kind=v1.GROUP, title="Books")).room.room]
+        await books.send("said before")
         await bob.rooms["general"].send("said later")
         await expect(ada.rooms.get_by_role("link", name="general")).to_contain_text("said later")
-        await bob.rooms["books"].join("ada")
+        await books.join("ada")
     entry = ada.rooms.get_by_role("link").first
     await expect(entry).to_contain_text("Books")
     mark = entry.get_by_text("new", exact=True)
@@ -126,8 +126,8 @@ async def test_a_hostile_title_is_shown_as_text_and_breaks_nothing(
     title: str, ada: Person, service: RunningService
 ) -> None:
     async with tidings_client.connect(service.tcp_url, user="mallory") as mallory:
-        await mallory.rooms.create("trap", kind=v1.GROUP, title=title, members=["ada"])
-        await mallory.rooms["trap"].send(title)
+        made = await mallory.rooms.create("trap", kind=v1.GROUP, title=title, members=["ada"])
+        await mallory.rooms[made.room.room].send(title)
     entry = ada.rooms.get_by_role("link").first
     await expect(entry).to_contain_text("mallory:")
     await entry.click()

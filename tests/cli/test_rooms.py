@@ -15,12 +15,20 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 async def test_a_room_that_was_made_is_listed_with_its_title(run: Caller) -> None:
     made = await run.well("create", "tea", "--title", "Tea [bold]and[/bold] cake", "--member", "bob", user="ann")
-    assert made == "tea (group, 2 members)\n"
+    assert made == "group:ann:tea (group, 2 members)\n"
     row = (await run.well("rooms", user="bob")).rstrip("\n").split("\t")
-    assert row[:3] == ["tea", "group", "member"]
+    assert row[:3] == ["group:ann:tea", "group", "member"]
     assert row[-1] == "Tea [bold]and[/bold] cake"
     state = json.loads(await run.well("rooms", "--json", user="ann"))
-    assert (state["room"]["room"], state["role"]) == ("tea", "OWNER")
+    assert (state["room"]["room"], state["role"]) == ("group:ann:tea", "OWNER")
+
+
+async def test_a_group_without_a_title_is_read_under_its_own_word_and_two_users_have_one_each(run: Caller) -> None:
+    for user in ("una", "una", "ulf"):
+        made = await run.well("create", "plans", user=user)
+        assert made == f"group:{user}:plans (group, 1 member)\n"
+        assert (await run.well("rooms", user=user)).rstrip("\n").split("\t")[-1] == "plans"
+    await run.well("send", "group:una:plans", "hello", user="una")
 
 
 async def test_making_the_same_room_again_changes_nothing(run: Caller) -> None:
@@ -70,9 +78,9 @@ async def test_a_direct_room_is_off_the_list_until_its_next_message(run: Caller,
 
 async def test_an_owner_gives_others_a_role(run: Caller) -> None:
     await run.well("create", "guild", user="gus")
-    await run.well("join", "guild", "--member", "mo", "--role", "moderator", user="gus")
+    await run.well("join", "group:gus:guild", "--member", "mo", "--role", "moderator", user="gus")
     assert (await run.well("rooms", user="mo")).split("\t")[2] == "moderator"
-    assert (await run("join", "guild", "--member", "mo", "--role", "king", user="gus")).code == 2
+    assert (await run("join", "group:gus:guild", "--member", "mo", "--role", "king", user="gus")).code == 2
 
 
 async def test_who_leaves_has_the_room_on_the_list_no_longer(run: Caller, room: str) -> None:
@@ -84,11 +92,11 @@ async def test_who_leaves_has_the_room_on_the_list_no_longer(run: Caller, room: 
 
 
 async def test_an_owner_brings_in_and_takes_out(run: Caller) -> None:
-    await run.well("create", "club", user="amanda")
-    assert await run.well("join", "club", "--member", "ben", user="amanda") == "club (group, 2 members)\n"
-    assert (await run.well("rooms", user="ben")).startswith("club\t")
-    assert await run("leave", "club", "--member", "ben", user="amanda") == (0, "", "ben is out of club\n")
-    ran = await run("join", "club", user="ben")
+    club = (await run.well("create", "club", user="amanda")).split()[0]
+    assert await run.well("join", club, "--member", "ben", user="amanda") == f"{club} (group, 2 members)\n"
+    assert (await run.well("rooms", user="ben")).startswith(f"{club}\t")
+    assert await run("leave", club, "--member", "ben", user="amanda") == (0, "", f"ben is out of {club}\n")
+    ran = await run("join", club, user="ben")
     assert (ran.code, ran.err[:17]) == (1, "error: NOT_FOUND:")
 
 

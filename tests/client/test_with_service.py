@@ -185,15 +185,15 @@ async def test_the_list_of_rooms_follows_what_happens(scheme: str, tmp_path: Pat
     ):
         while not (await anext(watch)).HasField("live"):
             pass
-        await client.rooms.create("kitchen", title="Coffee")
-        assert (await anext(watch)).room.room.room == "kitchen"
+        kitchen = (await client.rooms.create("kitchen", title="Coffee")).room.room
+        assert (await anext(watch)).room.room.room == kitchen
         async with connect(service, scheme, "bob") as bob:
-            await client.rooms["kitchen"].join("bob")
-            await bob.rooms["kitchen"].send("hi")
+            await client.rooms[kitchen].join("bob")
+            await bob.rooms[kitchen].send("hi")
         while not (item := await anext(watch)).room.unread:
             pass
         assert (item.room.unread, item.room.last.posted.text) == (1, "hi")
-        await client.rooms["kitchen"].mark(read=item.room.room.head.seq)
+        await client.rooms[kitchen].mark(read=item.room.room.head.seq)
         while (await anext(watch)).room.unread:
             pass
 
@@ -263,7 +263,7 @@ async def test_with_a_function_for_tokens_nothing_is_interrupted_when_they_run_o
             changes.extend([state async for state in client.states()])
 
         noting = asyncio.create_task(note())
-        await client.rooms.create("attic")
+        await client.rooms.create("attic", kind=v1.OPEN)
         async with client.rooms["attic"].watch(after=0) as watch:
             while len(made) < 4:
                 await client.rooms["attic"].send("still here")
@@ -279,7 +279,7 @@ async def test_a_token_that_runs_out_and_cannot_be_renewed_ends_in_refused(schem
         running_service(tmp_path, dev=False, auth__secret=SECRET) as service,
         tidings_client.connect(url_of(service, scheme), signed("alice", 1), jitter=QUICK) as client,
     ):
-        await client.rooms.create("attic")
+        await client.rooms.create("attic", kind=v1.OPEN)
         async with asyncio.timeout(30):
             with pytest.raises(Failure) as raised:
                 async for _ in client.rooms["attic"].watch():

@@ -391,7 +391,7 @@ async def test_a_fault_is_an_error_with_a_number_and_a_report_with_the_same() ->
 async def test_too_much_sent_is_an_error_that_says_when_to_try_again() -> None:
     house = House(dev=False, sends_per_second_max=1.0, sends_burst_max=3)
     (alice,) = house.people("alice")
-    await alice.create("den")
+    await alice.create("den", v1.OPEN)
     channel = alice.channel()
     refs = [channel.say(send=message(f"{number}")) for number in range(2)]
     await settled()

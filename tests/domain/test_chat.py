@@ -41,7 +41,7 @@ async def test_the_same_client_id_with_another_text_is_a_conflict() -> None:
 @pytest.mark.asyncio
 async def test_names_and_texts_are_kept_composed() -> None:
     (alice,) = House().people("alice")
-    await alice.create("cafe\u0301")
+    await alice.create("cafe\u0301", v1.OPEN)
     await alice.send("re\u0301sume\u0301\r\n", room="caf\u00e9")
     (event,) = (await alice.page("cafe\u0301", limit=1)).events
     assert (event.room, event.posted.text) == ("caf\u00e9", "r\u00e9sum\u00e9\n")
@@ -424,7 +424,7 @@ async def test_the_bytes_of_an_event_are_made_once_for_all_its_readers() -> None
 async def test_who_sends_too_fast_is_told_when_to_try_again() -> None:
     house = House(dev=False, sends_per_second_max=2.0, sends_burst_max=4)
     alice, again = house.people("alice", "alice")
-    await alice.create()
+    await alice.create("den", v1.OPEN)
     for who in (alice, again):
         await who.send()
     with refused(Code.RESOURCE_EXHAUSTED, "sends_per_second_max"):

@@ -115,6 +115,19 @@ async def test_a_room_one_may_not_know_of_takes_the_same_words_and_work_as_one_t
 
 
 @pytest.mark.asyncio
+async def test_making_a_group_takes_the_same_work_whether_others_have_one_of_that_name_or_not() -> None:
+    _, store, eve = await house_with_secrets()
+    for _ in range(2):
+        told = {}
+        for name in ("secret", "absent"):
+            store.asked.clear()
+            made = await eve.call("rooms.create", v1.CreateRequest(room=name, kind=v1.GROUP))
+            assert made.room.room == f"group:eve:{name}"
+            told[name] = tuple(store.asked)
+        assert told["secret"] == told["absent"]
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("command", COMMANDS)
 async def test_a_channel_tells_no_more(command: str) -> None:
     _, store, eve = await house_with_secrets()

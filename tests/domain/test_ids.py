@@ -85,7 +85,7 @@ def test_a_room_has_escapes_only_as_the_room_of_two_users() -> None:
 
 @pytest.mark.parametrize("name", ["direct:a:b", "Direct:a:b", "DIRECT:x", "d\u0131rect:a:b"])
 def test_names_that_read_as_those_of_direct_rooms_cannot_be_given(name: str) -> None:
-    with refused(INVALID, "names beginning with direct: are kept for DIRECT rooms"):
+    with refused(INVALID, "names beginning with direct: and group: are given by the service"):
         RULES.new_room(name)
 
 
@@ -120,6 +120,6 @@ async def test_a_user_with_escapes_is_one_as_any_other() -> None:
     await bob.create("den", v1.GROUP, "Ada=20Lovelace")
     await lovelace.send(room="den")
     with refused(INVALID, "in lower case"):
-        await bob.create("Den", v1.GROUP)
-    with refused(INVALID, "are kept for DIRECT rooms"):
-        await bob.create("Direct:a:b", v1.GROUP)
+        await bob.create("Den", v1.OPEN)
+    with refused(INVALID, "are given by the service"):
+        await bob.create("Direct:a:b", v1.OPEN)

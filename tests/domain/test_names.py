@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidings.domain.limits import DomainLimits
-from tidings.domain.names import direct_name, new_name
+from tidings.domain.names import direct_name, group_name, new_name
 from tidings.domain.rules import Rules
 
 RULES = Rules(DomainLimits())
@@ -28,6 +28,14 @@ def test_short_names_can_be_read_in_the_rooms_name_and_those_with_a_colon_are_no
     assert direct_name("bob", "alice", 64) == "direct:alice:bob"
     assert direct_name("a:b", "c", 64) != direct_name("a", "b:c", 64)
     assert direct_name("x" * 64, "y" * 64, 64).count(":") == 1
+
+
+@given(USERS, USERS, USERS, USERS)
+def test_a_groups_name_is_a_name_and_no_one_elses(a: str, one: str, b: str, other: str) -> None:
+    name = group_name(a, one, 64)
+    assert RULES.room(name) == name
+    assert (name == group_name(b, other, 64)) == ((a, one) == (b, other))
+    assert not name.startswith("direct:")
 
 
 def test_a_new_name_is_new_and_a_name() -> None:

@@ -25,20 +25,65 @@ async def test_who_makes_a_room_owns_it_and_those_brought_in_are_members() -> No
     request = v1.CreateRequest(room="den", kind=v1.GROUP, title="The Den", members=["bob", "alice", "bob", "carol"])
     reply = await alice.call("rooms.create", request)
     room = reply.room
-    assert (room.room, room.kind, room.title, room.creator, room.members) == ("den", v1.GROUP, "The Den", "alice", 3)
+    name = "group:alice:den"
+    assert (room.room, room.kind, room.title, room.creator, room.members) == (name, v1.GROUP, "The Den", "alice", 3)
     assert (room.created_at_ms, room.head.seq, reply.role) == (house.clock.now_ms(), 4, v1.OWNER)
-    assert (await bob.call("rooms.get", v1.GetRequest(room="den"))).role == v1.MEMBER
+    assert (await bob.call("rooms.get", v1.GetRequest(room=name))).role == v1.MEMBER
 
 
 @pytest.mark.asyncio
 async def test_the_same_room_made_again_is_the_same_room() -> None:
     alice, bob = House().people("alice", "bob")
-    first = await alice.create("den")
-    again = await alice.create("den")
-    assert again == first
-    assert (await alice.page()).head.seq == 2
+    for kind in (v1.GROUP, v1.OPEN):
+        request = v1.CreateRequest(room="den", kind=v1.RoomKind.ValueType(kind))
+        first = await alice.call("rooms.create", request)
+        assert await alice.call("rooms.create", request) == first
+        assert (await alice.page(first.room.room)).head.seq == 2
     with refused(Code.CONFLICT):
-        await bob.create("den")
+        await bob.create("den", v1.OPEN)
+
+
+@pytest.mark.asyncio
+async def test_a_group_is_named_after_its_maker_so_that_others_words_are_never_taken() -> None:
+    house = House()
+    alice, bob, odd = house.people("alice", "bob", "o:d")
+
+    async def named(who: Person, word: str) -> str:
+        made: v1.RoomReply = await who.call("rooms.create", v1.CreateRequest(room=word, kind=v1.GROUP))
+        assert (await who.call("rooms.get", v1.GetRequest(room=made.room.room))).role == v1.OWNER
+        return made.room.room
+
+    assert await named(alice, "den") == "group:alice:den"
+    assert await named(bob, "den") == "group:bob:den"
+    assert await named(alice, "group:alice:den") == "group:alice:den"
+    long = await named(alice, "x" * 64)
+    assert long == await named(alice, "x" * 64) != await named(bob, "x" * 64)
+    assert len({await named(odd, "den"), await named(odd, "d:den"), await named(alice, "a:den")}) == 3
+    await alice.send(room=long)
+    escaped = await named(house.connect("auth0=7c5f7c"), "den")
+    assert escaped == "group:auth0=7c5f7c:den"
+
+
+@pytest.mark.asyncio
+async def test_a_group_that_its_maker_left_and_others_did_not_is_told_of_by_a_conflict() -> None:
+    alice, bob = House().people("alice", "bob")
+    request = v1.CreateRequest(room="den", kind=v1.GROUP, members=["bob"])
+    room = (await alice.call("rooms.create", request)).room.room
+    await alice.quit(room)
+    with refused(Code.CONFLICT, "left it"):
+        await alice.call("rooms.create", request)
+    await bob.quit(room)
+    assert (await alice.call("rooms.create", request)).room.members == 2
+
+
+@pytest.mark.asyncio
+async def test_a_group_that_has_the_name_it_was_asked_for_keeps_it() -> None:
+    house = House()
+    alice, bob = house.people("alice", "bob")
+    await alice.create("den", v1.GROUP, "bob")
+    request = v1.CreateRequest(room="den", kind=v1.GROUP, members=["bob"])
+    assert (await alice.call("rooms.create", request)).room.room == "den"
+    assert (await bob.call("rooms.create", v1.CreateRequest(room="den", kind=v1.GROUP))).room.room == "group:bob:den"
 
 
 @pytest.mark.asyncio
@@ -56,6 +101,11 @@ async def test_a_room_without_a_name_gets_one() -> None:
         v1.CreateRequest(room="den"),
         v1.CreateRequest(room="a b", kind=v1.GROUP),
         v1.CreateRequest(room="direct:a:b", kind=v1.GROUP),
+        v1.CreateRequest(room="Direct:a:b", kind=v1.OPEN),
+        v1.CreateRequest(room="group:alice:den", kind=v1.OPEN),
+        v1.CreateRequest(room="group:bob:den", kind=v1.GROUP),
+        v1.CreateRequest(room="group:alice:", kind=v1.GROUP),
+        v1.CreateRequest(room="Group:den", kind=v1.GROUP),
         v1.CreateRequest(room="den", kind=v1.GROUP, title="two\nlines"),
         v1.CreateRequest(room="den", kind=v1.GROUP, members=["a b"]),
         v1.CreateRequest(room="den", kind=v1.GROUP, members=[f"u{number}" for number in range(501)]),
@@ -272,15 +322,6 @@ async def test_a_group_that_is_made_again_is_followed_from_its_beginning() -> No
 
 
 @pytest.mark.asyncio
-async def test_who_left_a_group_that_goes_on_is_told_so_when_making_it_again() -> None:
-    (alice,) = House().people("alice")
-    await alice.create("den", v1.GROUP, "bob")
-    await alice.quit()
-    with refused(Code.CONFLICT, "left it"):
-        await alice.create("den", v1.GROUP, "bob")
-
-
-@pytest.mark.asyncio
 async def test_a_direct_room_is_hidden_by_either_side_until_its_next_message() -> None:
     house = House()
     alice, bob = house.people("alice", "bob")
@@ -420,8 +461,8 @@ async def test_a_guest_is_a_user_while_the_connection_lives() -> None:
 async def test_making_rooms_and_joining_them_count_as_sending() -> None:
     house = House(dev=False, sends_per_second_max=1.0, sends_burst_max=3)
     (alice,) = house.people("alice")
-    await alice.create("a")
+    await alice.create("a", v1.OPEN)
     await alice.join("a", "bob")
-    for attempt in (alice.create("b"), alice.join("a", "carol"), alice.quit("a", "bob")):
+    for attempt in (alice.create("b", v1.OPEN), alice.join("a", "carol"), alice.quit("a", "bob")):
         with refused(Code.RESOURCE_EXHAUSTED):
             await attempt

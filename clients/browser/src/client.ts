@@ -164,7 +164,8 @@ export class Rooms {
   /** @internal */
   constructor(private readonly keeper: Keeper) {}
 
-  /** Make a room; you become its owner. The same again gives the same answer. */
+  /** Make a room; you become its owner. The same again gives the same answer. Its name is `reply.room.room`: a GROUP's is
+   *  made from your name and the one asked for (`group:ada:kitchen`), the title is what people see. */
   create(room = "", {kind = RoomKind.GROUP, title = "", members = []}: {kind?: RoomKind; title?: string; members?: string[]} = {}): Promise<RoomReply> {
     // A name made here is the same one when the request has to be repeated.
     const name = room || (kind === RoomKind.DIRECT ? "" : newName());

@@ -231,8 +231,8 @@ test("between two there are no notes of who made the room and who came, and what
 });
 
 test("a room that is not mine says so", async () => {
-  await ada.rooms.create("secret");
-  const talk = talkOf(bob, "bob", "secret");
+  const secret = (await ada.rooms.create("secret")).room!.room;
+  const talk = talkOf(bob, "bob", secret);
   await until(() => talk.failure.value !== undefined, "refused");
   assert.notEqual(talk.failure.value!.text, "");
 });

@@ -38,8 +38,10 @@ class Rooms:
     ) -> v1.RoomReply:
         """Make a room; you become its owner. The same again gives the same answer.
 
-        Without a name it gets one that nobody can guess; a DIRECT room (with exactly one member, the other person)
-        always has the name that its two users give it. Raises CONFLICT for a name that is taken by another room.
+        Its name is `reply.room.room`. An OPEN room has the name asked for, or one that nobody can guess; CONFLICT is
+        raised for one that is taken. A GROUP's is made from your name and the one asked for, which so is yours alone
+        (`group:ada:kitchen`); the title is what people see. A DIRECT room (with exactly one member, the other person)
+        always has the name that its two users give it.
         """
         # A name made here is the same one when the request has to be repeated.
         room = name or ("" if kind == v1.DIRECT else new_client_id())

@@ -101,12 +101,19 @@ async def in_no_room(client: "Client") -> str:
 
 def create(
     room: Annotated[
-        str, typer.Argument(help="Its name: letters, digits and . _ - @ :", metavar="ROOM", show_default=False)
+        str,
+        typer.Argument(
+            help="Its name: letters, digits and . _ - @ : (a group's full name is said when it was made).",
+            metavar="ROOM",
+            show_default=False,
+        ),
     ],
     everyone: Annotated[
         bool, typer.Option("--open/--group", help="Anyone signed in may read and write, or members only.")
     ] = False,
-    title: Annotated[str, typer.Option(help="What people read above it.", metavar="TEXT")] = "",
+    title: Annotated[
+        str, typer.Option(help="What people read above it; ROOM if not said.", metavar="TEXT", show_default=False)
+    ] = "",
     member: Annotated[
         list[str] | None, typer.Option(help="Somebody to bring in; may be repeated.", metavar="NAME")
     ] = None,
@@ -124,7 +131,9 @@ def create(
     kind = v1.OPEN if everyone else v1.GROUP
 
     async def work(client: "Client") -> v1.RoomReply:
-        return await client.rooms.create(room, kind=kind, title=title, members=member or [])
+        # A group's name is made from its maker's and this word: people shall read the word alone.
+        shown = title or ("" if everyone else room)
+        return await client.rooms.create(room, kind=kind, title=shown, members=member or [])
 
     reply = with_client(Link(url, token, user), work)
     say(json_line(reply) if json else _told(reply.room))

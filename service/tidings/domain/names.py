@@ -4,6 +4,8 @@ import secrets
 from hashlib import sha256
 
 DIRECT_PREFIX = "direct:"
+GROUP_PREFIX = "group:"
+PREFIXES = (DIRECT_PREFIX, GROUP_PREFIX)
 _HASH_CHARS = 40  # 160 bits: two pairs with one name will not be found
 
 
@@ -19,6 +21,19 @@ def direct_name(one: str, other: str, bytes_max: int) -> str:
         return name
     digest = sha256(f"{len(first.encode())}:{first}{second}".encode()).hexdigest()
     return DIRECT_PREFIX + digest[:_HASH_CHARS]
+
+
+def group_name(creator: str, word: str, bytes_max: int) -> str:
+    """The name of the GROUP room that a user makes under a word of their own.
+
+    `group:alice:kitchen`, or a hash of both as in `direct_name`. Another user's word gives another name, so that no one
+    can find out which groups others have by making one.
+    """
+    name = f"{GROUP_PREFIX}{creator}:{word}"
+    if len(name.encode()) <= bytes_max and ":" not in creator + word:
+        return name
+    digest = sha256(f"{len(creator.encode())}:{creator}{word}".encode()).hexdigest()
+    return GROUP_PREFIX + digest[:_HASH_CHARS]
 
 
 def new_name() -> str:

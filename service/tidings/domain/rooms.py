@@ -1,18 +1,19 @@
 """Rooms, who is in them, and the list of mine."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
 from tidings.contract import v1
 from tidings.contract.call import Call
-from tidings.contract.errors import conflict, invalid_argument, permission_denied
+from tidings.contract.errors import Failure, conflict, invalid_argument, permission_denied
 from tidings.domain import roles
 from tidings.domain.access import STRANGER, Access, Standing, no_such_room
 from tidings.domain.inbox import Inboxes
 from tidings.domain.lines import Lines
-from tidings.domain.names import direct_name, new_name
+from tidings.domain.names import GROUP_PREFIX, direct_name, group_name, new_name
 from tidings.domain.pace import Pace, WriteLimiter
 from tidings.domain.ports import PAGE_BYTES_MAX, Clock, InboxRecord, Store
 from tidings.domain.rows import member_state, room_message, room_reply, room_state
@@ -67,7 +68,10 @@ class Rooms:
             return await self._create_direct(request.room, title, members, call)
         if request.kind not in (v1.GROUP, v1.OPEN):
             raise invalid_argument("kind is missing; use DIRECT for two people, GROUP for members, OPEN for everybody")
-        room = self._rules.new_room(request.room) if request.room else new_name()
+        if request.kind == v1.GROUP:
+            room = await self._group_name(request.room or new_name(), call)
+        else:
+            room = self._rules.new_room(request.room) if request.room else new_name()
         return await self._create(room, request.kind, title, members, call)
 
     async def get(self, request: v1.GetRequest, call: Call) -> v1.RoomReply:
@@ -186,6 +190,20 @@ class Rooms:
         if room not in ("", name):
             raise invalid_argument("a DIRECT room's name is made from its two users; leave room empty")
         return await self._create(name, v1.DIRECT, title, members, call)
+
+    async def _group_name(self, word: str, call: Call) -> str:
+        """The name of the GROUP room that the caller makes under this word.
+
+        A room that the caller made when such rooms still had the name that was asked for keeps it.
+        """
+        word = self._rules.room(word)
+        with contextlib.suppress(Failure):  # the same work whether such a room is there or not
+            await self._access.may_read(word, call.user)
+            record = await self._store.room(word)
+            if record is not None and record.kind == v1.GROUP and record.creator == call.user:
+                return word
+        word = self._rules.new_room(word.removeprefix(f"{GROUP_PREFIX}{call.user}:"))
+        return group_name(call.user, word, self._limits.id_bytes_max)
 
     async def _create(self, room: str, kind: int, title: str, members: Sequence[str], call: Call) -> v1.RoomReply:
         events_max = 2 + len(members)  # that it was made, and who is in it

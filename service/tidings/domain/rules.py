@@ -14,7 +14,7 @@ from tidings.domain.emoji import canonical, unseen, without_styles
 from tidings.domain.ids import PLAIN, is_escaped, judge, user_name
 from tidings.domain.limits import DomainLimits
 from tidings.domain.lookalikes import folded
-from tidings.domain.names import DIRECT_PREFIX
+from tidings.domain.names import PREFIXES
 
 _CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -34,10 +34,10 @@ class Rules:
         self.limits = limits
 
     def room(self, name: str) -> str:
-        """A room's name. That of a DIRECT room may have the names of users in it that have escapes."""
-        if ESCAPE in name and name.startswith(DIRECT_PREFIX):
+        """A room's name. Those that the service gives may have the names of users in them that have escapes."""
+        if ESCAPE in name and name.startswith(PREFIXES):
             self._check_size("the room name", name, self.limits.id_bytes_max)
-            for user in name.removeprefix(DIRECT_PREFIX).split(":"):
+            for user in name.partition(":")[2].split(":"):
                 self.user(user)
             return name
         return self._id("room name", name)
@@ -45,8 +45,10 @@ class Rules:
     def new_room(self, name: str) -> str:
         """The name of a room that somebody makes: in lower case, and none that the service keeps for its own."""
         name = self._id("room name", name)
-        if folded(name).startswith(DIRECT_PREFIX):
-            raise invalid_argument(f"names beginning with {DIRECT_PREFIX} are kept for DIRECT rooms; choose another")
+        if folded(name).startswith(PREFIXES):
+            raise invalid_argument(
+                f"names beginning with {' and '.join(PREFIXES)} are given by the service; choose another"
+            )
         if name != name.lower():
             raise invalid_argument(
                 f"the room name {printable(name)} has capital letters, so it could be taken for another room; write it "

@@ -73,7 +73,8 @@ REQUESTS = {
     "a cursor beyond the head": Case([watch(1, seq=1 << 40)], CURSOR_LOST),
     "a cursor of 2^64 - 1": Case([watch(1, seq=(1 << 64) - 1)], CURSOR_LOST),
     "a page of 4 billion events": Case([page(1, limit=0xFFFF_FFFF)], INVALID_ARGUMENT),
-    "another room of the same name": Case([create(1, ROOM, v1.GROUP)], CONFLICT),
+    "another room of the same name": Case([create(1, ROOM)], CONFLICT),
+    "a name that is for the service to give": Case([create(1, "group:x:y", v1.GROUP)], INVALID_ARGUMENT),
     "a channel of what is not Protobuf": Case(
         [request(1, REQUEST_CHANNEL, "chat.channel", b"\xff\xff", n=10)], INVALID_ARGUMENT
     ),

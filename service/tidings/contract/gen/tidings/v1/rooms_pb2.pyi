@@ -87,7 +87,10 @@ class CreateRequest(_message.Message):
     TITLE_FIELD_NUMBER: _builtins.int
     MEMBERS_FIELD_NUMBER: _builtins.int
     room: _builtins.str
-    """Empty: the service makes one. A DIRECT room's name is always made from its two users."""
+    """OPEN: the room's name; empty: the service makes one. GROUP: a word of the caller's own; the room's name is made
+    from the caller and the word, and is in the reply. Empty: a new one. A DIRECT room's name is always made from its
+    two users.
+    """
     kind: _log_pb2.RoomKind.ValueType
     title: _builtins.str
     """Up to 256 bytes."""
