@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.stores.words import LETTERS_CACHED_MAX, TOKEN_CHARS_MAX, Phrase, matches, phrases, tokens
+from tidings.stores.words import LETTERS_CACHED_MAX, PARTS_MAX, TOKEN_CHARS_MAX, Phrase, matches, phrases, tokens
 
 
 @pytest.mark.parametrize(
@@ -103,3 +103,11 @@ def test_what_is_remembered_of_letters_is_bounded() -> None:
     for code in range(0x4E00, 0x4E00 + LETTERS_CACHED_MAX + 1_000):
         tokens(chr(code))
     assert len(words._LETTERS) <= LETTERS_CACHED_MAX
+
+
+def test_a_ligature_is_found_by_its_words_but_a_text_full_of_them_weighs_no_more_than_another() -> None:
+    assert tokens("\ufdfa") == tokens("صلى الله عليه وسلم")
+    whole = tokens("\ufdfa" * 10_000)
+    assert sum(map(len, whole)) <= PARTS_MAX * 10_000 + TOKEN_CHARS_MAX
+    syllables = "\ud55c" * 10_000  # each has three parts, and none of them is lost
+    assert len(tokens(syllables)) == 10_000

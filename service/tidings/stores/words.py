@@ -24,6 +24,9 @@ from typing import NamedTuple
 from tidings.domain.characters import bounded
 
 TOKEN_CHARS_MAX = 64  # what goes on longer is no word; it is found by its beginning
+# Into how many characters those of a text are taken apart, in the mean: those of Hangul into three. A ligature of Arabic
+# has 18, and a message full of it would cost the index as much as 18 messages.
+PARTS_MAX = 3
 LETTERS_CACHED_MAX = 20_000  # more characters than any two languages use
 
 _RUN = (
@@ -83,7 +86,8 @@ def tokens(text: str) -> list[str]:
 
 def _pieces(text: str) -> list[str]:
     """Words, runs and emoji, in order."""
-    bare = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", bounded(text)).casefold())
+    bare = unicodedata.normalize("NFKD", bounded(text))[: PARTS_MAX * len(text) + TOKEN_CHARS_MAX]
+    bare = unicodedata.normalize("NFKD", bare.casefold())
     # What is silent may have kept marks apart, so they are counted again.
     bare = unicodedata.normalize("NFC", bounded(_SILENT.sub("", bare)))
     return _PIECE.findall(bare.translate(_LETTERS))

@@ -71,9 +71,9 @@ export const RoomSchema: GenMessage<Room> = /*@__PURE__*/
  */
 export type CreateRequest = Message<"tidings.v1.CreateRequest"> & {
   /**
-   * OPEN: the room's name; empty: the service makes one. GROUP: a word of the caller's own; the room's name is made
-   * from the caller and the word, and is in the reply. Empty: a new one. A DIRECT room's name is always made from its
-   * two users.
+   * OPEN: the room's name, in lower case; empty: the service makes one. GROUP: a word of the caller's own, in lower
+   * case; the room's name is made from the caller and the word, and is in the reply. Empty: a new one. A DIRECT room's
+   * name is always made from its two users.
    *
    * @generated from field: string room = 1;
    */

@@ -87,9 +87,9 @@ class CreateRequest(_message.Message):
     TITLE_FIELD_NUMBER: _builtins.int
     MEMBERS_FIELD_NUMBER: _builtins.int
     room: _builtins.str
-    """OPEN: the room's name; empty: the service makes one. GROUP: a word of the caller's own; the room's name is made
-    from the caller and the word, and is in the reply. Empty: a new one. A DIRECT room's name is always made from its
-    two users.
+    """OPEN: the room's name, in lower case; empty: the service makes one. GROUP: a word of the caller's own, in lower
+    case; the room's name is made from the caller and the word, and is in the reply. Empty: a new one. A DIRECT room's
+    name is always made from its two users.
     """
     kind: _log_pb2.RoomKind.ValueType
     title: _builtins.str
