@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 NODE = shutil.which("node")
 JAVA = shutil.which("java") and shutil.which("mvn")
 JAVA_CLASSES = HERE / "java" / "target"
+JAVA_PATH = f"{JAVA_CLASSES / 'classes'}{os.pathsep}{JAVA_CLASSES / 'libs'}/*"
 # A page of 1 MiB and more is one line.
 LINE_BYTES_MAX = 1 << 26
 # A guard against a wait that never ends; nothing is measured with it.
@@ -53,10 +54,9 @@ def in_chromium(line: Line, folder: str) -> Line:
 
 def in_java(name: str, main: str) -> Line:
     """A library of Java; `make test` compiles its driver with Maven."""
-    path = f"{JAVA_CLASSES / 'classes'}{os.pathsep}{JAVA_CLASSES / 'libs'}/*"
     # The JVM is there for the length of a test file: quick to start matters more than quick to run.
     options = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto")
-    return Line(name, ("java", *options, "-cp", path, f"tidings.interop.{main}"), fragments=True)
+    return Line(name, ("java", *options, "-cp", JAVA_PATH, f"tidings.interop.{main}"), fragments=True)
 
 
 LEGACY = Line("rsocket-js 0.0.27", ("node", str(HERE / "legacy" / "client.cjs")), fragments=False)

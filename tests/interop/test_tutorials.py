@@ -1,13 +1,14 @@
-"""The JavaScript that the README shows runs as it stands and does what it says."""
+"""The JavaScript and Java that the README and the guides show runs as it stands and does what it says."""
 
 import asyncio
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 import tidings_client
-from interop.foreign import ALPHA, ANSWER_SECONDS, HERE, LEGACY, Line
+from interop.foreign import ALPHA, ANSWER_SECONDS, HERE, JAVA_PATH, LEGACY, LINES, RSOCKET_JAVA, Line
 from running import ServiceProcess, running_service
 
 GUIDE = (HERE.parent.parent / "docs" / "guides" / "rsocket-js.md").read_text()
@@ -15,6 +16,8 @@ JS_BLOCK = re.compile(r"^```js\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 README = (HERE.parent.parent / "README.md").read_text()
 # A whole program says in its title which line of rsocket-js it is for.
 BLOCK = re.compile(r'^```js title="(rsocket-js [^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+OTHER_CLIENTS = (HERE.parent.parent / "docs" / "guides" / "other-clients.md").read_text()
+JAVA_BLOCK = re.compile(r'^```java title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 ADDRESS = "ws://127.0.0.1:7878/rsocket"
 
 
@@ -24,29 +27,48 @@ async def test_the_readmes_program_sends_a_message_and_shows_it(line: Line, tmp_
     program = dict(BLOCK.findall(README))[line.name]
     assert ADDRESS in program
     async with running_service(tmp_path) as service:
-        process = await asyncio.create_subprocess_exec(
-            line.command[0],
-            "-",
-            cwd=Path(line.command[1]).parent,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(program.replace(ADDRESS, service.ws_url).encode())
-        process.stdin.close()
-        said = ""
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                while "sent as" not in said or "Hello from JavaScript" not in said:
-                    printed = await process.stdout.readline()
-                    assert printed, f"the program ended after it said:\n{said}"
-                    said += printed.decode()
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+        text = program.replace(ADDRESS, service.ws_url).encode()
+        folder = Path(line.command[1]).parent
+        await assert_prints([line.command[0], "-"], ["sent as", "Hello from JavaScript"], folder, text)
+
+
+JAVA_PROGRAMS = {"Hello.java": "Hello from Java", "HelloSpring.java": "Hello from Spring"}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", JAVA_PROGRAMS if RSOCKET_JAVA in LINES else ())
+async def test_the_guides_java_program_sends_a_message_and_shows_it(name: str, tmp_path: Path) -> None:
+    program = dict(JAVA_BLOCK.findall(OTHER_CLIENTS))[name]
+    assert ADDRESS in program
+    async with running_service(tmp_path / "data") as service:
+        (tmp_path / name).write_text(program.replace(ADDRESS, service.ws_url))
+        await assert_prints(["java", "-cp", JAVA_PATH, name], ["sent as", JAVA_PROGRAMS[name]], tmp_path)
+
+
+async def assert_prints(command: Sequence[str], expected: Sequence[str], folder: Path, text: bytes = b"") -> None:
+    """The program, with `text` as its standard input, prints all of this; then it is ended."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=folder,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(text)
+    process.stdin.close()
+    said = ""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while not all(part in said for part in expected):
+                printed = await process.stdout.readline()
+                assert printed, f"the program ended after it printed:\n{said}"
+                said += printed.decode()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
 @pytest.mark.asyncio
