@@ -20,7 +20,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from tidings.domain.limits import PACES, DomainLimits
+from tidings.domain.limits import EVERYONE, PACES, SHARED_ROOMS, DomainLimits
 from tidings.hub import BoardLimits, HubLimits
 from tidings.rsocket import Limits
 from tidings.stores.limits import StoreLimits
@@ -40,6 +40,7 @@ PORT_MAX: Final = 65_535
 CHOICES: Final = {
     "loop": ("uvloop", "asyncio"),
     "log": ("debug", "info", "warning", "error"),
+    "domain.presence_visible_to": (EVERYONE, SHARED_ROOMS),
     "http.metrics": ("loopback", "anyone", "nobody"),
 }
 # Where 0 means something: any free port, no limit, now.

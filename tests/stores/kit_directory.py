@@ -179,6 +179,21 @@ class DirectoryKit:
         ]
 
     @pytest.mark.asyncio
+    async def test_who_shares_a_room_with_a_user(self, store: Store) -> None:
+        await group(store, "team", "ann", "bob")
+        await group(store, "others", "cem", "dan")
+        for other in ("dan", "eve"):
+            room = f"@ann:{other}"
+            await store.create_room(room, kind=v1.DIRECT, title="", creator="ann", members=[other], at_ms=NOW_MS)
+        others = ["bob", "cem", "dan", "eve", "nobody"]
+        assert await store.sharing("ann", others) == {"bob"}
+        assert await store.sharing("dan", ["ann", "cem"]) == {"ann", "cem"}
+        await store.mark("@ann:eve", "eve", delivered=1, read=1)
+        assert await store.sharing("ann", others) == {"bob", "eve"}
+        await store.append(member("team", "bob", "bob", left=True))
+        assert await store.sharing("ann", others) == {"eve"}
+
+    @pytest.mark.asyncio
     async def test_a_room_is_hidden_from_one_member_until_its_next_message(self, store: Store) -> None:
         await store.create_room("@", kind=v1.DIRECT, title="", creator="ann", members=["bob"], at_ms=NOW_MS)
 

@@ -6,11 +6,11 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from tidings.contract import v1
-from tidings.contract.errors import Failure
+from tidings.contract.errors import Failure, unavailable
 from tidings.contract.memory import Account
 from tidings.domain.errands import Errands
 from tidings.domain.gathering import Gathering
-from tidings.domain.limits import DomainLimits
+from tidings.domain.limits import EVERYONE, DomainLimits
 from tidings.domain.ports import Clock, Store
 from tidings.domain.roster import Roster
 from tidings.domain.shares import Lent
@@ -129,6 +129,9 @@ class Gatherings:
         gathering = self._gatherings.get(room)
         if gathering is not None:
             gathering.member(member.user, member.left, seq)
+            if member.left and self._limits.presence_visible_to != EVERYONE:
+                # Of an OPEN room, where everybody may read on: who is there is for members.
+                gathering.slate.end(member.user, unavailable(f"you left {room} and see less of it now; open it again"))
 
     def changed(self, room: str, /) -> None:
         """New events are no concern of a gathering."""

@@ -74,6 +74,7 @@ class DomainLimits:
     channel_rooms_max: int = 1_000  # rooms one channel has open
 
     # Presence.
+    presence_visible_to: str = "everyone"  # who sees whether a user is there and was last seen: everyone, shared_rooms
     presence_users_max: int = 1_000  # users named by one presence.watch
     presence_room_members_max: int = 500  # above it a room's presence is two numbers
     presence_count_seconds: float = 5.0  # how often those two numbers may change
@@ -105,10 +106,14 @@ class DomainLimits:
             value = getattr(self, field.name)
             if field.name.endswith("_seconds"):
                 numbers[field.name.removesuffix("_seconds") + "_ms"] = round(value * 1000)
-            elif field.name not in INTERNAL:
+            elif field.name not in INTERNAL and not isinstance(value, str):
                 numbers[field.name] = ceil(value)
         return numbers
 
+
+# Values of `presence_visible_to`.
+EVERYONE = "everyone"
+SHARED_ROOMS = "shared_rooms"
 
 # How fast one user may go, over hours or a day: off in development.
 PACES = (

@@ -183,6 +183,10 @@ class Directory(Protocol):
     async def standing(self, room: str, user: str) -> tuple[int, int]:
         """The room's kind and the user's role in it, zeros for what is not there; one look in either case."""
 
+    async def sharing(self, user: str, others: Sequence[str]) -> set[str]:
+        """Those of the others who are in a room with the user. A DIRECT room counts if the other one made it, or has
+        read in it."""
+
     async def members(self, room: str, *, after: str, limit: int) -> Sequence[MemberRecord]:
         """Members by name, after a name."""
 

@@ -1,6 +1,6 @@
 """Who is there: set it, say that one types, watch people or a room."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from tidings.contract import v1
@@ -14,9 +14,10 @@ from tidings.domain.gatherings import Gatherings
 from tidings.domain.items import cursor, field, live_item
 from tidings.domain.lru import Lru
 from tidings.domain.pace import Pace
-from tidings.domain.roster import Chosen, Roster
+from tidings.domain.roster import Chosen, Roster, offline
 from tidings.domain.rules import Rules
 from tidings.domain.shares import Shares
+from tidings.domain.visibility import HIDDEN, PeopleWatch, Visibility
 from tidings.hub import Board, BoardSubscription, Sink, Source
 
 # What a user's own devices see is another key than what others see. No user's name has a space in it.
@@ -34,7 +35,8 @@ NAME_BYTES: Final = 256
 class Presence:
     """The service `Presence`.
 
-    Anybody who is signed in may watch anybody: who wants not to be seen is INVISIBLE. People are watched through a
+    Anybody who is signed in may watch anybody, or only those who share a room (`Visibility`); and who wants not to be
+    seen is INVISIBLE. People are watched through a
     board, each reader with an interest of its own; a room through its gathering, where all see the same, oneself
     included.
     """
@@ -50,6 +52,7 @@ class Presence:
         errands: Errands,
         calls: Pace,
         updates: Pace,
+        visibility: Visibility,
     ) -> None:
         self._board = board
         self._roster = roster
@@ -60,6 +63,7 @@ class Presence:
         self._errands = errands
         self._calls = calls
         self._updates = updates
+        self._visibility = visibility
         self._named = Shares(
             self._limits.watched_users_max, "names in watches (watched_users_max)", weight_bytes=NAME_BYTES
         )
@@ -102,40 +106,55 @@ class Presence:
             raise invalid_argument("name either users or a room to watch")
         if request.room:
             return await self.around(request.room, call, Reader(sink), request.after)
-        return self._people(request, call, sink)
+        return await self._people(request, call, sink)
 
     async def around(self, room: str, call: Call, sink: Sink[Any], after: v1.Cursor) -> Source:
         """What passes by in a room."""
         room = self._rules.room(room)
-        await self._access.may_read(room, call.user)
+        standing = await self._access.may_read(room, call.user)
+        if not await self._visibility.sees(standing, call.user):
+            return self._visibility.read_nothing(room, sink, owner=call.user, account=call.memory)
         await self._gatherings.open(room)
         # The right may have been lost while the room was loaded.
         await self._access.may_read(room, call.user)
         return self._gatherings.read(room, sink, owner=call.user, after=after, account=call.memory)
 
-    def _people(self, request: v1.PresenceWatchRequest, call: Call, sink: Sink[Any]) -> Source:
+    async def _people(self, request: v1.PresenceWatchRequest, call: Call, sink: Sink[Any]) -> Source:
         most = self._limits.presence_users_max
         if len(request.users) > most:
             raise invalid_argument(f"one watch names at most {most} users; use another watch for the rest, or a room")
         users = dict.fromkeys(self._rules.user(user) for user in request.users)
 
-        def make() -> Source:
+        def subscription(keys: Iterable[str], after: int | None) -> BoardSubscription[bytes, Any]:
             return BoardSubscription(
                 self._board,
-                [_OWN + user if user == call.user else user for user in users],
+                [_OWN + user if user == call.user else user for user in keys],
                 Reader(sink),
                 fetch=self._fetch,
                 render=self._render,
                 live=_live,
-                after=request.after.seq if request.HasField("after") else None,
+                after=after,
                 epoch=request.after.epoch,
             )
 
-        return self._watches.lend(
-            call.memory,
-            1,
-            lambda: self._named.lend(call.memory, len(users), make, user=call.user),
-            user=call.user,
+        def lend(make: Callable[[], Source]) -> Source:
+            return self._watches.lend(
+                call.memory,
+                1,
+                lambda: self._named.lend(call.memory, len(users), make, user=call.user),
+                user=call.user,
+            )
+
+        if not self._visibility.limited:
+            return lend(lambda: subscription(users, request.after.seq if request.HasField("after") else None))
+
+        def begin(watch: PeopleWatch, keys: Sequence[str]) -> Source:
+            # Who is seen may have changed since the cursor: everything is sent.
+            watch.subscription = subscription(keys, None)
+            return watch
+
+        return await self._visibility.watch(
+            call.user, list(users), lambda watch, keys: lend(lambda: begin(watch, keys))
         )
 
     def _publish(self, key: str) -> None:
@@ -161,6 +180,8 @@ class Presence:
         self._errands.run(self._roster.states([key.removeprefix(_OWN) for key in keys]), read)
 
     def _known(self, key: str) -> bytes | None:
+        if key.startswith(HIDDEN):
+            return offline(key.removeprefix(HIDDEN), 0)
         user = key.removeprefix(_OWN)
         own = self._roster.own(user) if user != key else None
         return own or self._roster.known(user)

@@ -20,7 +20,7 @@ from tidings.domain.gatherings import Gatherings
 from tidings.domain.history import History
 from tidings.domain.inbox import Inboxes
 from tidings.domain.items import WatchMarks, event_items, weigh
-from tidings.domain.limits import PACES, DomainLimits
+from tidings.domain.limits import EVERYONE, PACES, DomainLimits
 from tidings.domain.lines import Lines
 from tidings.domain.messages import Messages
 from tidings.domain.pace import Pace, WriteLimiter
@@ -33,6 +33,7 @@ from tidings.domain.roster import Roster
 from tidings.domain.rules import Rules
 from tidings.domain.session import Sessions
 from tidings.domain.tokens import Tokens, TokenSettings
+from tidings.domain.visibility import Visibility
 from tidings.hub import Board, BoardLimits, Hub, HubLimits
 from tidings.hub import Head as HubHead
 from tidings.hub.ports import Events, Schedule, ScheduleLater
@@ -139,6 +140,8 @@ def build(
         scheduler=scheduler,
         limits=limits,
     )
+    limited = limits.presence_visible_to != EVERYONE
+    visibility = Visibility(limited=limited, store=store, errands=errands, schedule=schedule)
     inboxes = Inboxes(board=rooms_board, store=store, errands=errands, limits=limits)
     writes = WriteLimiter(limits, clock.monotonic, lifted=settings.dev)
     updates = Pace(
@@ -181,6 +184,7 @@ def build(
         errands=errands,
         calls=calls,
         updates=updates,
+        visibility=visibility,
     )
     receipts = Receipts(
         store=store,
@@ -190,6 +194,7 @@ def build(
         rules=rules,
         calls=calls,
         updates=updates,
+        visibility=visibility,
     )
     lines = Lines(limits)
     history = History(
@@ -204,7 +209,7 @@ def build(
     )
     publication = Publication(access, hub)
     publication.cuts += [gatherings, history]
-    publication.followers += [gatherings, inboxes]
+    publication.followers += [gatherings, inboxes, visibility]
     store.on_committed(publication.committed)
     exchange = Exchange(
         messages=messages,

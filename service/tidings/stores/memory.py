@@ -280,6 +280,18 @@ class MemoryStore:
         found = self._tables.room(room)
         return (0, 0) if found is None else (found.kind, self._tables.role(found, user))
 
+    async def sharing(self, user: str, others: Sequence[str]) -> set[str]:
+        """See `ports.Directory`."""
+        tables = self._tables
+        mine = [tables.rooms[name] for name in tables.rooms_of.get(user, ())]
+        return {
+            other
+            for other in others
+            for room in mine
+            if tables.role(room, other)
+            and (room.kind != v1.DIRECT or room.creator == other or tables.positions(room, other)[1])
+        }
+
     async def members(self, room: str, *, after: str, limit: int) -> Sequence[MemberRecord]:
         """See `ports.Directory`."""
         roles = self._tables.roles.get(room, {})

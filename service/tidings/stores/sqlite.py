@@ -184,6 +184,10 @@ class SqliteStore:
         """See `ports.Directory`."""
         return await self._readers.run(lambda reader: sql_reads.standing(reader, room, user))
 
+    async def sharing(self, user: str, others: Sequence[str]) -> set[str]:
+        """See `ports.Directory`."""
+        return await self._readers.run(lambda reader: sql_reads.sharing(reader, user, others))
+
     async def members(self, room: str, *, after: str, limit: int) -> Sequence[MemberRecord]:
         """See `ports.Directory`."""
         return await self._readers.run(lambda reader: sql_reads.members(reader, room, after, limit))

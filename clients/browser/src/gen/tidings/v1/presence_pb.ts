@@ -325,6 +325,7 @@ export const Presence: GenService<{
   /**
    * State of named users or of a room's members: snapshot, Live, then changes, conflated: a slow reader gets the
    * latest state of each user, never a backlog. With a room also its typing and receipts; above a size, counts only.
+   * The operator decides who sees whom: a user whom the caller may not see is OFFLINE and was never seen.
    *
    * @generated from rpc tidings.v1.Presence.Watch
    */
