@@ -20,7 +20,7 @@ await build({
   platform: 'node',
   // The library's tests bring the service and a socket for Node; that one stays outside, with Node's own Buffer.
   alias: {'@tidings/client': client + 'src/index.ts', ws: socket},
-  external: [socket],
+  external: [socket, 'puppeteer-core'],
 });
 const files = tests.map((name) => `build/${name.replace('.ts', '.mjs')}`);
 const {status} = spawnSync(process.execPath, ['--enable-source-maps', '--test', '--test-concurrency=2', ...files], {cwd: here, stdio: 'inherit'});

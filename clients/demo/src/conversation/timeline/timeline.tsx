@@ -68,10 +68,13 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
   const focused = useSignal(0);
   const chosen = useComputed(() => stopIn(talk.rows.value, current.value)).value;
 
-  /** The message that is pointed at or has the focus: it shows its buttons. */
+  /**
+   * The message that is pointed at or has the focus of the keys: it shows its buttons. What happened tells, and not what the
+   * device says of itself: there may be a mouse beside a touch screen. A finger opens the menu instead.
+   */
   const active = useSignal("");
   const point = (event: Event): void => {
-    if ((event as PointerEvent).pointerType !== "touch") active.value = rowAt(event)?.dataset.seq ?? "";
+    active.value = rowAt(event)?.dataset.seq ?? "";
   };
   const pointed = useComputed(() => Number(desk.open.value?.seq ?? active.value)).value;
 
@@ -93,10 +96,10 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
         onPointerUp={finger.up}
         onPointerCancel={finger.up}
         onContextMenu={menuKey}
-        onPointerOver={point}
+        onPointerOver={(event) => event.pointerType !== "touch" && point(event)}
         onPointerLeave={() => (active.value = "")}
         onFocusIn={(event) => {
-          point(event);
+          if ((event.target as Element).matches(":focus-visible")) point(event);
           focused.value = Number(rowAt(event)?.dataset.seq ?? 0);
         }}
         onFocusOut={() => (focused.value = 0)}
