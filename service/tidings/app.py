@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import gc
 import secrets
-import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,14 +16,14 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidings import __version__, allocator
-from tidings.config import Settings
+from tidings import __version__, allocator, signals
+from tidings.config import ConfigError, Settings, describe
 from tidings.contract import table, v1
 from tidings.contract.errors import Failure
 from tidings.domain import product
 from tidings.domain.ports import Store
 from tidings.domain.tokens import TokenSettings
-from tidings.log import log
+from tidings.log import cause, log, take_over
 from tidings.metrics import Metrics
 from tidings.stores.errors import StoreError
 from tidings.stores.sqlite import SqliteStore
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from reactivex.abc import SchedulerBase
 
 TICK_SECONDS = 1.0
+RELOADED = frozenset(("log", "tls.certificate", "tls.key"))  # settings that SIGHUP takes over
 OPEN_ROOM = "general"  # there in development, so that the first message needs no preparation
 
 
@@ -184,6 +184,7 @@ class App:
             await asyncio.sleep(TICK_SECONDS)
             self.metrics.observe_loop_lag(max(0.0, loop.time() - due))
             self.product.tick(time.monotonic())
+            log.tick()
 
     async def _trim(self, seconds: float) -> None:
         while True:
@@ -192,9 +193,9 @@ class App:
 
     def _store_failed(self, error: Exception) -> None:
         self.state = "failed"
-        log.error("the store can no longer write; reading goes on", error=str(error))
+        log.error("the store can no longer write; reading goes on", error=cause(error))
         if not self.failed.done():
-            self.failed.set_result(str(error))
+            self.failed.set_result(cause(error))
 
     def _add_probes(self) -> None:
         hub = self.product.hub
@@ -265,18 +266,21 @@ async def cancelled(task: asyncio.Task[None]) -> None:
 
 
 async def run(
-    settings: Settings, announce: Callable[[Listening], None], conclude: Callable[[Ending, float], None]
+    settings: Settings,
+    announce: Callable[[Listening], None],
+    conclude: Callable[[Ending, float], None],
+    reread: Callable[[], Settings],
 ) -> int:
-    """Serve until SIGINT or SIGTERM, or until the store cannot write any more; the exit code.
+    """Serve until a signal says stop, or until the store cannot write any more; the exit code.
 
-    The first signal drains, the second one ends at once. `announce` is called when everybody can connect, `conclude`
-    when everything is closed, with the seconds that the draining took.
+    The first such signal drains, the second one ends at once; SIGHUP reloads (`signals`). `announce` is called when
+    everybody can connect, `conclude` when everything is closed, with the seconds that the draining took.
     """
     loop = asyncio.get_running_loop()
+    take_over(loop)
     stopping: asyncio.Queue[int] = asyncio.Queue()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.put_nowait, int(number))
     app = App(settings)
+    signals.listen(loop, stop=lambda: stopping.put_nowait(0), reload=lambda: reload(app, reread))
     announce(await app.start())
     signalled = loop.create_task(stopping.get())
     await asyncio.wait((signalled, app.failed), return_when=asyncio.FIRST_COMPLETED)
@@ -289,8 +293,27 @@ async def run(
     for task in (signalled, again, draining):
         task.cancel()
     await app.close()
+    log.flush()
     conclude(ending, drained_seconds)
     return 1 if app.failed.done() else 0
+
+
+def reload(app: App, reread: Callable[[], Settings]) -> None:
+    """Read the settings again and take over what can be taken over while it serves; say what cannot.
+
+    What is wrong leaves everything as it was.
+    """
+    try:
+        settings = reread()
+        app.listener.reload(settings.tls)
+    except (ConfigError, ListenError) as error:
+        log.error("the settings were not reloaded", reason=error.args[0])
+        return
+    log.configure(settings.log, settings.log_limits)
+    before = {row.name: row.value for row in describe(app.settings)}
+    changed = [row.name for row in describe(settings) if row.value != before[row.name]]
+    waiting = [name for name in changed if name not in RELOADED and not name.startswith("log_limits.")]
+    log.warning("the settings were reloaded", need_a_restart=", ".join(waiting) or "none")
 
 
 def spare_the_collector() -> None:
@@ -304,12 +327,17 @@ def spare_the_collector() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def serve(settings: Settings, announce: Callable[[Listening], None], conclude: Callable[[Ending, float], None]) -> int:
-    """`run` in an event loop of its own. Raises StartError."""
-    log.configure(settings.log)
+def serve(
+    settings: Settings,
+    announce: Callable[[Listening], None],
+    conclude: Callable[[Ending, float], None],
+    reread: Callable[[], Settings],
+) -> int:
+    """`run` in an event loop of its own; `reread` gives the settings as they are now. Raises StartError."""
+    log.configure(settings.log, settings.log_limits)
     spare_the_collector()
     if settings.loop == "uvloop":
         import uvloop
 
-        return uvloop.run(run(settings, announce, conclude))
-    return asyncio.run(run(settings, announce, conclude))
+        return uvloop.run(run(settings, announce, conclude, reread))
+    return asyncio.run(run(settings, announce, conclude, reread))

@@ -22,6 +22,7 @@ from typing import Any, Final, NamedTuple
 
 from tidings.domain.limits import EVERYONE, PACES, SHARED_ROOMS, DomainLimits
 from tidings.hub import BoardLimits, HubLimits
+from tidings.log import LogLimits
 from tidings.rsocket import Limits
 from tidings.stores.limits import StoreLimits
 from tidings.transports.settings import (
@@ -90,6 +91,7 @@ class Settings:
     data: str = "data"  # folder of the database
     loop: str = "uvloop"  # or asyncio
     log: str = "info"  # how much is logged: debug, info, warning, error
+    log_limits: LogLimits = field(default_factory=LogLimits)
     drain_seconds: float = 10.0  # what was asked may be answered so long after the signal to stop
     trim_seconds: float = 30.0  # how often freed memory goes back to the system, where much was freed; 0 = never
     http: HttpSettings = field(default_factory=HttpSettings)
@@ -241,7 +243,7 @@ _UNITS: Final = frozenset(
         "visits",
         "batches",
     }
-    | {"results", "writes", "pages", "readers", "entries"}
+    | {"results", "writes", "pages", "readers", "entries", "lines", "origins"}
 )
 
 

@@ -70,6 +70,43 @@ def test_there_is_one_way_to_log() -> None:
             assert not {"logging", "structlog"} & roots, f"{path}: use tidings.log"
 
 
+def log_calls(path: Path) -> Iterator[ast.Call]:
+    """The lines that a file logs."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = node.func.value
+            if isinstance(owner, ast.Name) and owner.id == "log" and node.func.attr in LINES:
+                yield node
+
+
+LINES = {"debug", "info", "warning", "error", "exception", "critical", "once_a_minute"}
+
+
+def test_every_line_of_the_log_has_a_kind_so_that_its_number_is_limited() -> None:
+    # Lines are counted by their first argument: one that has a value in it would be a kind of its own each time.
+    for path in sources(SERVICE):
+        for line in log_calls(path):
+            kind = line.args[0]
+            assert isinstance(kind, ast.Constant), f"{path}:{line.lineno}: the first argument is no literal"
+
+
+def test_no_line_of_the_log_tells_an_exceptions_message_or_what_a_peer_sent() -> None:
+    told = {"text", "token", "password", "data", "payload", "metadata", "query", "title", "body", "header", "headers"}
+    for path in sources(SERVICE):
+        for line in log_calls(path):
+            for word in line.keywords:
+                assert word.arg not in told, f"{path}:{line.lineno}: {word.arg} may be what a peer sent"
+                made = [node for node in ast.walk(word.value) if isinstance(node, ast.JoinedStr)]
+                made += [
+                    node
+                    for node in ast.walk(word.value)
+                    if isinstance(node, ast.Call)
+                    and isinstance(node.func, ast.Name)
+                    and node.func.id in {"str", "repr", "format"}
+                ]
+                assert not made, f"{path}:{line.lineno}: log the value itself, or the cause() of an exception"
+
+
 def test_no_file_is_named_after_nothing() -> None:
     vague = {"utils.py", "util.py", "helpers.py", "manager.py", "common.py", "misc.py"}
     assert not [path for folder in (SERVICE, CLIENT) for path in sources(folder) if path.name in vague]

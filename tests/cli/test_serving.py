@@ -2,9 +2,12 @@
 
 import asyncio
 import os
+import pty
 import re
 import signal
 import socket
+import ssl
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
@@ -74,7 +77,7 @@ async def finished(process: asyncio.subprocess.Process) -> str:
     return out.decode()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT])
 async def test_a_signal_ends_it_with_exit_code_0_and_it_says_so(tmp_path: Path, number: signal.Signals) -> None:
     service = await shell(f"{TIDINGS} serve --dev --port 0 --tcp-port 0 --data {tmp_path}")
     for _ in range(9):
@@ -83,6 +86,98 @@ async def test_a_signal_ends_it_with_exit_code_0_and_it_says_so(tmp_path: Path, 
     out, err = await service.communicate()
     assert STOPPED.fullmatch(out.decode())
     assert (err, service.returncode) == (b"", 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE])
+async def test_no_other_signal_ends_it(served: ServiceProcess, number: signal.Signals) -> None:
+    assert served.process is not None
+    env = environment(TIDINGS_URL=served.ws_url)
+    async with asyncio.timeout(GUARD_SECONDS):
+        for _ in range(2):
+            served.process.send_signal(number)
+            assert (await tidings("send", "general", "still here", env=env)).code == 0
+    assert await served.stop() == 0
+
+
+async def reload(service: asyncio.subprocess.Process) -> str:
+    """What the log says of it."""
+    service.send_signal(signal.SIGHUP)
+    while "reloaded" not in (line := await next_line(service.stderr)):
+        pass
+    return line
+
+
+async def test_sighup_takes_over_the_log_level_and_says_what_needs_a_restart(tmp_path: Path) -> None:
+    config = tmp_path / "tidings.toml"
+    config.write_text("log = 'error'\n")
+    service = await shell(
+        f"{TIDINGS} serve --dev --port 0 --tcp-port 0 --data {tmp_path / 'data'} --config {config}",
+        environment(TIDINGS_LOG_LIMITS__LINES_PER_MINUTE_MAX="5"),
+    )
+    try:
+        port = int([await next_line(service.stdout) for _ in range(9)][2].rpartition(":")[2])
+        config.write_text("log = 'debug'\n[http]\norigins = ['https://chat.example.org']\n")
+        assert "need_a_restart=http.origins" in await reload(service)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"\0\0\4oops")
+        await reader.read()
+        writer.close()
+        assert "connection ended" in await next_line(service.stderr)  # a line of level debug
+        config.write_text("log = 'loud'\n")
+        line = await reload(service)
+        assert "the settings were not reloaded" in line
+        assert "not one of debug, info, warning, error" in line
+    finally:
+        service.terminate()
+        await finished(service)
+
+
+async def test_sighup_takes_over_a_certificate_that_was_renewed(tmp_path: Path) -> None:
+    def certify(name: str) -> str:
+        return MAKE_CERTIFICATE.format(file=certificate, key=key).replace("CN=localhost", f"CN={name}")
+
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    await finished(await shell(certify("before")))
+    env = environment(TIDINGS_TLS__CERTIFICATE=str(certificate), TIDINGS_TLS__KEY=str(key))
+    service = await shell(f"{TIDINGS} serve --dev --port 0 --tcp-port 0 --data {tmp_path / 'data'}", env)
+    try:
+        port = int([await next_line(service.stdout) for _ in range(9)][2].rpartition(":")[2])
+        before = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+        await finished(await shell(certify("after")))
+        await reload(service)
+        after = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+        assert after != before
+        assert after.split() == certificate.read_text().split()
+        key.write_text("this is no key")  # what is wrong changes nothing
+        assert "the settings were not reloaded" in await reload(service)
+        assert await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port)) == after
+    finally:
+        service.terminate()
+        await finished(service)
+
+
+async def test_when_its_terminal_is_gone_sighup_drains_and_ends_it(tmp_path: Path) -> None:
+    controller, terminal = pty.openpty()
+    service = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", HOLDS_A_TERMINAL, os.ttyname(terminal), str(TIDINGS)),
+        *("serve", "--dev", "--port", "0", "--tcp-port", "0", "--data", str(tmp_path)),
+        stdin=terminal,
+        stdout=asyncio.subprocess.PIPE,
+        env=environment(),
+        start_new_session=True,
+    )
+    os.close(terminal)
+    for _ in range(9):
+        await next_line(service.stdout)
+    os.close(controller)  # the window is closed, and the kernel sends SIGHUP
+    assert service.stdout is not None
+    async with asyncio.timeout(GUARD_SECONDS):
+        assert STOPPED.fullmatch((await service.stdout.read()).decode())
+        assert await service.wait() == 0
+
+
+# The first process of a session gets the terminal that it opens; then it becomes the service.
+HOLDS_A_TERMINAL = "import os, sys; os.open(sys.argv[1], os.O_RDWR); os.execv(sys.argv[2], sys.argv[2:])"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import structlog.testing
 import websockets.asyncio.client
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -377,6 +378,24 @@ async def test_a_foreign_page_is_refused_at_the_handshake() -> None:
         assert stage.metrics.refused["origin"] == 1
         async with websockets.asyncio.client.connect(stage.ws_url, origin="http://localhost:3000") as ws:  # type: ignore[arg-type]
             await ws.close()
+
+
+@pytest.mark.asyncio
+async def test_the_log_says_once_a_minute_which_origin_may_not_connect_and_which_setting_lets_it_in() -> None:
+    async with staged(replace(SETTINGS, dev=False)) as stage:
+        with structlog.testing.capture_logs() as lines:
+            for origin in ("https://a.example", "https://b.example:8443", "null", "https://a.example", "Bearer secret"):
+                client = await raw(stage, HANDSHAKE + f"Origin: {origin}\r\n".encode())
+                assert b" 403 " in await client.head()
+                client.writer.close()
+    assert {line["event"] for line in lines} == {"a web page may not connect: its origin is not in http.origins"}
+    assert [line["origin"] for line in lines] == [
+        "https://a.example",
+        "https://b.example:8443",
+        "null",
+        "(no origin)",  # what is none may be anything
+    ]
+    assert {line["client"] for line in lines} == {"127.0.0.1"}
 
 
 # --- ports ------------------------------------------------------------------------------------------------------

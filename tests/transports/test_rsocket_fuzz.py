@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rsocket_kit import cancel, complete, error, keepalive, payload, request_n
 from tidings.contract import v1
 from tidings.contract.errors import resource_exhausted
+from tidings.log import LogLimits
 from tidings.rsocket import FrameSplitter, Limits, decode
 from tidings.rsocket.frames import NEXT
 from tidings.transports.doorkeeper import Doorkeeper
@@ -140,7 +141,7 @@ async def test_a_flood_of_what_fails_and_wants_no_answer_is_counted_and_written_
     await turns(5)
     with structlog.testing.capture_logs() as lines:
         transport.protocol.data_received(b"".join(enveloped(forget(1 + 2 * n, "test.absent")) for n in range(100)))
-    assert len(lines) == CONNECTIONS.forgotten_lines_per_second_max
+    assert len(lines) == LogLimits().lines_per_minute_max
     assert service.metrics.outcomes("test.absent").failed["NOT_FOUND"] == 100
     transport.abort()
     await turns(5)

@@ -91,18 +91,25 @@ def serve(
     import gc
     import os
 
+    from tidings.signals import ignore_until_listening
+
+    ignore_until_listening()
+
     # What is imported lives as long as the process: looking through it for rubbish, while it is imported or when the
     # service starts (`spare_the_collector`), would only make the start longer.
     gc.disable()
     from tidings.app import Ending
     from tidings.app import serve as serve_until_told
-    from tidings.config import load
+    from tidings.config import Settings, load
 
     gc.freeze()
     gc.enable()
 
     said = {"http.host": host, "http.port": port, "tcp.port": tcp_port, "data": data, "dev": dev or None, "loop": loop}
-    settings = load(config, os.environ, {name: value for name, value in said.items() if value is not None})
+    overrides = {name: value for name, value in said.items() if value is not None}
+
+    def read_settings() -> Settings:
+        return load(config, os.environ, overrides)
 
     def announce(listening: Listening) -> None:
         for line in announcement(listening, program=program_name()):
@@ -111,7 +118,7 @@ def serve(
     def conclude(ending: Ending, drained_seconds: float) -> None:
         print(f"Tidings has stopped: {ending.value} ({drained_seconds:.2f} s)", flush=True)
 
-    return serve_until_told(settings, announce=announce, conclude=conclude)
+    return serve_until_told(read_settings(), announce=announce, conclude=conclude, reread=read_settings)
 
 
 def announcement(listening: Listening, *, program: str) -> list[str]:

@@ -49,7 +49,7 @@ def failure_of(error: Exception) -> Failure:
     if is_full(error):
         return resource_exhausted("the disk of the service is full; try again later", retry_after_ms=FULL_RETRY_MS)
     if isinstance(error, apsw.Error | OSError):
-        log.error("the store failed", error=str(error))
+        log.error("the store failed", exc_info=error)
         if isinstance(error, apsw.CorruptError | apsw.NotADBError):
             return internal("the database of the service is damaged; ask its operator to restore a backup")
         return unavailable("the storage of the service failed; try again later")

@@ -76,7 +76,7 @@ def open_index(path: Path, database: Path, vfs: str | None = None) -> apsw.Conne
                 connection.execute("SELECT rowid FROM words WHERE words MATCH 'a' LIMIT 1").fetchall()
                 return connection
         except apsw.Error as error:
-            log.warning("the search index cannot be read", error=str(error))
+            log.warning("the search index cannot be read", exc_info=error)
         if connection is not None:
             connection.close()
         log.info("the search index is made anew from the logs")

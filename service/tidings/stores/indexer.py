@@ -99,7 +99,7 @@ class Indexer:
                 self._work()
             self._connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except Exception as error:
-            log.error("the search index failed", error=str(error))
+            log.error("the search index failed", exc_info=error)
             self._refuse(unavailable("search is out of order; its operator has to delete search.sqlite and restart"))
         finally:
             self._connection.close()

@@ -340,7 +340,7 @@ class Writer:
     def _end(self, error: Exception) -> None:
         """Writing is over, reading goes on."""
         self._failed = True
-        log.critical("nothing more can be written", error=str(error))
+        log.critical("nothing more can be written", exc_info=error)
         self._deliver()
         # What may not be on the disk must not be copied into the database either, not even at the end.
         self._checkpoints.end()
@@ -354,7 +354,7 @@ class Writer:
         try:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except apsw.Error as error:
-            log.error("the WAL stays beside the database", error=str(error))
+            log.error("the WAL stays beside the database", exc_info=error)
 
 
 def _ended() -> Failure:

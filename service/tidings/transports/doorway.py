@@ -1,10 +1,12 @@
 """What stands behind a port: one protocol per connection, until it is known whose it is."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
+from tidings.log import log
 from tidings.transports.doorkeeper import Doorkeeper, Visit
 from tidings.transports.head import END, Head, Refusal, read_head, too_long
 from tidings.transports.proxies import TrustedProxies
@@ -13,6 +15,10 @@ from tidings.transports.rsocket_tcp import TLS_HELLO, RSocketTcp
 from tidings.transports.rsocket_wire import half_close
 from tidings.transports.rsocket_ws import RSocketWebSocket, accept
 from tidings.transports.settings import ListenerSettings, host_of, is_loopback
+
+_ORIGIN: Final = re.compile(
+    r"[a-z][a-z0-9+.-]{1,30}://(?:\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]{1,253})(?::[0-9]{1,5})?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +211,12 @@ class Doorway(asyncio.Protocol):
             response = accept(head, agreement)
         except Refusal as refusal:
             reception.service.metrics.refused["origin" if refusal.status == 403 else "handshake"] += 1
+            if refusal.status == 403:
+                log.once_a_minute(
+                    "a web page may not connect: its origin is not in http.origins",
+                    origin_shown(head.one("origin") or ""),
+                    client=self._visit.address if self._visit is not None else "",
+                )
             raise
         assert self._visit is not None
         if self._proxy and not self._visit.of(head.client(self._peer, reception.proxies)):
@@ -266,6 +278,11 @@ class Doorway(asyncio.Protocol):
 
 class _Deaf(asyncio.Protocol):
     """Hears nothing any more."""
+
+
+def origin_shown(origin: str) -> str:
+    """An origin as the log tells it; what is none is not told."""
+    return origin if origin == "null" or _ORIGIN.fullmatch(origin) else "(no origin)"
 
 
 def check_origin(origin: str | None, host: str | None, settings: ListenerSettings) -> None:

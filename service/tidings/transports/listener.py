@@ -25,7 +25,7 @@ from tidings.transports.health import Health
 from tidings.transports.late_http import LateHttp
 from tidings.transports.proxies import TrustedProxies
 from tidings.transports.rsocket_service import RSocketService
-from tidings.transports.settings import ListenerSettings, is_everywhere
+from tidings.transports.settings import ListenerSettings, TlsSettings, is_everywhere
 
 
 class ListenError(Exception):
@@ -60,11 +60,12 @@ class Listener:
         self.doorkeeper: Doorkeeper
         self._http: LateHttp | None = None
         self._servers: list[asyncio.Server] = []
+        self._tls: ssl.SSLContext | None = None
 
     async def start(self) -> None:
         """Listen. Raises ListenError; nothing is left open then."""
         settings = self.settings
-        tls = _tls_context(settings)
+        tls = self._tls = _tls_context(settings.tls)
         self.service = RSocketService(
             self._table,
             self._gate,
@@ -125,6 +126,15 @@ class Listener:
             tcp=f"{'tls' if secure else 'tcp'}://{tcp}:{self.tcp_port}" if self.tcp_port else "not offered",
         )
 
+    def reload(self, tls: TlsSettings) -> None:
+        """Use these certificate files from the next connection on. ListenError, and nothing changes, if they are wrong.
+
+        Whether there is TLS at all stays as it is.
+        """
+        if self._tls is not None and tls.certificate:
+            _load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tls)  # the pair fits, or nothing is touched
+            _load_certificate(self._tls, tls)
+
     async def drain(self, seconds: float) -> bool:
         """Take nothing new, let what was asked be answered; whether all were gone in time.
 
@@ -181,12 +191,16 @@ def _reached(host: str) -> str:
     return "localhost" if is_everywhere(host) else _shown(host)
 
 
-def _tls_context(settings: ListenerSettings) -> ssl.SSLContext | None:
-    tls = settings.tls
+def _tls_context(tls: TlsSettings) -> ssl.SSLContext | None:
     if not tls.certificate:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load_certificate(context, tls)
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, tls: TlsSettings) -> None:
     for setting, file in (("tls.certificate", tls.certificate), ("tls.key", tls.key or tls.certificate)):
         try:
             Path(file).open("rb").close()  # OpenSSL does not say which of the two it could not open
@@ -196,4 +210,3 @@ def _tls_context(settings: ListenerSettings) -> ssl.SSLContext | None:
         context.load_cert_chain(tls.certificate, tls.key or None)
     except (OSError, ssl.SSLError) as error:
         raise ListenError(f"cannot use tls.certificate {tls.certificate} with its key: {error}") from error
-    return context

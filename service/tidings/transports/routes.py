@@ -169,7 +169,7 @@ def credentials_of(request: wire.RequestMetadata) -> Credentials | None:
 def _codec_of(mime: str) -> Codec:
     codec = codec_for(mime)
     if codec is None:
-        raise invalid_argument(f"data in {mime[:ROUTE_SHOWN_MAX]} is not understood; understood are {UNDERSTOOD}")
+        raise invalid_argument(f"data in {mime[:ROUTE_SHOWN_MAX]!a} is not understood; understood are {UNDERSTOOD}")
     return codec
 
 

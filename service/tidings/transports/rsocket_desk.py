@@ -216,17 +216,15 @@ class Desk:
         self._caller.memory.release(size)
 
     def forgotten(self, route: Route, error: BaseException) -> None:
-        """A FIRE_AND_FORGET failed. Nobody is told, so it is written down; a flood of them in part."""
+        """A FIRE_AND_FORGET failed. Nobody is told, so it is written down."""
         failure = failure_of(error, route.row.route)
         route.outcomes.failed[failure.code.name] += 1
-        service = self.session.service
-        if service.forgotten_lines.take(service.clock()):
-            log.info(
-                "a request without answer failed",
-                session=self.session.id,
-                route=route.row.route,
-                code=failure.code.name,
-            )
+        log.info(
+            "a request without answer failed",
+            session=self.session.id,
+            route=route.row.route,
+            code=failure.code.name,
+        )
 
     def _tell(self, stream: Stream, failure: Failure) -> None:
         if not stream.closed:

@@ -12,7 +12,7 @@ from tidings.log import log
 from tidings.metrics import Metrics
 from tidings.rsocket import UNBOUNDED, Limits
 from tidings.rsocket import metadata as wire
-from tidings.rsocket.limits import FRAGMENT_BYTES_MIN, PerSecond
+from tidings.rsocket.limits import FRAGMENT_BYTES_MIN
 from tidings.transports.deadlines import Deadlines
 from tidings.transports.deflate import Negotiation
 from tidings.transports.read_scheduler import ReadScheduler
@@ -71,7 +71,6 @@ class RSocketService:
         self.deadlines = Deadlines(self.loop, clock, connections.deadline_tick_seconds)
         self.sessions: dict[RSocketSession, None] = {}
         self.tasks: set[asyncio.Task[Any]] = set()
-        self.forgotten_lines = PerSecond(connections.forgotten_lines_per_second_max)
         self.draining = False
         self._routes: dict[tuple[str, str], Routes] = {}
         self._dirty: list[RSocketSession] = []

@@ -220,7 +220,8 @@ class RSocketSession:
         """Pushed metadata, leases and answered keepalives ask for nothing."""
 
     def _on_ended(self, fact: facts.ConnectionEnded) -> None:
-        log.debug("connection ended", session=self.id, code=fact.code, reason=fact.text, remote=fact.remote)
+        reason = "what the peer says" if fact.remote else fact.text
+        log.debug("connection ended", session=self.id, code=fact.code, reason=reason)
         self._leave()
 
     ON_FACT: ClassVar[dict[type, Callable[[Any, Any], None]]] = {

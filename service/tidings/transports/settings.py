@@ -94,8 +94,6 @@ class ConnectionLimits:
     inflated_bytes_max: int = 1_048_576
     first_message_bytes_max: int = 65_536  # SETUP with the largest token in use, from somebody unknown
     requests_in_flight_max: int = 1_024  # of one connection, those that wait for something
-    # FIRE_AND_FORGETs that failed, of all connections, that the log tells of; the metrics count every one.
-    forgotten_lines_per_second_max: int = 10
     # Reading a request takes the loop from everybody else: JSON comes at 2 MB/s, metadata of empty entries at the same.
     request_bytes_max: int = 524_288  # a text of 64 KiB in which JSON escapes every character has six times as much
     metadata_bytes_max: int = 65_536  # the largest token in use, eight times
