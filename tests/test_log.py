@@ -218,9 +218,10 @@ def test_what_a_sentence_quotes_is_left_out(text: str, lines: list[Any]) -> None
 
 
 def test_a_value_is_one_short_line_that_no_terminal_acts_on(lines: list[Any]) -> None:
-    Log().info("it happened", name="a\nfake line\x1b[2J\u202e", long="x" * 10_000)
+    Log().info("it happened", name="a\nfake line\x1b[2J\u202e", long="x" * 10_000, many=["\r"] * 100)
     assert lines[0]["name"] == "a\\nfake line\\x1b[2J\\u202e"
     assert len(lines[0]["long"]) == VALUE_CHARS_MAX + 1
+    assert lines[0]["many"] == ["\\r"] * 20
 
 
 # --- what others would print --------------------------------------------------------------------------------------

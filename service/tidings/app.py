@@ -306,8 +306,8 @@ def reload(app: App, reread: Callable[[], Settings]) -> None:
     try:
         settings = reread()
         app.listener.reload(settings.tls)
-    except (ConfigError, ListenError) as error:
-        log.error("the settings were not reloaded", reason=error.args[0])
+    except (ConfigError, ListenError) as refused:
+        log.error("the settings were not reloaded", why=refused.args[0])
         return
     log.configure(settings.log, settings.log_limits)
     before = {row.name: row.value for row in describe(app.settings)}

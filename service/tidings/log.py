@@ -7,7 +7,8 @@ is counted, and the count is a line of its own when the minute is over (`tick`, 
 
 *What is in them.* Never what a peer has sent: no text, no token, no header. An exception is told by its type and where
 it was raised, without its message, which may quote the request (`cause`); so are the records of libraries and of the
-interpreter (`take_over`). What our own sentences quote is left out, and no value spans lines or is long.
+interpreter (`take_over`). What a `reason` quotes is left out, since our sentences quote what a peer said. No value spans
+lines or is long.
 
 structlog is loaded when there is something to say. It loads rich where that is installed, and a start that says nothing
 would spend a sixth of its time on it.
@@ -28,7 +29,9 @@ from typing import Any, Final
 
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 WINDOW_SECONDS: Final = 60.0
-VALUE_CHARS_MAX: Final = 200  # of one value; an origin or a path is shorter
+VALUE_CHARS_MAX: Final = 400  # of one value; an origin or a path is shorter
+SENTENCE_CHARS_MAX: Final = 4_096  # that are looked at for it
+ITEMS_MAX: Final = 20  # of a value that is a list
 FRAMES_MAX: Final = 30  # of one exception; a loop of calls has a thousand
 CAUSES_MAX: Final = 5  # exceptions in a chain
 # What stands in quotes in one of our sentences, as `repr` writes it: a name or a value of a peer.
@@ -175,16 +178,20 @@ def raised(error: BaseException) -> str:
 
 
 def _clean_all(values: dict[str, Any]) -> dict[str, Any]:
+    if "reason" in values:
+        values = {**values, "reason": _QUOTED.sub("'…'", str(values["reason"])[:SENTENCE_CHARS_MAX])}
     return {name: _clean(value) for name, value in values.items()}
 
 
 def _clean(value: Any) -> Any:
-    """One line, short, without what is quoted in it and without anything a terminal would act on."""
+    """One line, short, without anything a terminal would act on."""
     if isinstance(value, int | float | None):
         return value
     if isinstance(value, BaseException):
         return cause(value)
-    text = _QUOTED.sub("'…'", str(value)[: 2 * VALUE_CHARS_MAX])
+    if isinstance(value, list | tuple):
+        return [_clean(item) for item in value[:ITEMS_MAX]]
+    text = str(value)[:SENTENCE_CHARS_MAX]
     shown = text if text.isprintable() else "".join(map(_escaped, text))
     return shown if len(shown) <= VALUE_CHARS_MAX else f"{shown[:VALUE_CHARS_MAX]}…"
 
