@@ -103,7 +103,7 @@ def create(
     room: Annotated[
         str,
         typer.Argument(
-            help="Its name: letters in lower case, digits and . _ - @ : (a group's full name is said when it was made).",
+            help="Its name: lower-case letters, digits and . _ - @ : (a group's full name is said when it was made).",
             metavar="ROOM",
             show_default=False,
         ),

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from tidings.domain.characters import bounded
 
 TOKEN_CHARS_MAX = 64  # what goes on longer is no word; it is found by its beginning
-# Into how many characters those of a text are taken apart, in the mean: those of Hangul into three. A ligature of Arabic
+# Into how many characters those of a text are taken apart, on average: those of Hangul into three. A ligature of Arabic
 # has 18, and a message full of it would cost the index as much as 18 messages.
 PARTS_MAX = 3
 LETTERS_CACHED_MAX = 20_000  # more characters than any two languages use
