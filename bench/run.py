@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import cores
 from bench.loader import Loader, LoadFailed
-from bench.servers import PEERS, Server, Tidings
+from bench.servers import PEERS, SERVICES, Server, Tidings, service
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".tmp" / "bench"
@@ -50,7 +50,7 @@ class Run:
         with tempfile.TemporaryDirectory(prefix="tidings-bench-") as folder, ExitStack() as stack:
             running = {}
             for name in names:
-                program = Tidings(Path(folder), {}) if name == "tidings" else PEERS[name]
+                program = service(name, Path(folder)) if name in SERVICES else PEERS[name]
                 missing = program.missing()
                 if missing:
                     print(f"    without {name}: this machine has no {missing}", flush=True)

@@ -60,8 +60,15 @@ class Tidings:
     """The service, as its command starts it."""
 
     def __init__(
-        self, data: Path, settings: Mapping[str, object], *, dev: bool = True, log: Path | None = None
+        self,
+        data: Path,
+        settings: Mapping[str, object],
+        *,
+        dev: bool = True,
+        log: Path | None = None,
+        program: Sequence[str] = (str(TIDINGS),),
     ) -> None:
+        self.program = program
         self.data = data
         self.options = ["--dev"] if dev else []
         self.log = log  # the file that its log is written to
@@ -76,7 +83,7 @@ class Tidings:
     def running(self) -> Iterator[Server]:
         """Serve while the block runs."""
         ports_and_data = ["--port", "0", "--tcp-port", "0", "--data", str(self.data)]
-        command = [str(TIDINGS), "serve", *self.options, *ports_and_data]
+        command = [*self.program, "serve", *self.options, *ports_and_data]
         with _started(command, {"TIDINGS_LOG": "error", **self.environment}, self.log) as (process, began):
             assert process.stdout is not None
             ports: dict[str, int] = {}
@@ -155,6 +162,15 @@ def _started(
 
 def _python(module: str) -> tuple[str, ...]:
     return (sys.executable, "-m", f"bench.peers.{module}")
+
+
+# The service, and the service with a part of it exchanged.
+SERVICES: dict[str, tuple[str, ...]] = {"tidings": (str(TIDINGS),), "json_format": _python("json_format")}
+
+
+def service(name: str, folder: Path) -> Tidings:
+    """One of SERVICES, its data below a folder."""
+    return Tidings(folder / name, {}, program=SERVICES[name])
 
 
 PEERS: dict[str, Peer] = {

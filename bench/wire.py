@@ -14,6 +14,7 @@ UNBOUNDED = 0x7FFFFFFF
 KEEPALIVE_MS = 600_000  # nothing but the work measured is on the wire
 COMPOSITE = b"message/x.rsocket.composite-metadata.v0"
 PROTOBUF = b"application/vnd.google.protobuf"
+JSON = b"application/json"
 ROUTING_ID = 0x7E
 AUTHENTICATION_ID = 0x7C
 
@@ -39,10 +40,10 @@ def with_metadata(metadata: bytes, data: bytes) -> bytes:
     return len(metadata).to_bytes(3, "big") + metadata + data
 
 
-def setup(user: str) -> bytes:
-    """SETUP with simple authentication, Protobuf payloads."""
+def setup(user: str, data_mime: bytes = PROTOBUF) -> bytes:
+    """SETUP with simple authentication."""
     name = user.encode()
-    return _setup(b"\x80" + struct.pack(">H", len(name)) + name + b"secret", PROTOBUF)
+    return _setup(b"\x80" + struct.pack(">H", len(name)) + name + b"secret", data_mime)
 
 
 def setup_bearer(token: str, data_mime: bytes = PROTOBUF) -> bytes:

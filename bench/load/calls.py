@@ -2,8 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench import wire
 from bench.load.opening import HOST, PATH, RUN, TEXT, WAIT_SECONDS, Speaker, open_all
@@ -14,10 +15,39 @@ from tidings.contract import v1
 WARM_PART = 0.2  # before the clock starts, until as much is in flight as will be
 
 
+class Written(NamedTuple):
+    """How questions are written. JSON as text, apart from the service's own way to write it."""
+
+    mime: bytes
+    empty: bytes
+    message: Callable[[str, str, str], bytes]  # of the room, the client_id, the text
+
+
+IN_PROTOBUF = Written(
+    wire.PROTOBUF,
+    b"",
+    lambda room, client_id, text: v1.SendRequest(room=room, client_id=client_id, text=text).SerializeToString(),
+)
+IN_JSON = Written(
+    wire.JSON,
+    b"{}",
+    lambda room, client_id, text: f'{{"room":"{room}","clientId":"{client_id}","text":"{text}"}}'.encode(),
+)
+
+
 async def calls(
-    port: int, connections: int, in_flight: int, seconds: float, route: str, rooms: int = 1, pid: int = 0, **_: Any
+    port: int,
+    connections: int,
+    in_flight: int,
+    seconds: float,
+    route: str,
+    rooms: int = 1,
+    json: bool = False,
+    pid: int = 0,
+    **_: Any,
 ) -> dict[str, Any]:
     """Answers per second; each one asks the next question. For chat.send also how many of them were in one commit."""
+    written = IN_JSON if json else IN_PROTOBUF
     number = answers = 0
     asking = False
     done = asyncio.Event()
@@ -27,9 +57,9 @@ async def calls(
     def question() -> bytes:
         nonlocal number
         if route != "chat.send":
-            return b""
+            return written.empty
         number += 1
-        return v1.SendRequest(room=names[number % rooms], client_id=f"{RUN}-{number}", text=TEXT).SerializeToString()
+        return written.message(names[number % rooms], f"{RUN}-{number}", TEXT)
 
     async def committed() -> int:
         return await asyncio.to_thread(commits, port) if route == "chat.send" else 0
@@ -46,11 +76,11 @@ async def calls(
 
     if route == "chat.send":
         await (await Speaker.opened(port)).create(names)
-    firsts = [wire.masked(wire.setup(f"caller{n}")) for n in range(connections)]
+    firsts = [wire.masked(wire.setup(f"caller{n}", written.mime)) for n in range(connections)]
     opened = await open_all(port, [partial(Caller, HOST, PATH, first, answered) for first in firsts])
     # Only so much may be asked before SETUP is accepted, which the first answer shows.
     for caller in opened:
-        caller.ask("session.ping", b"")
+        caller.ask("session.ping", written.empty)
     await asyncio.wait_for(done.wait(), WAIT_SECONDS)
     done.clear()
     asking, pending = True, connections * in_flight

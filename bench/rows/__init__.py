@@ -1,6 +1,6 @@
 """The rows of the table, in the order in which they are measured."""
 
-from bench.rows import compression, crowds, durable, fanout, history, ping, presence, scale, start
+from bench.rows import compression, crowds, durable, fanout, history, payloads, ping, presence, scale, start
 from bench.rows.row import Row
 
 ALL: tuple[Row, ...] = (
@@ -8,6 +8,7 @@ ALL: tuple[Row, ...] = (
     *compression.ROWS,
     *ping.ROWS,
     *durable.ROWS,
+    *payloads.ROWS,
     *history.ROWS,
     *crowds.ROWS,
     *presence.ROWS,

@@ -12,6 +12,7 @@ from typing import Literal
 from bench.run import Run
 
 TIDINGS, RSOCKET_PY, RSOCKET_JS, BARE = "tidings", "rsocket-py", "rsocket-js", "bare"
+JSON_FORMAT = "json_format"
 
 
 @dataclass(frozen=True, slots=True)

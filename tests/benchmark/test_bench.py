@@ -38,6 +38,16 @@ async def test_pings_are_answered(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("route", ["session.ping", "chat.send"])
+async def test_requests_in_json_are_answered(tmp_path: Path, route: str) -> None:
+    async with running_service(tmp_path, connections__close_seconds=0.05) as service:
+        port = service.app.http_port
+        answer = await calls(port, connections=2, in_flight=3, seconds=0.05, route=route, json=True)
+    assert answer["answers"] > 0
+    assert answer["wrong"] == []
+
+
+@pytest.mark.asyncio
 async def test_a_refused_request_is_a_fault_of_the_run(tmp_path: Path) -> None:
     async with running_service(tmp_path, connections__close_seconds=0.05) as service:
         answer = await calls(service.app.http_port, connections=1, in_flight=1, seconds=0.05, route="no.such")
