@@ -13,7 +13,7 @@ JAVA_NEEDED := $(if $(or $(and $(shell command -v javac 2>/dev/null),$(shell com
 BROWSER_NEEDED := $(if $(or $(NODE),$(CI)),browser pagecheck)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test conformance lint types protos fmt check smoke bench hostile lock clean
+.PHONY: help setup serve test conformance lint types protos fmt check smoke bench hostile soak lock clean
 
 help: ## list the habits
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ bench: $(VENV)/.dev $(NODE_NEEDED) ## measure beside the peers (ROW=fanout: one 
 
 hostile: $(VENV)/.dev ## attack it beside honest clients (ATTACK=pongs,json-*; SECONDS=8; CONNECTIONS=4; ARGS=--list)
 	@$(BIN)/python -m bench.hostile $(if $(ATTACK),--attack '$(ATTACK)') $(if $(SECONDS),--seconds $(SECONDS)) $(if $(CONNECTIONS),--connections $(CONNECTIONS)) $(ARGS)
+
+soak: $(VENV)/.dev ## hours of people who come and go: does memory grow? (MINUTES=12; ARGS=--help)
+	@$(BIN)/python -m bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 lock: $(VENV)/.dev ## pin the newest versions that requirements/*.in allow, with hashes
 	$(PIP) install -q uv

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 import secrets
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from tidings.domain.tokens import TokenSettings
 from tidings.log import cause, log, take_over
 from tidings.metrics import Metrics
 from tidings.stores.errors import StoreError
-from tidings.stores.sqlite import SqliteStore
+from tidings.stores.sqlite import SqliteStore, memory_bytes
 from tidings.transports.listener import Listener, ListenError
 from tidings.transports.settings import is_everywhere
 
@@ -216,6 +217,10 @@ class App:
             lambda: accounts.refusals,
             grows=True,
         )
+        probe("tidings_tails_bytes", "Bytes of the newest events of rooms in memory.", lambda: hub.stats.tails_bytes)
+        probe("tidings_sqlite_bytes", "Bytes that SQLite holds, its page caches mostly.", memory_bytes)
+        probe("tidings_free_bytes", "Bytes freed and not given back to the system yet.", allocator.free_bytes)
+        probe("tidings_python_blocks", "Small objects that live now.", sys.getallocatedblocks)
         probe("tidings_tasks", "Tasks of the event loop now.", lambda: len(asyncio.all_tasks()))
         for name, help in (
             ("events_notified", "Events that were published to readers of this process."),

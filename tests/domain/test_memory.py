@@ -12,6 +12,7 @@ from tidings.contract.errors import Code, Failure
 from tidings.domain.channel import COMMAND_BYTES
 from tidings.domain.connections import SESSION_BYTES
 from tidings.domain.gathering import GATHERING_BYTES, MEMBER_BYTES
+from tidings.hub import HubLimits
 
 ROOMS = 4
 
@@ -267,3 +268,70 @@ async def test_one_user_types_in_so_many_rooms_and_no_more() -> None:
     await types(bob, 2)
     await types(alice, 0, stopped=True)
     await types(alice, 2)
+
+
+async def as_many_as_there_are(who: Person) -> int:
+    """Watch a room until that is refused; how often it was not."""
+    for count in range(1_000):
+        try:
+            await who.read("den")
+        except Failure as failure:
+            assert "free for all (hub.subscriptions_max)" in failure.text
+            return count
+    return 1_000
+
+
+@pytest.mark.asyncio
+async def test_who_holds_many_places_gets_a_part_of_those_still_free_and_a_newcomer_finds_some() -> None:
+    house = House(hub=HubLimits(subscriptions_max=1_000), user_room_watches_max=10_000)
+    greedy = house.people(*(f"greedy{number}" for number in range(8)))
+    await greedy[0].create("den", v1.OPEN)
+    taken = [await as_many_as_there_are(who) for who in greedy]
+    # 111 of 1,000 are an eighth of the 889 that are left, and so on; nobody is held to fewer than 64.
+    assert taken[:3] == [111, 98, 88]
+    assert min(taken) >= 64
+    newcomer = house.connect("newcomer")
+    for _ in range(50):
+        await newcomer.read("den")
+
+
+@pytest.mark.asyncio
+async def test_a_list_of_rooms_with_long_last_messages_comes_in_parts() -> None:
+    house = House(text_bytes_max=65_536)
+    alice, bob = house.people("alice", "bob")
+    names = [f"room{number:03}" for number in range(230)]
+    for name in names:
+        await alice.create(name, v1.OPEN)
+        await alice.send("x" * 65_000, room=name)
+        await bob.join(name)
+    for scope in (v1.MINE, v1.PUBLIC):
+        found: list[str] = []
+        parts = 0
+        more = True
+        while more:
+            after = found[-1] if found else ""
+            reply = await bob.call("rooms.list", v1.ListRequest(scope=scope, after=after, limit=1_000))
+            assert reply.ByteSize() <= 16_777_216
+            found += [state.room.room for state in reply.rooms]
+            parts, more = parts + 1, reply.more
+        assert found == names
+        assert parts == 2
+
+
+@pytest.mark.asyncio
+async def test_rooms_that_people_left_are_remembered_for_so_many_people_and_rooms_in_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tidings.domain.inbox.GONE_IN_ALL_MAX", 5)
+    house = House()
+    alice = house.connect("alice")
+    await alice.create("den", v1.OPEN)
+    await alice.create("hall", v1.OPEN)
+    inboxes = house.product.services["rooms"]._inboxes  # type: ignore[attr-defined]
+    for number in range(20):
+        for room in ("den", "hall"):
+            await alice.join(room, f"guest{number}")
+            await alice.quit(room, f"guest{number}")
+    assert sum(map(len, inboxes._gone._entries.values())) == inboxes._gone_count <= 5
+    await alice.join("den", "guest19")
+    assert sum(map(len, inboxes._gone._entries.values())) == inboxes._gone_count

@@ -314,3 +314,30 @@ def test_a_beat_spares_the_store_too() -> None:
     inbox.loop.advance(5)
     inbox.settle()
     assert texts(reader)[-1] == ("a", "99")
+
+
+def test_a_write_to_one_reader_has_so_many_bytes_and_the_rest_comes_in_the_next() -> None:
+    inbox = Inbox()
+    rooms = [f"room{number:02}" for number in range(10)]
+    for name in rooms:
+        inbox.change(name, "x" * 100_000)
+    reader, _ = inbox.watch(rooms, weigh=lambda item: len(item.text), fetch_keys_max=4)
+    inbox.loop.run()
+    assert len(inbox.fetches[0][0]) == 4, "no more values are fetched at a time"
+    inbox.settle()
+    assert max(len(batch.items) for batch in reader.batches) == 3, "262,144 bytes, and the item that passes them"
+    assert [item.room for item in reader.items if isinstance(item, Row)] == rooms
+    assert isinstance(reader.items[-1], Ready)
+
+
+def test_a_key_may_interest_one_reader_or_several_and_is_forgotten_with_the_last() -> None:
+    inbox = Inbox()
+    readers = [inbox.watch(["den"]) for _ in range(3)]
+    inbox.settle()
+    for count in (3, 2, 1):
+        inbox.change("den", f"{count} listen")
+        inbox.settle()
+        told = [reader for reader, _ in readers if reader.items[-1].text == f"{count} listen"]  # type: ignore[union-attr]
+        assert len(told) == count
+        readers[count - 1][1].close()
+    assert inbox.board._watchers == {}

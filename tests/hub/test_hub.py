@@ -599,6 +599,7 @@ def test_stats_count_what_was_done_and_how_far_the_last_reader_is_behind() -> No
     assert {name: count for name, count in stats._asdict().items() if isinstance(count, int)} == {
         "subscriptions": 2,
         "feeds": 1,
+        "tails_bytes": 700,
         "reads_in_flight": 0,
         "events_notified": 7,
         "deliveries": 9,

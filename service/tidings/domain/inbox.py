@@ -12,11 +12,11 @@ from tidings.contract import v1
 from tidings.contract.call import Call
 from tidings.contract.codecs import Prepared
 from tidings.contract.errors import Failure
-from tidings.contract.memory import Account
 from tidings.domain.endings import failure_of
 from tidings.domain.errands import Errands
 from tidings.domain.items import cursor, field, live_item
 from tidings.domain.limits import DomainLimits
+from tidings.domain.lines import Lines
 from tidings.domain.lru import Lru
 from tidings.domain.ports import InboxRecord, Store
 from tidings.domain.rows import room_state
@@ -28,6 +28,8 @@ Answer = Callable[[Sequence[Row] | Exception], None]
 
 
 GONE_MAX: Final = 1_000  # rooms left that are remembered for one user
+GONE_IN_ALL_MAX: Final = 100_000  # and for all users: about 0.1 KiB each
+FETCH_ROOMS_MAX: Final = 64  # read at a time for one list: each comes with its last message, which may be a long one
 LIST_BYTES: Final = 1_280  # a list of rooms; measured: 1.0 KiB
 ROOM_BYTES: Final = 256  # one room in it; measured: 0.2 KiB
 
@@ -37,9 +39,11 @@ class Inbox:
 
     __slots__ = (
         "_account",
+        "_call",
         "_errands",
         "_held_bytes",
         "_left",
+        "_lines",
         "_sink",
         "_store",
         "complete",
@@ -56,11 +60,14 @@ class Inbox:
         sink: Sink[Any],
         store: Store,
         errands: Errands,
-        account: Account,
+        lines: Lines,
+        call: Call,
         left: Callable[["Inbox"], None],
     ) -> None:
         self.user = user
-        self._account = account
+        self._account = call.memory
+        self._lines = lines
+        self._call = call
         self._held_bytes = 0  # for its rooms, on the account
         self.subscription: BoardSubscription[Row, Prepared[v1.RoomsItem]] | None = None
         # Rooms that the user came into or left while the names of the others were read.
@@ -126,7 +133,7 @@ class Inbox:
             rows = {record.room.room: record for record in answer}
             done([rows.get(room) for room in rooms])
 
-        self._errands.run(self._store.inbox(self.user, rooms), arrived)
+        self._errands.run(self._lines.wait(self._call, lambda: self._store.inbox(self.user, rooms)), arrived)
 
     def render(self, room: str, row: Row, version: int) -> Prepared[v1.RoomsItem]:
         """A row as an item. A room that is gone is no longer of interest."""
@@ -143,8 +150,9 @@ class Inbox:
 class Inboxes:
     """All readers. Follows what happens in rooms (a `Follower`)."""
 
-    def __init__(self, *, board: Board, store: Store, errands: Errands, limits: DomainLimits) -> None:
+    def __init__(self, *, board: Board, store: Store, errands: Errands, lines: Lines, limits: DomainLimits) -> None:
         self._board = board
+        self._lines = lines
         self._store = store
         self._errands = errands
         self._limits = limits
@@ -154,12 +162,13 @@ class Inboxes:
         )
         self._recent: Lru[str, bool] = Lru(limits.inbox_remembered_max)
         # user → room → the version at which the user left it, so that a reader who comes back hears of it.
-        self._gone: Lru[str, dict[str, int]] = Lru(limits.inbox_remembered_max)
+        self._gone: Lru[str, dict[str, int]] = Lru(limits.inbox_remembered_max + 1)  # bounded by `member`
+        self._gone_count = 0
 
     async def open(self, request: v1.RoomsWatchRequest, call: Call, sink: Sink[Any]) -> Source:
         """A reader of the caller's rooms."""
         user = call.user
-        inbox = Inbox(user, sink, self._store, self._errands, call.memory, self._left)
+        inbox = Inbox(user, sink, self._store, self._errands, self._lines, call, self._left)
         lent = self._watches.lend(call.memory, 1, lambda: inbox, user=user)
         self._inboxes.setdefault(user, set()).add(inbox)
         try:
@@ -183,6 +192,8 @@ class Inboxes:
             after=after,
             epoch=request.after.epoch,
             beat_seconds=self._limits.inbox_beat_seconds,
+            weigh=_bytes_of,
+            fetch_keys_max=FETCH_ROOMS_MAX,
         )
         return lent
 
@@ -194,12 +205,16 @@ class Inboxes:
     def member(self, room: str, member: v1.Member, seq: int, /) -> None:
         """Somebody came, left, or got another role."""
         gone = self._gone.get(member.user) or {}
+        before = len(gone)
         gone.pop(room, None)
         if member.left:
             gone[room] = self._board.version + 1
             if len(gone) > GONE_MAX:
                 del gone[next(iter(gone))]
             self._gone.put(member.user, gone)
+        self._gone_count += len(gone) - before
+        while self._gone_count > GONE_IN_ALL_MAX or len(self._gone) > self._limits.inbox_remembered_max:
+            self._gone_count -= len(self._gone.drop_oldest())
         self.touch(room, member.user)
 
     def touch(self, room: str, user: str) -> None:
@@ -227,3 +242,7 @@ class Inboxes:
 
 def _live(epoch: str, version: int) -> Prepared[Any]:
     return live_item(v1.RoomsItem, epoch, version)
+
+
+def _bytes_of(item: Prepared[Any]) -> int:
+    return len(item.protobuf)

@@ -142,7 +142,8 @@ def build(
     )
     limited = limits.presence_visible_to != EVERYONE
     visibility = Visibility(limited=limited, store=store, errands=errands, schedule=schedule)
-    inboxes = Inboxes(board=rooms_board, store=store, errands=errands, limits=limits)
+    lines = Lines(limits)
+    inboxes = Inboxes(board=rooms_board, store=store, errands=errands, lines=lines, limits=limits)
     writes = WriteLimiter(limits, clock.monotonic, lifted=settings.dev)
     updates = Pace(
         0.0 if settings.dev else limits.updates_per_second_max,
@@ -196,7 +197,6 @@ def build(
         updates=updates,
         visibility=visibility,
     )
-    lines = Lines(limits)
     history = History(
         store=store,
         access=access,

@@ -59,6 +59,7 @@ class BoardSubscription(Generic[V, T]):
 
     The state of every key of its interest, then the live mark, then what changes. `after` with the board's `epoch`: of
     the state only what changed since. `beat_seconds`: after the live mark, at least so long between two deliveries.
+    `weigh`: bytes of an item, where items may be large; `fetch_keys_max`: keys fetched at a time, where values may be.
     Everything comes through the sink in later callbacks, refusals too: `TooManySubscriptions`, `TooManyKeys`, and
     whatever `fetch` or `render` failed with.
     """
@@ -71,10 +72,12 @@ class BoardSubscription(Generic[V, T]):
         "_live",
         "_snapshot",
         "_taken",
+        "_weigh",
         "beat_seconds",
         "board",
         "cursor",
         "dirty",
+        "fetch_keys_max",
         "keys",
         "marked",
         "render",
@@ -95,11 +98,15 @@ class BoardSubscription(Generic[V, T]):
         after: int | None = None,
         epoch: str = "",
         beat_seconds: float = 0.0,
+        weigh: Callable[[T], int] = lambda _: 0,
+        fetch_keys_max: int | None = None,
     ) -> None:
         self.board = board
         self.sink = sink
         self.render = render
         self.beat_seconds = beat_seconds
+        self.fetch_keys_max = fetch_keys_max or board.limits.batch_items_max
+        self._weigh = weigh
         self.keys = set(keys)
         self.state = SNAPSHOT
         self.resting = False
@@ -192,7 +199,7 @@ class BoardSubscription(Generic[V, T]):
             self._put_back(taken)
 
     def _begin(self, demand: int) -> None:
-        taken = dict(islice(self.dirty.items(), min(demand, self.board.limits.batch_items_max)))
+        taken = dict(islice(self.dirty.items(), min(demand, self.fetch_keys_max)))
         for key in taken:
             del self.dirty[key]
         self._taken = taken
@@ -228,12 +235,13 @@ class BoardSubscription(Generic[V, T]):
 
     def _rendered(self, taken: dict[str, int], fetched: Mapping[str, V], demand: int) -> list[T]:
         items: list[T] = []
+        size, bytes_max = 0, self.board.limits.batch_bytes_max
         horizon = self._oldest(self.dirty)
         chosen = list(taken.items())
         for index, (key, since) in enumerate(chosen):
             if self._live_is_due(since) and len(items) < demand:
                 items.append(self._go_live())
-            if len(items) == demand:
+            if len(items) == demand or size >= bytes_max:
                 return items
             del taken[key]
             # An item's cursor is the version before its successor became dirty.
@@ -243,6 +251,7 @@ class BoardSubscription(Generic[V, T]):
                 item = self.render(key, fetched[key], self.cursor)
                 if item is not None:
                     items.append(item)
+                    size += self._weigh(item)
         oldest = min(self._oldest(taken), self._oldest(self.dirty))
         if len(items) < demand and self._live_is_due(oldest):
             self.cursor = max(self.cursor, oldest - 1)

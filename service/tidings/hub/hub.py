@@ -213,6 +213,7 @@ class Hub(Generic[T]):
         return HubStats(
             subscriptions=counts.subscriptions,
             feeds=len(self._rooms),
+            tails_bytes=self._tails_bytes,
             reads_in_flight=self._house.log.in_flight,
             events_notified=counts.events_notified,
             deliveries=counts.deliveries,

@@ -48,4 +48,5 @@ class BoardLimits:
     subscriptions_max: int = 100_000
     interest_keys_max: int = 10_000  # one reader's dirty set never grows beyond its interest
     batch_items_max: int = 256  # one write to one reader
+    batch_bytes_max: int = 262_144  # the same in bytes, where items are weighed: rows of rooms with long messages
     turn_visits_max: int = 128  # readers visited between two looks at the sockets

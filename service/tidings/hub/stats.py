@@ -32,10 +32,11 @@ class Counts:
 
 
 class HubStats(NamedTuple):
-    """The counts at one moment. All but the first three only grow."""
+    """The counts at one moment. All but the first four only grow."""
 
     subscriptions: int
     feeds: int
+    tails_bytes: int  # what the tails of all feeds weigh together
     reads_in_flight: int
     events_notified: int
     deliveries: int  # items, one for each reader that got it

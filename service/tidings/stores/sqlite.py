@@ -252,3 +252,8 @@ def _open(directory: Path, limits: StoreLimits, vfs: str | None) -> _Opened:
         connection.close()
     lock.release()
     raise failure from None
+
+
+def memory_bytes() -> int:
+    """What SQLite holds in this process: the page caches of all connections, and little else."""
+    return apsw.memory_used()

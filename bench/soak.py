@@ -1,0 +1,293 @@
+"""`make soak`: people come, read along and leave for minutes or hours; does the service keep what they leave behind?
+
+Visitors connect under one of a few hundred names, watch one room in full, one room slowly, the list of their rooms and
+some people, stay for some seconds, and go: half of them politely, half by vanishing. A sender writes to all rooms.
+Every interval prints what the service holds; at the end everybody leaves, and it says what is left.
+
+Memory is told apart. What SQLite's page caches and the tails of rooms hold has limits of its own
+(`store.*_cache_bytes`, `hub.tails_bytes_max`), and what the allocator has free will be used again. The rest must not
+grow: the verdict is about its slope in the second half of the run, and about files and tasks once everybody has left.
+"""
+
+import argparse
+import asyncio
+import random
+import re
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from bench import wire
+from bench.load.opening import HOST, PATH, Speaker, open_all, watching
+from bench.servers import Server, Tidings
+from bench.sockets import Socket
+from tidings.contract import v1
+
+MB = 1_000_000
+GROWTH_MB_PER_HOUR_MAX = 24.0  # of the rest: a day of it would be felt
+GROWTH_MB_MIN = 4.0  # what a run of any length may show by chance
+LEFT_MAX = 8  # files or tasks more than before anybody came; timers and a reader or two of the database
+SLOW_CREDIT = 5
+CALLED = re.compile(r"^(tidings_\w+)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How long, and how many."""
+
+    seconds: float
+    interval_seconds: float
+    settle_seconds: float  # after everybody has left: longer than what is kept for who comes back
+    visitors: int
+    users: int
+    rooms: int
+    sends_per_second: float
+    stay_seconds: float
+
+
+@dataclass(slots=True)
+class Crowd:
+    """What visitors and senders did so far."""
+
+    visits: int = 0
+    deliveries: int = 0
+    sends: int = 0
+    complaints: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the service holds at one moment; memory in MB."""
+
+    at_seconds: float
+    resident: float
+    sqlite: float
+    tails: float
+    free: float
+    accounts: float
+    blocks: int
+    files: int
+    tasks: int
+    connections: int
+
+    @property
+    def rest(self) -> float:
+        """Memory that no cache with a limit accounts for."""
+        return self.resident - self.sqlite - self.tails - self.free
+
+
+class Visitor(Socket):
+    """Counts what comes, and complaints."""
+
+    def __init__(self, first: bytes, crowd: Crowd) -> None:
+        super().__init__(HOST, PATH, first)
+        self.crowd = crowd
+        self._rest = b""
+
+    def received(self, data: bytes) -> None:
+        """Count messages."""
+        buffer = self._rest + data
+        found, rest = wire.messages(buffer)
+        self._rest = buffer[rest:]
+        for begin, end in found:
+            kind = (buffer[begin + 4] << 8 | buffer[begin + 5]) >> 10
+            if kind == wire.PAYLOAD:
+                self.crowd.deliveries += 1
+            elif kind == wire.ERROR:
+                self.crowd.complaints.append(buffer[begin + 10 : end].decode(errors="replace"))
+
+
+def asked(options: Options, chance: random.Random) -> bytes:
+    """All that one visitor asks for, after SETUP."""
+    user = f"visitor{chance.randrange(options.users)}"
+    people = [f"visitor{chance.randrange(options.users)}" for _ in range(20)]
+    slow = v1.WatchRequest(room=room(chance.randrange(options.rooms)), after=v1.Cursor())
+    streams = (
+        (3, "chat.watch", slow, SLOW_CREDIT),
+        (5, "rooms.watch", v1.RoomsWatchRequest(), wire.UNBOUNDED),
+        (7, "presence.watch", v1.PresenceWatchRequest(users=people), wire.UNBOUNDED),
+        (9, "history.read", v1.ReadRequest(room=slow.room), SLOW_CREDIT),
+    )
+    first = wire.masked(wire.setup(user)) + watching(room(chance.randrange(options.rooms)))
+    return first + b"".join(
+        wire.masked(wire.request_stream(stream, route, request.SerializeToString(), n))
+        for stream, route, request, n in streams
+    )
+
+
+def room(number: int) -> str:
+    """The name of one of the rooms."""
+    return f"soak{number}"
+
+
+async def visit(port: int, options: Options, crowd: Crowd, chance: random.Random, until: float) -> None:
+    """One place in the crowd: somebody comes, stays and goes, then somebody else."""
+    loop = asyncio.get_running_loop()
+    while (left := until - loop.time()) > 0:
+        (visitor,) = await open_all(port, [partial(Visitor, asked(options, chance), crowd)])
+        crowd.visits += 1
+        await asyncio.sleep(min(left, chance.uniform(0.5, 1.5) * options.stay_seconds))
+        if chance.random() < 0.5:
+            visitor.transport.close()
+        else:
+            visitor.transport.abort()
+
+
+async def speak(port: int, options: Options, crowd: Crowd, until: float) -> None:
+    """Write to all rooms in turn, evenly."""
+    loop = asyncio.get_running_loop()
+    speaker = await Speaker.opened(port, user="speaker")
+    burst = max(1, round(options.sends_per_second / 20))
+    began, number = loop.time(), 0
+    while loop.time() < until:
+        for place in range(burst):
+            speaker.caller.ask("chat.send", *speaker.messages(room((number + place) % options.rooms), 1))
+        number += burst
+        crowd.sends += burst
+        await asyncio.sleep(max(0.0, began + number / options.sends_per_second - loop.time()))
+    crowd.complaints += speaker.complaints
+    speaker.caller.transport.close()
+
+
+def sample(server: Server, at_seconds: float) -> Sample:
+    """Ask the kernel and the service's own metrics. Blocks."""
+    with urllib.request.urlopen(f"http://{HOST}:{server.port}/metrics") as answer:
+        said: dict[str, float] = {}
+        for name, value in CALLED.findall(answer.read().decode()):
+            said[name] = said.get(name, 0.0) + float(value)
+    return Sample(
+        at_seconds,
+        server.resident_bytes() / MB,
+        said["tidings_sqlite_bytes"] / MB,
+        said["tidings_tails_bytes"] / MB,
+        said["tidings_free_bytes"] / MB,
+        said["tidings_user_bytes"] / MB,
+        int(said["tidings_python_blocks"]),
+        sum(1 for _ in Path(f"/proc/{server.pid}/fd").iterdir()),
+        int(said["tidings_tasks"]),
+        int(said["tidings_connections"]),
+    )
+
+
+def slope_per_hour(samples: Sequence[Sample], values: Sequence[float]) -> float:
+    """Least squares; 0 for fewer than two moments."""
+    times = [each.at_seconds for each in samples]
+    middle, mean = sum(times) / len(times), sum(values) / len(values)
+    spread = sum((at - middle) ** 2 for at in times)
+    if not spread:
+        return 0.0
+    return sum((at - middle) * (value - mean) for at, value in zip(times, values, strict=True)) / spread * 3_600
+
+
+def faults(before: Sample, samples: Sequence[Sample], after: Sample, crowd: Crowd) -> list[str]:
+    """What grows, or was left behind; and what was refused, since then the load was not what it should be."""
+    found = []
+    half = samples[len(samples) // 2 :]
+    slope = slope_per_hour(half, [each.rest for each in half])
+    grown = slope / 3_600 * (half[-1].at_seconds - half[0].at_seconds)
+    if slope > GROWTH_MB_PER_HOUR_MAX and grown > GROWTH_MB_MIN:
+        found.append(f"memory beyond the caches grows by {slope:.0f} MB an hour")
+    for what in ("files", "tasks"):
+        left = getattr(after, what) - getattr(before, what)
+        if left > LEFT_MAX:
+            found.append(f"{left} {what} are left though everybody has gone")
+    if after.connections:
+        found.append(f"{after.connections} connections are left though everybody has gone")
+    if after.accounts > 0:
+        found.append(f"{after.accounts:.3f} MB are left on the accounts of users who have gone")
+    if crowd.complaints:
+        found.append(f"{len(crowd.complaints)} requests were refused, such as: {crowd.complaints[0][:150]}")
+    return found
+
+
+HEADER = (
+    "      time  resident    sqlite     tails      free      rest  accounts    blocks  files  tasks"
+    "  conns   visits    sends  deliveries"
+)
+
+
+def line(name: str, each: Sample, crowd: Crowd) -> str:
+    """A sample, to be read below HEADER."""
+    memory = "".join(
+        f"{value:10.1f}" for value in (each.resident, each.sqlite, each.tails, each.free, each.rest, each.accounts)
+    )
+    counts = f"{each.blocks:10,}{each.files:7}{each.tasks:7}{each.connections:7}"
+    return f"{name:>10}{memory}{counts}{crowd.visits:9,}{crowd.sends:9,}{crowd.deliveries:12,}"
+
+
+async def soak(server: Server, options: Options) -> list[str]:
+    """Run it; what is wrong."""
+    loop = asyncio.get_running_loop()
+    crowd = Crowd()
+    speaker = await Speaker.opened(server.port)
+    await speaker.create([room(number) for number in range(options.rooms)])
+    speaker.caller.transport.close()
+    print(f"memory in MB; {options.visitors} visitors at a time, {options.rooms} rooms\n{HEADER}", flush=True)
+    began = loop.time()
+    before = await asyncio.to_thread(sample, server, 0.0)
+    print(line("before", before, crowd), flush=True)
+    until = began + options.seconds
+    places = [
+        loop.create_task(visit(server.port, options, crowd, random.Random(number), until))
+        for number in range(options.visitors)
+    ]
+    places.append(loop.create_task(speak(server.port, options, crowd, until)))
+    samples: list[Sample] = []
+    while (left := until - loop.time()) > 0:
+        await asyncio.sleep(min(left, options.interval_seconds))
+        samples.append(await asyncio.to_thread(sample, server, loop.time() - began))
+        print(line(time.strftime("%H:%M:%S", time.gmtime(samples[-1].at_seconds)), samples[-1], crowd), flush=True)
+    await asyncio.gather(*places)
+    print(f"everybody has left; {options.settle_seconds:g} s for what is kept for who comes back", flush=True)
+    await asyncio.sleep(options.settle_seconds)
+    after = await asyncio.to_thread(sample, server, loop.time() - began)
+    print(line("after", after, crowd), flush=True)
+    half = samples[len(samples) // 2 :]
+    print("\nslopes of the second half, an hour:", flush=True)
+    for name in ("resident", "sqlite", "tails", "free", "rest", "files", "tasks"):
+        print(f"{name:>10}{slope_per_hour(half, [float(getattr(each, name)) for each in half]):+10.1f}")
+    return faults(before, samples, after, crowd)
+
+
+def parsed(arguments: Sequence[str] | None) -> Options:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="make soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=12.0, help="how long; 12 unless told")
+    parser.add_argument("--interval", type=float, default=15.0, help="seconds between two lines")
+    parser.add_argument("--settle", type=float, default=100.0, help="seconds after everybody has left")
+    parser.add_argument("--visitors", type=int, default=200, help="connected at a time")
+    parser.add_argument("--users", type=int, default=400, help="names they come under")
+    parser.add_argument("--rooms", type=int, default=40)
+    parser.add_argument("--sends", type=float, default=500.0, help="messages a second, over all rooms")
+    parser.add_argument("--stay", type=float, default=5.0, help="seconds that a visitor stays, on average")
+    said = parser.parse_args(arguments)
+    return Options(
+        said.minutes * 60, said.interval, said.settle, said.visitors, said.users, said.rooms, said.sends, said.stay
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0, or 1 when something grows."""
+    options = parsed(arguments)
+    # All visitors come from one address here; in life they do not.
+    settings = {"connections__strangers_per_address_max": 4_096}
+    with (
+        tempfile.TemporaryDirectory(prefix="tidings-soak-") as folder,
+        Tidings(Path(folder), settings).running() as server,
+    ):
+        wrong = asyncio.run(soak(server, options))
+    for text in wrong:
+        print(f"WRONG  {text}")
+    print("verdict: " + ("something grows or was left behind" if wrong else "steady"))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
