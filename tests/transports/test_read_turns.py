@@ -9,7 +9,7 @@ from tidings.contract import v1
 from tidings.contract.call import Call
 from tidings.contract.errors import Code
 from tidings.rsocket import FrameSplitter, FrameType, decode, metadata, tcp_envelope
-from tidings.transports.read_scheduler import ADMISSION_SECONDS, CALL_SECONDS, CONNECTION_SECONDS, WATCH_SECONDS
+from tidings.transports.read_scheduler import ADMISSION_SECONDS, CONNECTION_SECONDS, TASK_SECONDS, WATCH_SECONDS
 from tidings.transports.settings import ConnectionLimits
 from transports.fake_socket import Around, Transport, enveloped, turns
 from transports.stage import Clock, Handlers, call, encoded, said, setup_of, watch
@@ -166,10 +166,10 @@ async def test_what_is_done_later_is_charged_before_the_payload_is_decoded() -> 
     assert (budget.kind, budget.name) == ("user", "ada")
     budget.used = 0.0
     ada.protocol.data_received(enveloped(call(1, "test.wait", b"\xff")))
-    assert budget.used == pytest.approx(CALL_SECONDS)
+    assert budget.used == pytest.approx(TASK_SECONDS)
     assert handlers.noticed["wait"] == 0, "the payload is no message"
     ada.protocol.data_received(enveloped(watch(3, 1)))
-    assert budget.used == pytest.approx(CALL_SECONDS + WATCH_SECONDS)
+    assert budget.used == pytest.approx(TASK_SECONDS + WATCH_SECONDS)
     budget.used = 0.0
     ada.protocol.data_received(enveloped(call(5, "test.whoami", user="bob")))
     assert budget.used == pytest.approx(ADMISSION_SECONDS), "charged to the connection's user, not to who is claimed"

@@ -33,7 +33,10 @@ def on_setup(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequenc
     setup = read_setup(frame)
     if setup.resume_token is not None:
         # Clients take any code here: Java sends UNSUPPORTED_SETUP, rsocket-js and the specification REJECTED_SETUP.
-        raise ProtocolError("resumption is not offered; connect without a resume token, and resume a watch with its cursor", ErrorCode.REJECTED_SETUP)
+        raise ProtocolError(
+            "resumption is not offered; connect without a resume token, and resume a watch with its cursor",
+            ErrorCode.REJECTED_SETUP,
+        )
     end.setup = setup
     end.opened_at = end.now
     end.keepalives = Keepalive(setup.keepalive_ms, setup.lifetime_ms, end.limits, end.now, server=True)
@@ -53,7 +56,9 @@ def on_no_resume(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Seq
     """Server: RESUME, which is not offered."""
     if stream_id:
         raise ProtocolError("RESUME belongs on stream 0", ErrorCode.INVALID_SETUP)
-    raise ProtocolError("resumption is not offered; send SETUP, and resume a watch with its cursor", ErrorCode.REJECTED_RESUME)
+    raise ProtocolError(
+        "resumption is not offered; send SETUP, and resume a watch with its cursor", ErrorCode.REJECTED_RESUME
+    )
 
 
 def on_held(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence[Fact]:

@@ -37,7 +37,8 @@ RESTING_BUDGETS_MAX: Final = 10_000
 # Work that is charged when it is asked for, since it is done later. Measured beside an idle service, rounded up.
 ADMISSION_SECONDS: Final = 0.0002  # a token's signature, and what follows from it
 CONNECTION_SECONDS: Final = 0.0002  # accepting, the handshake, the objects of a connection
-CALL_SECONDS: Final = 0.00005  # the task, the store's answer, the reply
+CALL_SECONDS: Final = 0.00005  # of a handler that answers with a future: the store's answer, the reply
+TASK_SECONDS: Final = 0.0001  # of a handler that is a coroutine: all of it, a token's signature at the worst
 WATCH_SECONDS: Final = 0.0001  # the task, the membership, the subscription, and its end
 COMMAND_SECONDS: Final = 0.00005  # of a channel
 

@@ -5,6 +5,7 @@ of the same kind. Nothing that carries a secret is remembered.
 """
 
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from typing import Any, Final
 
 from tidings.contract.call import Call, Credentials
@@ -13,7 +14,7 @@ from tidings.contract.errors import Failure, invalid_argument, unimplemented
 from tidings.contract.table import Permission, Row, Table, Verb
 from tidings.metrics import Metrics, Outcomes
 from tidings.rsocket import metadata as wire
-from tidings.transports.read_scheduler import CALL_SECONDS, WATCH_SECONDS
+from tidings.transports.read_scheduler import CALL_SECONDS, TASK_SECONDS, WATCH_SECONDS
 from tidings.transports.settings import ConnectionLimits
 
 MEMO_ROUTES_MAX: Final = 1_024  # methods × the encodings that clients ask for
@@ -26,7 +27,13 @@ _PLAIN_ENTRIES: Final = frozenset((wire.ROUTING, wire.MIME_TYPE, wire.ACCEPT_MIM
 UNDERSTOOD: Final = ", ".join(mime for codec in CODECS for mime in codec.mimes)
 
 
-_LATER_SECONDS: Final = {Verb.CALL: CALL_SECONDS, Verb.WATCH: WATCH_SECONDS, Verb.CHANNEL: WATCH_SECONDS}
+def _later_seconds(row: Row) -> float:
+    """Time of the loop that a request takes after it was begun; the rest is measured."""
+    if row.verb is not Verb.CALL:
+        return WATCH_SECONDS
+    if not row.waits:
+        return 0.0
+    return TASK_SECONDS if iscoroutinefunction(row.handler) else CALL_SECONDS
 
 
 class Route:
@@ -58,7 +65,7 @@ class Route:
         self.outcomes = outcomes
         plain = row.verb is Verb.CALL and not row.waits and row.permission is not Permission.OPERATOR
         self.at_once = plain and said is None
-        self.later_seconds = _LATER_SECONDS[row.verb] if row.waits or row.verb is not Verb.CALL else 0.0
+        self.later_seconds = _later_seconds(row)
         self._request = row.request
         self._steps = (reads.decode, row.handler, writes.encode)
         self._bytes_max = bytes_max

@@ -208,6 +208,8 @@ class RSocketWire(asyncio.Protocol):
 
 def half_close(transport: asyncio.Transport) -> None:
     """Send EOF behind what is written and go on reading; where that cannot be (TLS), close."""
+    if transport.is_closing():
+        return  # asyncio's TLS forgets what it has to send when it is closed twice
     if not transport.can_write_eof():
         transport.close()
         return
