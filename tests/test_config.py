@@ -98,6 +98,19 @@ def test_explicit_rate_limits_hold_in_development_too() -> None:
         ({"http__port": -1}, ["http.port"]),
         ({"http__port": True}, ["http.port", "a whole number"]),
         ({"http__port": 1.5}, ["http.port", "a whole number"]),
+        ({"http__port": 7878.0}, ["http.port", "a whole number"]),
+        ({"http__port": float("inf")}, ["http.port", "a whole number"]),
+        ({"http__port": "７８７８"}, ["http.port", "a whole number"]),
+        ({"http__port": " 7878"}, ["http.port", "a whole number"]),
+        ({"http__port": "7878.0"}, ["http.port", "a whole number"]),
+        ({"http__port": "07878"}, ["http.port", "a whole number"]),
+        ({"http__port": "7__878"}, ["http.port", "a whole number"]),
+        ({"http__port": "7878_"}, ["http.port", "a whole number"]),
+        ({"http__port": "9" * 5000}, ["http.port"]),
+        ({"connections__head_seconds": "1_0.5 "}, ["connections.head_seconds", "a number"]),
+        ({"connections__head_seconds": "１"}, ["connections.head_seconds", "a number"]),
+        ({"connections__head_seconds": True}, ["connections.head_seconds", "a number"]),
+        ({"connections__head_seconds": 10**400}, ["connections.head_seconds"]),
         ({"dev": "perhaps"}, ["dev", "true or false"]),
         ({"http__host": 5}, ["http.host", "a text"]),
         ({"http__origins": 5}, ["http.origins", "a list"]),
@@ -171,6 +184,8 @@ def test_a_file_that_is_missing_or_no_toml_is_said_in_one_line(tmp_path: Path) -
         load(tmp_path / "absent.toml", {}, {"dev": True})
     with pytest.raises(ConfigError, match="is not TOML"):
         from_file(tmp_path, "[http\nport")
+    with pytest.raises(ConfigError, match="is not TOML"):
+        from_file(tmp_path, f"[http]\nport = {'9' * 5000}")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "", "::", "chat.example.org", "127.evil.example"])

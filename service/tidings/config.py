@@ -10,6 +10,7 @@ import dataclasses
 import inspect
 import io
 import json
+import re
 import tokenize
 import types
 import typing
@@ -266,7 +267,7 @@ def _from_file(file: Path | None) -> Iterator[tuple[str, object]]:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the settings in {file}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # no TOML, no UTF-8, or a number of more digits than Python reads
         raise ConfigError(f"{file} is not TOML: {' '.join(str(error).split())}") from error
     for name, value in tables.items():
         if isinstance(value, dict):
@@ -301,14 +302,14 @@ def _typed(key: str, value: object, kind: Any, source: str) -> object:
                 return _WORDS[said.lower()]
             raise _wrong(key, value, _KINDS[wanted], source)
         case builtin if builtin is int or builtin is float:
-            if isinstance(value, (int, float)) and not isinstance(value, bool) and wanted(value) == value:
-                return wanted(value)
-            if said is not None:
-                try:
-                    return wanted(said.replace("_", ""))
-                except ValueError:
-                    pass
-            raise _wrong(key, value, _KINDS[wanted], source)
+            # An int may stand for a float, never the other way: a file's 4.0000000000000001 has become 4.0 here.
+            if type(value) is wanted or type(value) is int:
+                written = str(value)
+            elif said is not None and _NUMBERS[wanted].fullmatch(said):
+                written = said.replace("_", "")
+            else:
+                raise _wrong(key, value, _KINDS[wanted], source)
+            return wanted(written)
         case builtin if builtin is tuple:
             if said is not None:
                 return tuple(part.strip() for part in said.split(",") if part.strip())
@@ -341,6 +342,12 @@ _KINDS: Final[Mapping[type, str]] = {
     float: "a number",
     tuple: "a list of texts",
     str: "a text",
+}
+# Numbers in the environment are written as in the file.
+_WHOLE: Final = r"[+-]?(?:0|[1-9](?:_?[0-9]){0,30})"
+_NUMBERS: Final[Mapping[type, re.Pattern[str]]] = {
+    int: re.compile(_WHOLE),
+    float: re.compile(_WHOLE + r"(?:\.[0-9](?:_?[0-9]){0,30})?(?:[eE][+-]?[0-9]{1,3})?"),
 }
 _WORDS: Final = {
     "true": True,

@@ -101,9 +101,11 @@ class Negotiation:
         parameters: dict[str, str] = {}
         for parameter in said:
             name, _, value = (part.strip() for part in parameter.partition("="))
-            if name in parameters or name not in _ALLOWED or value.strip('"') not in _ALLOWED[name]:
+            if len(value) > 2 and value[0] == value[-1] == '"':
+                value = value[1:-1]
+            if name in parameters or name not in _ALLOWED or value not in _ALLOWED[name]:
                 return None
-            parameters[name] = value.strip('"')
+            parameters[name] = value
         bits = int(parameters.get("server_max_window_bits", zlib.MAX_WBITS))
         return bits if bits in self._deflaters else None
 
