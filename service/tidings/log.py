@@ -7,8 +7,8 @@ is counted, and the count is a line of its own when the minute is over (`tick`, 
 
 *What is in them.* Never what a peer has sent: no text, no token, no header. An exception is told by its type and where
 it was raised, without its message, which may quote the request (`cause`); so are the records of libraries and of the
-interpreter (`take_over`). What a `reason` quotes is left out, since our sentences quote what a peer said. No value spans
-lines or is long.
+interpreter (`take_over`). What a `reason` quotes is left out, since our sentences quote what a peer said. No value
+spans lines or is long.
 
 structlog is loaded when there is something to say. It loads rich where that is installed, and a start that says nothing
 would spend a sixth of its time on it.

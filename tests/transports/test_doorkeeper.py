@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tidings.metrics import Metrics
-from tidings.transports.doorkeeper import OTHER_FILES, Doorkeeper, Visit, places, shared_address
+from tidings.transports.doorkeeper import OTHER_FILES, Doorkeeper, Stage, Visit, places, shared_address
 from tidings.transports.settings import ConnectionLimits
 
 
@@ -106,7 +106,7 @@ def test_idle_connections_make_room_at_once_and_before_all_others() -> None:
     full.now += 5
     visits = [full.entered("one"), full.entered("two")]
     for visit in reversed(visits):
-        visit.rests()
+        visit.at(Stage.IDLE)
     full.entered("new")
     full.entered("newer")
     full.entered("newest")
@@ -118,8 +118,8 @@ def test_who_asks_again_is_idle_no_longer_and_begins_anew() -> None:
     one = full.entered("one")
     full.now += 5
     full.entered("two")
-    one.rests()
-    one.active()
+    one.at(Stage.IDLE)
+    one.at(Stage.HTTP)
     full.now += 2
     full.entered("three")
     full.entered("four")
@@ -173,8 +173,36 @@ def test_a_connection_that_made_room_gives_its_place_back_once() -> None:
     full.entered("fourth")
     first.ended()
     first.admitted()
-    first.rests()
+    first.at(Stage.IDLE)
     assert full.doorkeeper.present == 3
     assert full.enter("fifth") is not None
     assert full.enter("sixth") is not None
     assert full.enter("seventh") is None
+
+
+def test_http_has_fewer_places_than_there_are_so_that_others_can_come_to_sign_in() -> None:
+    full = Full()
+    full.doorkeeper._http_max = 2
+    visits = [full.entered(name) for name in ("a", "b", "c")]
+    assert [visit.at(Stage.HTTP) for visit in visits] == [True, True, False]
+    assert full.metrics.refused == {"http_per_address_max": 1}
+    full.now += 2
+    assert visits[2].at(Stage.HTTP)
+    assert full.closed == ["a"]
+    visits[1].at(Stage.IDLE)
+    full.now = 102.5
+    fourth = full.entered("d")
+    assert fourth.at(Stage.HTTP)
+    assert full.closed == ["a", "b"]
+    assert fourth.at(Stage.IDLE)  # who speaks HTTP already goes on
+    assert fourth.at(Stage.NEW)  # a WebSocket on a connection that was used before
+
+
+def test_a_new_connection_makes_no_room_for_http() -> None:
+    full = Full()
+    full.doorkeeper._http_max = 1
+    full.entered("waiting")
+    full.now += 2
+    full.entered("asking").at(Stage.HTTP)
+    assert not full.entered("late").at(Stage.HTTP)
+    assert full.closed == []

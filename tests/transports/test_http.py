@@ -13,7 +13,9 @@ import pytest
 import structlog.testing
 
 from tidings.metrics import Metrics
+from tidings.transports.doorway import Doorway
 from tidings.transports.listener import Listener
+from tidings.transports.page import PIECE_BYTES
 from tidings.transports.settings import HttpSettings
 from transports.stage import GUARD_SECONDS, SETTINGS, Clock, Stage, staged, watch
 
@@ -342,6 +344,24 @@ async def test_an_answer_that_is_not_taken_in_time_is_cut_off() -> None:
         await stage.turn()
         clock.seconds += LIMITS.answer_seconds + 1
         await stage.until(lambda: stage.listener.doorkeeper.present == 0)
+        writer.transport.abort()
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_takes_no_answer_holds_a_piece_of_it_and_not_a_copy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    doorways: list[Doorway] = []
+    monkeypatch.setattr(Doorway, "asks", lambda self, asks=Doorway.asks: (doorways.append(self), asks(self))[1])
+    paused = asyncio.Event()
+    pause = Doorway.pause_writing
+    monkeypatch.setattr(Doorway, "pause_writing", lambda self: (paused.set(), pause(self))[1])
+    async with staged() as stage:
+        _, writer = await asyncio.open_connection("127.0.0.1", stage.listener.http_port, limit=1)
+        writer.write(b"GET /app.js HTTP/1.1\r\nHost: a\r\n\r\n" * 100)
+        await asyncio.wait_for(paused.wait(), GUARD_SECONDS)
+        await all_read(stage)
+        assert 0 < doorways[0]._transport.get_write_buffer_size() <= 3 * PIECE_BYTES
         writer.transport.abort()
 
 

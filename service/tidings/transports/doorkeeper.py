@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from enum import Enum
 from ipaddress import IPv6Address
 from typing import Final
 
@@ -14,6 +15,14 @@ from tidings.transports.settings import ConnectionLimits
 OTHER_FILES: Final = 512  # the database, its readers, HTTP clients of ours, and what libraries open
 
 
+class Stage(Enum):
+    """What a connection of a stranger is at."""
+
+    NEW = "a head or a SETUP is awaited"
+    HTTP = "an HTTP request is read or answered"
+    IDLE = "all HTTP requests are answered"
+
+
 class Visit:
     """One connection, from accept to its end. All methods are idempotent.
 
@@ -21,12 +30,12 @@ class Visit:
     said whom it speaks for. `make_way` is called when the connection is to be closed at once in favour of another.
     """
 
-    __slots__ = ("_doorkeeper", "address", "idle", "make_way", "over", "since", "strangers")
+    __slots__ = ("_doorkeeper", "address", "make_way", "over", "since", "stage", "strangers")
 
     def __init__(self, doorkeeper: "Doorkeeper", address: str) -> None:
         self._doorkeeper = doorkeeper
         self.address = address
-        self.idle = False
+        self.stage = Stage.NEW
         self.make_way: Callable[[], None] = _nothing
         self.over = False
         self.since = 0.0  # on the doorkeeper's clock: when it began what it is at
@@ -36,13 +45,9 @@ class Visit:
         """It is a client of that address, by a trusted proxy; whether there is room for one more of it."""
         return self._doorkeeper.assign(self, address)
 
-    def active(self) -> None:
-        """It has asked for something."""
-        self._doorkeeper.note(self, idle=False)
-
-    def rests(self) -> None:
-        """It has all it asked for, and asks for nothing."""
-        self._doorkeeper.note(self, idle=True)
+    def at(self, stage: Stage) -> bool:
+        """What it is at now; whether there is room for that."""
+        return self._doorkeeper.note(self, stage)
 
     def admitted(self) -> None:
         """It is known who this is."""
@@ -62,43 +67,47 @@ def _nothing() -> None:
 
 
 class _Strangers:
-    """Connections that have not said who they are, the oldest first: those that are idle, and those that are not."""
+    """Connections that have not said who they are, by what they are at, the oldest of each stage first."""
 
-    __slots__ = ("active", "idle")
+    __slots__ = ("_by_stage",)
 
     def __init__(self) -> None:
-        self.active: dict[Visit, None] = {}
-        self.idle: dict[Visit, None] = {}
+        self._by_stage: dict[Stage, dict[Visit, None]] = {stage: {} for stage in Stage}
 
     def __len__(self) -> int:
-        return len(self.active) + len(self.idle)
+        return sum(map(len, self._by_stage.values()))
+
+    @property
+    def http(self) -> int:
+        """How many of them speak HTTP."""
+        return len(self._by_stage[Stage.HTTP]) + len(self._by_stage[Stage.IDLE])
 
     def add(self, visit: Visit) -> None:
-        (self.idle if visit.idle else self.active)[visit] = None
+        self._by_stage[visit.stage][visit] = None
 
     def remove(self, visit: Visit) -> None:
-        self.active.pop(visit, None)
-        self.idle.pop(visit, None)
+        self._by_stage[visit.stage].pop(visit, None)
 
-    def evictable(self, latest: float) -> Visit | None:
-        """The oldest idle one; else the oldest one, if it has been at what it is at since `latest` or longer."""
-        for visit in self.idle:
+    def evictable(self, latest: float, stages: Iterable[Stage] = Stage) -> Visit | None:
+        """The oldest idle one; else the oldest one of these stages, if it has been at it since `latest` or longer."""
+        for visit in self._by_stage[Stage.IDLE]:
             return visit
-        for visit in self.active:
-            return visit if visit.since <= latest else None
-        return None
+        oldest = [next(iter(self._by_stage[stage])) for stage in stages if self._by_stage[stage]]
+        return min((visit for visit in oldest if visit.since <= latest), key=lambda visit: visit.since, default=None)
 
 
 class Doorkeeper:
     """Counts. A connection that is one too many is closed before anything is read from it.
 
     Half-open connections cost an attacker nothing. So where all places are taken, a newcomer gets that of the oldest
-    stranger who has had time enough (`evictable_seconds`), and only if there is none such is it turned away.
+    stranger who has had time enough (`evictable_seconds`), and only if there is none such is it turned away. HTTP has
+    fewer places than there are, so that it never takes those of clients that come to sign in.
     """
 
     def __init__(self, limits: ConnectionLimits, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
         self._connections_max = places(limits.connections_max)
         self._strangers_max = limits.strangers_per_address_max
+        self._http_max = limits.http_per_address_max
         self._evictable_seconds = limits.evictable_seconds
         self._metrics = metrics
         self._clock = clock
@@ -137,9 +146,9 @@ class Doorkeeper:
         self._all.add(visit)
         return True
 
-    def _evict(self, strangers: _Strangers) -> bool:
+    def _evict(self, strangers: _Strangers, stages: Iterable[Stage] = Stage) -> bool:
         """Make room among them; whether there is some now."""
-        visit = strangers.evictable(self._clock() - self._evictable_seconds)
+        visit = strangers.evictable(self._clock() - self._evictable_seconds, stages)
         if visit is None:
             return False
         self._metrics.refused["evicted"] += 1
@@ -148,14 +157,20 @@ class Doorkeeper:
         make_way()
         return True
 
-    def note(self, visit: Visit, *, idle: bool) -> None:
-        """It begins to be idle, or to ask for something."""
-        visit.idle = idle
-        if visit.strangers is not None:
-            visit.since = self._clock()
-            for strangers in (visit.strangers, self._all):
-                strangers.remove(visit)
-                strangers.add(visit)
+    def note(self, visit: Visit, stage: Stage) -> bool:
+        """See `Visit.at`."""
+        if visit.strangers is None:
+            return True
+        full = visit.stage is Stage.NEW and stage is not Stage.NEW and visit.strangers.http >= self._http_max
+        if full and not self._evict(visit.strangers, (Stage.HTTP,)):
+            self._metrics.refused["http_per_address_max"] += 1
+            return False
+        for strangers in (visit.strangers, self._all):
+            strangers.remove(visit)
+        visit.stage, visit.since = stage, self._clock()
+        for strangers in (visit.strangers, self._all):
+            strangers.add(visit)
+        return True
 
     def release(self, visit: Visit) -> None:
         """One stranger fewer."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from tidings.log import log
-from tidings.transports.doorkeeper import Doorkeeper, Visit
+from tidings.transports.doorkeeper import Doorkeeper, Stage, Visit
 from tidings.transports.head import END, Head, Refusal, read_head, too_long
 from tidings.transports.proxies import TrustedProxies
 from tidings.transports.rsocket_service import RSocketService
@@ -18,6 +18,12 @@ from tidings.transports.settings import ListenerSettings, host_of, is_loopback
 
 _ORIGIN: Final = re.compile(
     r"[a-z][a-z0-9+.-]{1,30}://(?:\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]{1,253})(?::[0-9]{1,5})?"
+)
+
+TOO_MANY: Final = Refusal(
+    503,
+    "too many connections of this address have not signed in; close some, or try again in a moment",
+    {"Retry-After": "1"},
 )
 
 
@@ -121,7 +127,7 @@ class Doorway(asyncio.Protocol):
     def begins(self) -> None:
         """What speaks HTTP has a part of a head."""
         if self._visit is not None:
-            self._visit.active()
+            self._visit.at(Stage.HTTP)
             self._give(self._reception.settings.connections.head_seconds, Doorway._head_is_late)
 
     def refuse_head(self, bytes_max: int) -> None:
@@ -131,13 +137,13 @@ class Doorway(asyncio.Protocol):
     def asks(self) -> None:
         """What speaks HTTP has a request, and will answer it."""
         if self._visit is not None:
-            self._visit.active()
+            self._visit.at(Stage.HTTP)
             self._give(self._reception.settings.connections.answer_seconds, Doorway._abort)
 
     def rests(self) -> None:
         """What speaks HTTP has answered all there was."""
         if self._visit is not None:
-            self._visit.rests()
+            self._visit.at(Stage.IDLE)
             limits = self._reception.settings.connections
             self._give(limits.proxy_idle_seconds if self._proxy else limits.idle_seconds, Doorway._hang_up)
 
@@ -192,6 +198,9 @@ class Doorway(asyncio.Protocol):
         if http.cancelled():
             self._refuse(Refusal(503, "there is no HTTP here now; try again, or see what the service's log says"))
             return
+        if self._visit is not None and not self._visit.at(Stage.HTTP):
+            self._refuse(TOO_MANY)
+            return
         protocol = http.result()()
         self.asks()
         protocol.connection_made(self._transport)
@@ -220,11 +229,8 @@ class Doorway(asyncio.Protocol):
             raise
         assert self._visit is not None
         if self._proxy and not self._visit.of(head.client(self._peer, reception.proxies)):
-            raise Refusal(
-                503,
-                "too many connections of this address have not signed in; close some, or try again in a moment",
-                {"Retry-After": "1"},
-            )
+            raise TOO_MANY
+        self._visit.at(Stage.NEW)
         reception.service.deadlines.put(self, None)
         protocol = RSocketWebSocket(reception.service, self._visit, agreement)
         self._visit = None

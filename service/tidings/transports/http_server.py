@@ -21,6 +21,7 @@ from tidings.transports.head import COMMON_HEADERS, Refusal
 from tidings.transports.health import Health
 from tidings.transports.http import application, crashed, refusal_of, refused
 from tidings.transports.http_upgrade import upgrade
+from tidings.transports.page import PIECE_BYTES
 from tidings.transports.settings import ListenerSettings
 
 LINGERING_SECONDS: Final = 1.0  # what still comes of a body that nobody wants is read for so long
@@ -68,6 +69,7 @@ class HttpConnection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Handed on by a doorway, which is the transport's protocol."""
         self._doorway = cast(Doorway, cast(asyncio.Transport, transport).get_protocol())
+        cast(asyncio.Transport, transport).set_write_buffer_limits(high=PIECE_BYTES)
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
