@@ -11,7 +11,7 @@ import gc
 import secrets
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -125,6 +125,7 @@ class App:
             settings.listener,
             self.metrics,
             health=self.health,
+            troubles=self.troubles,
         )
         self._closes(self.listener.close)
         await self.listener.start()
@@ -149,8 +150,12 @@ class App:
         await self._stack.aclose()
 
     def health(self) -> str:
-        """`ok` while it serves."""
-        return self.state
+        """`ok` while it serves, `degraded` while the store says that something is wrong with its files."""
+        return "degraded" if self.state == "ok" and self.store.troubles() else self.state
+
+    def troubles(self) -> Sequence[str]:
+        """What is wrong with the store, and what to do."""
+        return self.store.troubles()
 
     @property
     def http_port(self) -> int:

@@ -22,6 +22,22 @@ def holding(data: Path, *words: str) -> set[str]:
     return {file.name for file in data.iterdir() if any(needle in file.read_bytes() for needle in needles)}
 
 
+async def until_gone(data: Path) -> None:
+    """Until no file holds one of the words."""
+    while holding(data, FIRST, SECOND, CJK):  # noqa: ASYNC110  files tell nobody
+        await asyncio.sleep(0.02)
+
+
+def rewrite(data: Path) -> None:
+    """What the guide says of a stopped service."""
+    for file in data.glob("search.sqlite*"):
+        file.unlink()
+    database = apsw.Connection(str(data / "tidings.sqlite"))
+    database.execute("VACUUM")
+    database.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    database.close()
+
+
 async def said_and_withdrawn(store: SqliteStore) -> None:
     """Three words that nobody shall read any more: one edited away, one deleted, one edited in and then deleted."""
     room = await open_room(store)
@@ -39,8 +55,7 @@ async def said_and_withdrawn(store: SqliteStore) -> None:
 async def test_texts_leave_all_files_while_the_service_runs(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path, SOON)
     await said_and_withdrawn(store)
-    while holding(tmp_path, FIRST, SECOND, CJK):
-        await asyncio.sleep(0.02)
+    await until_gone(tmp_path)
     assert len(holding(tmp_path, "stay")) > 0
     await store.close()
 
@@ -77,8 +92,7 @@ async def test_texts_that_a_crash_left_in_the_files_leave_them_after_the_next_st
     await crashed.close()
     assert holding(data, FIRST, SECOND, CJK)
     store = await SqliteStore.open(data, StoreLimits(erase_seconds_max=0.02, index_idle_seconds=3_600))
-    while holding(data, FIRST, SECOND, CJK):
-        await asyncio.sleep(0.02)
+    await until_gone(data)
     await store.close()
 
 
@@ -104,12 +118,7 @@ async def test_what_a_split_of_a_page_may_leave_in_its_unused_space_goes_as_the_
             withdrawn.append(word)
     await store.search("zq", rooms=rooms, sender="", page="", limit=1)
     await store.close()
-    for file in tmp_path.glob("search.sqlite*"):
-        file.unlink()
-    database = apsw.Connection(str(tmp_path / "tidings.sqlite"))
-    database.execute("VACUUM")
-    database.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    database.close()
+    rewrite(tmp_path)
     store = await SqliteStore.open(tmp_path)
     assert len((await store.search("zq", rooms=rooms, sender="", page="", limit=999)).events) == len(alive)
     await store.close()

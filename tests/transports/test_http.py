@@ -49,6 +49,28 @@ async def test_health_is_503_with_the_word_for_it_otherwise(status: str) -> None
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(("metrics", "shown"), [("loopback", True), ("nobody", False)])
+async def test_health_is_200_and_degraded_with_the_reasons_for_those_who_may_see_the_metrics(
+    metrics: str, shown: bool
+) -> None:
+    stage = Stage()
+    stage.listener = Listener(
+        stage.listener._table,
+        stage.gate,
+        replace(SETTINGS, http=replace(SETTINGS.http, metrics=metrics)),
+        stage.metrics,
+        health=lambda: "degraded",
+        troubles=lambda: ["event 5 of room den is damaged"],
+    )
+    await stage.listener.start()
+    answer, body = await get(stage, "/health")
+    told = json.loads(body)
+    assert (answer.status, told["status"]) == (200, "degraded")
+    assert told.get("reasons") == (["event 5 of room den is damaged"] if shown else None)
+    await stage.listener.close()
+
+
+@pytest.mark.asyncio
 async def test_health_says_draining_while_it_drains() -> None:
     async with staged() as stage:
         await stage.listener.drain(1)

@@ -235,6 +235,9 @@ class Store(Log, Directory, Protocol):
     def on_failure(self, report: Callable[[Exception], None]) -> None:
         """`report` is called on the loop when the store can no longer write. Reading goes on."""
 
+    def troubles(self) -> Sequence[str]:
+        """What is wrong with the store while it goes on, for its operator: one line each that says what to do."""
+
     def on_transaction(self, observe: Callable[[float], None]) -> None:
         """`observe` is called on the loop with the seconds that each transaction took, the way to the disk included."""
 

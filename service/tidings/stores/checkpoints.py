@@ -10,9 +10,9 @@ When it is time depends on what is written. Commits of a few pages are copied ea
 over from its beginning, and a commit that makes a file longer costs the file system an entry in its own journal (0.3
 instead of 0.2 ms alone). Commits of many pages are copied late, since the same pages come again and again.
 
-What was deleted or edited is overwritten in the database by the next copy, but stays in the WAL until it is written over.
-So some time after such a commit (`erase_seconds`) the WAL is copied and cut off, whatever its length, and once after the
-start, for what a crash left behind.
+What was deleted or edited is overwritten in the database by the next copy, but stays in the WAL until it is written
+over. So some time after such a commit (`erase_seconds`) the WAL is copied and cut off, whatever its length, and once
+after the start, for what a crash left behind.
 
 An error here is an error of the disk that holds what was acknowledged: it ends writing (`faults.is_fatal`), except that
 a full disk is tried again once the WAL has grown further.

@@ -12,15 +12,17 @@ segments at once, overwriting its terms (its option `secure-delete`); a table th
 `contentless_delete`) leaves the terms of deleted messages in the file until the segment is merged some day.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import apsw
+from google.protobuf.message import DecodeError
 
 from tidings.contract import v1
 from tidings.log import log
 from tidings.stores.asking import ask, ask_one
+from tidings.stores.files import make_private
 from tidings.stores.rows import EDITED, KINDS, POSTED, SEQ_BITS, SEQ_MAX
 from tidings.stores.schema import BUSY_MS
 from tidings.stores.search import INDEXED_PREFIX_CHARS, ROOM_MARK_CHARS, room_mark, sender_token
@@ -72,21 +74,29 @@ def open_index(path: Path, database: Path, vfs: str | None = None) -> apsw.Conne
         connection = None
         try:
             connection = _connect(path, database, vfs)
-            if connection.pragma("user_version") == VERSION:
+            version = connection.pragma("user_version")
+            if version == VERSION:
                 connection.execute("SELECT rowid FROM words WHERE words MATCH 'a' LIMIT 1").fetchall()
                 return connection
+            reason = f"it has version {version} and this release needs {VERSION}"
         except apsw.Error as error:
-            log.warning("the search index cannot be read", exc_info=error)
+            reason = f"it cannot be read: {error}"
         if connection is not None:
             connection.close()
-        log.info("the search index is made anew from the logs")
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+        log.warning("the search index is made anew from the logs", reason=reason)
+    remove_index(path)
+    make_private(path)
     connection = _connect(path, database, vfs)
     connection.pragma("journal_mode", "wal")
     with connection:
         connection.execute(TABLES)
     return connection
+
+
+def remove_index(path: Path) -> None:
+    """Take its files away; the next start makes it anew."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _connect(path: Path, database: Path, vfs: str | None) -> apsw.Connection:
@@ -134,8 +144,13 @@ def _forget(connection: apsw.Connection, number: int, epoch: str) -> None:
         connection.execute(MOVE, (number, epoch, 0))
 
 
-def index_room(connection: apsw.Connection, number: int, head: Reached, events_max: int) -> int:
-    """Index up to `events_max` events behind a room's cursor; how many events that was, 0 at the head."""
+def index_room(
+    connection: apsw.Connection, number: int, head: Reached, events_max: int, damaged: Callable[[int], None]
+) -> int:
+    """Index up to `events_max` events behind a room's cursor; how many events that was, 0 at the head.
+
+    `damaged` is told the ids of events that cannot be read; they are left out.
+    """
     first, _ = bounds(number)
     (cursor,) = ask_one(connection, CURSOR, (number,)) or (0,)
     rows = list(ask(connection, EVENTS, (first + cursor + 1, first + head.seq, events_max)))
@@ -143,21 +158,25 @@ def index_room(connection: apsw.Connection, number: int, head: Reached, events_m
         return 0
     with connection:
         fresh = {event_id for event_id, *_ in rows}
-        _add(connection, rows)
+        _add(connection, rows, damaged)
         for target in sorted({first + row[3] for row in rows if row[1] in CHANGES} - fresh):
             _remove(connection, target, target)
-            _add(connection, list(ask(connection, EVENT, (target,))))
+            _add(connection, list(ask(connection, EVENT, (target,))), damaged)
         connection.execute(MOVE, (number, head.epoch, rows[-1][0] & SEQ_MAX))
     return len(rows)
 
 
-def _add(connection: apsw.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+def _add(connection: apsw.Connection, rows: Sequence[tuple[Any, ...]], damaged: Callable[[int], None]) -> None:
     """Index the messages among these events."""
-    kept = [
-        (event_id, actor, " ".join(tokens(v1.Event.FromString(data).posted.text)))
-        for event_id, kind, actor, _, data in rows
-        if kind == POSTED
-    ]
+    kept: list[tuple[int, str, str]] = []
+    for event_id, kind, actor, _, data in rows:
+        if kind == POSTED:
+            try:
+                text = v1.Event.FromString(data).posted.text
+            except DecodeError:
+                damaged(event_id)
+            else:
+                kept.append((event_id, actor, " ".join(tokens(text))))
     connection.executemany(KEEP, kept)
     connection.executemany(ADD, [_terms(*message) for message in kept])
 

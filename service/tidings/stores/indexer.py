@@ -11,14 +11,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 import apsw
 
 from tidings.contract.errors import Failure, unavailable
 from tidings.log import log
+from tidings.stores.condition import Condition
+from tidings.stores.damage import Damage
 from tidings.stores.faults import failure_of, is_full
-from tidings.stores.index_file import Reached, index_room, unindexed
+from tidings.stores.index_file import Reached, index_room, remove_index, unindexed
 from tidings.stores.limits import StoreLimits
 from tidings.stores.readers import settle
 from tidings.stores.rules import Journal
@@ -40,10 +43,19 @@ class Wanted(NamedTuple):
 class Indexer:
     """Follows the commits that it is told of."""
 
-    def __init__(self, connection: apsw.Connection, loop: asyncio.AbstractEventLoop, limits: StoreLimits) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        loop: asyncio.AbstractEventLoop,
+        limits: StoreLimits,
+        damage: Damage,
+        condition: Condition,
+    ) -> None:
         self._connection = connection
         self._loop = loop
         self._limits = limits
+        self._damaged = lambda event_id: damage.found(connection, event_id)
+        self._condition = condition
         # What was committed is laid down without waking the thread, which would take the interpreter's lock from those
         # who wait for the commit; it looks by itself while there is something to do, and is woken only from a sleep.
         self._journals: deque[Journal] = deque()
@@ -100,8 +112,16 @@ class Indexer:
             self._connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except Exception as error:
             log.error("the search index failed", exc_info=error)
-            self._refuse(unavailable("search is out of order; its operator has to delete search.sqlite and restart"))
-        finally:
+            self._condition.note(
+                "search.sqlite",
+                "searching has stopped, since the search index failed; it was removed, and the next start makes it anew: "
+                "restart the service",
+            )
+            path = Path(self._connection.filename)
+            self._connection.close()
+            remove_index(path)
+            self._refuse(unavailable("search is out of order until the service is restarted by its operator"))
+        else:
             self._connection.close()
 
     def _listen(self) -> bool:
@@ -164,7 +184,7 @@ class Indexer:
         if number is None:
             return
         try:
-            done = index_room(self._connection, number, self._behind[number], CHUNK_EVENTS)
+            done = index_room(self._connection, number, self._behind[number], CHUNK_EVENTS, self._damaged)
         except apsw.Error as error:
             if not is_full(error):
                 raise

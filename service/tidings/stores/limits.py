@@ -35,9 +35,11 @@ class StoreLimits:
     # The WAL is copied into the database at the latest when it has grown to this many pages of 4 KiB. Copying seldom
     # spares pages that many commits change: at 500 rooms 8,000 pages write 1.6 times as fast as SQLite's 1,000.
     wal_pages: int = 8_000
-    # How long deleted and edited texts may stay in the write-ahead logs of both files, which hold the last changes. Each
-    # time costs a copy of what there is.
+    # How long deleted and edited texts may stay in the write-ahead logs of both files, which hold the last changes.
+    # Each time costs a copy of what there is.
     erase_seconds_max: float = 60.0
+    # How often to look whether the files are still where they were opened. Each commit looks for its own file, too.
+    check_seconds: float = 2.0
     # Events that may be missing in the search index while more are written: a search then waits for about a second.
     unindexed_events_max: int = 50_000
     # How long nothing is written before the index catches up without being asked.

@@ -13,7 +13,8 @@ LOCK_FILE = "lock"
 class DataLock:
     """Held from `take` to `release`. The kernel lets it go when the process ends, however it ends."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
         self._descriptor: int | None = descriptor
 
     @classmethod
@@ -40,7 +41,25 @@ class DataLock:
         with contextlib.suppress(OSError):  # a full disk: the lock holds, only its note is missing
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        return cls(descriptor)
+        return cls(directory / LOCK_FILE, descriptor)
+
+    def is_in_place(self) -> bool:
+        """Whether the file that is held is the one that another service would find."""
+        if self._descriptor is None:
+            return True
+        try:
+            found = os.stat(self._path)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True  # nothing can be said of it
+        return os.path.samestat(found, os.fstat(self._descriptor))
+
+    def take_again(self) -> None:
+        """Lock the directory once more after its file was removed; StoreError when another service was quicker."""
+        again = DataLock.take(self._path.parent)
+        self.release()
+        self._descriptor = again._descriptor
 
     def release(self) -> None:
         """Let others in. Idempotent."""

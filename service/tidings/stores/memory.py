@@ -187,6 +187,10 @@ class MemoryStore:
     def on_failure(self, report: Callable[[Exception], None]) -> None:
         """Memory does not fail."""
 
+    def troubles(self) -> Sequence[str]:
+        """None in memory."""
+        return ()
+
     def on_transaction(self, observe: Callable[[float], None]) -> None:
         """See `ports.Store`; here nothing takes time."""
 

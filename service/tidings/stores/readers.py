@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import apsw
 
 from tidings.contract.errors import resource_exhausted, unavailable
+from tidings.stores.condition import Condition
 from tidings.stores.faults import failure_of
 
 T = TypeVar("T")
@@ -22,12 +23,17 @@ class Readers:
     """Answers looks at the database, oldest first."""
 
     def __init__(
-        self, connections: Sequence[apsw.Connection], loop: asyncio.AbstractEventLoop, waiting_max: int
+        self,
+        connections: Sequence[apsw.Connection],
+        loop: asyncio.AbstractEventLoop,
+        waiting_max: int,
+        condition: Condition,
     ) -> None:
         self._loop = loop
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._waiting = 0
         self._waiting_max = waiting_max
+        self._condition = condition
         self._closed = False
         self._threads = [
             threading.Thread(target=self._run, args=(connection,), name=f"tidings-reader-{number}", daemon=True)
@@ -69,6 +75,10 @@ class Readers:
                 try:
                     answer = look(connection)
                 except Exception as error:
+                    if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+                        self._condition.note(
+                            "tidings.sqlite", f"a part of the database cannot be read ({error}); restore a backup"
+                        )
                     answer = failure_of(error)
             self._loop.call_soon_threadsafe(self._settle, future, answer)
         connection.close()

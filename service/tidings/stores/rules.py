@@ -14,6 +14,7 @@ from tidings.contract.errors import conflict, invalid_argument, not_found, permi
 from tidings.domain.emoji import canonical, known_as, without_styles
 from tidings.domain.fold import NOBODY, REACTION_KINDS_MAX, REACTION_USERS_MAX, Reactors, fold, redact
 from tidings.domain.ports import RoomRecord, StoredEvent, Written
+from tidings.stores.damage import event_of
 from tidings.stores.rows import GONE, KINDS, MESSAGES, POSTED, SEQ_MAX, Room, Row, Tables
 
 CLOCK_STEP_MS_MAX = 5_000  # time services correct so much at once; a clock set back further had been wrong
@@ -158,10 +159,10 @@ def _edit(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderat
     row = _message(tables, room, draft.edited.target)
     if row.actor != draft.actor:
         raise permission_denied(f"message {row.seq} of {room.name} is not yours; only its author can edit it")
-    if v1.Event.FromString(row.data).posted.text == draft.edited.text:
+    if event_of(room.name, row).posted.text == draft.edited.text:
         return _unchanged(room)
     draft.at_ms = _time(room, draft.at_ms)
-    return _append_change(tables, journal, room, draft, [_folded(row, draft)], row.seq)
+    return _append_change(tables, journal, room, draft, [_folded(room, row, draft)], row.seq)
 
 
 def _delete(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderates: bool) -> Written:
@@ -170,10 +171,10 @@ def _delete(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moder
         raise permission_denied(
             f"message {row.seq} of {room.name} is not yours; its author or a moderator can delete it"
         )
-    gone = fold(v1.Event.FromString(row.data), draft)
+    gone = fold(event_of(room.name, row), draft)
     rewritten = [row._replace(kind=GONE, asked=FORGOTTEN, data=gone.SerializeToString())]
     for edit in tables.edits(room, row.seq):
-        bare = redact(v1.Event.FromString(edit.data))
+        bare = redact(event_of(room.name, edit))
         rewritten.append(edit._replace(asked=FORGOTTEN, data=bare.SerializeToString()))
     tables.drop_reactions(room, row.seq)
     return _append_change(tables, journal, room, draft, rewritten, row.seq)
@@ -182,7 +183,7 @@ def _delete(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moder
 def _react(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderates: bool) -> Written:
     removed, user = draft.reacted.removed, draft.actor
     row = _message(tables, room, draft.reacted.target)
-    message = v1.Event.FromString(row.data)
+    message = event_of(room.name, row)
     emoji = known_as(draft.reacted.emoji, (reaction.emoji for reaction in message.posted.reactions))
     if tables.has_reacted(room, row.seq, emoji, user) is not removed:
         return _unchanged(room)
@@ -198,7 +199,7 @@ def _react(tables: Tables, journal: Journal, room: Room, draft: v1.Event, modera
         tables.add_reaction(room, row.seq, emoji, user, room.head + 1)
     count = counts.get(emoji, 0) + (-1 if removed else 1)
     reactors = Reactors(tables.reactors(room, row.seq, emoji, REACTION_USERS_MAX), count)
-    return _append_change(tables, journal, room, draft, [_folded(row, draft, reactors)], row.seq)
+    return _append_change(tables, journal, room, draft, [_folded(room, row, draft, reactors)], row.seq)
 
 
 def _member(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderates: bool) -> Written:
@@ -359,7 +360,7 @@ def _digest(asked: tuple[object, ...]) -> bytes:
 
 def _repeated(room: Room, first: Row, draft: v1.Event) -> Written:
     """The first answer again, or CONFLICT."""
-    event = v1.Event.FromString(first.data)
+    event = event_of(room.name, first)
     if first.asked == FORGOTTEN:
         same = _without_text(event) == _without_text(draft)
     else:
@@ -382,8 +383,8 @@ def _message(tables: Tables, room: Room, seq: int) -> Row:
     return row
 
 
-def _folded(row: Row, change: v1.Event, reactors: Reactors = NOBODY) -> Row:
-    message = v1.Event.FromString(row.data)
+def _folded(room: Room, row: Row, change: v1.Event, reactors: Reactors = NOBODY) -> Row:
+    message = event_of(room.name, row)
     asked = fingerprint(message) if row.asked is None else row.asked
     return row._replace(asked=asked, data=fold(message, change, reactors).SerializeToString())
 

@@ -13,6 +13,7 @@ it does not. `search.sqlite` need not be kept.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -32,7 +33,10 @@ from tidings.domain.ports import (
 )
 from tidings.stores import rules, search, sql_reads
 from tidings.stores.asking import ask
+from tidings.stores.condition import Condition
+from tidings.stores.damage import Damage, is_sound
 from tidings.stores.errors import StoreError
+from tidings.stores.files import FilesLost, InPlace, check_database, make_private, report_wide_modes
 from tidings.stores.index_file import attach_index, open_index
 from tidings.stores.indexer import Indexer
 from tidings.stores.limits import DEFAULTS, StoreLimits
@@ -40,6 +44,7 @@ from tidings.stores.lock import DataLock
 from tidings.stores.readers import Readers
 from tidings.stores.schema import open_reader, open_writer
 from tidings.stores.tokens import seal, unseal
+from tidings.stores.watching import FileWatch
 from tidings.stores.words import phrases
 from tidings.stores.writer import Writer
 
@@ -53,6 +58,7 @@ class _Opened(NamedTuple):
     """Everything that was opened, by whose it will be."""
 
     lock: DataLock
+    database: InPlace
     writer: apsw.Connection
     copier: apsw.Connection
     readers: Sequence[apsw.Connection]
@@ -69,9 +75,19 @@ class SqliteStore:
         self._lock = opened.lock
         self._connection = opened.writer
         self._secret = opened.secret
-        self._indexer = Indexer(opened.indexing, loop, limits)
-        self._writer = Writer(opened.writer, opened.copier, loop, limits, self._indexer.committed)
-        self._readers = Readers(opened.readers, loop, limits.waiting_reads_max)
+        self._condition = Condition()
+        self._damage = Damage(self._condition)
+        self._readers = Readers(opened.readers, loop, limits.waiting_reads_max, self._condition)
+        self._watch = FileWatch(
+            opened.database, opened.lock, self._condition, self._damage, self._readers, limits.check_seconds
+        )
+        self._indexer = Indexer(opened.indexing, loop, limits, self._damage, self._condition)
+        self._writer = Writer(opened.writer, opened.copier, loop, limits, self._indexer.committed, self._watch.check)
+        self._writer.on_failure(self._writing_ended)
+        self._report: Callable[[Exception], None] | None = None
+        self._error: Exception | None = None
+        self._rescuing: asyncio.Task[None] | None = None
+        self._watching = loop.create_task(self._watch.run(self._writer))
         self._closing: asyncio.Task[None] | None = None
 
     @classmethod
@@ -94,6 +110,9 @@ class SqliteStore:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
+        self._watching.cancel()
+        if self._rescuing is not None:
+            await self._rescuing
         self._writer.close()
         await asyncio.to_thread(self._writer.join)
         self._readers.close()
@@ -110,7 +129,21 @@ class SqliteStore:
 
     def on_failure(self, report: Callable[[Exception], None]) -> None:
         """See `ports.Store`."""
-        self._writer.on_failure(report)
+        self._report = report
+        if self._error is not None:
+            asyncio.get_running_loop().call_soon(report, self._error)
+
+    def _writing_ended(self, error: Exception) -> None:
+        if isinstance(error, FilesLost):
+            self._rescuing = asyncio.get_running_loop().create_task(self._watch.rescue(error))
+            return
+        self._error = error
+        if self._report is not None:
+            self._report(error)
+
+    def troubles(self) -> Sequence[str]:
+        """See `ports.Store`."""
+        return self._condition.reasons()
 
     def on_transaction(self, observe: Callable[[float], None]) -> None:
         """See `ports.Store`."""
@@ -129,14 +162,19 @@ class SqliteStore:
     async def read(self, room: str, after: int, limit: int) -> Sequence[StoredEvent]:
         """See `ports.Log`."""
         bytes_max = self._limits.read_bytes_max
-        return await self._readers.run(lambda reader: sql_reads.read(reader, room, after, limit, bytes_max))
+        return await self._readers.run(
+            lambda reader: self._damage.checked(reader, room, sql_reads.read(reader, room, after, limit, bytes_max))
+        )
 
     async def page(self, room: str, *, before: int | None, after: int | None, limit: int) -> Page:
         """See `ports.Log`."""
         bytes_max = self._limits.page_bytes_max
-        return await self._readers.run(
-            lambda reader: sql_reads.page(reader, room, before=before, after=after, limit=limit, bytes_max=bytes_max)
-        )
+
+        def look(reader: apsw.Connection) -> Page:
+            page = sql_reads.page(reader, room, before=before, after=after, limit=limit, bytes_max=bytes_max)
+            return page._replace(events=self._damage.checked(reader, room, page.events))
+
+        return await self._readers.run(look)
 
     async def search(self, words: str, *, rooms: Sequence[str], sender: str, page: str, limit: int) -> SearchPage:
         """See `ports.Log`. What was committed in these rooms before the call is found."""
@@ -148,7 +186,7 @@ class SqliteStore:
         await self._indexer.caught_up(numbers)
         found = await self._readers.run(lambda reader: search.find(reader, numbers, wanted, sender, behind, limit + 1))
         following = seal(self._secret, found[limit - 1].place, words, sender) if len(found) > limit else ""
-        return SearchPage([one.event for one in found[:limit]], following)
+        return SearchPage([one.event for one in found[:limit] if is_sound(*one.event)], following)
 
     # Directory
 
@@ -194,11 +232,22 @@ class SqliteStore:
 
     async def rooms_of(self, user: str, *, after: str, limit: int) -> Sequence[InboxRecord]:
         """See `ports.Directory`."""
-        return await self._readers.run(lambda reader: sql_reads.rooms_of(reader, user, after, limit))
+        return await self._readers.run(
+            lambda reader: self._lasts(reader, sql_reads.rooms_of(reader, user, after, limit))
+        )
 
     async def inbox(self, user: str, rooms: Sequence[str]) -> Sequence[InboxRecord]:
         """See `ports.Directory`."""
-        return await self._readers.run(lambda reader: sql_reads.inbox(reader, user, rooms))
+        return await self._readers.run(lambda reader: self._lasts(reader, sql_reads.inbox(reader, user, rooms)))
+
+    def _lasts(self, reader: apsw.Connection, records: Sequence[InboxRecord]) -> Sequence[InboxRecord]:
+        """The same with last messages that can be read."""
+        return [
+            record
+            if record.last is None or is_sound(*record.last)
+            else replace(record, last=self._damage.checked(reader, record.room.room, [record.last])[0])
+            for record in records
+        ]
 
     async def names_of(self, user: str) -> Sequence[str]:
         """See `ports.Directory`."""
@@ -231,6 +280,8 @@ def _open(directory: Path, limits: StoreLimits, vfs: str | None) -> _Opened:
     connections: list[apsw.Connection] = []
     database, index_path = directory / DATABASE, directory / INDEX
     try:
+        check_database(database)
+        make_private(database)
         writer = open_writer(database, limits, vfs)
         connections.append(writer)
         ((secret,),) = ask(writer, "SELECT pages FROM secrets")
@@ -247,7 +298,8 @@ def _open(directory: Path, limits: StoreLimits, vfs: str | None) -> _Opened:
     except StoreError as error:
         failure = error
     else:
-        return _Opened(lock, writer, copier, connections[3:], index, secret)
+        report_wide_modes(directory)
+        return _Opened(lock, InPlace.of(database), writer, copier, connections[3:], index, secret)
     for connection in connections:
         connection.close()
     lock.release()

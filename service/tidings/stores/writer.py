@@ -94,12 +94,17 @@ class Writer:
         loop: asyncio.AbstractEventLoop,
         limits: StoreLimits,
         committed: Callable[[Journal], None],
+        check: Callable[[], None],
     ) -> None:
-        """`committed` is told of each commit in this thread, before anybody else hears of it: the search index."""
+        """`committed` is told of each commit in this thread, before anybody else hears of it: the search index.
+
+        `check` is called in this thread before each commit and raises `FilesLost` when its file is no longer there.
+        """
         self._connection = connection
         self._loop = loop
         self._limits = limits
         self._committed = committed
+        self._check = check
         self._tables = SqlTables(connection, limits.cached_rooms_max)
         self._checkpoints = Checkpoints(
             connection, copier, limits.wal_pages, self._copying_failed, limits.erase_seconds_max
@@ -215,9 +220,10 @@ class Writer:
 
     def _copying_failed(self) -> None:
         """In the copying thread: have a commit, though nobody wants one, so that its end is heard of soon."""
-        self._loop.call_soon_threadsafe(self._commit_nothing)
+        self._loop.call_soon_threadsafe(self.commit_nothing)
 
-    def _commit_nothing(self) -> None:
+    def commit_nothing(self) -> None:
+        """Have a commit, so that what is wrong with the files is found out. On the loop."""
         if not self._closed and self._error is None:
             self.write(lambda tables, journal: None).cancel()  # nobody waits for it
 
@@ -273,6 +279,7 @@ class Writer:
         self._tables.careful = careful
         began = time.perf_counter()
         try:
+            self._check()
             answers, journal = self._transaction(batch)
         except Exception as error:
             self._undone(batch, self._rolled_back(error))

@@ -1,24 +1,31 @@
 """Whether the service can be used, in one word."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 OK: Final = "ok"
+DEGRADED: Final = "degraded"  # it serves, but not all of it
 
 
 class Health:
-    """`status` is what the application says: starting, ok, draining or failed."""
+    """`status` is what the application says: starting, ok, degraded, draining or failed."""
 
-    def __init__(self, version: str, status: Callable[[], str]) -> None:
+    def __init__(self, version: str, status: Callable[[], str], troubles: Callable[[], Sequence[str]]) -> None:
         self.version = version
         self._status = status
+        self._troubles = troubles
         self._started_at = time.monotonic()
 
     @property
     def status(self) -> str:
         """The word."""
         return self._status()
+
+    @property
+    def troubles(self) -> list[str]:
+        """Why it is degraded, for the operator: names of rooms and files are in it."""
+        return list(self._troubles())
 
     @property
     def uptime_seconds(self) -> float:

@@ -3,6 +3,7 @@
 Every error is ours (`head.error_body`), whoever noticed it: a handler, aiohttp's router, or its parser.
 """
 
+import contextlib
 import gzip
 import secrets
 from collections.abc import Awaitable, Callable
@@ -15,7 +16,7 @@ from tidings.log import log
 from tidings.metrics import CONTENT_TYPE, Metrics
 from tidings.transports.addresses import Addresses
 from tidings.transports.head import Refusal, error_body
-from tidings.transports.health import OK, Health
+from tidings.transports.health import DEGRADED, OK, Health
 from tidings.transports.negotiation import GZIP
 from tidings.transports.page import Page, coding_for
 from tidings.transports.proxies import TrustedProxies
@@ -37,8 +38,14 @@ def application(
     proxies = TrustedProxies(settings.http.trusted_proxies)
 
     async def tell_health(request: web.Request) -> web.Response:
-        told = {"status": health.status, "version": health.version, "uptime_seconds": health.uptime_seconds}
-        return web.json_response(told, status=200 if told["status"] == OK else 503)
+        status = health.status
+        told: dict[str, object] = {"status": status, "version": health.version, "uptime_seconds": health.uptime_seconds}
+        if status == DEGRADED:
+            # The reasons name rooms and files, so they are for those who may see the metrics.
+            with contextlib.suppress(Refusal):
+                check_metrics_reader(request, settings.http.metrics, proxies)
+                told["reasons"] = health.troubles
+        return web.json_response(told, status=200 if status in (OK, DEGRADED) else 503)
 
     async def tell_metrics(request: web.Request) -> web.Response:
         check_metrics_reader(request, settings.http.metrics, proxies)

@@ -11,7 +11,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tidings import __version__
@@ -43,6 +43,7 @@ class Listener:
         metrics: Metrics,
         *,
         health: Callable[[], str] | None = None,
+        troubles: Callable[[], Sequence[str]] = tuple,
         clock: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
@@ -53,7 +54,7 @@ class Listener:
         self._wall_ms = wall_ms
         self.settings = settings
         self._draining = False
-        self.health = Health(__version__, health or self._status)
+        self.health = Health(__version__, health or self._status, troubles)
         self.http_port = 0
         self.tcp_port = 0
         self.service: RSocketService
