@@ -27,6 +27,7 @@ from tidings.domain.tokens import TokenSettings
 from tidings.log import cause, log, take_over
 from tidings.metrics import Metrics
 from tidings.stores.errors import StoreError
+from tidings.stores.files import FilesLost
 from tidings.stores.sqlite import SqliteStore, memory_bytes
 from tidings.transports.listener import Listener, ListenError
 from tidings.transports.settings import is_everywhere
@@ -82,6 +83,7 @@ class App:
         self.settings = settings
         self.metrics = Metrics()
         self.state = "starting"
+        self.writes = True
         self.failed: asyncio.Future[str]
         self._stack = contextlib.AsyncExitStack()
 
@@ -198,6 +200,9 @@ class App:
             await asyncio.to_thread(allocator.trim)
 
     def _store_failed(self, error: Exception) -> None:
+        self.writes = False
+        if isinstance(error, FilesLost):
+            return  # stopping would take away what can still be read; the store says what to do
         self.state = "failed"
         log.error("the store can no longer write; reading goes on", error=cause(error))
         if not self.failed.done():
@@ -265,7 +270,9 @@ def reactive_scheduler() -> "SchedulerBase":
 
 def report(error: BaseException, where: str) -> None:
     """Somebody shall look at a fault of the service."""
-    log.error("something went wrong that nobody waits for", where=where, id=secrets.token_hex(4), exc_info=error)
+    expected = isinstance(error, Failure)  # it says itself what is wrong
+    trace = {"error": str(error)} if expected else {"exc_info": error}
+    log.error("something went wrong that nobody waits for", where=where, id=secrets.token_hex(4), **trace)
 
 
 async def cancelled(task: asyncio.Task[None]) -> None:
@@ -305,7 +312,7 @@ async def run(
     await app.close()
     log.flush()
     conclude(ending, drained_seconds)
-    return 1 if app.failed.done() else 0
+    return 0 if app.writes else 1
 
 
 def reload(app: App, reread: Callable[[], Settings]) -> None:

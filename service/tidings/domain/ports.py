@@ -233,7 +233,10 @@ class Store(Log, Directory, Protocol):
         """
 
     def on_failure(self, report: Callable[[Exception], None]) -> None:
-        """`report` is called on the loop when the store can no longer write. Reading goes on."""
+        """`report` is called on the loop when the store can no longer write. Reading goes on.
+
+        FilesLost: its file has no name any more, and what it holds is gone when the store is closed (`troubles`).
+        """
 
     def troubles(self) -> Sequence[str]:
         """What is wrong with the store while it goes on, for its operator: one line each that says what to do."""

@@ -16,8 +16,8 @@ class Condition:
         self._reasons: dict[Hashable, str] = {}
 
     def note(self, what: Hashable, reason: str) -> None:
-        """From now on, for this reason. Logged once."""
-        if what not in self._reasons and len(self._reasons) < REASONS_MAX:
+        """From now on, for this reason. Logged when it is a new one."""
+        if self._reasons.get(what) != reason and (what in self._reasons or len(self._reasons) < REASONS_MAX):
             self._reasons[what] = reason
             log.error("the store is degraded", reason=reason)
 
@@ -25,10 +25,6 @@ class Condition:
         """This is right again."""
         if self._reasons.pop(what, None) is not None:
             log.info("the store has recovered", what=str(what))
-
-    def holds(self, what: Hashable) -> bool:
-        """Whether something was noted of this."""
-        return what in self._reasons
 
     def reasons(self) -> list[str]:
         """All of them, oldest first."""

@@ -61,7 +61,8 @@ def rescue_path(directory: Path) -> Path:
 
 def make_private(path: Path) -> None:
     """Make the file if need be, readable for its owner only. SQLite gives its other files the same mode."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def report_wide_modes(directory: Path) -> None:

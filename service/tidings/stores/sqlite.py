@@ -136,7 +136,6 @@ class SqliteStore:
     def _writing_ended(self, error: Exception) -> None:
         if isinstance(error, FilesLost):
             self._rescuing = asyncio.get_running_loop().create_task(self._watch.rescue(error))
-            return
         self._error = error
         if self._report is not None:
             self._report(error)

@@ -76,7 +76,6 @@ class FileWatch:
             advice = f"what is in it could not be copied ({error}); restore a backup"
         else:
             advice = f"what was in it was copied; stop the service, then: {recovery(database, path)}"
-        self._condition.clear(database.name)
         self._condition.note(database.name, f"{lost}: nothing more is written, and reading goes on; {advice}")
 
 

@@ -365,4 +365,6 @@ class Writer:
 
 
 def _ended() -> Failure:
-    return unavailable("the service can no longer write to its disk; its operator has to restart it")
+    return unavailable(
+        "the service can no longer write to its disk; its operator finds the reason at /health and in its log"
+    )
