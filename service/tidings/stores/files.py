@@ -48,8 +48,11 @@ def check_database(path: Path) -> None:
 
 def recovery(database: Path, rescued: Path) -> str:
     """The command that puts a rescued database in its place."""
-    old = " ".join(shlex.quote(f"{database}{suffix}") for suffix in ("", "-wal", "-shm"))
-    return f"rm -f {old} && mv {shlex.quote(str(rescued))} {shlex.quote(str(database))}"
+    name = database.name
+    return (
+        f"cd {shlex.quote(str(database.parent.absolute()))} && rm -f {name} {name}-wal {name}-shm && "
+        f"mv {rescued.name} {name}"
+    )
 
 
 def rescue_path(directory: Path) -> Path:
