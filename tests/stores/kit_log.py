@@ -23,7 +23,7 @@ from stores.drafts import (
 from stores.refusals import refused
 from tidings.contract import v1
 from tidings.contract.errors import Code
-from tidings.domain.fold import REACTION_KINDS_MAX, REACTION_USERS_MAX
+from tidings.domain.fold import EDITS_MAX, REACTION_KINDS_MAX, REACTION_USERS_MAX
 from tidings.domain.ports import PAGE_BYTES_MAX, READ_BYTES_MAX, Store, Written
 
 
@@ -374,6 +374,18 @@ class LogKit:
                     with refused(Code.CONFLICT):
                         await store.append(draft(key))
         assert await store.head(room) == head
+
+    @pytest.mark.asyncio
+    async def test_a_message_is_edited_so_many_times_and_no_more(self, store: Store) -> None:
+        room = await open_room(store)
+        for text in ("one", "two"):
+            await store.append(posted(room, "ann", text))
+        edits = await asyncio.gather(*(store.append(edited(room, "ann", 1, f"text {n}")) for n in range(EDITS_MAX)))
+        assert edits[-1].seq == EDITS_MAX + 2
+        with refused(Code.RESOURCE_EXHAUSTED):
+            await store.append(edited(room, "ann", 1, "once more"))
+        await store.append(edited(room, "ann", 2, "another one"))
+        await store.append(deleted(room, "ann", 1))
 
     # reactions
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tidings.contract import v1
 
 REACTION_USERS_MAX = 50  # named in a message's reaction; what a popular message weighs must not grow with its fame
+EDITS_MAX = 1_000  # of one message; when it is deleted, all of them lose their text in one transaction
 REACTION_KINDS_MAX = 32  # different emoji on one message: with 50 names each it weighs at most about 100 KiB
 
 

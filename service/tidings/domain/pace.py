@@ -65,6 +65,11 @@ class WriteLimiter:
         # user → (sends left, bytes left, when that was counted)
         self._buckets: Lru[str, tuple[float, float, float]] = Lru(limits.paced_users_max)
 
+    def check(self, user: str) -> None:
+        """RESOURCE_EXHAUSTED if the user may write nothing now."""
+        if self._limits_any:
+            self._check(*self._left(user)[:2])
+
     def take(self, event: v1.Event) -> None:
         """One event is to be written; RESOURCE_EXHAUSTED, and nothing is taken."""
         if self._limits_any:
@@ -73,12 +78,8 @@ class WriteLimiter:
     def take_events(self, user: str, events: int, size_bytes: int) -> None:
         """So many events with so many bytes in all."""
         sends, stored, now = self._left(user)
-        if sends < 1:
-            what = f"{self._sends:g} messages per second (sends_per_second_max)"
-            raise _refusal(what, sends, self._sends)
-        if stored < 1:
-            what = f"{self._limits.stored_bytes_per_day_max:,} bytes stored in a day (stored_bytes_per_day_max)"
-            raise _refusal(what, stored, self._stored)
+        if sends < 1 or stored < 1:
+            self._check(sends, stored)
         sends -= events + size_bytes // self._limits.send_weight_bytes
         self._buckets.put(user, (sends, stored - size_bytes - events * ROW_BYTES, now))
 
@@ -87,6 +88,14 @@ class WriteLimiter:
         if self._limits_any:
             sends, stored, now = self._left(user)
             self._buckets.put(user, (sends - size_bytes // self._limits.send_weight_bytes, stored, now))
+
+    def _check(self, sends: float, stored: float) -> None:
+        if sends < 1:
+            what = f"{self._sends:g} messages per second (sends_per_second_max)"
+            raise _refusal(what, sends, self._sends)
+        if stored < 1:
+            what = f"{self._limits.stored_bytes_per_day_max:,} bytes stored in a day (stored_bytes_per_day_max)"
+            raise _refusal(what, stored, self._stored)
 
     def _left(self, user: str) -> tuple[float, float, float]:
         now = self._clock()

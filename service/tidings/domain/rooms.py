@@ -62,6 +62,7 @@ class Rooms:
     async def create(self, request: v1.CreateRequest, call: Call) -> v1.RoomReply:
         """Make a room; for the same two people a DIRECT room is made once, whoever asks."""
         self._calls.take(call.session.id)
+        self._writes.check(call.user)  # before many names are looked at
         title = self._rules.title(request.title)
         members = self._members(request, call.user)
         if request.kind == v1.DIRECT:

@@ -112,6 +112,9 @@ class MemoryTables:
     def edits(self, room: Room, target: int) -> Sequence[Row]:
         return [row for row in self.logs[room.name][target:] if row.kind == EDITED and row.target == target]
 
+    def has_edits(self, room: Room, target: int, edits: int) -> bool:
+        return len(self.edits(room, target)) >= edits
+
     def reactors(self, room: Room, target: int, emoji: str, users_max: int) -> Sequence[str]:
         return list(self.reactions.get((room.name, target), {}).get(emoji, ()))[:users_max]
 

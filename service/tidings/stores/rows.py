@@ -130,6 +130,9 @@ class Tables(Protocol):
     def edits(self, room: Room, target: int) -> Sequence[Row]:
         """All `edited` rows of a message."""
 
+    def has_edits(self, room: Room, target: int, edits: int) -> bool:
+        """Whether a message has so many `edited` rows."""
+
     def reactors(self, room: Room, target: int, emoji: str, users_max: int) -> Sequence[str]:
         """Who reacted to a message with an emoji, in order of arrival."""
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from tidings.contract import v1
 from tidings.contract.errors import conflict, invalid_argument, not_found, permission_denied, resource_exhausted
 from tidings.domain.emoji import canonical, known_as, without_styles
-from tidings.domain.fold import NOBODY, REACTION_KINDS_MAX, REACTION_USERS_MAX, Reactors, fold, redact
+from tidings.domain.fold import EDITS_MAX, NOBODY, REACTION_KINDS_MAX, REACTION_USERS_MAX, Reactors, fold, redact
 from tidings.domain.ports import RoomRecord, StoredEvent, Written
 from tidings.stores.damage import event_of
 from tidings.stores.rows import GONE, KINDS, MESSAGES, POSTED, SEQ_MAX, Room, Row, Tables
@@ -161,6 +161,8 @@ def _edit(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderat
         raise permission_denied(f"message {row.seq} of {room.name} is not yours; only its author can edit it")
     if event_of(room.name, row).posted.text == draft.edited.text:
         return _unchanged(room)
+    if tables.has_edits(room, row.seq, EDITS_MAX):
+        raise resource_exhausted(f"message {row.seq} was edited {EDITS_MAX} times already; write another one")
     draft.at_ms = _time(room, draft.at_ms)
     return _append_change(tables, journal, room, draft, [_folded(room, row, draft)], row.seq)
 

@@ -34,6 +34,8 @@ REWRITE = "UPDATE events SET kind = ?, asked = ?, data = ? WHERE id = ?"
 LOWER_TIMES = """UPDATE events SET at_ms = ? WHERE id <= ? AND id > coalesce(
                  (SELECT id FROM events WHERE id BETWEEN ? AND ? AND at_ms <= ? ORDER BY id DESC LIMIT 1), ?)"""
 EDITS = f"SELECT {ROW} FROM events WHERE id >> {SEQ_BITS} = ? AND target = ? AND kind = {EDITED} ORDER BY id"
+HAS_EDITS = f"""SELECT 1 FROM events WHERE id >> {SEQ_BITS} = ? AND target = ? AND kind = {EDITED}
+                LIMIT 1 OFFSET ?"""
 ROOM = """SELECT number, name, kind, title, creator, epoch, created_at_ms, asked, members FROM rooms WHERE name = ?"""
 END = "SELECT id, latest, at_ms FROM events WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"
 ADD_ROOM = """INSERT INTO rooms (name, kind, title, creator, epoch, created_at_ms, asked, members)
@@ -195,6 +197,9 @@ class SqlTables:
     def edits(self, room: Room, target: int) -> Sequence[Row]:
         self._flush()
         return [Row(*found) for found in ask(self._connection, EDITS, (room.number, target))]
+
+    def has_edits(self, room: Room, target: int, edits: int) -> bool:
+        return self._one(HAS_EDITS, (room.number, target, edits - 1)) is not None
 
     def reactors(self, room: Room, target: int, emoji: str, users_max: int) -> Sequence[str]:
         self._flush()
