@@ -337,8 +337,8 @@ def spare_the_collector() -> None:
     """Let the cycle collector look seldom, and never at what exists by now, which lives as long as the process.
 
     Requests leave no cycles behind, so looking at every 700 new objects finds nothing: `chat.send` under load took 81
-    to 120 us of processor time with Python's own thresholds, 49 to 97 us with 50,000. Everybody waits while it looks: at
-    50,000 objects for 27 ms and more, so not at more than 20,000, which 400 sends at once do not reach.
+    to 120 us of processor time with Python's own thresholds, 49 to 97 us with 50,000. Everybody waits while it looks:
+    at 50,000 objects for 27 ms and more, so not at more than 20,000, which 400 sends at once do not reach.
     """
     gc.collect()
     gc.freeze()
