@@ -59,7 +59,7 @@ async def test_a_bad_line_stops_it_and_says_where_and_why(run: Caller, room: str
     ran = await run("import", file, room)
     assert ran.code == 1
     assert ran.err.splitlines() == [
-        "line 2: not JSON: Expecting property name enclosed in double quotes (character 1)",
+        'line 2: it is not JSON from character 2 on; write {"text": "…"}',
         "1 sent",
         "error: stopped at line 2; correct it, or leave bad lines out with --skip-bad, and run the same again: "
         "nothing is sent twice",

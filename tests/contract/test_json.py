@@ -2,16 +2,14 @@
 
 import json
 import re
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
-from google.protobuf import json_format
 from google.protobuf.message import Message
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.messages import TYPES, messages
-from tidings.contract import json_reading, json_writing, v1
+from tidings.contract import v1
 from tidings.contract.codecs import JSON
 from tidings.contract.errors import Code, Failure
 from tidings.contract.json_text import JSON_DEPTH_MAX, JSON_VALUES_MAX
@@ -37,63 +35,7 @@ def refusal(message_type: type[Message], text: str | bytes) -> str:
     return refused.value.text.removeprefix(head)
 
 
-# --- as google.protobuf does it ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("message_type", TYPES, ids=lambda message_type: message_type.DESCRIPTOR.name)
-def test_every_message_type_has_a_plan(message_type: type[Message]) -> None:
-    descriptor: Any = message_type.DESCRIPTOR
-    assert set(json_reading.plan_of(descriptor)) == {
-        name for field in descriptor.fields for name in (field.name, field.json_name)
-    }
-    assert set(json_writing.plan_of(descriptor)) == set(descriptor.fields)
-
-
-@pytest.mark.parametrize("message_type", TYPES, ids=lambda message_type: message_type.DESCRIPTOR.name)
-@settings(max_examples=10)  # of each of the types
-@given(data=st.data())
-def test_random_messages_are_written_and_read_as_the_library_does_it(
-    message_type: type[Message], data: st.DataObject
-) -> None:
-    message = data.draw(messages(message_type))
-    ours = JSON.encode(message)
-    theirs = json_format.MessageToJson(message, indent=None, ensure_ascii=False)
-    assert json.loads(ours) == json.loads(theirs)
-    assert list(json.loads(ours)) == list(json.loads(theirs))
-    for text in (ours.decode(), theirs, json_format.MessageToJson(message)):
-        assert read(message_type, text) == message
-    by_proto_names = json_format.MessageToJson(message, preserving_proto_field_name=True, use_integers_for_enums=True)
-    assert read(message_type, by_proto_names) == message
-    assert json_format.Parse(ours, message_type()) == message
-
-
-VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**65), 2**65)
-    | st.floats()
-    | st.text(max_size=5)
-    | st.sampled_from(["OWNER", "CLOSE", "1", "-1", "01", " 1", "1.0", "٤", "4_0"]),
-    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=3), inside, max_size=3),
-    max_leaves=6,
-)
-
-
-@pytest.mark.parametrize("message_type", TYPES, ids=lambda message_type: message_type.DESCRIPTOR.name)
-@settings(max_examples=10)  # of each of the types
-@given(data=st.data())
-def test_what_the_library_refuses_is_refused_and_what_is_taken_is_read_alike(
-    message_type: type[Message], data: st.DataObject
-) -> None:
-    names = [field.json_name for field in message_type.DESCRIPTOR.fields] or ["x"]
-    said = data.draw(st.dictionaries(st.sampled_from([*names, "unknown"]), VALUES, max_size=4))
-    text = json.dumps(said)
-    try:
-        ours = read(message_type, text)
-    except Failure:
-        return
-    if "NaN" not in text and "Infinity" not in text:
-        assert json_format.Parse(text, message_type(), ignore_unknown_fields=True) == ours
+# --- what is written --------------------------------------------------------------------------------------------------
 
 
 def test_json_has_no_white_space_and_leaves_default_values_out() -> None:
@@ -413,6 +355,13 @@ def test_the_limit_of_values_leaves_room_for_a_thousand_names_and_counts_nothing
     assert list(read(v1.CreateRequest, json.dumps({"members": names})).members) == names
     text = ',[{"' * 20_000 + "\\"
     assert read(v1.SendRequest, json.dumps({"text": text, "room": "a"})) == v1.SendRequest(room="a", text=text)
+
+
+def test_an_answer_has_as_many_values_as_it_has() -> None:
+    page = v1.PageReply(events=[v1.Event(seq=seq, posted=v1.Posted(text="a")) for seq in range(5_000)])
+    assert JSON.decode_answer(v1.PageReply, JSON.encode(page)) == page
+    with pytest.raises(Failure, match="nested more than"):
+        JSON.decode_answer(v1.PageReply, b'{"a":' * 5_000)
 
 
 def test_more_closing_brackets_than_opening_ones_are_refused() -> None:

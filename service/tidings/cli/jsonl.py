@@ -12,10 +12,11 @@ number in the file together with its content. Lines may be corrected in place or
 whoever wants to insert or remove lines gives them an `id`.
 """
 
-import json
 from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any, BinaryIO, Final, NamedTuple
+
+from tidings.contract.json_text import JsonError, read_object
 
 # A text of 65,536 bytes is six times as long where every character is written as an escape; the rest is for its keys.
 LINE_BYTES_MAX: Final = 524_288
@@ -73,29 +74,27 @@ def read_line(number: int, raw: bytes) -> Line:
     if not content.strip():
         return NoMessage(number, len(raw))
     try:
-        said = json.loads(content)
-        return _message(number, len(raw), content, said)
-    except UnicodeDecodeError as error:
-        return BadLine(number, len(raw), f"not UTF-8 (byte {error.start})")
-    except json.JSONDecodeError as error:
-        return BadLine(number, len(raw), f"not JSON: {error.msg} (character {error.pos})")
-    except RecursionError:
-        return BadLine(number, len(raw), "nested too deeply")
+        return _message(number, len(raw), content, read_object(content, values_max=len(content)))
+    except JsonError as error:
+        return BadLine(number, len(raw), f'{error}; write {{"text": "…"}}')
     except ValueError as error:
         return BadLine(number, len(raw), str(error))
 
 
-def _message(number: int, length: int, content: bytes, said: Any) -> Draft | NoMessage:
-    if not isinstance(said, dict):
-        raise ValueError('not an object; write {"text": "…"}')
+def _message(number: int, length: int, content: bytes, said: dict[str, Any]) -> Draft | NoMessage:
     # An exported event is told by its kind.
     if said.keys() & EVENT_KINDS:
         posted = said.get("posted")
-        if not isinstance(posted, dict) or posted.get("deleted"):
+        if not isinstance(posted, dict):
+            return NoMessage(number, length)
+        deleted = posted.get("deleted", False)
+        if not isinstance(deleted, bool):
+            raise ValueError("deleted must be true or false")
+        if deleted:
             return NoMessage(number, length)
         return Draft(number, length, _text(posted), 0, _key(f"{number}\n".encode() + content))
     identity = said.get("id")
-    if identity is not None and not (isinstance(identity, str | int) and identity != ""):
+    if identity is not None and (type(identity) not in (str, int) or identity == ""):
         raise ValueError("id must be a text or a number")
     source = f"{number}\n".encode() + content if identity is None else f"id\n{identity}".encode(errors="surrogatepass")
     return Draft(number, length, _text(said), _reply_to(said), _key(source))
@@ -103,7 +102,7 @@ def _message(number: int, length: int, content: bytes, said: Any) -> Draft | NoM
 
 def _text(said: dict[str, Any]) -> str:
     text = said.get("text")
-    if not isinstance(text, str):
+    if type(text) is not str:
         raise ValueError("no text" if text is None else "text must be a text")
     if any("\ud800" <= c <= "\udfff" for c in text):
         raise ValueError("text holds half a character (a lone surrogate)")
@@ -112,8 +111,7 @@ def _text(said: dict[str, Any]) -> str:
 
 def _reply_to(said: dict[str, Any]) -> int:
     number = said.get("reply_to", 0)
-    # JSON's true is a number to Python.
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**64:
+    if type(number) is not int or not 0 <= number < 2**64:
         raise ValueError("reply_to must be the number of a message")
     return number
 

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from tidings.contract.enums import UnknownEnumNumber, check_enums
 from tidings.contract.errors import invalid_argument
 from tidings.contract.json_reading import read_message
-from tidings.contract.json_text import JsonError
+from tidings.contract.json_text import JSON_VALUES_MAX, JsonError
 from tidings.contract.json_writing import write_message
 
 M = TypeVar("M", bound=Message)
@@ -55,11 +55,20 @@ def encode_json(message: Message) -> bytes:
 
 
 def decode_json(message_type: type[M], data: bytes) -> M:
-    """The message that the JSON says; INVALID_ARGUMENT if none."""
+    """The message that the JSON says; INVALID_ARGUMENT if none, or if it has more values than a request needs."""
+    return _from_json(message_type, data, JSON_VALUES_MAX)
+
+
+def decode_json_answer(message_type: type[M], data: bytes) -> M:
+    """The same, with as many values as there are: a page of history has tens of thousands."""
+    return _from_json(message_type, data, len(data))
+
+
+def _from_json(message_type: type[M], data: bytes, values_max: int) -> M:
     message = message_type()
     if data:
         try:
-            read_message(message, data)
+            read_message(message, data, values_max=values_max)
         except JsonError as error:
             name = message_type.DESCRIPTOR.name
             raise invalid_argument(f"the payload is not the JSON of a {name}: {error}") from None
@@ -93,7 +102,7 @@ PROTOBUF: Final = Codec(
     decode_protobuf,
     decode_protobuf_answer,
 )
-JSON: Final = Codec("json", "application/json", ("application/json",), encode_json, decode_json, decode_json)
+JSON: Final = Codec("json", "application/json", ("application/json",), encode_json, decode_json, decode_json_answer)
 CODECS: Final = (PROTOBUF, JSON)
 
 _BY_MIME: Final = {mime: codec for codec in CODECS for mime in codec.mimes}

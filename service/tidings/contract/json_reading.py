@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from tidings.contract.json_text import INTEGER_DIGITS_MAX, JsonError, Number, read_object, shown
+from tidings.contract.json_text import INTEGER_DIGITS_MAX, JSON_VALUES_MAX, JsonError, Number, read_object, shown
 
 INTEGER_RANGES: Final = {
     FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
@@ -56,9 +56,9 @@ class NoPlan(Exception):
     """A field of a type that the contract had no use for so far: decide how it is read, and write it here."""
 
 
-def read_message(message: Message, data: bytes) -> None:
+def read_message(message: Message, data: bytes, *, values_max: int = JSON_VALUES_MAX) -> None:
     """Set what the JSON says. JsonError where it is none, or says what the message cannot hold."""
-    _fill(plan_of(message.DESCRIPTOR), read_object(data), message)  # type: ignore[arg-type]  # upb's own class
+    _fill(plan_of(message.DESCRIPTOR), read_object(data, values_max=values_max), message)  # type: ignore[arg-type]  # upb's own class
 
 
 def plan_of(descriptor: Descriptor) -> Plan:

@@ -45,8 +45,8 @@ class Number(str):
     __slots__ = ()
 
 
-def read_object(data: bytes) -> dict[str, Any]:
-    """The members of the object that `data` says, UTF-8. JsonError when it says none."""
+def read_object(data: bytes, *, values_max: int = JSON_VALUES_MAX) -> dict[str, Any]:
+    """The members of the object that `data` says, UTF-8. JsonError when it says none, or has more values."""
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -55,7 +55,7 @@ def read_object(data: bytes) -> dict[str, Any]:
     if text[:1] != "{":
         raise JsonError("begins with a byte order mark; leave it out" if text[:1] == "\ufeff" else "is not an object")
     if len(data) > JSON_DEPTH_MAX:  # else there is no room for too much
-        _check_structure(data)
+        _check_structure(data, values_max)
     try:
         members, end = _scan(text, 0)
     except StopIteration as error:
@@ -83,19 +83,19 @@ def shown(value: object) -> str:
     return (text if len(text) <= SHOWN_CHARS_MAX else text[:SHOWN_CHARS_MAX] + "…") + end
 
 
-def _check_structure(data: bytes) -> None:
+def _check_structure(data: bytes, values_max: int) -> None:
     """JsonError for more values or deeper nesting than any request needs; nothing in strings counts."""
     if data.count(b",") + data.count(b"[") + data.count(b"{") <= JSON_DEPTH_MAX:
         return
     # Without escaped backslashes and quotes, each quote begins or ends a string. A value has two strings at most,
     # itself and its name.
-    quotes_max = 4 * JSON_VALUES_MAX
+    quotes_max = 4 * values_max
     parts = data.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"', quotes_max + 1)
     outside = b"".join(parts[::2])
     brackets = outside.translate(None, _NO_BRACKETS)
     opening = brackets.count(b"[") + brackets.count(b"{")
-    if len(parts) > quotes_max + 1 or outside.count(b",") + opening > JSON_VALUES_MAX:
-        raise JsonError(f"has more than {JSON_VALUES_MAX:,} values; ask in several requests")
+    if len(parts) > quotes_max + 1 or outside.count(b",") + opening > values_max:
+        raise JsonError(f"has more than {values_max:,} values; ask in several requests")
     if len(brackets) > 2 * opening:
         raise JsonError("is not JSON: more brackets are closed than opened")
     if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > JSON_DEPTH_MAX:

@@ -1,0 +1,71 @@
+"""JSON is written and read as `google.protobuf.json_format` does it, for random messages of all types."""
+
+import json
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contract.messages import TYPES, messages
+from tidings.contract import json_reading, json_writing
+from tidings.contract.codecs import JSON
+from tidings.contract.errors import Failure
+
+
+@pytest.mark.parametrize("message_type", TYPES, ids=lambda message_type: message_type.DESCRIPTOR.name)
+def test_every_message_type_has_a_plan(message_type: type[Message]) -> None:
+    descriptor: Any = message_type.DESCRIPTOR
+    assert set(json_reading.plan_of(descriptor)) == {
+        name for field in descriptor.fields for name in (field.name, field.json_name)
+    }
+    assert set(json_writing.plan_of(descriptor)) == set(descriptor.fields)
+
+
+@pytest.mark.parametrize("message_type", TYPES, ids=lambda message_type: message_type.DESCRIPTOR.name)
+@settings(max_examples=10)  # of each of the types
+@given(data=st.data())
+def test_random_messages_are_written_and_read_as_the_library_does_it(
+    message_type: type[Message], data: st.DataObject
+) -> None:
+    message = data.draw(messages(message_type))
+    ours = JSON.encode(message)
+    theirs = json_format.MessageToJson(message, indent=None, ensure_ascii=False)
+    assert json.loads(ours) == json.loads(theirs)
+    assert list(json.loads(ours)) == list(json.loads(theirs))
+    for text in (ours.decode(), theirs, json_format.MessageToJson(message)):
+        assert JSON.decode(message_type, text.encode()) == message
+    by_proto_names = json_format.MessageToJson(message, preserving_proto_field_name=True, use_integers_for_enums=True)
+    assert JSON.decode(message_type, by_proto_names.encode()) == message
+    assert json_format.Parse(ours, message_type()) == message
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**65), 2**65)
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["OWNER", "CLOSE", "1", "-1", "01", " 1", "1.0", "٤", "4_0"]),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=3), inside, max_size=3),
+    max_leaves=6,
+)
+
+
+@pytest.mark.parametrize("message_type", TYPES, ids=lambda message_type: message_type.DESCRIPTOR.name)
+@settings(max_examples=10)  # of each of the types
+@given(data=st.data())
+def test_what_the_library_refuses_is_refused_and_what_is_taken_is_read_alike(
+    message_type: type[Message], data: st.DataObject
+) -> None:
+    names = [field.json_name for field in message_type.DESCRIPTOR.fields] or ["x"]
+    said = data.draw(st.dictionaries(st.sampled_from([*names, "unknown"]), VALUES, max_size=4))
+    text = json.dumps(said)
+    try:
+        ours = JSON.decode(message_type, text.encode())
+    except Failure:
+        return
+    if "NaN" not in text and "Infinity" not in text:
+        assert json_format.Parse(text, message_type(), ignore_unknown_fields=True) == ours
