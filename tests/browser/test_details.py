@@ -198,7 +198,7 @@ async def test_a_click_on_a_name_or_a_picture_leads_to_the_person(ada: Person, b
     await expect(ada.composer).to_have_value("Ask @bob ")
     await expect(ada.composer).to_be_focused()
     await ada.message("hello").locator(".picture").click()
-    await card.get_by_role("button", name="Write to").click()
+    await card.get_by_role("button", name="Message").click()
     await expect(ada.page.get_by_role("heading", name="bob")).to_be_visible()
 
 

@@ -30,12 +30,19 @@ const HEARD_CHARS_MAX = 300;
 // What was missed while there was no connection comes afterwards, and did not take that long.
 effect(() => pauseMeasuring("not connected", session.state.value !== "online"));
 
-export function Conversation({room, jump}: {room: string; jump?: bigint}) {
-  const tidings = session.tidings.value;
-  return tidings ? <Talking key={room} tidings={tidings} room={room} {...(jump !== undefined && {jump: Number(jump)})} /> : null;
+interface Props {
+  room: string;
+  /** What the room is called where it is none of mine. */
+  title?: string;
+  jump?: bigint;
 }
 
-function Talking({tidings, room, jump}: {tidings: Tidings; room: string; jump?: number}) {
+export function Conversation({room, title = room, jump}: Props) {
+  const tidings = session.tidings.value;
+  return tidings ? <Talking key={room} tidings={tidings} room={room} called={title} {...(jump !== undefined && {jump: Number(jump)})} /> : null;
+}
+
+function Talking({tidings, room, called, jump}: {tidings: Tidings; room: string; called: string; jump?: number}) {
   const me = session.me.value;
   const talk = useMemo(() => new Talk(tidings, room, surroundings(me, room), jump), [tidings, room]);
   const marking = useMemo(() => new Marking(tidings, room, talk.others.told), [tidings, room]);
@@ -65,7 +72,7 @@ function Talking({tidings, room, jump}: {tidings: Tidings; room: string; jump?: 
     if (jump && chosen.value?.room === room) talk.jump(jump);
   }, [chosen.value]);
 
-  const title = roomOf(room)?.title ?? room;
+  const title = roomOf(room)?.title ?? called;
   const {failure, heard} = talk;
   const {trouble} = talk.changes;
   if (failure.value) {

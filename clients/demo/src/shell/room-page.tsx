@@ -27,11 +27,12 @@ export function RoomPage({room, jump}: {room: string; jump: bigint | undefined})
   // Not known yet: a moment of an empty page is better than a conversation that turns out to be closed.
   if (stranger && !seen) return null;
   const reply = seen && "reply" in seen ? seen.reply : undefined;
+  const shown = mine ?? (reply && lookOf(reply));
   return (
     <>
-      <Head name={room} room={mine ?? (reply && lookOf(reply))} />
+      <Head name={room} room={shown} />
       {reply?.room?.kind === RoomKind.OPEN && <Guest room={room} />}
-      <Conversation room={room} {...(jump !== undefined && {jump})} />
+      <Conversation room={room} {...(shown && {title: shown.title})} {...(jump !== undefined && {jump})} />
     </>
   );
 }

@@ -119,7 +119,7 @@ export const en = {
   "members.leave": "Leave",
   
   "person.label": "About {name}",
-  "person.write": "Write to",
+  "person.write": "Message",
   "person.mention": "Mention",
   "role.1": "Owner",
   "role.2": "Moderator",
