@@ -62,11 +62,11 @@ async def talk(clients: dict[str, Client]) -> None:
     for client in clients.values():
         await client.rooms["general"].join()
     ada = clients["ada"]
-    await ada.rooms.create("release", title="Release 1.0", members=["bob", "zoé"])
+    release = (await ada.rooms.create(title="Release 1.0", members=["bob", "zoé"])).room.room
     direct = (await ada.rooms.create(kind=tidings_client.v1.DIRECT, members=["小林"])).room.room
     await clients["小林"].rooms[direct].send("下午三点一起看一下？")
-    await clients["zoé"].rooms["release"].send("Changelog is ready for your eyes.")
-    await clients["bob"].rooms["release"].send("Tagging at five.")
+    await clients["zoé"].rooms[release].send("Changelog is ready for your eyes.")
+    await clients["bob"].rooms[release].send("Tagging at five.")
     seqs = [(await clients[name].rooms["general"].send(text)).cursor.seq for name, text in TALK]
     for number, (emoji, names) in HEARTS.items():
         for name in names:

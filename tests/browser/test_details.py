@@ -121,9 +121,19 @@ async def test_the_banner_covers_no_message_and_moves_nothing_below_it(
 async def test_what_became_of_a_message_stands_beside_its_text(ada: Person) -> None:
     await ada.say("ok")
     await ada.sees("ok")
-    mark = await box(ada.message("ok").get_by_role("img", name="sent"))
-    text = await box(ada.message("ok").get_by_text("ok", exact=True))
-    assert 0 < mark["x"] - (text["x"] + text["width"]) < 24
+    await ada.say("words that fill a line " * 12 + "and end")
+    await ada.sees("and end")
+    ends = """row => {
+      const text = document.createRange();
+      text.selectNodeContents(row.querySelector('.body').firstChild);
+      const last = [...text.getClientRects()].at(-1);
+      const mark = row.querySelector('[role=img]').getBoundingClientRect();
+      return [mark.left - last.right, Math.abs(mark.bottom - last.bottom)];
+    }"""
+    for message in (ada.message("ok"), ada.message("and end")):
+        beside, below = await message.evaluate(ends)
+        assert 0 < beside < 24
+        assert below < 12
 
 
 async def test_the_typing_line_keeps_away_from_the_composer_and_its_dots_are_three(ada: Person, bob: Person) -> None:

@@ -29,19 +29,29 @@ export function Body({text, editedAtMs = 0, stop = -1, unfolding, mark}: Props) 
     unfolding?.();
     setTimes(next);
   };
+  const pieces = piecesOf(shown.text, shown.more > 0);
+  // Behind the last word, or beside lines of their own.
+  const last = pieces.at(-1);
+  const block = !shown.more && (last?.kind === "list" || last?.kind === "quote" || (last?.kind === "code" && last.block));
+  const tail = (editedAtMs > 0 || mark) && (
+    <span class="tail">
+      {editedAtMs > 0 && (
+        <span class="edited" title={t("talk.editedAt", {time: fullText(editedAtMs)})}>
+          {t("talk.edited")}
+        </span>
+      )}
+      {mark}
+    </span>
+  );
   return (
     <>
       <div class="said">
         <div class={isEmoji(text) ? "body big" : "body"} dir="auto">
-          {piecesOf(shown.text, shown.more > 0).map((piece, place) => drawn(piece, place, stop))}
+          {pieces.map((piece, place) => drawn(piece, place, stop))}
           {shown.more > 0 && "…"}
+          {!block && tail}
         </div>
-        {editedAtMs > 0 && (
-          <span class="edited" title={t("talk.editedAt", {time: fullText(editedAtMs)})}>
-            {t("talk.edited")}
-          </span>
-        )}
-        {mark}
+        {block && tail}
       </div>
       {shown.more > 0 && (
         <button type="button" class="fold" tabIndex={stop} onClick={() => unfold(times * MORE_TIMES)}>
