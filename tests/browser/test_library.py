@@ -118,6 +118,22 @@ async def test_a_token_is_refreshed_on_the_living_connection_also_after_the_tab_
         assert (numbers["tidings_connections"], numbers["tidings_connections_opened_total"]) == (1, 1)
 
 
+async def test_a_page_of_an_origin_that_is_not_named_says_so_in_the_console(
+    ada: Profile, library: str, tmp_path: Path
+) -> None:
+    warned: list[str] = []
+    ada.context.on("console", lambda message: warned.append(message.text) if message.type == "warning" else None)
+    async with running_service(tmp_path, dev=False, auth__secret=SECRET) as service:
+        page = await ada.tab(library)
+        await begin(page, url=service.ws_url, **token("ada"))
+        await expect(page.get_by_label("states")).to_have_text("connecting ")
+        for text in [await page.evaluate("tidings.trouble.text"), *warned]:
+            assert f"http.origins does not name {library}" in text
+        assert len(warned) == 1
+    # Chromium complains of refused handshakes by itself.
+    ada.complaints[:] = [text for text in ada.complaints if "Unexpected response code: 403" not in text]
+
+
 async def test_messages_written_while_the_service_is_away_survive_a_reload_and_are_sent_once(
     browser: Browser, library: str, tmp_path: Path
 ) -> None:
