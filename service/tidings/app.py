@@ -271,7 +271,7 @@ def reactive_scheduler() -> "SchedulerBase":
 def report(error: BaseException, where: str) -> None:
     """Somebody shall look at a fault of the service."""
     expected = isinstance(error, Failure)  # it says itself what is wrong
-    trace = {"error": str(error)} if expected else {"exc_info": error}
+    trace = {"reason": str(error)} if expected else {"exc_info": error}
     log.error("something went wrong that nobody waits for", where=where, id=secrets.token_hex(4), **trace)
 
 

@@ -103,6 +103,15 @@ async def test_a_directory_that_may_not_be_written_to_is_refused(stranger: Path)
 
 
 @pytest.mark.asyncio
+async def test_a_read_only_directory_is_refused_though_its_files_may_be_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await used(tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, mode, **_: Path(path) != tmp_path)
+    assert "permission denied" in await complaint(tmp_path)
+
+
+@pytest.mark.asyncio
 async def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / DATABASE).write_bytes(b"This is a text, and not a short one. " * 100)
     assert "damaged" in await complaint(tmp_path)

@@ -1,6 +1,7 @@
 """One service per data directory."""
 
 import contextlib
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -22,6 +23,8 @@ class DataLock:
         """Make the directory if need be and lock it; StoreError when it cannot be used or is used already."""
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         except (FileExistsError, NotADirectoryError):
             raise StoreError(f"{directory} is not a directory; name one for the data (--data)") from None

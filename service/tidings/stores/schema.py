@@ -126,6 +126,8 @@ def open_reader(path: Path, limits: StoreLimits, vfs: str | None = None) -> apsw
     connection = apsw.Connection(str(path), vfs=vfs)
     connection.set_busy_timeout(BUSY_MS)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    # Nothing of a text in a temporary file.
+    connection.pragma("temp_store", "memory")
     connection.pragma("cache_size", -(limits.reader_cache_bytes // 1024))
     connection.wal_autocheckpoint(0)
     return connection
