@@ -1,5 +1,6 @@
 """One user, over all connections, makes the service hold so many bytes and no more; others are not affected."""
 
+import gc
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -335,3 +336,34 @@ async def test_rooms_that_people_left_are_remembered_for_so_many_people_and_room
     assert sum(map(len, inboxes._gone._entries.values())) == inboxes._gone_count <= 5
     await alice.join("den", "guest19")
     assert sum(map(len, inboxes._gone._entries.values())) == inboxes._gone_count
+
+
+def left_to_the_collector() -> list[str]:
+    """What of the service's only the garbage collector would find, by type."""
+    gc.collect()
+    found = [f"{type(each).__module__}.{type(each).__qualname__}" for each in gc.garbage]
+    gc.garbage.clear()
+    return [name for name in found if name.startswith("tidings.")]
+
+
+@by_kind
+@pytest.mark.asyncio
+async def test_what_is_closed_is_freed_at_once_and_not_left_to_the_garbage_collector(
+    open_one: Callable[[Person, int], Awaitable[Reader]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, alice, _ = await furnished()
+    (await open_one(alice, 1)).close()
+    await settled()
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        for number in range(3):
+            reader = await open_one(alice, number)
+            reader.close()
+            reader.source = None
+            await settled()
+        assert left_to_the_collector() == []
+    finally:
+        gc.set_debug(0)
+        gc.enable()

@@ -1,5 +1,7 @@
 """What the requests of one user hold while they are served, and what waits for full sockets: on the user's account."""
 
+import asyncio
+import gc
 from dataclasses import replace
 
 import pytest
@@ -132,3 +134,31 @@ async def test_what_waits_for_a_full_socket_is_on_the_account_until_the_socket_i
         await stage.gone()
         await stage.until(lambda: not stage.sessions)
         assert account.queues == {}
+
+
+@pytest.mark.asyncio
+async def test_a_connection_that_is_gone_is_freed_at_once_and_not_left_to_the_garbage_collector(transport: str) -> None:
+    async with staged() as stage:
+        for number in range(3):
+            async with stage.peer(transport) as peer:
+                await peer.send(watch(1, 5), channel(3, 1, ref=1), call(5, "test.wait", IN_HALL))
+                await stage.handlers.seen("wait", number + 1)
+                gc.collect()
+                gc.disable()
+                gc.set_debug(gc.DEBUG_SAVEALL)
+                try:
+                    peer.cut()
+                    await stage.gone()
+                    await stage.until(lambda: not stage.sessions and not stage.listener.service.tasks)
+                    for held in (stage.gate.sessions, stage.gate.gone, stage.handlers.sources, stage.handlers.talks):
+                        held.clear()  # type: ignore[attr-defined]
+                    await asyncio.sleep(0)
+                    gc.collect()
+                    found = {
+                        type(each).__qualname__ for each in gc.garbage if type(each).__module__.startswith("tidings.")
+                    }
+                finally:
+                    gc.set_debug(0)
+                    gc.garbage.clear()
+                    gc.enable()
+                assert found == set()

@@ -19,6 +19,14 @@ class Identity:
     expires_at_ms: int = 0
 
 
+def _takes_all() -> None:
+    """The peer takes answers, or there is none."""
+
+
+def _nothing_to_close(_failure: Failure) -> None:
+    """The connection is gone already."""
+
+
 @dataclass(slots=True, eq=False)
 class Session:
     """One living connection of one user. `session.refresh` replaces its identity."""
@@ -29,11 +37,16 @@ class Session:
     # Ends the connection with this error; set by the transport.
     close: Callable[[Failure], None]
     # None while the peer takes answers; else what to wait for before asking again. Set by the transport.
-    full: Callable[[], Awaitable[None] | None] = lambda: None
+    full: Callable[[], Awaitable[None] | None] = _takes_all
     # What its user makes the service hold; set when it enters.
     memory: Account = field(default_factory=Account)
     # What the domain hangs on the connection and cleans up when it is gone.
     left: list[Callable[[], None]] = field(default_factory=list)
+
+    def end(self) -> None:
+        """The connection is gone: forget the transport."""
+        self.close = _nothing_to_close
+        self.full = _takes_all
 
 
 class Call:

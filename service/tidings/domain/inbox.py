@@ -87,9 +87,9 @@ class Inbox:
 
     def close(self) -> None:
         """The reader is gone."""
-        self._end()
-        if self.subscription is not None:
-            self.subscription.close()
+        subscription = self._end()
+        if subscription is not None:
+            subscription.close()
 
     def fail(self, error: Exception, /) -> None:
         """Nothing more comes."""
@@ -105,10 +105,13 @@ class Inbox:
         self._account.release(rooms * ROOM_BYTES)
         self._held_bytes -= rooms * ROOM_BYTES
 
-    def _end(self) -> None:
+    def _end(self) -> BoardSubscription[Row, Prepared[v1.RoomsItem]] | None:
+        """Let go of everything; the subscription, which refers to this inbox."""
         size, self._held_bytes = self._held_bytes, 0
         self._account.release(size)
         self._left(self)
+        subscription, self.subscription = self.subscription, None
+        return subscription
 
     def touch(self, room: str) -> None:
         """The row of this room is to be sent anew; that the reader left it is a row too."""

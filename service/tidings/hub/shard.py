@@ -18,6 +18,8 @@ class Shard(Generic[T]):
 
     __slots__ = ("feed", "leave", "marked", "subscriptions")
 
+    leave: Callable[[Subscription[T]], None]
+
     def __init__(self, feed: Feed[T], left: Callable[[Shard[T]], None]) -> None:
         self.feed = feed
         self.marked = False
@@ -26,8 +28,11 @@ class Shard(Generic[T]):
         def leave(subscription: Subscription[T]) -> None:
             del self.subscriptions[subscription]
             left(self)
+            if not self.subscriptions:
+                self.leave = _gone  # an empty shard is not used again, and would refer to itself
 
-        self.leave = leave  # made once for all its subscriptions: a bound method for each would cost 64 bytes
+        # Made once for all its subscriptions: a bound method for each would cost 64 bytes.
+        self.leave = leave
 
     def flush(self) -> int:
         """Bring every reader up to date, as far as it takes; how many were visited.
@@ -75,3 +80,7 @@ class Shard(Generic[T]):
         finally:
             feed.house.counts.deliveries += delivered
         return len(subscriptions)
+
+
+def _gone(_subscription: object) -> None:
+    """The last one has left."""

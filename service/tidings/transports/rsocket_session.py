@@ -428,3 +428,4 @@ class RSocketSession:
                 callback()
             except Exception:
                 log.exception("cleaning up after a session failed", session=self.id)
+        session.end()  # it refers to this object, and this one to it

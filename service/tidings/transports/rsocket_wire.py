@@ -64,6 +64,8 @@ class RSocketWire(asyncio.Protocol):
         self.service.reading.leave(self.budget, self)
         self.visit.ended()
         self.session.lost()
+        # Each refers to the other: as a cycle, both would wait for a garbage collection that comes once an hour.
+        del self.session
 
     def pause_writing(self) -> None:
         """The transport holds more than its mark."""
