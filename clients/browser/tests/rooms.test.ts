@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import {after, before, test} from "node:test";
-import {Failure, MemoryStorage, Status, type Tidings} from "../src/index.ts";
+import {Failure, MemoryStorage, RoomKind, Status, type Tidings} from "../src/index.ts";
 import {openRoom, Service, take, textOf, until} from "./service.ts";
 
 let service: Service;
@@ -22,6 +22,18 @@ test("a message that is sent is watched by another", async () => {
   const [event] = await take(watch, 1);
   assert.equal(textOf(event!), "hi");
   assert.equal(event!.actor, "ada");
+});
+
+test("a direct room that is hidden is marked so in lists until its next message", async () => {
+  const name = (await ada.rooms.create("", {kind: RoomKind.DIRECT, members: ["bob"]})).room!.room;
+  const hidden = async () => (await ada.rooms.list()).rooms.find(({room}) => room!.room === name)!.hidden;
+  await ada.room(name).hide();
+  assert.equal(await hidden(), true);
+  await ada.room(name).hide({shown: true});
+  assert.equal(await hidden(), false);
+  await ada.room(name).hide();
+  await bob.room(name).send("hi");
+  assert.equal(await hidden(), false);
 });
 
 test("messages are edited, deleted, reacted to, read and found", async () => {
