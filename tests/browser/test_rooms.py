@@ -45,6 +45,23 @@ async def test_a_direct_conversation_is_begun_and_the_other_sees_it_and_who_is_h
     await expect(ada.place.get_by_text("last seen just now")).to_be_visible()
 
 
+async def test_a_direct_conversation_is_hidden_until_its_next_message(ada: Person, service: RunningService) -> None:
+    async with tidings_client.connect(service.tcp_url, user="bob") as bob:
+        room = (await bob.rooms.create(kind=v1.DIRECT, members=["ada"])).room.room
+        await bob.rooms[room].send("hello")
+        entry = ada.rooms.get_by_role("link", name="bob")
+        await entry.click()
+        await ada.page.get_by_role("button", name="More about this room").click()
+        await ada.page.get_by_role("menuitem", name="Hide conversation").click()
+        await ada.page.get_by_role("dialog").get_by_role("button", name="Hide").click()
+        await expect(entry).to_have_count(0)
+        await ada.page.reload()
+        await expect(ada.rooms.get_by_role("link", name="General")).to_be_visible()
+        await expect(entry).to_have_count(0)
+        await bob.rooms[room].send("are you there?")
+        await expect(entry).to_contain_text("are you there?")
+
+
 async def test_an_open_room_is_found_looked_at_joined_and_left(ada: Person, service: RunningService) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
         await bob.rooms.create("lobby", kind=v1.OPEN, title="The lobby")

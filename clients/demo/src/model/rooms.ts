@@ -40,14 +40,16 @@ export interface RoomView {
   readonly isNew: boolean;
   /** I asked not to be called for it; kept on this device. */
   readonly muted: boolean;
+  /** I hid it: it is off the list until its next message. */
+  readonly hidden: boolean;
 }
 
 const known = signal<ReadonlyMap<string, RoomView>>(new Map());
 const complete = signal(false);
 
-/** Mine, newest activity first. */
+/** Mine, newest activity first, without those I hid. */
 export const rooms: ReadonlySignal<readonly RoomView[]> = computed(() =>
-  [...known.value.values()].sort((a, b) => movedMs(b) - movedMs(a) || a.name.localeCompare(b.name)),
+  [...known.value.values()].filter(({hidden}) => !hidden).sort((a, b) => movedMs(b) - movedMs(a) || a.name.localeCompare(b.name)),
 );
 
 function movedMs({activeMs, cameMs}: RoomView): number {
@@ -57,7 +59,7 @@ function movedMs({activeMs, cameMs}: RoomView): number {
 /** Whether the service has told all of them since the page was opened; before, it is what was known last. */
 export const roomsComplete: ReadonlySignal<boolean> = complete;
 
-/** A room of mine by name. */
+/** A room of mine by name, hidden or not. */
 export function roomOf(name: string): RoomView | undefined {
   return known.value.get(name);
 }
@@ -107,7 +109,7 @@ function keptRooms(user: string): RoomView[] {
     const names = Object.keys(value);
     return names.length === 1 && names[0] === "seq" ? BigInt((value as {seq: string}).seq) : value;
   };
-  const before = {cameMs: 0, isNew: false};
+  const before = {cameMs: 0, isNew: false, hidden: false};
   return keptList(keptName(user), revive).filter(isRoom).map((room) => ({...before, ...room}));
 }
 
@@ -255,7 +257,7 @@ function remove(name: string): void {
   known.value = now;
 }
 
-function view({room, role, last, read, unread}: RoomState): RoomView {
+function view({room, role, last, read, unread, hidden}: RoomState): RoomView {
   const {room: name, kind, title, creator, createdAtMs, head, members} = room!; // always there
   const other = kind === RoomKind.DIRECT ? otherOf(name, creator) : undefined;
   const message = last && lastOf(last);
@@ -263,7 +265,7 @@ function view({room, role, last, read, unread}: RoomState): RoomView {
   const shown = other ?? (title || name);
   return {
     ...{name, kind, role, other, creator, members, read, unread, activeMs, cameMs: 0, isNew: false},
-    ...{title: shown, head: head?.seq ?? 0n, last: message, muted: muted.peek().has(name)},
+    ...{title: shown, head: head?.seq ?? 0n, last: message, muted: muted.peek().has(name), hidden},
   };
 }
 

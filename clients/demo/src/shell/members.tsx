@@ -68,7 +68,7 @@ export function Members({room}: {room: string}) {
       {mine && (
         <div class="leaving">
           <Button kind="bare" icon="leave" onClick={() => (opened.value = {what: "leave", room})}>
-            {t("head.leave")}
+            {t(mine.kind === RoomKind.DIRECT ? "head.hide" : "head.leave")}
           </Button>
         </div>
       )}

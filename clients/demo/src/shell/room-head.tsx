@@ -23,7 +23,8 @@ export function Head({name, room}: {name: string; room: Shown | undefined}) {
   ];
   if (mine) {
     items.push({text: t(muted ? "head.unmute" : "head.mute"), icon: muted ? "bell" : "bellOff", do: () => mute(name, !muted)});
-    items.push({text: t("head.leave"), icon: "leave", danger: true, do: () => (opened.value = {what: "leave", room: name})});
+    const direct = kind === RoomKind.DIRECT;
+    items.push({text: t(direct ? "head.hide" : "head.leave"), icon: "leave", danger: !direct, do: () => (opened.value = {what: "leave", room: name})});
   }
   return (
     <header class="head">

@@ -1,6 +1,6 @@
 /** What the tab says: how much is unread, and where one is. */
 import {effect} from "@preact/signals";
-import {rooms} from "../model/rooms.ts";
+import {roomOf, rooms} from "../model/rooms.ts";
 import {chosen} from "../route.ts";
 import {session} from "../session.ts";
 import {locale, t} from "../words/words.ts";
@@ -12,6 +12,6 @@ effect(() => {
 effect(() => {
   const inside = session.inside.value;
   const unread = inside ? rooms.value.reduce((sum, room) => sum + (room.muted ? 0 : room.unread), 0) : 0;
-  const room = inside && chosen.value ? rooms.value.find(({name}) => name === chosen.value?.room) : undefined;
+  const room = inside && chosen.value ? roomOf(chosen.value.room) : undefined;
   document.title = `${unread ? `(${unread > 99 ? "99+" : unread}) ` : ""}${room ? `${room.title} · ` : ""}${t("name")}`;
 });

@@ -70,6 +70,7 @@ export const en = {
   "head.mute": "Mute",
   "head.unmute": "Unmute",
   "head.leave": "Leave room",
+  "head.hide": "Hide conversation",
 
   "gone.title": "This room is not open to you",
   "gone.lead": "There is no room called {room}, or you are not a member of it. A member can invite you.",
@@ -115,7 +116,9 @@ export const en = {
   "members.leaveTitle": "Leave {room}?",
   "members.leaveOpen": "You can join again at any time.",
   "members.leaveGroup": "To come back you will have to be invited.",
-  "members.leaveDirect": "It leaves your list; writing to {name} brings it back.",
+  "members.hideTitle": "Hide the conversation with {room}?",
+  "members.hide": "It leaves your list until somebody writes in it again. {name} is not told.",
+  "members.hideGo": "Hide",
   "members.leave": "Leave",
   
   "person.label": "About {name}",

@@ -72,6 +72,7 @@ export const zh: Words<typeof en> = {
   "head.mute": "静音",
   "head.unmute": "取消静音",
   "head.leave": "离开房间",
+  "head.hide": "隐藏会话",
 
   "gone.title": "你无法进入此房间",
   "gone.lead": "没有名为 {room} 的房间，或者你不是它的成员。房间成员可以邀请你。",
@@ -117,7 +118,9 @@ export const zh: Words<typeof en> = {
   "members.leaveTitle": "离开 {room}？",
   "members.leaveOpen": "你可以随时重新加入。",
   "members.leaveGroup": "之后需要被邀请才能回来。",
-  "members.leaveDirect": "它会从列表中消失；再次给 {name} 发消息即可恢复。",
+  "members.hideTitle": "隐藏与 {room} 的会话？",
+  "members.hide": "它会从你的列表中消失，直到有新消息为止。{name} 不会得知。",
+  "members.hideGo": "隐藏",
   "members.leave": "离开",
   
   "person.label": "关于 {name}",
