@@ -1,5 +1,8 @@
 """Items 59 to 65: payloads in pieces."""
 
+import gc
+import sys
+
 import pytest
 
 from rsocket_kit import (
@@ -303,3 +306,15 @@ def test_the_end_of_the_connection_frees_every_run() -> None:
     server.receive(request_response(1, bytes(500), flags=FOLLOWS), 0.0)
     server.transport_lost(1.0)
     assert (server.reassembly.runs, server.reassembly.held_bytes) == ({}, 0)
+
+
+def test_a_refused_payload_is_let_go_at_once_and_not_when_the_collector_looks() -> None:
+    server = open_server(Limits(reassembly_bytes_max=1000))
+    server.receive(request_response(1, bytes(900), flags=FOLLOWS), 0.0)
+    run = server.runs[1]
+    gc.disable()
+    try:
+        server.receive(payload(1, bytes(200), FOLLOWS | NEXT), 0.0)
+        assert sys.getrefcount(run) == 2, "this variable, and the argument of getrefcount"
+    finally:
+        gc.enable()

@@ -76,21 +76,14 @@ class Reassembly:
         self.held_bytes = 0
 
     def _add(self, stream_id: int, run: Run, flags: int, metadata: bytes | None, data: bytes, *, more: bool) -> None:
-        limits = self._limits
         added = len(data) + len(metadata or b"")
         run.pieces += 1
-        refusal: Refusal | None = None
-        if more and not added:
-            refusal = Refusal(ErrorCode.INVALID, "a fragment that others follow may not be empty")
-        elif run.size + added > limits.reassembly_bytes_max:
-            refusal = Refusal(ErrorCode.INVALID, f"the payload is above {limits.reassembly_bytes_max} bytes")
-        elif run.pieces > limits.fragments_max:
-            refusal = Refusal(ErrorCode.INVALID, f"the payload has more than {limits.fragments_max} fragments")
-        elif self.held_bytes + added > limits.reassembly_connection_bytes_max:
-            refusal = Refusal(ErrorCode.REJECTED, "too many unfinished payloads on this connection; try again")
-        if refusal is not None:
+        refused = self._refused(run, added, more)
+        if refused is not None:
             self.discard(stream_id)
-            raise refusal
+            # Raised from here and kept in no variable: an exception that its own frame refers to is a cycle, which
+            # holds the payload until the collector looks.
+            raise Refusal(*refused)
         run.size += added
         self.held_bytes += added
         run.complete = run.complete or bool(flags & COMPLETE)
@@ -99,3 +92,16 @@ class Reassembly:
                 run.metadata = bytearray()
             run.metadata += metadata
         run.data += data
+
+    def _refused(self, run: Run, added: int, more: bool) -> tuple[ErrorCode, str] | None:
+        """Why a piece of `added` bytes is not taken."""
+        limits = self._limits
+        if more and not added:
+            return ErrorCode.INVALID, "a fragment that others follow may not be empty"
+        if run.size + added > limits.reassembly_bytes_max:
+            return ErrorCode.INVALID, f"the payload is above {limits.reassembly_bytes_max} bytes"
+        if run.pieces > limits.fragments_max:
+            return ErrorCode.INVALID, f"the payload has more than {limits.fragments_max} fragments"
+        if self.held_bytes + added > limits.reassembly_connection_bytes_max:
+            return ErrorCode.REJECTED, "too many unfinished payloads on this connection; try again"
+        return None
