@@ -27,6 +27,7 @@ class Transport(asyncio.Transport):
         self.full = False
         self.reading = True
         self.over = False
+        self.half_closes = False
         self.written = bytearray()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -63,7 +64,10 @@ class Transport(asyncio.Transport):
         return self.over
 
     def can_write_eof(self) -> bool:
-        return False
+        return self.half_closes
+
+    def write_eof(self) -> None:
+        pass
 
     def close(self) -> None:
         self.abort()

@@ -1,10 +1,12 @@
 """How much of what one peer sends is read before the others are looked at, and what is refused while it arrives."""
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
 
-from rsocket_kit import request_response, setup
+from rsocket_kit import cancel, request_response, setup
 from tidings.contract import v1
 from tidings.contract.call import Call
 from tidings.contract.errors import Code
@@ -221,6 +223,23 @@ async def test_nothing_of_an_overdrawn_user_is_decoded_and_another_user_is_serve
     await gone(around, ada, bob)
 
 
+@pytest.mark.asyncio
+async def test_a_watch_that_is_cancelled_before_it_began_leaves_no_cycle() -> None:
+    around, _ = slow()
+    ada = await signed_in(around)
+    ada.protocol.data_received(enveloped(watch(1, 1)))
+    (stream,) = ada.protocol.session.connection.streams.values()
+    gone_at_once = weakref.ref(stream.context.task)
+    gc.disable()
+    try:
+        ada.protocol.data_received(enveloped(cancel(1)))
+        await turns(3)
+        assert gone_at_once() is None
+    finally:
+        gc.enable()
+    await gone(around, ada)
+
+
 # --- floods -----------------------------------------------------------------------------------------------------
 
 
@@ -275,10 +294,16 @@ async def test_control_frames_within_their_rate_are_taken_second_after_second() 
 async def test_a_peer_that_goes_on_sending_after_the_end_is_cut_off() -> None:
     around, _ = slow(ConnectionLimits(closing_bytes_max=10_000))
     transport = around.websocket()
+    transport.half_closes = True
     transport.protocol.data_received(client_frame(PONG) * 101)
     await turns(5)
     assert transport.protocol.session.connection.closing
-    for _ in range(3):
+    transport.protocol.data_received(client_frame(PONG) * 700)
+    assert not transport.reading, "what is dropped is read in turns as well"
+    await turns(2)
+    assert transport.reading
+    assert not transport.over
+    for _ in range(2):
         transport.protocol.data_received(client_frame(PONG) * 700)
         await turns(2)
     assert transport.over

@@ -150,6 +150,7 @@ async def test_a_flood_of_what_fails_and_wants_no_answer_is_counted_and_written_
 async def play(script: list[tuple[str, Any]]) -> None:
     service, doorkeeper, transport, gate, handlers, clock = stage()
     protocol = transport.protocol
+    session = protocol.session
     handlers.watch_last = 40
     gate.expires_at_ms = clock.wall_ms() + 3_000
     inbox: list[bytes] = [setup_of("ada", lifetime_ms=120_000)]
@@ -162,24 +163,24 @@ async def play(script: list[tuple[str, Any]]) -> None:
             transport.drained()
         elif what == "time":
             clock.seconds += value
-            protocol.session.due(clock.seconds)
+            session.due(clock.seconds)
         elif what == "open":
             handlers.opened(value).set()
         elif what == "gate":
             gate.open.set()
         elif what == "drain":
             service.draining = True
-            protocol.session.drain()
+            session.drain()
         elif gate.sessions:
             gate.sessions[0].close(resource_exhausted("out"))
         # Bytes arrive as long as the service reads; a byte that has arrived cannot be taken back.
         while inbox and transport.reading and not transport.over:
             each = inbox.pop(0)
             protocol.data_received(enveloped(each) if len(each) >= 6 else each)
-        connection = protocol.session.connection
+        connection = session.connection
         assert connection.outbound_bytes <= LIMITS.outbound_bytes_max
-        if not connection.closing and protocol.session.desk is not None:
-            assert protocol.session.desk.live.keys() <= set(connection.streams.values())
+        if not connection.closing and session.desk is not None:
+            assert session.desk.live.keys() <= set(connection.streams.values())
         await asyncio.sleep(0)
     transport.abort()
     gate.open.set()

@@ -97,8 +97,9 @@ class Work:
         self.over = True
         self.desk.drop(self)
         self.stream.context = None
-        if self.task is not None:
-            self.task.cancel()
+        task, self.task = self.task, None  # one that never began would refer to this, and this to it
+        if task is not None:
+            task.cancel()
         self.release()
 
     def release(self) -> None:
