@@ -522,6 +522,45 @@ async def test_both_ports_speak_tls_when_there_is_a_certificate(tmp_path: Path) 
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("port", ["http_port", "tcp_port"])
+async def test_connections_that_have_not_shaken_hands_are_counted_and_make_room(tmp_path: Path, port: str) -> None:
+    certificate, key = self_signed(tmp_path)
+    trust = ssl.create_default_context(cafile=certificate)
+    clock = Clock()
+    limits = replace(SETTINGS.connections, strangers_per_address_max=5)
+    settings = replace(SETTINGS, tls=TlsSettings(certificate, key), connections=limits)
+    async with staged(settings, clock=clock) as stage:
+        address = ("127.0.0.1", getattr(stage.listener, port))
+        silent = [await asyncio.open_connection(*address) for _ in range(5)]
+        await stage.until(lambda: stage.listener.doorkeeper.present == 5)
+        one_too_many, writer = await asyncio.open_connection(*address)
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await asyncio.wait_for(one_too_many.readexactly(1), GUARD_SECONDS)
+        writer.close()
+        assert stage.metrics.refused["strangers_per_address_max"] == 1
+        clock.seconds += limits.evictable_seconds
+        _, writer = await asyncio.open_connection(*address, ssl=trust)
+        assert stage.metrics.refused["evicted"] == 1
+        writer.transport.abort()
+        for _, other in silent:
+            other.transport.abort()
+        await stage.until(lambda: stage.listener.doorkeeper.present == 0)
+
+
+@pytest.mark.asyncio
+async def test_a_handshake_that_lasts_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    async with staged(replace(SETTINGS, tls=TlsSettings(certificate, key))) as stage:
+        reader, writer = await dial(stage)
+        await stage.until(lambda: stage.listener.doorkeeper.present == 1)
+        assert await stage.listener.drain(GUARD_SECONDS)
+        await stage.listener.close()
+        assert await everything(reader) == b""
+        writer.close()
+    assert stage.listener.doorkeeper.present == 0
+
+
+@pytest.mark.asyncio
 async def test_a_refusal_arrives_over_tls_too(tmp_path: Path) -> None:
     certificate, key = self_signed(tmp_path)
     trust = ssl.create_default_context(cafile=certificate)

@@ -36,7 +36,7 @@ class Visit:
         self._doorkeeper = doorkeeper
         self.address = address
         self.stage = Stage.NEW
-        self.make_way: Callable[[], None] = _nothing
+        self.make_way: Callable[[], object] = _nothing
         self.over = False
         self.since = 0.0  # on the doorkeeper's clock: when it began what it is at
         self.strangers: _Strangers | None = None  # of its address, while it is one of them

@@ -37,20 +37,30 @@ class Reception:
     service: RSocketService
     http: asyncio.Future[Callable[[], asyncio.Protocol]]
 
+    def enter(self, peername: object) -> Visit | None:
+        """A place for a new connection that may be a proxy's, or None: close it."""
+        return self.doorkeeper.enter(peername, proxy=self.proxies.trust(peer_host(peername)))
+
+
+def peer_host(peername: object) -> str:
+    """The address in a socket's peer name; "" where there is none."""
+    return str(peername[0]) if isinstance(peername, tuple) else ""
+
 
 class TcpDoorway(asyncio.Protocol):
-    """A connection to the TCP port: it is RSocket's if there is room for it."""
+    """A connection to the TCP port: it is RSocket's if there is room for it, or it has a place already (`visit`)."""
 
-    __slots__ = ("_reception",)
+    __slots__ = ("_reception", "_visit")
 
-    def __init__(self, reception: Reception) -> None:
+    def __init__(self, reception: Reception, visit: Visit | None = None) -> None:
         self._reception = reception
+        self._visit = visit
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accepted by the kernel."""
         transport = cast(asyncio.Transport, transport)
-        visit = self._reception.doorkeeper.enter(transport.get_extra_info("peername"))
-        if visit is None:
+        visit = self._visit or self._reception.doorkeeper.enter(transport.get_extra_info("peername"))
+        if visit is None or visit.over:
             transport.abort()
             return
         protocol = RSocketTcp(self._reception.service, visit)
@@ -72,13 +82,13 @@ class Doorway(asyncio.Protocol):
 
     __slots__ = ("_data", "_late", "_next", "_peer", "_proxy", "_reception", "_transport", "_visit", "ended", "slot")
 
-    def __init__(self, reception: Reception) -> None:
+    def __init__(self, reception: Reception, visit: Visit | None = None) -> None:
         self._reception = reception
         self._data = bytearray()
         self._next: list[asyncio.Protocol] = []  # the last one hears what comes; all hear of the end
         self._peer = ""  # the socket's other end: the client, or a proxy
         self._proxy = False  # a trusted one
-        self._visit: Visit | None = None
+        self._visit = visit  # it has a place already, or takes one when it is made
         self._late: Callable[[Doorway], None] = Doorway._head_is_late  # what is done when it lasts too long
         self._transport: asyncio.Transport
         self.ended: asyncio.Future[None] | None = None
@@ -88,10 +98,10 @@ class Doorway(asyncio.Protocol):
         """Accepted by the kernel."""
         self._transport = cast(asyncio.Transport, transport)
         peername = transport.get_extra_info("peername")
-        self._peer = str(peername[0]) if isinstance(peername, tuple) else ""
+        self._peer = peer_host(peername)
         self._proxy = self._reception.proxies.trust(self._peer)
-        self._visit = self._reception.doorkeeper.enter(peername, proxy=self._proxy)
-        if self._visit is None:
+        self._visit = self._visit or self._reception.enter(peername)
+        if self._visit is None or self._visit.over:
             self._transport.abort()
             return
         self._visit.make_way = self._transport.abort

@@ -26,6 +26,7 @@ from tidings.transports.late_http import LateHttp
 from tidings.transports.proxies import TrustedProxies
 from tidings.transports.rsocket_service import RSocketService
 from tidings.transports.settings import ListenerSettings, TlsSettings, is_everywhere
+from tidings.transports.tls_server import TlsServer
 
 
 class ListenError(Exception):
@@ -60,13 +61,13 @@ class Listener:
         self.service: RSocketService
         self.doorkeeper: Doorkeeper
         self._http: LateHttp | None = None
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server | TlsServer] = []
         self._tls: ssl.SSLContext | None = None
 
     async def start(self) -> None:
         """Listen. Raises ListenError; nothing is left open then."""
         settings = self.settings
-        tls = self._tls = _tls_context(settings.tls)
+        self._tls = _tls_context(settings.tls)
         self.service = RSocketService(
             self._table,
             self._gate,
@@ -82,11 +83,11 @@ class Listener:
         reception = Reception(settings, proxies, self.doorkeeper, self.service, self._http.protocols)
         try:
             self.http_port = await self._open(
-                settings.http.host, settings.http.port, "--port (http.port)", lambda: Doorway(reception), tls
+                settings.http.host, settings.http.port, "--port (http.port)", Doorway, reception
             )
             if settings.tcp.enabled:
                 self.tcp_port = await self._open(
-                    settings.tcp_host, settings.tcp.port, "--tcp-port (tcp.port)", lambda: TcpDoorway(reception), tls
+                    settings.tcp_host, settings.tcp.port, "--tcp-port (tcp.port)", TcpDoorway, reception
                 )
         except ListenError:
             await self.close()
@@ -102,21 +103,21 @@ class Listener:
         host: str,
         port: int,
         option: str,
-        factory: Callable[[], asyncio.Protocol],
-        tls: ssl.SSLContext | None,
+        doorway: type[Doorway] | type[TcpDoorway],
+        reception: Reception,
     ) -> int:
         limits = self.settings.connections
         listening = _listen(host, port, option, limits.backlog_connections, limits.unsent_bytes)
-        server = await self.service.loop.create_server(
-            factory,
-            sock=listening,
-            ssl=tls,
-            backlog=limits.backlog_connections,
-            ssl_handshake_timeout=limits.head_seconds if tls is not None else None,
-            ssl_shutdown_timeout=limits.close_seconds if tls is not None else None,
-        )
+        port = int(listening.getsockname()[1])
+        server: asyncio.Server | TlsServer
+        if self._tls is not None:
+            server = TlsServer(listening, self._tls, reception, lambda visit: doorway(reception, visit))
+        else:
+            server = await self.service.loop.create_server(
+                lambda: doorway(reception), sock=listening, backlog=limits.backlog_connections
+            )
         self._servers.append(server)
-        return int(listening.getsockname()[1])
+        return port
 
     def addresses(self) -> Addresses:
         """Where it listens, as somebody on this machine would write it."""
