@@ -116,7 +116,7 @@ def write(events: int, path: Path) -> None:
     connection.close()
     index = open_index(path / "search.sqlite", database)
     for number, head in unindexed(index).items():
-        while index_room(index, number, head, TOGETHER, print):
+        while not index_room(index, number, head, TOGETHER, sys.maxsize, print).complete:
             pass
     index.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     index.close()

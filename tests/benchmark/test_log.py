@@ -8,6 +8,7 @@ import pytest
 from bench import log
 
 from tidings.contract import v1
+from tidings.stores.search import room_mark
 from tidings.stores.sqlite import SqliteStore
 
 EVENTS = 60
@@ -39,8 +40,9 @@ async def test_rows_in_bulk_are_those_that_the_store_writes(tmp_path: Path) -> N
 def test_all_of_it_is_there_and_can_be_searched(tmp_path: Path) -> None:
     log.write(EVENTS, tmp_path)
     assert [row[0] & 0xFFFF for row in table(tmp_path)] == list(range(1, EVENTS + 1))
+    common = room_mark(log.ROOM_NUMBER) + log.COMMON
     index = apsw.Connection(str(tmp_path / "search.sqlite"), flags=apsw.SQLITE_OPEN_READONLY)
-    (found,) = index.execute("SELECT count(*) FROM words WHERE words MATCH ?", (log.COMMON,)).fetchone() or (0,)
+    (found,) = index.execute("SELECT count(*) FROM words WHERE words MATCH ?", (common,)).fetchone() or (0,)
     (seq,) = index.execute("SELECT seq FROM rooms").fetchone() or (0,)
     index.close()
     assert found >= 5

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -13,7 +14,8 @@ from stores.kit_search import FOUND, MESSAGES
 from stores.refusals import refused
 from tidings.contract.errors import Code
 from tidings.domain.ports import Store
-from tidings.stores import search
+from tidings.stores import indexer, search
+from tidings.stores.index_file import Indexed, index_room
 from tidings.stores.limits import StoreLimits
 from tidings.stores.memory import MemoryStore
 from tidings.stores.sqlite import DATABASE, INDEX, SqliteStore
@@ -123,6 +125,35 @@ async def test_the_index_catches_up_without_being_asked(tmp_path: Path, limits: 
     while not index.execute("SELECT seq FROM rooms WHERE seq > 20").fetchall():
         await store.append(posted(room, "ann", "word"))
     index.close()
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_long_texts_are_indexed_and_removed_a_few_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexer, "CHUNK_BYTES", 3_000)
+    sizes: list[int] = []
+
+    def noted(*arguments: Any) -> Indexed:
+        done = index_room(*arguments)
+        sizes.append(done.events)
+        return done
+
+    monkeypatch.setattr(indexer, "index_room", noted)
+    store = await SqliteStore.open(tmp_path, StoreLimits(index_idle_seconds=3_600))
+    room = await open_room(store)
+    for number in range(6):
+        await store.append(posted(room, "ann", f"word {number} {'long ' * 180}"))
+    assert len(await found(store, "word", room)) == 6
+    assert sizes == [3, 3]
+    sizes.clear()
+    for number in range(6):
+        await store.append(edited(room, "ann", number + 1, f"another {number}"))
+    assert len(await found(store, "another", room)) == 6
+    assert sizes == [1] * 6
+    await store.append(posted(room, "ann", "word " * 5_000))
+    assert len(await found(store, "word", room)) == 1
     await store.close()
 
 

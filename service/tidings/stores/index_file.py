@@ -31,6 +31,7 @@ from tidings.stores.words import tokens
 
 VERSION = 3  # of the tables and of how texts are cut up: a file with another one is made anew
 CACHE_KIB = 32_768
+REMOVING = 10  # removing a text takes about ten times as long as adding it: 0.25 s for the longest, in a large index
 CHANGES = {EDITED, KINDS["deleted"]}
 
 TABLES = f"""
@@ -45,6 +46,7 @@ PRAGMA user_version = {VERSION};
 ADD = "INSERT INTO words (rowid, text, sender) VALUES (?, ?, ?)"
 KEEP = "INSERT INTO texts (id, sender, tokens) VALUES (?, ?, ?)"
 REMOVE = "INSERT INTO words (words, rowid, text, sender) VALUES ('delete', ?, ?, ?)"
+KEPT_CHARS = "SELECT length(tokens) FROM texts WHERE id = ?"
 KEPT = "SELECT id, sender, tokens FROM texts WHERE id BETWEEN ? AND ?"
 DROP = "DELETE FROM texts WHERE id BETWEEN ? AND ?"
 CURSORS = "SELECT number, epoch, seq FROM rooms"
@@ -144,26 +146,56 @@ def _forget(connection: apsw.Connection, number: int, epoch: str) -> None:
         connection.execute(MOVE, (number, epoch, 0))
 
 
-def index_room(
-    connection: apsw.Connection, number: int, head: Reached, events_max: int, damaged: Callable[[int], None]
-) -> int:
-    """Index up to `events_max` events behind a room's cursor; how many events that was, 0 at the head.
+class Indexed(NamedTuple):
+    """What one transaction indexed: how many events, and whether those were all up to the head."""
 
-    `damaged` is told the ids of events that cannot be read; they are left out.
+    events: int
+    complete: bool
+
+
+def index_room(
+    connection: apsw.Connection,
+    number: int,
+    head: Reached,
+    events_max: int,
+    bytes_max: int,
+    damaged: Callable[[int], None],
+) -> Indexed:
+    """Index what is behind a room's cursor, up to `events_max` events and `bytes_max`, but one event at least.
+
+    A text that is removed weighs `REMOVING` times its bytes. `damaged` is told the ids of events that cannot be read;
+    they are left out.
     """
     first, _ = bounds(number)
     (cursor,) = ask_one(connection, CURSOR, (number,)) or (0,)
     rows = list(ask(connection, EVENTS, (first + cursor + 1, first + head.seq, events_max)))
     if not rows:
-        return 0
+        return Indexed(0, True)
+    rows = _within(connection, first, rows, bytes_max)
     with connection:
         fresh = {event_id for event_id, *_ in rows}
         _add(connection, rows, damaged)
         for target in sorted({first + row[3] for row in rows if row[1] in CHANGES} - fresh):
             _remove(connection, target, target)
             _add(connection, list(ask(connection, EVENT, (target,))), damaged)
-        connection.execute(MOVE, (number, head.epoch, rows[-1][0] & SEQ_MAX))
-    return len(rows)
+        reached = rows[-1][0] & SEQ_MAX
+        connection.execute(MOVE, (number, head.epoch, reached))
+    return Indexed(len(rows), reached >= head.seq)
+
+
+def _within(
+    connection: apsw.Connection, first: int, rows: list[tuple[Any, ...]], bytes_max: int
+) -> list[tuple[Any, ...]]:
+    """As many of these events as one transaction takes, at least one."""
+    weight = 0
+    for place, (_, kind, _, target, data) in enumerate(rows):
+        weight += len(data)
+        if kind in CHANGES:
+            (kept_chars,) = ask_one(connection, KEPT_CHARS, (first + target,)) or (0,)
+            weight += REMOVING * kept_chars
+        if weight > bytes_max and place:
+            return rows[:place]
+    return rows
 
 
 def _add(connection: apsw.Connection, rows: Sequence[tuple[Any, ...]], damaged: Callable[[int], None]) -> None:

@@ -28,6 +28,7 @@ from tidings.stores.rules import Journal
 from tidings.stores.schema import BUSY_MS
 
 CHUNK_EVENTS = 500  # one transaction: about 20 ms, which is what a search in another room may have to wait
+CHUNK_BYTES = 262_144  # the same for long texts
 FULL_PAUSE_SECONDS = 5.0
 ERASE_BUSY_MS = 100  # to wait for searches that have begun
 ERASE_RETRY_SECONDS = 0.5
@@ -184,14 +185,14 @@ class Indexer:
         if number is None:
             return
         try:
-            done = index_room(self._connection, number, self._behind[number], CHUNK_EVENTS, self._damaged)
+            done = index_room(self._connection, number, self._behind[number], CHUNK_EVENTS, CHUNK_BYTES, self._damaged)
         except apsw.Error as error:
             if not is_full(error):
                 raise
             self._wait_for_space()
             return
-        self._missing = max(0, self._missing - done)
-        if done < CHUNK_EVENTS:
+        self._missing = max(0, self._missing - done.events)
+        if done.complete:
             del self._behind[number]
             if not self._behind:
                 self._missing = 0
