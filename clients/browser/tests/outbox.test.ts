@@ -21,7 +21,7 @@ const STORAGES: [string, (name: string) => Promise<Storage>][] = [
 
 for (const [kind, make] of STORAGES) {
   test(`a message typed offline is shown at once and sent after a reload, in order (${kind})`, async () => {
-    const room = `out-${kind}`;
+    const room = `out-${kind.toLowerCase()}`;
     await openRoom(service.client("ada"), room);
     const storage = await make("reload");
     const before = service.client("ada", {storage, network: offline});
