@@ -52,10 +52,11 @@ def test_what_only_may_be_kept_takes_half_of_the_limit_at_most() -> None:
 
 def test_so_many_requests_of_one_user_are_served_at_a_time() -> None:
     account = Accounts(1_000, requests_max=2).of("ada")
-    account.check_requests()
+    account.begin(10)
     account.requests = 2
     with pytest.raises(Failure, match="user_requests_max"):
-        account.check_requests()
+        account.begin(10)
+    assert account.held == 10
 
 
 def test_all_connections_of_a_user_share_an_account_which_goes_with_the_last_of_them() -> None:

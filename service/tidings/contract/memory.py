@@ -79,14 +79,18 @@ class Account:
         if self.held + self.queued + size > self.bytes_max:
             self.refuse(size)
 
-    def check_requests(self) -> None:
-        """RESOURCE_EXHAUSTED unless one more may be served. `requests` is counted by whoever serves them."""
+    def begin(self, size: int) -> None:
+        """Hold `size` bytes for a request; RESOURCE_EXHAUSTED when too many are being served, too.
+
+        `requests` is counted by whoever serves them.
+        """
         if self.requests >= self.requests_max:
             self.refused()
             raise resource_exhausted(
                 f"{self.requests} requests of {self.user} are being served (user_requests_max); wait for answers",
                 retry_after_ms=RETRY_MS,
             )
+        self.hold(size)
 
     def refuse(self, size: int) -> None:
         """Say that there is no room for `size` bytes."""

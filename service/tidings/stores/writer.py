@@ -44,6 +44,7 @@ T = TypeVar("T")
 
 RETRY_MS = 1_000
 REQUEST_BYTES = 256  # what a request weighs beside its event
+SMALL_BYTES = 2_048  # up to here a request is not counted for its actor: `user_requests_max` of them are 4 MiB
 
 
 class Request:
@@ -116,7 +117,7 @@ class Writer:
         # What waits, counted on the loop; whether writing has ended, and why.
         self._waiting = 0
         self._waiting_bytes = 0
-        self._waiting_bytes_of: dict[str, int] = {}  # by actor
+        self._waiting_bytes_of: dict[str, int] = {}  # by actor, of requests that are not small
         self._closed = False
         self._failed = False
         self._error: Exception | None = None
@@ -168,8 +169,9 @@ class Writer:
             return
         self._waiting += 1
         self._waiting_bytes += request.weight_bytes
-        waiting = self._waiting_bytes_of
-        waiting[request.actor] = waiting.get(request.actor, 0) + request.weight_bytes
+        if request.weight_bytes > SMALL_BYTES:
+            waiting = self._waiting_bytes_of
+            waiting[request.actor] = waiting.get(request.actor, 0) + request.weight_bytes
         if not self._submitted:
             self._loop.call_soon(self._hand_over)
         self._submitted.append(request)
@@ -191,8 +193,10 @@ class Writer:
                 "(waiting_writes_max, waiting_bytes_max); try again",
                 retry_after_ms=RETRY_MS,
             )
+        if request.weight_bytes <= SMALL_BYTES or not request.actor:
+            return None
         waiting_bytes = self._waiting_bytes_of.get(request.actor, 0)
-        if waiting_bytes >= limits.user_waiting_bytes_max and request.actor:
+        if waiting_bytes >= limits.user_waiting_bytes_max:
             return resource_exhausted(
                 f"{waiting_bytes} bytes of {request.actor} wait for the disk already (user_waiting_bytes_max); "
                 "try again",
@@ -211,11 +215,12 @@ class Writer:
         self._waiting -= len(answers)
         for request, answer in answers:
             self._waiting_bytes -= request.weight_bytes
-            left = self._waiting_bytes_of[request.actor] - request.weight_bytes
-            if left:
-                self._waiting_bytes_of[request.actor] = left
-            else:
-                del self._waiting_bytes_of[request.actor]
+            if request.weight_bytes > SMALL_BYTES:
+                left = self._waiting_bytes_of[request.actor] - request.weight_bytes
+                if left:
+                    self._waiting_bytes_of[request.actor] = left
+                else:
+                    del self._waiting_bytes_of[request.actor]
             settle(request.future, answer)
 
     def _copying_failed(self) -> None:

@@ -38,13 +38,26 @@ REQUEST_BYTES_PER_BYTE: Final = 8
 class Desk:
     """Where an accepted session's requests arrive."""
 
-    __slots__ = ("_budget", "_call", "_caller", "_in_flight", "_known", "_lent", "_routes", "_woken", "live", "session")
+    __slots__ = (
+        "_budget",
+        "_call",
+        "_caller",
+        "_in_flight",
+        "_known",
+        "_lent",
+        "_memory",
+        "_routes",
+        "_woken",
+        "live",
+        "session",
+    )
 
     def __init__(self, session: "RSocketSession", caller: Session, routes: Routes) -> None:
         self.session = session
         self.live: dict[Stream, Work] = {}
         self._budget = session.wire.budget
         self._caller = caller
+        self._memory = caller.memory
         self._call = Call(caller)
         self._routes = routes
         self._known = routes.known
@@ -167,10 +180,8 @@ class Desk:
         most = self.session.service.connections.requests_in_flight_max
         if self._in_flight >= most:
             raise resource_exhausted(f"{most} requests of this connection are being served; wait for answers")
-        memory = self._caller.memory
-        memory.check_requests()
         size = STREAM_BYTES + REQUEST_BYTES_PER_BYTE * len(data)
-        memory.hold(size)
+        self._memory.begin(size)
         work.held_bytes = size
         stream = work.stream
         if stream.interaction is Interaction.FIRE_AND_FORGET:
@@ -185,18 +196,18 @@ class Desk:
     def awaited(self, answer: asyncio.Future[Any] | Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
         """An answer that counts against the connection's limit until it `came`, or was given up."""
         self._in_flight += 1
-        self._caller.memory.requests += 1
+        self._memory.requests += 1
         return answer if isinstance(answer, asyncio.Future) else self.session.service.start(answer)
 
     def came(self) -> None:
         """It counts no longer."""
         self._in_flight -= 1
-        self._caller.memory.requests -= 1
+        self._memory.requests -= 1
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> Any:
         """A task that counts against the connection's limit until it has ended."""
         self._in_flight += 1
-        self._caller.memory.requests += 1
+        self._memory.requests += 1
         task = self.session.service.start(coroutine)
         task.add_done_callback(self._task_ended)
         return task
@@ -207,13 +218,13 @@ class Desk:
     def served(self, work: Work) -> None:
         """A watch or a channel is open: its request is held no longer, its stream is."""
         if work.held_bytes > STREAM_BYTES:
-            self._caller.memory.release(work.held_bytes - STREAM_BYTES)
+            self._memory.release(work.held_bytes - STREAM_BYTES)
             work.held_bytes = STREAM_BYTES
 
     def release(self, work: Work) -> None:
         """Nothing is held for it any more. Idempotent."""
         size, work.held_bytes = work.held_bytes, 0
-        self._caller.memory.release(size)
+        self._memory.release(size)
 
     def forgotten(self, route: Route, error: BaseException) -> None:
         """A FIRE_AND_FORGET failed. Nobody is told, so it is written down."""
