@@ -130,6 +130,7 @@ async def test_a_page_of_an_origin_that_is_not_named_says_so_in_the_console(
         for text in [await page.evaluate("tidings.trouble.text"), *warned]:
             assert f"http.origins does not name {library}" in text
         assert len(warned) == 1
+        await page.evaluate("tidings.close()")
     # Chromium complains of refused handshakes by itself.
     ada.complaints[:] = [text for text in ada.complaints if "Unexpected response code: 403" not in text]
 
