@@ -365,6 +365,10 @@ def _check_range(key: str, value: Any, source: str) -> None:
     choices = CHOICES.get(key)
     if choices is not None and value not in choices:
         raise _wrong(key, value, f"one of {', '.join(choices)}", source)
+    if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+        raise _wrong(key, value, "UTF-8", source)
+    if key == "data" and not value:
+        raise _wrong(key, value, "the name of a folder", source)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return
     if key.endswith(".port"):

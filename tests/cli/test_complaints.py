@@ -67,7 +67,7 @@ async def test_a_wrong_call_is_one_line_and_exit_code_2(arguments: tuple[str, ..
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_url_that_is_none_is_said_with_what_one_looks_like(url: str) -> None:
     ran = await tidings("send", "general", "hi", "--url", url)
-    assert ran.code == 1
+    assert ran.code == 2
     assert ran.err.startswith("error: ")
     assert "--url" in ran.err
     assert len(ran.err.splitlines()) == 1

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tidings.cli.complaints import Complaint
 from tidings.cli.jsonl import LINE_BYTES_MAX, BadLine, Draft, Line, NoMessage, read_lines
 
 
@@ -72,7 +73,9 @@ def test_of_an_export_only_messages_are_taken() -> None:
         ('{"text": 1}', "text must be a text"),
         ('{"text": "a", "reply_to": -1}', "reply_to must be the number of a message"),
         ('{"text": "a", "reply_to": true}', "reply_to must be the number of a message"),
-        ('{"text": "a", "id": ""}', "id must be a text or a number"),
+        ('{"text": "a", "id": ""}', "id must be a text or a whole number"),
+        ('{"text": "a", "id": true}', "id must be a text or a whole number"),
+        ('{"text": "a"}'.encode("utf-16-le"), 'it is not JSON from character 2 on; write {"text": "…"}'),
         ('{"text": "\\ud800"}', "text holds half a character (a lone surrogate)"),
         ("[" * 100_000, 'it is not an object; write {"text": "…"}'),
         ('{"a":' * 10_000, 'it is nested more than 100 deep; write {"text": "…"}'),
@@ -81,8 +84,7 @@ def test_of_an_export_only_messages_are_taken() -> None:
         ('{"text": "a", "n": NaN}', 'it has NaN, which is no JSON; write {"text": "…"}'),
         ('{"text": 1.5}', "text must be a text"),
         ('{"text": "a", "reply_to": 1.0000000000000001}', "reply_to must be the number of a message"),
-        ('{"text": "a", "id": true}', "id must be a text or a number"),
-        ('{"text": "a", "id": 1699.02}', "id must be a text or a number"),
+        ('{"text": "a", "id": 1699.02}', "id must be a text or a whole number"),
         ('{"posted": {"text": "a", "deleted": "false"}}', "deleted must be true or false"),
         (json.dumps({"text": "x" * LINE_BYTES_MAX}), f"longer than {LINE_BYTES_MAX:,} bytes"),
     ],
@@ -100,3 +102,17 @@ def test_empty_lines_and_a_byte_order_mark_do_not_matter() -> None:
     marked, empty, blank = read(b'\xef\xbb\xbf{"text": "a"}', "", "  \r")
     assert isinstance(marked, Draft)
     assert (type(empty), type(blank)) == (NoMessage, NoMessage)
+
+
+def test_the_ids_1_and_text_1_are_two() -> None:
+    number, text, again = read('{"text": "a", "id": 1}', '{"text": "a", "id": "1"}', '{"text": "a", "id": 1}')
+    assert isinstance(number, Draft)
+    assert isinstance(text, Draft)
+    assert isinstance(again, Draft)
+    assert number.client_id == again.client_id != text.client_id
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("utf-16", "UTF-16"), ("utf-32", "UTF-32")])
+def test_a_file_in_another_encoding_is_refused_before_anything_is_sent(encoding: str, name: str) -> None:
+    with pytest.raises(Complaint, match=f"the file is in {name}, not UTF-8"):
+        list(read_lines(io.BufferedReader(io.BytesIO('{"text": "a"}\n'.encode(encoding)))))

@@ -214,3 +214,17 @@ async def test_what_need_not_be_sent_is_not_sent_into_a_full_socket(scheme: str,
         service.sessions[0].resume_reading()
         assert (await sending).cursor.seq == service.counts["chat.send"]
         assert client.tell("chat.send", request)
+
+
+async def test_nothing_is_written_to_a_socket_that_has_failed(
+    scheme: str, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    owner = Owner()
+    await open_wire(read_address(service.url(scheme)), owner, ssl=None, seconds=60)
+    assert owner.wire is not None
+    service.sessions[0].abort()
+    await asyncio.sleep(0)  # the service's socket is closed now, and ours has not been looked at yet
+    for _ in range(100):
+        owner.wire.send([(1_000).to_bytes(3, "big") + bytes(1_000)])
+    await owner.lost
+    assert caplog.messages == []

@@ -107,7 +107,8 @@ class TcpWire(asyncio.Protocol):
         self._owner.wire_lost(str(exc) if exc else "")
 
     def send(self, chunks: Sequence[bytes]) -> None:
-        if self._transport is not None:
+        # A transport whose socket has failed is closing before it tells of its end; asyncio would log each write to it.
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(chunks))
 
     def close(self) -> None:
@@ -176,7 +177,7 @@ class WebSocketWire(picows.WSListener):
 
     def send(self, chunks: Sequence[bytes]) -> None:
         transport = self._transport
-        if transport is None:
+        if transport is None or transport.underlying_transport.is_closing():
             return
         for chunk in chunks:
             at = 0

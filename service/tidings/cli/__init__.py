@@ -15,16 +15,23 @@ PIPE_CLOSED = 141
 
 def main() -> int:
     """Run the command that `sys.argv` names; the exit code. What fails is one line on stderr, never a traceback."""
+    from tidings.cli.screen import prepare_streams
+
+    prepare_streams()
     try:
         code = _run()
         sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         code = PIPE_CLOSED
-    if code == PIPE_CLOSED:
-        # The interpreter flushes stdout once more on its way out; there must be somebody to take it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        from tidings.cli.complaints import complain
+
+        code = complain(error)
+    # The interpreter flushes stdout once more on its way out; that must not fail again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 
 
@@ -35,8 +42,14 @@ def _run() -> int:
     try:
         asked = sys.argv[1] if len(sys.argv) > 1 else ""
         code = program(asked).main(prog_name="tidings", standalone_mode=False)
-    except ReaderLeft:
-        return PIPE_CLOSED
+    except ReaderLeft as left:
+        raise BrokenPipeError from left
+    except OSError as error:
+        if error.filename is None:
+            raise  # of stdout: the one file that is written without a name
+        from tidings.cli.complaints import complain
+
+        return complain(error)
     except Exception as error:
         from tidings.cli.complaints import complain
 

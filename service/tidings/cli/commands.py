@@ -4,7 +4,7 @@ A table of names, so that the one that was asked for is imported and built, and 
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -57,7 +57,20 @@ def program(asked: str = "") -> "TyperGroup":
             made.command(command.name, rich_help_panel=command.panel)(function)
     group = typer.main.get_command(made)
     assert isinstance(group, typer.core.TyperGroup)
+    for known in group.commands.values():
+        for parameter in known.params:
+            parameter.callback = checked
     return group
+
+
+def checked(context: Any, parameter: Any, value: Any) -> Any:
+    """Refuse text that cannot be sent: bytes that are not UTF-8, and nothing where something is needed."""
+    for text in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(text, str) and not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+            raise typer.BadParameter("it is not UTF-8", ctx=context, param=parameter)
+        if text == "" and parameter.required:
+            raise typer.BadParameter("it is empty", ctx=context, param=parameter)
+    return value
 
 
 def _tell_version(wanted: bool) -> None:

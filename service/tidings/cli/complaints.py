@@ -1,5 +1,6 @@
 """What went wrong, as one line on stderr that says what to do, and the exit code that goes with it."""
 
+import errno
 import os
 import traceback
 from typing import Final
@@ -24,6 +25,10 @@ HINTS: Final = {
 # Exceptions of the service's start whose text is already one line that says what to do, by name: importing their
 # modules would cost a `tidings send` that fails a quarter of a second.
 SAY_IT_ALL: Final = frozenset({"ConfigError", "StartError", "StoreError"})
+
+
+# Of an error without a file's name: only stdout is written that way. EBADF: it was closed.
+OUTPUT_ERRORS: Final = frozenset({errno.EBADF, errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT})
 
 
 class Complaint(Exception):
@@ -69,5 +74,7 @@ def explain(error: BaseException) -> tuple[str, int]:
             return str(error), FAILED
         case OSError() if error.filename is not None:
             return f"cannot open {error.filename}: {error.strerror}", FAILED
+        case OSError() if error.errno in OUTPUT_ERRORS:
+            return f"cannot write to standard output: {error.strerror}", FAILED
         case _:
             return f"{type(error).__name__}: {error}; run it again with TIDINGS_DEBUG=1 to see where", FAILED

@@ -1,21 +1,26 @@
 """Events, rooms and states as lines for people, and any message as a line of JSON for programs."""
 
+import sys
 import unicodedata
 from collections.abc import Callable
 from datetime import datetime
+from json import dumps, loads
 from typing import Any, Final
 
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import Message
 
-from tidings.cli.screen import DIRECTION_CONTROLS, LINE_BREAKS, block, isolated, styled
+from tidings.cli.screen import DIRECTION_CONTROLS, LINE_BREAKS, block, is_utf8, isolated, styled
 from tidings.contract import v1
 from tidings.contract.codecs import encode_json
 
 
 def json_line(message: Message) -> str:
     """The canonical JSON of a message on one line; what could act on a terminal is escaped, which JSON allows."""
-    return "".join(map(_escaped, encode_json(message).decode()))
+    line = "".join(map(_escaped, encode_json(message).decode()))
+    if line.isascii() or is_utf8(sys.stdout):
+        return line
+    return dumps(loads(line), separators=(",", ":"))  # ASCII alone: escapes of JSON, not those of the stream
 
 
 def event_block(event: v1.Event) -> str:

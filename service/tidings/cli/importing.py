@@ -16,7 +16,7 @@ import typer
 
 from tidings.cli.complaints import Complaint
 from tidings.cli.jsonl import BadLine, Draft, Line, read_lines
-from tidings.cli.options import URL_DEFAULT, Link, Room, Token, Url, User
+from tidings.cli.options import URL_DEFAULT, Link, Room, Token, Url, User, to_path
 from tidings.cli.screen import clean, counted, is_terminal, note
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ def import_(
     file: Annotated[
         Path,
         typer.Argument(
-            help='One JSON object a line: {"text": "…"}, or what export wrote.', metavar="FILE", show_default=False
+            parser=to_path,
+            help='One JSON object a line: {"text": "…"}, or what export wrote.',
+            metavar="FILE",
+            show_default=False,
         ),
     ],
     room: Room,

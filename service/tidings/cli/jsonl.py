@@ -14,10 +14,19 @@ whoever wants to insert or remove lines gives them an `id`.
 
 from collections.abc import Iterator
 from hashlib import blake2b
+from io import BufferedReader
 from typing import Any, BinaryIO, Final, NamedTuple
 
+from tidings.cli.complaints import Complaint
 from tidings.contract.json_text import JsonError, read_object
 
+# UTF-32 first: its mark begins as the one of UTF-16 does.
+BYTE_ORDER_MARKS: Final = {
+    b"\xff\xfe\0\0": "UTF-32",
+    b"\0\0\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
 # A text of 65,536 bytes is six times as long where every character is written as an escape; the rest is for its keys.
 LINE_BYTES_MAX: Final = 524_288
 EVENT_KINDS: Final = frozenset({"posted", "edited", "deleted", "reacted", "member", "changed", "appended"})
@@ -54,6 +63,10 @@ Line = Draft | NoMessage | BadLine
 def read_lines(file: BinaryIO) -> Iterator[Line]:
     """What each line says, in order; never more than one line is held."""
     number = 0
+    start = file.peek(4)[:4] if isinstance(file, BufferedReader) else b""
+    for mark, encoding in BYTE_ORDER_MARKS.items():
+        if start.startswith(mark):
+            raise Complaint(f"the file is in {encoding}, not UTF-8; convert it: iconv -f {encoding} -t UTF-8")
     while raw := file.readline(LINE_BYTES_MAX + 1):
         number += 1
         if len(raw) <= LINE_BYTES_MAX or raw.endswith(b"\n"):
@@ -94,9 +107,14 @@ def _message(number: int, length: int, content: bytes, said: dict[str, Any]) -> 
             return NoMessage(number, length)
         return Draft(number, length, _text(posted), 0, _key(f"{number}\n".encode() + content))
     identity = said.get("id")
-    if identity is not None and (type(identity) not in (str, int) or identity == ""):
-        raise ValueError("id must be a text or a number")
-    source = f"{number}\n".encode() + content if identity is None else f"id\n{identity}".encode(errors="surrogatepass")
+    if identity is None:
+        source = f"{number}\n".encode() + content
+    elif type(identity) is str and identity:
+        source = f"id\n{identity}".encode(errors="surrogatepass")
+    elif type(identity) is int:
+        source = f"number\n{identity}".encode()  # 1 and "1" are two ids
+    else:
+        raise ValueError("id must be a text or a whole number")
     return Draft(number, length, _text(said), _reply_to(said), _key(source))
 
 

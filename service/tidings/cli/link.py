@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from tidings.cli.complaints import Complaint
+from tidings.cli.complaints import MISUSED, Complaint
 from tidings.cli.options import Link
 from tidings.cli.screen import note
 from tidings_client import Code, Failure, State, connect
@@ -40,7 +40,7 @@ async def _connected(link: Link) -> "Client":
         return await client.__aenter__()
     except Failure as failure:
         if failure.code is Code.INVALID_ARGUMENT:
-            raise Complaint(f"{failure.text} (--url)") from failure
+            raise Complaint(f"{failure.text} (--url)", MISUSED) from failure
         if failure.code is Code.UNAVAILABLE:
             raise Complaint(_unreachable(link.url, failure.text)) from failure
         raise

@@ -11,6 +11,16 @@ URL_DEFAULT: Final = "ws://127.0.0.1:7878/rsocket"
 USER_BYTES_MAX: Final = 64
 USER_PUNCTUATION: Final = "._-@:"
 
+SEQ_MAX: Final = 2**64 - 1
+
+
+def to_path(text: str) -> Path:
+    """A file or folder that was named; an empty name would be this folder."""
+    if not text:
+        raise typer.BadParameter("the name is empty")
+    return Path(text)
+
+
 Url = Annotated[
     str,
     typer.Option(
@@ -36,6 +46,7 @@ ConfigFile = Annotated[
     Path | None,
     typer.Option(
         "--config",
+        parser=to_path,
         envvar="TIDINGS_CONFIG",
         help="Settings in TOML (see: tidings config).",
         metavar="FILE",

@@ -1,13 +1,12 @@
 """`tidings history`, `search` and `export`: what was said before."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tidings.cli.complaints import MISUSED, Complaint
-from tidings.cli.options import URL_DEFAULT, Json, Link, Room, Token, Url, User
+from tidings.cli.options import SEQ_MAX, URL_DEFAULT, Json, Link, Room, Token, Url, User, to_path
 
 if TYPE_CHECKING:
     from tidings.contract import v1
@@ -17,12 +16,17 @@ if TYPE_CHECKING:
 def history(
     room: Room,
     before: Annotated[
-        int | None, typer.Option(help="Only what came before this number.", min=0, metavar="SEQ", show_default=False)
+        int | None,
+        typer.Option(help="Only what came before this number.", min=0, max=SEQ_MAX, metavar="SEQ", show_default=False),
     ] = None,
     after: Annotated[
         int | None,
         typer.Option(
-            help="Only what came after this number; 0: from the beginning.", min=0, metavar="SEQ", show_default=False
+            help="Only what came after this number; 0: from the beginning.",
+            min=0,
+            max=SEQ_MAX,
+            metavar="SEQ",
+            show_default=False,
         ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many at most.", min=1, max=1000)] = 50,
@@ -66,6 +70,9 @@ def search(
     from tidings.cli.link import with_client
     from tidings.cli.screen import isolated, note, say, styled
 
+    if not " ".join(words).strip():
+        raise Complaint("there are no words to search for", MISUSED)
+
     async def work(client: "Client") -> "tuple[v1.SearchReply, str]":
         reply = await client.search(" ".join(words), room=room, sender=sender, limit=limit)
         return reply, "" if json or reply.events else await _nothing(client, room)
@@ -95,15 +102,20 @@ def export(
     room: Room,
     file: Annotated[
         Path,
-        typer.Argument(help="Where to write it, one event a line; - is stdout.", metavar="FILE", show_default=False),
+        typer.Argument(
+            parser=to_path, help="Where to write it, one event a line; - is stdout.", metavar="FILE", show_default=False
+        ),
     ],
-    after: Annotated[int, typer.Option(help="Only what came after this number.", min=0, metavar="SEQ")] = 0,
+    after: Annotated[
+        int, typer.Option(help="Only what came after this number.", min=0, max=SEQ_MAX, metavar="SEQ")
+    ] = 0,
     url: Url = URL_DEFAULT,
     token: Token = "",
     user: User = "",
 ) -> int:
-    """Write a room's log as JSON, one event a line. The file appears when it is complete."""
+    """Write a room's log as JSON, one event a line. A file is replaced when it is complete; a pipe gets each line."""
     from tidings.cli.events import json_line
+    from tidings.cli.files import written
     from tidings.cli.link import with_client
     from tidings.cli.screen import counted, note, say
 
@@ -115,16 +127,11 @@ def export(
         return count
 
     async def to_file(client: "Client") -> int:
-        part = file.with_name(f"{file.name}.part")
         count = 0
-        try:
-            with part.open("w", encoding="utf-8") as lines:
-                async for event in client.rooms[room].read(after=after):
-                    lines.write(f"{json_line(event)}\n")
-                    count += 1
-            os.replace(part, file)
-        finally:
-            part.unlink(missing_ok=True)
+        with written(file) as lines:
+            async for event in client.rooms[room].read(after=after):
+                lines.write(f"{json_line(event)}\n")
+                count += 1
         return count
 
     count = with_client(Link(url, token, user), to_stdout if str(file) == "-" else to_file)

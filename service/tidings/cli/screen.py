@@ -8,6 +8,7 @@ exactly as it is.
 Colours and isolates are for eyes: a pipe gets neither, and `NO_COLOR` is obeyed.
 """
 
+import io
 import os
 import sys
 import unicodedata
@@ -58,12 +59,32 @@ class ReaderLeft(Exception):
 
 
 def say(line: str) -> None:
-    """One line (or block) to stdout, at once: a pipe's reader waits for it. Raises ReaderLeft."""
+    """One line (or block) to stdout, at once: a pipe's reader waits for it. Raises ReaderLeft, or OSError."""
     try:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
     except BrokenPipeError as error:
         raise ReaderLeft from error
+
+
+def prepare_streams() -> None:
+    """Make stdin, stdout and stderr usable: what was closed is there and takes nothing, and what an encoding lacks is
+    written as an escape."""
+    # In this order: an opened file takes the lowest number that is free, and these are 0, 1 and 2.
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = open(os.open(os.devnull, os.O_RDONLY), "w")  # noqa: SIM115  # writing to it is an error
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not is_utf8(stream):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def is_utf8(stream: TextIO) -> bool:
+    """Whether every character can be written to it."""
+    return (stream.encoding or "").lower().replace("-", "") in {"utf8", "utf8sig"}
 
 
 def note(line: str) -> None:

@@ -7,13 +7,14 @@ from typing import Annotated, Final, Protocol
 
 import typer
 
-from tidings.cli.options import URL_DEFAULT, ConfigFile
+from tidings.cli.options import URL_DEFAULT, ConfigFile, to_path
 
 Dev = Annotated[
     bool, typer.Option("--dev", help="For development: anybody is let in under any name, from this machine only.")
 ]
 DataFolder = Annotated[
-    Path | None, typer.Option("--data", help="Where the database is kept.", metavar="DIR", show_default=False)
+    Path | None,
+    typer.Option("--data", parser=to_path, help="Where the database is kept.", metavar="DIR", show_default=False),
 ]
 Host = Annotated[
     str | None, typer.Option("--host", help="The address to listen on.", metavar="ADDRESS", show_default=False)

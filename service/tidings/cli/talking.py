@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from tidings.cli.complaints import Complaint
-from tidings.cli.options import URL_DEFAULT, Json, Link, Room, Token, Url, User
+from tidings.cli.options import SEQ_MAX, URL_DEFAULT, Json, Link, Room, Token, Url, User
 
 if TYPE_CHECKING:
     from tidings.contract import v1
@@ -27,7 +27,9 @@ def send(
             show_default=False,
         ),
     ],
-    reply_to: Annotated[int, typer.Option(help="The number of the message you answer.", min=0, metavar="SEQ")] = 0,
+    reply_to: Annotated[
+        int, typer.Option(help="The number of the message you answer.", min=0, max=SEQ_MAX, metavar="SEQ")
+    ] = 0,
     client_id: Annotated[
         str, typer.Option(help="A key of your own: the same key again sends nothing twice.", metavar="KEY")
     ] = "",
@@ -54,7 +56,8 @@ def send(
 def tail(
     room: Room,
     after: Annotated[
-        int | None, typer.Option(help="Everything after this number; 0 is the beginning.", min=0, metavar="SEQ")
+        int | None,
+        typer.Option(help="Everything after this number; 0 is the beginning.", min=0, max=SEQ_MAX, metavar="SEQ"),
     ] = None,
     lines: Annotated[int, typer.Option("-n", "--lines", help="How many of the newest first.", min=0, max=1000)] = 10,
     json: Json = False,
