@@ -137,9 +137,13 @@ async def test_the_commands_of_a_document_run_in_its_order(
 async def test_the_settings_file_of_the_operating_guide_is_taken(tmp_path: Path) -> None:
     from tidings.config import load
 
-    [block] = [block for block in blocks(ROOT / "docs" / "guides" / "operating.md") if block.language == "toml"]
+    guide = blocks(ROOT / "docs" / "guides" / "operating.md")
+    block, *additions = [block for block in guide if block.language == "toml"]
     file = tmp_path / block.title
     file.write_text(block.code)
     settings = load(file, {"TIDINGS_AUTH__SECRET": "x" * 32}, {})
+    for addition in additions:
+        (tmp_path / "addition.toml").write_text(addition.code)
+        load(tmp_path / "addition.toml", {"TIDINGS_AUTH__SECRET": "x" * 32}, {})
     assert settings.tls.elsewhere
     assert settings.http.origins == ("https://chat.example.org",)
