@@ -80,7 +80,7 @@ async def test_an_import_shows_how_far_it_is_and_reports_above_the_bar(run: Call
     file.write_text("\n".join([*lines, "nonsense"]))
     shown = STYLE.sub("", await seen(run, "import", str(file), room, "--skip-bad"))
     assert "chat[bold].jsonl" in shown
-    assert "line 201: it is not JSON" in shown
+    assert "line 201: it is not an object" in shown
     assert shown.rstrip().endswith("200 sent, 1 bad line left out")
 
 

@@ -67,5 +67,6 @@ def test_what_the_library_refuses_is_refused_and_what_is_taken_is_read_alike(
         ours = JSON.decode(message_type, text.encode())
     except Failure:
         return
-    if "NaN" not in text and "Infinity" not in text:
+    if not any(word in text for word in ("NaN", "Infinity", "e+")):
+        # With an exponent, the library reads 4.570556050235967e+16 as a double, 45705560502359672; ours is exact.
         assert json_format.Parse(text, message_type(), ignore_unknown_fields=True) == ours
