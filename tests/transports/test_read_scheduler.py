@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tidings.transports import read_scheduler
 from tidings.transports.read_scheduler import ReadBudget, ReadScheduler
 from tidings.transports.settings import ConnectionLimits
@@ -70,6 +72,10 @@ class Connection:
         self.loop.reading.spent(budget)
         if self.left_ms > 0:
             self.loop.reading.wait(budget, self)
+
+    def abort(self) -> None:
+        """Nothing here fails, unless a test has it so."""
+        raise AssertionError
 
     def arrive(self, left_ms: float) -> None:
         """Bytes have come."""
@@ -217,3 +223,35 @@ def test_a_connection_that_leaves_does_not_read_any_more() -> None:
     loop.round()
     loop.round()
     assert ada.left_ms == 3.0
+
+
+def test_a_debt_has_an_end_when_the_process_was_stopped_in_the_middle_of_a_read() -> None:
+    loop = Loop()
+    ada = Connection(loop, "ada", "ada")
+    ada.arrive(1.0)
+    loop.now += 3_600.0  # the machine slept, say
+    ada.budget.used += 3_600.0
+    loop.round()
+    assert not ada.budget.open
+    ada.arrive(1.0)
+    loop.wait((read_scheduler.DEBT_SECONDS_MAX + LIMITS.read_turn_ms / 1000) / 0.1)
+    loop.round()
+    assert ada.left_ms == 0
+
+
+def test_a_reader_that_fails_is_closed_and_takes_nothing_from_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = Loop()
+    aborted: list[Connection] = []
+    ada, ben, bob = (Connection(loop, name, user) for name, user in (("ada", "a"), ("ben", "a"), ("bob", "b")))
+
+    def fail() -> None:
+        raise RuntimeError
+
+    for connection in (ada, ben, bob):
+        connection.arrive(3.0)
+    monkeypatch.setattr(ada, "read_on", fail)
+    monkeypatch.setattr(Connection, "abort", lambda connection: aborted.append(connection))
+    for _ in range(10):
+        loop.round()
+    assert aborted == [ada]
+    assert (ben.left_ms, bob.left_ms) == (0, 0)

@@ -12,6 +12,7 @@ from tidings.contract.call import Call
 from tidings.contract.errors import Code
 from tidings.rsocket import FrameSplitter, FrameType, decode, metadata, tcp_envelope
 from tidings.transports.read_scheduler import ADMISSION_SECONDS, CONNECTION_SECONDS, TASK_SECONDS, WATCH_SECONDS
+from tidings.transports.rsocket_tcp import RSocketTcp
 from tidings.transports.settings import ConnectionLimits
 from transports.fake_socket import Around, Transport, enveloped, turns
 from transports.stage import Clock, Handlers, call, encoded, said, setup_of, watch
@@ -420,3 +421,47 @@ async def test_unfinished_payloads_before_sign_in_are_bounded_by_address() -> No
     assert second.protocol.session.connection.closing
     assert around.metrics.refused["unfinished_bytes_max"] == 1
     await gone(around, first, second)
+
+
+@pytest.mark.asyncio
+async def test_a_connection_that_breaks_the_limit_while_it_is_let_in_leaves_the_gate_as_well() -> None:
+    around, _ = slow(ConnectionLimits(unfinished_bytes_max=1_000))
+    first, second = await signed_in(around), around.tcp()
+    half = enveloped(call(1, "test.echo", LONG))[:-50]
+    first.protocol.data_received(half)
+    second.protocol.data_received(enveloped(setup_of("ada")) + half)
+    await turns(5)
+    (refused,) = answers(second)
+    assert refused.type is FrameType.ERROR
+    assert b"unfinished_bytes_max" in refused.data
+    second.abort()
+    await turns(5)
+    assert [session.identity.user for session in around.gate.gone] == ["ada"]
+    await gone(around, first)
+    assert len(around.gate.gone) == len(around.gate.sessions) == 2
+
+
+class FaultyTcp(RSocketTcp):
+    """A connection whose reading fails."""
+
+    __slots__ = ()
+
+    def _take(self, data: bytes, now: float) -> bool:
+        raise RuntimeError("the password is swordfish")
+
+
+@pytest.mark.asyncio
+async def test_a_fault_of_ours_in_a_later_turn_ends_that_connection_only() -> None:
+    around, _ = slow()
+    first, second = await signed_in(around), await signed_in(around)
+    for transport in (first, second):
+        transport.protocol.data_received(echoes(1, 10))
+
+    first.protocol.__class__ = FaultyTcp
+    await turns(10)
+    assert first.over
+    assert [each.stream_id for each in answers(second)] == [1 + 2 * n for n in range(10)]
+    second.protocol.data_received(echoes(21, 10))
+    await turns(10)
+    assert len(answers(second)) == 20
+    await gone(around, second)

@@ -14,7 +14,8 @@ Each user has a `ReadBudget` for all connections together, and so has each addre
 
 The unit is seconds of the loop's thread, measured as time that passed. A piece of work that has begun is never
 interrupted: a budget may be overdrawn by one chunk of bytes (`websocket.CHUNK_BYTES`) or one frame, whichever takes
-longer. So nothing is decoded for a budget in debt, and a debt is short: keepalives live through every pause.
+longer. So nothing is decoded for a budget in debt, and a debt is short (`DEBT_SECONDS_MAX`): keepalives live through
+every pause.
 
 The invariant: `open` is True exactly if a connection of the budget may read what has just come. Light users never
 leave that state, and cost two looks at the clock for each read.
@@ -27,12 +28,17 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from tidings.log import log
 from tidings.transports.settings import ConnectionLimits
 
 # What is worth settling: below it, the use of several rounds counts as that of one.
 SETTLE_SECONDS: Final = 0.0002
 # Budgets without connections that are remembered until they would be full again.
 RESTING_BUDGETS_MAX: Final = 10_000
+
+# The most that a budget may be overdrawn. One chunk or frame takes milliseconds; a measurement of more than this means
+# that the process was stopped or the machine was busy, which is no reason to pause a user for minutes.
+DEBT_SECONDS_MAX: Final = 0.5
 
 # Work that is charged when it is asked for, since it is done later. Measured beside an idle service, rounded up.
 ADMISSION_SECONDS: Final = 0.0002  # a token's signature, and what follows from it
@@ -48,6 +54,9 @@ class Reader(Protocol):
 
     def read_on(self) -> None:
         """It is your turn. May call `ReadScheduler.wait` again."""
+
+    def abort(self) -> None:
+        """Close the connection: `read_on` raised."""
 
 
 class ReadBudget:
@@ -85,7 +94,7 @@ class ReadBudget:
     def settle(self, now: float, rate: float, burst_seconds: float) -> float:
         """Seconds that are left at `now`, `used` taken off."""
         earned = self._left_seconds + (now - self._counted_at) * rate
-        self._left_seconds = min(burst_seconds, earned) - self.used
+        self._left_seconds = max(-DEBT_SECONDS_MAX, min(burst_seconds, earned) - self.used)
         self._counted_at = now
         self.used = 0.0
         return self._left_seconds
@@ -211,7 +220,11 @@ class ReadScheduler:
                 break
             if reader in budget.waiting:
                 del budget.waiting[reader]
-                reader.read_on()
+                try:
+                    reader.read_on()
+                except Exception:
+                    log.exception("a connection could not be read")
+                    reader.abort()
         budget.queued = False
         self._enqueue(budget)
         if budget.used:

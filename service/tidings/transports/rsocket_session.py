@@ -166,8 +166,10 @@ class RSocketSession:
     def enter(self, caller: Session, routes: Routes) -> None:
         """It is known who this is, and they may come in."""
         self._admission = None
+        self.session = caller  # from here on `_leave` tells the gate
         self.wire.admitted(caller.identity.user)
-        self.session = caller
+        if self._left:
+            return  # what it had sent already was too much for this user
         self.desk = Desk(self, caller, routes)
         self.connection.at_once = self.desk.at_once
         self.service.metrics.connections_opened[self.transport_name] += 1
