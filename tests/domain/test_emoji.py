@@ -6,7 +6,7 @@ import pytest
 
 from domain.stage import refused
 from tidings.contract.errors import Code
-from tidings.domain.emoji import known_as
+from tidings.domain.emoji import forms_among
 from tidings.domain.limits import DomainLimits
 from tidings.domain.rules import Rules
 
@@ -82,8 +82,8 @@ def test_a_reaction_that_is_long_or_no_sign_is_refused(text: str, words: str) ->
         RULES.emoji(text)
 
 
-def test_a_reaction_from_before_is_known_by_the_form_it_was_kept_in() -> None:
-    assert known_as("❤\ufe0f", ["👍", "❤"]) == "❤"
-    assert known_as("❤\ufe0f", ["❤", "❤\ufe0f"]) == "❤\ufe0f"
-    assert known_as("❤\ufe0f", []) == "❤\ufe0f"
-    assert known_as("ok", ["OK"]) == "ok"
+def test_a_reaction_from_before_is_known_by_the_forms_it_was_kept_in() -> None:
+    assert forms_among("❤\ufe0f", ["👍", "❤"]) == ["❤"]
+    assert forms_among("❤\ufe0f", ["❤", "❤\ufe0f"]) == ["❤\ufe0f", "❤"]
+    assert forms_among("❤\ufe0f", []) == []
+    assert forms_among("ok", ["OK", "ok"]) == ["ok"]

@@ -1,5 +1,8 @@
 """Names of users and rooms, and users of identity providers that call them by something else."""
 
+import contextlib
+from collections.abc import Collection
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +13,7 @@ from tidings.contract.errors import Code, Failure
 from tidings.contract.subjects import subject_of
 from tidings.domain.limits import DomainLimits
 from tidings.domain.rules import Rules
+from tidings.stores.memory import MemoryStore
 
 RULES = Rules(DomainLimits())
 LONG = Rules(DomainLimits(id_bytes_max=4_096))
@@ -104,6 +108,38 @@ def test_a_new_room_is_in_lower_case_and_an_older_one_can_still_be_reached() -> 
     for name in ("General", "ЧАТ", "teamA"):
         with refused(INVALID, "write it in lower case, and as you like in the title"):
             RULES.new_room(name)
+
+
+OLDER = ("ﾃｽﾄ", "r\u0261oom", "admi\u0307n", "direct:ada:\u0261uy", "\u0261uy")
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_rooms_and_users_from_before_stay_as_they_are_and_new_ones_keep_to_the_rules(name: str) -> None:
+    rules = Rules(DomainLimits(), OLDER)
+    assert (rules.room(name), rules.user(name), rules.user_of(name)) == (name, name, name)
+    assert RULES.user_of(name) != name
+    with contextlib.suppress(Failure):
+        assert rules.new_room(name) != name
+
+
+@pytest.mark.asyncio
+async def test_a_product_knows_the_older_names_of_its_store() -> None:
+    class Older(MemoryStore):
+        def older_names(self) -> Collection[str]:
+            return OLDER
+
+    house = House(Older())
+    await house.store.create_room("ﾃｽﾄ", kind=v1.GROUP, title="", creator="ada", members=["\u0261uy"], at_ms=0)
+    (ada,) = house.people("ada")
+    assert await ada.send(room="ﾃｽﾄ")
+    reader = await ada.watch("presence.watch", v1.PresenceWatchRequest(users=["ada", "\u0261uy"]))
+    assert not reader.errors
+    await ada.quit("ﾃｽﾄ", user="\u0261uy")
+    await ada.quit("ﾃｽﾄ")
+
+
+def test_the_names_in_the_room_of_a_user_with_escapes_are_in_their_one_form() -> None:
+    assert RULES.room("group:Ada=20Lovelace:ﾃｽﾄ") == "group:Ada=20Lovelace:テスト"
 
 
 def test_users_whose_names_differ_in_case_are_two_since_subjects_are() -> None:

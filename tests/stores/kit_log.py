@@ -450,6 +450,16 @@ class LogKit:
         assert list(reaction.users) == ["ann"]
 
     @pytest.mark.asyncio
+    async def test_each_user_takes_a_reaction_back_in_the_form_it_was_given_in(self, store: Store) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "hello"))
+        await store.append(reacted(room, "ann", 1, "❤\ufe0f"))
+        await store.append(reacted(room, "bob", 1, "❤"))  # as older releases kept it, beside the other one
+        await store.append(reacted(room, "bob", 1, "❤\ufe0f", removed=True))
+        (reaction,) = parsed((await store.read(room, 0, 1))[0]).posted.reactions
+        assert (reaction.emoji, list(reaction.users)) == ("❤\ufe0f", ["ann"])
+
+    @pytest.mark.asyncio
     async def test_a_popular_message_names_the_first_who_reacted_and_counts_all(self, store: Store) -> None:
         room = await open_room(store)
         await store.append(posted(room, "ann", "hello"))

@@ -180,6 +180,20 @@ async def test_groups_that_everybody_had_left_are_archived_by_the_upgrade(tmp_pa
 
 
 @pytest.mark.asyncio
+async def test_the_upgrade_notes_names_beyond_ascii_that_there_are(tmp_path: Path) -> None:
+    connection = apsw.Connection(str(tmp_path / DATABASE))
+    migrate(connection, known_migrations()[:1])
+    for name, members in (("ﾃｽﾄ", 1), ("kitchen", 1), ("админы", 0)):
+        connection.execute("INSERT INTO rooms VALUES (NULL, ?, 2, '', 'ann', 'e', 0, x'', ?)", (name, members))
+    connection.execute("INSERT INTO members VALUES (1, 'ann', 1), (2, '\u0261uy', 1)")
+    connection.execute("INSERT INTO users VALUES ('ﾎﾞﾌﾞ', 0)")
+    connection.close()
+    store = await SqliteStore.open(tmp_path)
+    assert set(store.older_names()) == {"ﾃｽﾄ", "\u0261uy", "ﾎﾞﾌﾞ"}
+    await store.close()
+
+
+@pytest.mark.asyncio
 async def test_after_a_complaint_the_directory_is_free(tmp_path: Path) -> None:
     (tmp_path / DATABASE).write_bytes(b"no database " * 1000)
     await complaint(tmp_path)

@@ -41,12 +41,10 @@ def canonical(emoji: str) -> str:
     return emoji if emoji.isascii() else _TO_STYLE.sub(rf"\g<0>{EMOJI_STYLE}", emoji)
 
 
-def known_as(emoji: str, known: Iterable[str]) -> str:
-    """How a reaction in its canonical form is written among those there are: older ones were kept in any form."""
-    known = list(known)
-    if emoji in known or emoji.isascii():
-        return emoji
-    return next((other for other in known if canonical(without_styles(other)) == emoji), emoji)
+def forms_among(emoji: str, known: Iterable[str]) -> list[str]:
+    """The known forms of a reaction, given its canonical form, which comes first: older ones were kept in any form."""
+    forms = [other for other in known if other == emoji or canonical(without_styles(other)) == emoji]
+    return sorted(forms, key=lambda form: form != emoji)
 
 
 def unseen(emoji: str) -> str:

@@ -6,7 +6,7 @@ from the event loop only; it answers after the effect is durable. All raise `Fai
 cannot be reached or written, RESOURCE_EXHAUSTED when the disk is full, INTERNAL when it is damaged.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -237,6 +237,9 @@ class Store(Log, Directory, Protocol):
 
         FilesLost: its file has no name any more, and what it holds is gone when the store is closed (`troubles`).
         """
+
+    def older_names(self) -> Collection[str]:
+        """Names beyond ASCII of rooms and users from before the rules for names became stricter (ADR 29)."""
 
     def troubles(self) -> Sequence[str]:
         """What is wrong with the store while it goes on, for its operator: one line each that says what to do."""

@@ -100,7 +100,7 @@ def build(
     """
     settings = settings or Settings()
     limits = settings.limits
-    rules = Rules(limits)
+    rules = Rules(limits, store.older_names())
     errands = Errands(report)
 
     def board() -> Board:

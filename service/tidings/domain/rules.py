@@ -6,6 +6,7 @@ that names the limit and says what to do.
 
 import re
 import unicodedata
+from collections.abc import Collection
 
 from tidings.contract.errors import Failure, invalid_argument
 from tidings.contract.subjects import ESCAPE
@@ -28,19 +29,20 @@ COMPOSED_SHRINKS_MAX = 3
 class Rules:
     """The rules, with the limits that hold."""
 
-    __slots__ = ("limits",)
+    __slots__ = ("_older_names", "limits")
 
-    def __init__(self, limits: DomainLimits) -> None:
+    def __init__(self, limits: DomainLimits, older_names: Collection[str] = ()) -> None:
+        """`older_names`: of rooms and users from before the rules for names became stricter; they stay as they are."""
         self.limits = limits
+        self._older_names = older_names
 
     def room(self, name: str) -> str:
         """A room's name. Those that the service gives may have the names of users in them that have escapes."""
         if ESCAPE in name and name.startswith(PREFIXES):
             self._check_size("the room name", name, self.limits.id_bytes_max)
-            for user in name.partition(":")[2].split(":"):
-                self.user(user)
-            return name
-        return self._id("room name", name)
+            prefix, *users = name.split(":")
+            return ":".join([prefix, *map(self.user, users)])
+        return self._known("room name", name)
 
     def new_room(self, name: str) -> str:
         """The name of a room that somebody makes: in lower case, and none that the service keeps for its own."""
@@ -59,7 +61,7 @@ class Rules:
     def user(self, name: str) -> str:
         """A user's name; case matters, since it does for those who sign tokens."""
         if ESCAPE not in name:
-            return self._id("user name", name)
+            return self._known("user name", name)
         self._check_size("the user name", name, self.limits.id_bytes_max)
         if not is_escaped(name):
             raise invalid_argument(
@@ -70,6 +72,8 @@ class Rules:
 
     def user_of(self, subject: str) -> str:
         """The name of the user whom an identity provider calls so (`sub`); another one for each subject."""
+        if self._is_older(subject):
+            return subject
         bytes_max = self.limits.id_bytes_max
         name, size = "", _bytes("the subject", subject)
         if size <= bytes_max:
@@ -157,6 +161,13 @@ class Rules:
         if asked > most:
             raise invalid_argument(f"limit is {asked}, at most {most} are given at once; ask for further pages")
         return asked or default
+
+    def _known(self, what: str, name: str) -> str:
+        """A name that is asked for; older ones need not keep to the rules for new ones."""
+        return name if self._is_older(name) else self._id(what, name)
+
+    def _is_older(self, name: str) -> bool:
+        return not name.isascii() and name in self._older_names
 
     def _id(self, what: str, name: str) -> str:
         bytes_max = self.limits.id_bytes_max

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import count
 from typing import TypeVar
 
@@ -189,6 +189,10 @@ class MemoryStore:
 
     def on_failure(self, report: Callable[[Exception], None]) -> None:
         """Memory does not fail."""
+
+    def older_names(self) -> Collection[str]:
+        """None in memory."""
+        return ()
 
     def troubles(self) -> Sequence[str]:
         """None in memory."""

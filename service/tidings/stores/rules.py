@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from tidings.contract import v1
 from tidings.contract.errors import conflict, invalid_argument, not_found, permission_denied, resource_exhausted
-from tidings.domain.emoji import canonical, known_as, without_styles
+from tidings.domain.emoji import canonical, forms_among, without_styles
 from tidings.domain.fold import EDITS_MAX, NOBODY, REACTION_KINDS_MAX, REACTION_USERS_MAX, Reactors, fold, redact
 from tidings.domain.ports import RoomRecord, StoredEvent, Written
 from tidings.stores.damage import event_of
@@ -186,11 +186,12 @@ def _react(tables: Tables, journal: Journal, room: Room, draft: v1.Event, modera
     removed, user = draft.reacted.removed, draft.actor
     row = _message(tables, room, draft.reacted.target)
     message = event_of(room.name, row)
-    emoji = known_as(draft.reacted.emoji, (reaction.emoji for reaction in message.posted.reactions))
-    if tables.has_reacted(room, row.seq, emoji, user) is not removed:
-        return _unchanged(room)
-    draft.reacted.emoji = emoji
     counts = {reaction.emoji: reaction.count for reaction in message.posted.reactions}
+    forms = forms_among(draft.reacted.emoji, counts) or [draft.reacted.emoji]
+    mine = next((form for form in forms if tables.has_reacted(room, row.seq, form, user)), "")
+    if bool(mine) is not removed:
+        return _unchanged(room)
+    draft.reacted.emoji = emoji = mine or forms[0]
     if emoji not in counts and len(counts) >= REACTION_KINDS_MAX:
         raise resource_exhausted(
             f"message {row.seq} has {len(counts)} kinds of reactions already; react with one of those"

@@ -12,7 +12,7 @@ it does not. `search.sqlite` need not be kept.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -64,6 +64,7 @@ class _Opened(NamedTuple):
     readers: Sequence[apsw.Connection]
     indexing: apsw.Connection
     secret: bytes
+    older_names: frozenset[str]
 
 
 class SqliteStore:
@@ -75,6 +76,7 @@ class SqliteStore:
         self._lock = opened.lock
         self._connection = opened.writer
         self._secret = opened.secret
+        self._older_names = opened.older_names
         self._condition = Condition()
         self._damage = Damage(self._condition)
         self._readers = Readers(opened.readers, loop, limits.waiting_reads_max, self._condition)
@@ -139,6 +141,10 @@ class SqliteStore:
         self._error = error
         if self._report is not None:
             self._report(error)
+
+    def older_names(self) -> Collection[str]:
+        """See `ports.Store`."""
+        return self._older_names
 
     def troubles(self) -> Sequence[str]:
         """See `ports.Store`."""
@@ -284,6 +290,7 @@ def _open(directory: Path, limits: StoreLimits, vfs: str | None) -> _Opened:
         writer = open_writer(database, limits, vfs)
         connections.append(writer)
         ((secret,),) = ask(writer, "SELECT pages FROM secrets")
+        older_names = frozenset(name for (name,) in ask(writer, "SELECT name FROM older_names"))
         copier = open_reader(database, limits, vfs)
         connections.append(copier)
         index = open_index(index_path, database, vfs)
@@ -298,7 +305,7 @@ def _open(directory: Path, limits: StoreLimits, vfs: str | None) -> _Opened:
         failure = error
     else:
         report_wide_modes(directory)
-        return _Opened(lock, InPlace.of(database), writer, copier, connections[3:], index, secret)
+        return _Opened(lock, InPlace.of(database), writer, copier, connections[3:], index, secret, older_names)
     for connection in connections:
         connection.close()
     lock.release()
