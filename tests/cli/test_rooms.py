@@ -66,6 +66,8 @@ async def test_a_direct_room_is_off_the_list_until_its_next_message(run: Caller,
         room = (await client.rooms.create(kind=v1.DIRECT, members=["ida"])).room.room
     assert await run("hide", room, user="hal") == (0, "", f"{room} is hidden until its next message\n")
     assert await run.well("rooms", "--json", user="hal") == ""
+    ran = await run("rooms", user="hal")
+    assert ran == (0, "", "all your rooms are hidden; list them with: tidings rooms --hidden\n")
     assert (await run.well("rooms", "--hidden", user="hal")).startswith(room)
     assert await run("hide", room, "--show", user="hal") == (0, "", f"{room} is on your list\n")
     await run.well("hide", room, user="hal")

@@ -197,6 +197,27 @@ async def test_updates_weigh_as_much_as_there_are_readers_who_are_told(route: st
 
 
 @pytest.mark.asyncio
+async def test_positions_weigh_nothing_more_where_members_are_only_counted() -> None:
+    house = House(
+        dev=False,
+        updates_per_second_max=1.0,
+        updates_burst_max=9,
+        update_weight_readers=1,
+        presence_room_members_max=1,
+    )
+    alice, bob = house.people("alice", "bob")
+    await alice.create("den", v1.GROUP, "bob")
+    phones = [await bob.watch("presence.watch", v1.PresenceWatchRequest(room="den")) for _ in range(8)]
+    await settled()
+    for _ in range(9):
+        await alice.mark(read=1)
+    with refused(Code.RESOURCE_EXHAUSTED, "(updates_per_second_max)"):
+        await alice.mark(read=1)
+    for phone in phones:
+        phone.close()
+
+
+@pytest.mark.asyncio
 async def test_who_is_forgotten_for_others_starts_with_a_full_bucket() -> None:
     house = House(dev=False, sends_per_second_max=1.0, sends_burst_max=2, paced_users_max=1)
     alice, bob = house.people("alice", "bob")

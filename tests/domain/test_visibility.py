@@ -165,6 +165,31 @@ async def test_who_begins_a_direct_room_sees_the_other_once_they_have_read_in_it
     assert seen(await watch(alice, "bob")) == [("bob", "ONLINE"), "live"]
 
 
+async def positions(who: Person, room: str) -> dict[str, int]:
+    reply = await who.call("rooms.members", v1.MembersRequest(room=room))
+    return {member.user: member.read for member in reply.members}
+
+
+@pytest.mark.asyncio
+async def test_positions_in_a_list_of_members_are_seen_by_those_who_see_presence() -> None:
+    house = limited()
+    alice, bob, eve = house.people("alice", "bob", "eve")
+    await alice.create("square", v1.OPEN, "bob")
+    await alice.mark("square", read=3)
+    assert await positions(eve, "square") == {"alice": 0, "bob": 0}
+    assert await positions(bob, "square") == {"alice": 3, "bob": 0}
+    room = (await alice.create("", v1.DIRECT, "eve")).room.room
+    await alice.mark(room, read=3)
+    await eve.call("receipts.mark", v1.MarkRequest(room=room, delivered=2))
+    reply = await alice.call("rooms.members", v1.MembersRequest(room=room))
+    assert [(member.user, member.delivered, member.read) for member in reply.members] == [
+        ("alice", 3, 3),
+        ("eve", 0, 0),
+    ]
+    await eve.mark(room, read=2)
+    assert await positions(alice, room) == {"alice": 3, "eve": 2}
+
+
 @pytest.mark.asyncio
 async def test_nothing_is_kept_of_watches_that_are_gone() -> None:
     house = limited(watched_people_max=1)

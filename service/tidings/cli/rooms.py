@@ -33,6 +33,7 @@ COLUMNS = ("room", "kind", "role", "unread", "events", "members", "title")
 NUMBERS = ("unread", "events", "members")
 PAGE_ROOMS = 1000
 OPEN_NAMES_SHOWN = 5
+ALL_HIDDEN = "all your rooms are hidden; list them with: tidings rooms --hidden"
 NO_OPEN_ROOMS = "there are no open rooms; make one with: tidings create NAME --open"
 
 
@@ -58,8 +59,10 @@ def rooms(
             page = await client.rooms.list(public=everyone, after=after, limit=PAGE_ROOMS)
             found.extend(page.rooms)
             more = page.more
-        found = [state for state in found if hidden or not state.hidden]
-        return found, "" if found or everyone or json else await in_no_room(client)
+        shown = [state for state in found if hidden or not state.hidden]
+        if shown or everyone or json:
+            return shown, ""
+        return shown, ALL_HIDDEN if found else await in_no_room(client)
 
     states, hint = with_client(Link(url, token, user), work)
     if json:

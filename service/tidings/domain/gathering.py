@@ -129,6 +129,11 @@ class Gathering:
 
     # what it hears
 
+    @property
+    def counts(self) -> bool:
+        """Whether it tells two numbers instead of people."""
+        return self._counting is not None
+
     def state(self, user: str) -> None:
         """What others see of a member changed."""
         state = self._roster.known(user)

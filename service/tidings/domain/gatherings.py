@@ -98,6 +98,11 @@ class Gatherings:
         readers = 0 if gathering is None else gathering.slate.readers
         return 1 + readers // self._limits.update_weight_readers
 
+    def weigh_receipt(self, room: str) -> int:
+        """The same for a member's positions, which no reader is told where members are only counted."""
+        gathering = self._gatherings.get(room)
+        return 1 if gathering is None or gathering.counts else self.weigh(room)
+
     def weigh_user(self, user: str) -> int:
         """The same for what a user says of themselves."""
         readers = sum(gathering.slate.readers for gathering in self._showing.get(user, ()))

@@ -234,6 +234,7 @@ def build(
                 updates=updates,
                 calls=calls,
                 clock=clock,
+                visibility=visibility,
             ),
             "presence": presence,
             "receipts": receipts,

@@ -43,7 +43,7 @@ class Receipts:
         standing = await self._access.may_read(room, call.user)
         if standing.role == STRANGER:
             raise permission_denied(f"positions are kept for members; join {room} first")
-        self._updates.take(call.user, self._gatherings.weigh(room))
+        self._updates.take(call.user, self._gatherings.weigh_receipt(room))
         read = min(request.read, SEQ_MAX)
         delivered = max(min(request.delivered, SEQ_MAX), read)
         delivered, read, changed = await self._store.mark(room, call.user, delivered=delivered, read=read)

@@ -18,6 +18,7 @@ from tidings.domain.pace import Pace, WriteLimiter
 from tidings.domain.ports import PAGE_BYTES_MAX, Clock, InboxRecord, Store
 from tidings.domain.rows import member_state, room_message, room_reply, room_state
 from tidings.domain.rules import Rules
+from tidings.domain.visibility import Visibility
 from tidings.hub import Sink, Source
 
 EVENT_BYTES = 128  # of a `member` event, with names of ordinary length
@@ -46,6 +47,7 @@ class Rooms:
         updates: Pace,
         calls: Pace,
         clock: Clock,
+        visibility: Visibility,
     ) -> None:
         self._store = store
         self._access = access
@@ -57,6 +59,7 @@ class Rooms:
         self._updates = updates
         self._calls = calls
         self._clock = clock
+        self._visibility = visibility
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def create(self, request: v1.CreateRequest, call: Call) -> v1.RoomReply:
@@ -130,8 +133,10 @@ class Rooms:
         await self._access.may_read(room, call.user)
         records = await self._lines.wait(call, lambda: self._store.members(room, after=request.after, limit=limit + 1))
         # The right may have been lost in the line.
-        await self._access.may_read(room, call.user)
-        return v1.MembersReply(members=map(member_state, records[:limit]), more=len(records) > limit)
+        standing = await self._access.may_read(room, call.user)
+        sees = await self._visibility.sees(standing, call.user)
+        members = [member_state(record, positions=sees or record.user == call.user) for record in records[:limit]]
+        return v1.MembersReply(members=members, more=len(records) > limit)
 
     async def list(self, request: v1.ListRequest, call: Call) -> v1.ListReply:
         """My rooms, or all open ones, by name."""

@@ -35,11 +35,11 @@ def room_state(record: InboxRecord) -> v1.RoomState:
     )
 
 
-def member_state(record: MemberRecord) -> v1.MemberState:
-    """Somebody in a room."""
+def member_state(record: MemberRecord, *, positions: bool) -> v1.MemberState:
+    """A member of a room; without `positions` for a caller who may not see how far the member has read."""
     return v1.MemberState(
         user=record.user,
         role=v1.Role.ValueType(record.role),
-        delivered=record.delivered,
-        read=record.read,
+        delivered=record.delivered if positions else 0,
+        read=record.read if positions else 0,
     )
