@@ -281,6 +281,29 @@ def test_what_the_loop_a_thread_or_a_finalizer_reports_is_told_without_its_messa
     assert SECRET not in str(lines)
 
 
+def test_what_a_finalizer_logs_while_a_line_is_written_is_told_behind_it(
+    clock: Clock, lines: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log(clock)
+
+    class Collecting(dict[Any, Any]):
+        """The collector runs a finalizer while the log's lock is held."""
+
+        def get(self, *arguments: Any) -> Any:
+            assert log._lock.locked()
+            monkeypatch.undo()
+            log.error("a finalizer failed")
+            log.tick()
+            return super().get(*arguments)
+
+    monkeypatch.setattr(log, "_windows", Collecting())
+    thread = threading.Thread(target=log.info, args=("it happened",), daemon=True)
+    thread.start()
+    thread.join(timeout=5.0)
+    assert not thread.is_alive(), "it waits for itself"
+    assert [line["event"] for line in lines] == ["it happened", "a finalizer failed"]
+
+
 def test_a_standard_error_that_is_gone_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = io.StringIO()
     closed.close()

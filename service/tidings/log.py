@@ -23,8 +23,10 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
@@ -34,6 +36,7 @@ SENTENCE_CHARS_MAX: Final = 4_096  # that are looked at for it
 ITEMS_MAX: Final = 20  # of a value that is a list
 FRAMES_MAX: Final = 30  # of one exception; a loop of calls has a thousand
 CAUSES_MAX: Final = 5  # exceptions in a chain
+NESTED_LINES_MAX: Final = 100  # of one thread, which finalizers log while it writes a line; the oldest are dropped
 # What stands in quotes in one of our sentences, as `repr` writes it: a name or a value of a peer.
 _QUOTED: Final = re.compile(r"(?<!\w)(?:'(?:[^'\\]|\\.)*(?:'|$)|\"(?:[^\"\\]|\\.)*(?:\"|$))")
 _SQLITE_ERROR: Final = 1  # the one result code of SQLite whose message may quote the statement
@@ -59,6 +62,14 @@ class _Window:
         self.suppressed = 0
 
 
+class _Thread(threading.local):
+    """What the calling thread has to write. `busy`: it is writing already."""
+
+    def __init__(self) -> None:
+        self.busy = False
+        self.waiting: deque[Callable[[], None]] = deque(maxlen=NESTED_LINES_MAX)
+
+
 Kind = tuple[str, str]  # the line's first argument; whom it is about, where that is told apart
 
 
@@ -71,6 +82,7 @@ class Log:
         self._limits = LogLimits()
         self._windows: dict[Kind, _Window] = {}
         self._lock = threading.Lock()
+        self._thread = _Thread()
 
     def configure(self, level: str, limits: LogLimits | None = None) -> None:
         """Say what is at least so important, and so much of it."""
@@ -107,11 +119,11 @@ class Log:
 
     def tick(self) -> None:
         """Tell what was suppressed in the minutes that are over."""
-        self._end_windows(self._clock())
+        self._run(lambda: self._end_windows(self._clock()))
 
     def flush(self) -> None:
         """Tell all that was suppressed, and begin anew."""
-        self._end_windows(float("inf"))
+        self._run(lambda: self._end_windows(float("inf")))
 
     def _end_windows(self, now: float) -> None:
         with self._lock:
@@ -124,7 +136,28 @@ class Log:
                 _structlog_line(LEVELS[window.level], "more lines of one kind were not written", _clean_all(told))
 
     def _say(self, level: int, event: str, values: dict[str, Any], about: str | None = None) -> None:
-        if level < self._least or not self._passes(level, event, about):
+        if level >= self._least:
+            self._run(partial(self._write, level, event, values, about))
+
+    def _run(self, write: Callable[[], None]) -> None:
+        """Write now, or when the calling thread has written the line it is at.
+
+        The garbage collector runs finalizers within any statement, also below where this thread holds a lock of ours
+        or of structlog's. A finalizer that logs would wait for that lock for ever.
+        """
+        thread = self._thread
+        thread.waiting.append(write)
+        if thread.busy:
+            return
+        thread.busy = True
+        try:
+            while thread.waiting:
+                thread.waiting.popleft()()
+        finally:
+            thread.busy = False
+
+    def _write(self, level: int, event: str, values: dict[str, Any], about: str | None) -> None:
+        if not self._passes(level, event, about):
             return
         error = values.pop("exc_info", None)
         shown = _clean_all(values)
