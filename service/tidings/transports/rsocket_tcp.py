@@ -45,7 +45,9 @@ class RSocketTcp(RSocketWire):
             session.received(frames, now)
         if self._unfinished_bytes or splitter.rest or connection.runs:
             self._count_unfinished(splitter.held_bytes + connection.reassembly.held_bytes)
-        return splitter.behind or (bool(session.held) and session.unserved)
+        if session.held and session.unserved:
+            return True
+        return splitter.behind
 
     def _keep(self, data: bytes) -> None:
         if not self.session.connection.closing:

@@ -100,22 +100,30 @@ class RSocketWire(asyncio.Protocol):
 
     def _read(self, data: bytes) -> None:
         """Read what came, chunk by chunk, until nothing is left or the turn is over."""
-        service, budget = self.service, self.budget
-        clock, reading = service.clock, service.reading
+        budget, clock = self.budget, self.service.clock
         began = clock()
         more = self._take(data, began)
-        while more and not self._paused:
-            now = clock()
-            if now - began + budget.used >= reading.turn_seconds:
-                break
-            more = self._take(NO_DATA, now)
+        if more:
+            more = self._take_more(began)
         self.session.flush()
-        budget.used += clock() - began
-        if budget.used >= SETTLE_SECONDS:
-            reading.spent(budget)
+        budget.used = used = budget.used + clock() - began
+        if used >= SETTLE_SECONDS:
+            self.service.reading.spent(budget)
             more = more or not budget.open
         if more and not self._paused:
             self._wait()
+
+    def _take_more(self, began: float) -> bool:
+        """Cut further chunks until the turn that began then is over; whether there may be more."""
+        budget, clock = self.budget, self.service.clock
+        turn_seconds = self.service.reading.turn_seconds
+        more = True
+        while more and not self._paused:
+            now = clock()
+            if now - began + budget.used >= turn_seconds:
+                break
+            more = self._take(NO_DATA, now)
+        return more
 
     def _take(self, data: bytes, now: float) -> bool:
         """Cut the next chunk into frames and have them served; whether there may be more.

@@ -168,11 +168,12 @@ class CallWork(Work):
         try:
             data = self.route.writes.encode(answer)
             if len(data) > SMALL_ANSWER_BYTES:
+                # A page of a thousand events in JSON takes milliseconds; `CALL_SECONDS` covers small answers.
+                session.wire.budget.used += clock() - began
                 self.call.memory.check(len(data))
         except Exception as error:
             self.fail(error)
             return
-        session.wire.budget.used += clock() - began  # a page of a thousand events in JSON takes milliseconds
         self.route.outcomes.ok += 1
         self.stream.next(data, self.route.said, complete=True)
         self.end()

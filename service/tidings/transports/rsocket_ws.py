@@ -96,7 +96,9 @@ class RSocketWebSocket(RSocketWire):
             return False
         if self._unfinished_bytes or reader.rest or reader.pieces or session.connection.runs:
             self._count_unfinished(reader.held_bytes + session.connection.reassembly.held_bytes)
-        return reader.behind or (bool(session.held) and session.unserved)
+        if session.held and session.unserved:
+            return True
+        return reader.behind
 
     def _keep(self, data: bytes) -> None:
         if self._reader.ending is None:
