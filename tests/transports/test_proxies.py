@@ -106,3 +106,8 @@ def test_headers_as_long_as_they_may_be_are_read_in_linear_time(text: str) -> No
     # A pattern that goes back over what it has read would take minutes for these.
     assert PROXIES.client("10.1.2.3", [text], []) == "10.1.2.3"
     assert PROXIES.client("10.1.2.3", [], [text]) == "10.1.2.3"
+
+
+def test_an_ipv4_client_of_a_socket_that_listens_on_everything_has_its_ipv4_address() -> None:
+    assert TrustedProxies(()).client("::ffff:127.0.0.1", [], []) == "127.0.0.1"
+    assert TrustedProxies(("10.0.0.0/8",)).client("fe80::1%eth0", [], []) == "fe80::1"

@@ -61,8 +61,10 @@ class TrustedProxies:
         believed and the peer counts.
         """
         address = read_address(peer)
-        if address is None or not self._trust(address):
+        if address is None:
             return peer
+        if not self._trust(address):
+            return str(address)
         told = set()
         if forwarded:
             told.add(self._nearest(address, _nodes_of_forwarded(", ".join(forwarded))))
