@@ -424,6 +424,21 @@ async def test_unfinished_payloads_before_sign_in_are_bounded_by_address() -> No
 
 
 @pytest.mark.asyncio
+async def test_a_stranger_who_holds_little_is_not_ended_for_what_others_of_the_address_hold() -> None:
+    around, _ = slow(ConnectionLimits(unfinished_bytes_max=1_000))
+    greedy, honest, third = around.tcp(), around.tcp(), around.tcp()
+    long = enveloped(encoded(LONG))
+    greedy.protocol.data_received(long[:700])
+    honest.protocol.data_received(long[:200])
+    third.protocol.data_received(long[:400])
+    honest.protocol.data_received(long[200:330])
+    await turns(5)
+    ended = [each.over for each in (greedy, honest, third)]
+    assert ended == [False, False, True], "an equal part is 333 bytes"
+    await gone(around, greedy, honest, third)
+
+
+@pytest.mark.asyncio
 async def test_a_connection_that_breaks_the_limit_while_it_is_let_in_leaves_the_gate_as_well() -> None:
     around, _ = slow(ConnectionLimits(unfinished_bytes_max=1_000))
     first, second = await signed_in(around), around.tcp()

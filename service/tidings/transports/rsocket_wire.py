@@ -159,13 +159,19 @@ class RSocketWire(asyncio.Protocol):
             self._wait()
 
     def _count_unfinished(self, held_bytes: int) -> None:
-        """So much is held of what is not complete; the connection that brings too much of it ends."""
+        """So much is held of what is not complete; the connection that brings too much of it ends.
+
+        Strangers share an address, so a connection that holds no more than an equal part of the limit lives, whatever
+        the others hold: all together hold at most twice the limit.
+        """
         budget = self.budget
         budget.unfinished_bytes += held_bytes - self._unfinished_bytes
         grew = held_bytes > self._unfinished_bytes
         self._unfinished_bytes = held_bytes
         most = self.service.connections.unfinished_bytes_max
         if grew and budget.unfinished_bytes > most:
+            if budget.kind == "address" and held_bytes * budget.connections <= most:
+                return
             self.service.metrics.refused["unfinished_bytes_max"] += 1
             failure = resource_exhausted(
                 f"requests of {budget.kind} {budget.name} that are not complete hold more than {most} bytes over all "

@@ -102,7 +102,8 @@ class ConnectionLimits:
     metadata_bytes_max: int = 65_536  # the largest token in use, eight times
     metadata_entries_max: int = 64  # clients send 1 to 5; also routing tags, and accepted MIME types
     # Of one user over all connections, or of one address before sign-in: frames and payloads that are not complete.
-    # 28 of the largest requests at once. A connection holds one read of its socket besides, 256 KB.
+    # 28 of the largest requests at once. A connection holds one read of its socket besides, 256 KB. Where strangers of
+    # one address hold more, those with more than an equal part of it are ended.
     unfinished_bytes_max: int = 16_777_216
     closing_bytes_max: int = 1_048_576  # of a peer that goes on sending after it was told the end; then it is cut off
     # Pings, pongs and empty pieces of messages, of one connection: clients send one in 20 s.
