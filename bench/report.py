@@ -44,7 +44,8 @@ def spread(line: Line, name: str) -> str:
 
 def ratio(line: Line, name: str) -> str:
     """The subject's figure as a multiple of another one's."""
-    return f"{line.ratio(line.subject, name):.2f} ×"
+    times = line.ratio(line.subject, name)
+    return "not measured" if times is None else f"{times:.2f} ×"
 
 
 def verdicts(line: Line) -> str:

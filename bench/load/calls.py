@@ -46,11 +46,15 @@ async def calls(
     pid: int = 0,
     **_: Any,
 ) -> dict[str, Any]:
-    """Answers per second; each one asks the next question. For chat.send also how many of them were in one commit."""
+    """Answers per second; each one asks the next question. For chat.send also how many of them were in one commit.
+
+    Lasts for `seconds`, and until one answer has come: a machine with other work to do may answer none in a short load,
+    and a pace of 0 says nothing and has no ratio.
+    """
     written = IN_JSON if json else IN_PROTOBUF
     number = answers = 0
     asking = False
-    done = asyncio.Event()
+    done, some = asyncio.Event(), asyncio.Event()
     pending = connections  # answers that are still awaited, where an answer is no new question
     names = [f"call{n}" for n in range(rooms)]
 
@@ -67,6 +71,7 @@ async def calls(
     def answered(caller: Caller, count: int) -> None:
         nonlocal answers, pending
         answers += count
+        some.set()
         if not asking:
             pending -= count
             if pending <= 0:
@@ -88,8 +93,10 @@ async def calls(
         caller.ask(route, *[question() for _ in range(in_flight)])
     await asyncio.sleep(seconds * WARM_PART)
     made = -await committed()
+    some.clear()
     begin, counted, spent = time.perf_counter(), -answers, -cpu_us(pid)
     await asyncio.sleep(seconds)
+    await asyncio.wait_for(some.wait(), WAIT_SECONDS)
     took, counted, spent = time.perf_counter() - begin, counted + answers, spent + cpu_us(pid)
     made += await committed()
     asking = False

@@ -75,7 +75,7 @@ async def paced(port: int, readers: int, seconds: float, **_: Any) -> dict[str, 
 
     timed = [TimedReader(reader) for reader in seated]
     interval = 2 / per_second_max
-    count = int(seconds / interval)
+    count = max(1, int(seconds / interval))
     messages = speaker.messages(room.name, count)
     begin = time.perf_counter() + 0.05
     at = 0

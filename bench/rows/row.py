@@ -31,7 +31,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A mark and what became of it; `value` None where a peer is missing."""
+    """A mark and what became of it; `value` None where a peer is missing, or measured 0 of what it is compared by."""
 
     mark: Mark
     value: float | None
@@ -62,10 +62,12 @@ class Line:
         """Of one server's figures."""
         return statistics.median(self.figures[name])
 
-    def ratio(self, name: str, beside: str) -> float:
+    def ratio(self, name: str, beside: str) -> float | None:
         """One server's figures as multiples of another one's: the median over the turns, since the machine's noise is
-        shared within a turn and not between them."""
+        shared within a turn and not between them. None where the other one's figure is 0 in a turn."""
         some, others = self.figures[name], self.figures[beside]
+        if not all(others):
+            return None
         if len(some) != len(others):
             return self.median(name) / self.median(beside)
         return statistics.median(one / other for one, other in zip(some, others, strict=True))

@@ -11,6 +11,7 @@ from bench.load.calls import calls
 from bench.load.fanout import fanout
 from bench.load.large import large
 from bench.load.opening import faults, seat_readers
+from bench.load.paced import paced
 from bench.loader import Loader, LoadFailed
 from bench.rows import chosen
 from bench.rows.row import BARE, TIDINGS, Line, Mark
@@ -34,6 +35,23 @@ async def test_pings_are_answered(tmp_path: Path) -> None:
     async with running_service(tmp_path, connections__close_seconds=0.05) as service:
         answer = await calls(service.app.http_port, connections=2, in_flight=3, seconds=0.05, route="session.ping")
     assert answer["answers"] > 0
+    assert answer["wrong"] == []
+
+
+@pytest.mark.asyncio
+async def test_a_load_too_short_for_an_answer_waits_for_one(tmp_path: Path) -> None:
+    async with running_service(tmp_path, connections__close_seconds=0.05) as service:
+        answer = await calls(service.app.http_port, connections=2, in_flight=3, seconds=0, route="session.ping")
+    assert answer["answers"] > 0
+    assert answer["value"] > 0
+    assert answer["wrong"] == []
+
+
+@pytest.mark.asyncio
+async def test_a_paced_load_too_short_for_a_message_sends_one(tmp_path: Path) -> None:
+    async with running_service(tmp_path, connections__close_seconds=0.05) as service:
+        answer = await paced(service.app.http_port, readers=2, seconds=0.0001)
+    assert answer["samples"] == 2
     assert answer["wrong"] == []
 
 
@@ -77,6 +95,14 @@ def test_a_mark_is_judged_by_medians() -> None:
 def test_a_missing_peer_is_no_reached_mark() -> None:
     (verdict,) = Line("pings", "answers/s", {TIDINGS: [1.0]}, (Mark("≥", 2, "rsocket-js"),)).verdicts()
     assert (verdict.value, verdict.reached) == (None, False)
+
+
+def test_beside_a_figure_of_0_there_is_no_ratio() -> None:
+    line = Line("pings", "answers/s", {TIDINGS: [90.0, 100.0], BARE: [0.0, 200.0]}, (Mark("≥", 0.6, BARE),))
+    (verdict,) = line.verdicts()
+    assert (verdict.value, verdict.reached) == (None, False)
+    assert report.verdicts(line) == "✗ ≥ 0.6 × bare (not measured)"
+    assert "ratio not measured" in report.table_of_text([line])
 
 
 def test_a_line_comes_back_from_json() -> None:
