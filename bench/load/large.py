@@ -36,7 +36,7 @@ async def large(
 ) -> dict[str, Any]:
     """Bytes on the wire and the server's processor time, both of one delivery; and what inflating it costs a reader."""
     finished = asyncio.Event()
-    room = Room(f"large-{language}-{readers}-{deflate}", lambda _: None)
+    room = Room(f"large-{language}-{readers}-{'deflated' if deflate else 'plain'}", lambda _: None)
     speaker = await Speaker.opened(port, tls=tls)
     await speaker.create([room.name])
     await seat_readers(port, [room], readers, tls=tls, deflate=deflate)

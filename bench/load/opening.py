@@ -21,6 +21,10 @@ WAIT_SECONDS = 120
 S = TypeVar("S", bound=Socket)
 
 
+class Refused(Exception):
+    """The server does not take what a load needs; the text is what it said."""
+
+
 def trusting() -> ssl.SSLContext:
     """TLS with whoever answers: the certificate is of this run's own making."""
     context = ssl.create_default_context()
@@ -67,13 +71,15 @@ class Speaker:
             self._enough.set()
 
     async def create(self, rooms: Sequence[str]) -> None:
-        """Open rooms, there already or not."""
+        """Open rooms, there already or not. Raises Refused: without its rooms, a load would wait for ever."""
         for start in range(0, len(rooms), 50):
             some = rooms[start : start + 50]
             await self.ask(
                 "rooms.create",
                 *[v1.CreateRequest(room=room, kind=v1.OPEN).SerializeToString() for room in some],
             )
+        if self.complaints:
+            raise Refused(f"rooms.create: {self.complaints}")
 
     async def ask(self, route: str, *payloads: bytes) -> None:
         """Send requests and wait for all answers."""

@@ -10,7 +10,7 @@ from bench import chart, report
 from bench.load.calls import calls
 from bench.load.fanout import fanout
 from bench.load.large import large
-from bench.load.opening import faults, seat_readers
+from bench.load.opening import Refused, Speaker, faults, seat_readers
 from bench.load.paced import paced
 from bench.loader import Loader, LoadFailed
 from bench.rows import chosen
@@ -70,6 +70,15 @@ async def test_a_refused_request_is_a_fault_of_the_run(tmp_path: Path) -> None:
     async with running_service(tmp_path, connections__close_seconds=0.05) as service:
         answer = await calls(service.app.http_port, connections=1, in_flight=1, seconds=0.05, route="no.such")
     assert "UNIMPLEMENTED" in answer["wrong"][0]
+
+
+@pytest.mark.asyncio
+async def test_a_room_that_cannot_be_made_ends_the_load_with_the_reason(tmp_path: Path) -> None:
+    async with running_service(tmp_path, connections__close_seconds=0.05) as service:
+        speaker = await Speaker.opened(service.app.http_port)
+        await speaker.create(["yard", "yard"])  # there already
+        with pytest.raises(Refused, match="has capital letters"):
+            await speaker.create(["Yard"])
 
 
 @pytest.mark.asyncio
