@@ -77,7 +77,17 @@ async def test_a_first_frame_that_is_too_big_for_a_stranger_is_not_kept() -> Non
         peer.writer.write((16_000_000).to_bytes(3, "big") + bytes(70_000))
         code, text = await peer.refusal()
         assert code == 0x001
-        assert "65536 bytes at most" in text
+        assert "65536 bytes at most (first_message_bytes_max)" in text
+
+
+@pytest.mark.asyncio
+async def test_a_frame_behind_setup_that_is_too_big_is_told_its_own_limit() -> None:
+    async with staged() as stage:
+        peer = await raw(stage)
+        peer.writer.write(enveloped(setup(metadata=said(user="mallory"))) + (700_000).to_bytes(3, "big") + bytes(100))
+        _, text = await peer.refusal()
+        assert "bytes at most (request_bytes_max and metadata_bytes_max)" in text
+        assert "65536" not in text
 
 
 @pytest.mark.asyncio

@@ -84,6 +84,11 @@ class FrameSplitter(Backlog):
         """What is kept of an unfinished frame."""
         return len(self.rest)
 
+    @property
+    def bytes_max(self) -> int:
+        """What the next frame may have."""
+        return self._bytes_max
+
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that are complete now, without their lengths.
 

@@ -35,11 +35,10 @@ class RSocketTcp(RSocketWire):
         try:
             frames = splitter.feed(data)
         except ProtocolError as error:
-            limits = self.service.connections
-            most = f"{limits.first_message_bytes_max} bytes at most (first_message_bytes_max)"
-            if connection.state is not State.FIRST:
-                most = f"{self.service.limits.frame_bytes_max} (request_bytes_max and metadata_bytes_max)"
-            session.broken(f"{error}; a frame has {most}")
+            # A SETUP that came whole in the same piece is not looked at, but the limit is that of a frame behind it.
+            first = splitter.bytes_max < self.service.limits.frame_bytes_max
+            settings = "first_message_bytes_max" if first else "request_bytes_max and metadata_bytes_max"
+            session.broken(f"{error}; a frame has {splitter.bytes_max} bytes at most ({settings})")
             return False
         if frames or session.held:
             session.received(frames, now)

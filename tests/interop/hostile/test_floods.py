@@ -9,12 +9,15 @@ import pytest
 
 from interop.hostile import raw
 from interop.hostile.asking import (
+    CONNECTION_ERROR,
     INVALID,
     INVALID_SETUP,
     REJECTED,
     RESOURCE_EXHAUSTED,
+    ROOM,
     assert_alive,
     create,
+    each,
     enter,
     page,
     ping,
@@ -36,13 +39,18 @@ from interop.hostile.raw import (
     setup,
 )
 from running import RunningService, running_service
+from tidings.domain.limits import DomainLimits
+from tidings.rsocket import Limits
+from tidings.transports.settings import ConnectionLimits
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LIBRARY = "library"
-# The defaults of the settings `rsocket.streams_max` and `connections.requests_in_flight_max`.
-STREAMS_MAX = 4_096
-REQUESTS_IN_FLIGHT_MAX = 1_024
+STREAMS_MAX = Limits().streams_max
+IGNORED_PER_SECOND_MAX = Limits().ignored_frames_per_second_max
+REQUESTS_IN_FLIGHT_MAX = ConnectionLimits().requests_in_flight_max
+REQUEST_BYTES_MAX = ConnectionLimits().request_bytes_max
+ROOM_WATCHES_MAX = DomainLimits().user_room_watches_max
 # A few of the pages that are asked for, not the thousand of them.
 OUTBOUND_BYTES_FAIR = 16_000_000
 
@@ -55,18 +63,35 @@ async def outbound_bytes(service: RunningService) -> float:
     return float(line.split()[1])
 
 
-async def test_streams_beyond_the_limit_are_refused_one_by_one(url: str) -> None:
+async def test_streams_beyond_the_limit_are_refused_one_by_one(tmp_path: Path) -> None:
+    async with running_service(tmp_path, rsocket__streams_max=100) as service, raw.dial(service.tcp_url) as author:
+        await author.send(setup(user="owner"), create(1, ROOM))
+        assert (await raw.answer(author, 1)).type == PAYLOAD
+        for url in (service.tcp_url, service.ws_url):
+            async with raw.dial(url) as wire:
+                await enter(wire)
+                await ask_beyond(wire, 100, REJECTED)
+
+
+async def test_watches_of_one_room_beyond_the_limit_are_refused_one_by_one(url: str) -> None:
     async with raw.dial(url) as wire:
         await enter(wire)
-        for number in range(STREAMS_MAX):
-            await wire.send(watch(2 * number + 1))
-            assert (await raw.answer(wire, 2 * number + 1)).type == PAYLOAD
-        for number in range(STREAMS_MAX, STREAMS_MAX + 100):
-            await wire.send(watch(2 * number + 1))
-            refused = await raw.answer(wire, 2 * number + 1)
-            assert (refused.type, refused.code) == (ERROR, REJECTED)
-        await wire.send(frame(1, CANCEL))
-        await assert_alive(wire)
+        await ask_beyond(wire, ROOM_WATCHES_MAX, RESOURCE_EXHAUSTED)
+
+
+async def ask_beyond(wire: raw.Wire, most: int, code: int) -> None:
+    """Open `most` watches, which are taken, and more, which are refused; the connection lives, and so do places."""
+    for number in range(most):
+        await wire.send(watch(2 * number + 1))
+        assert (await raw.answer(wire, 2 * number + 1)).type == PAYLOAD
+    for number in range(most, most + 50):
+        await wire.send(watch(2 * number + 1))
+        refused = await raw.answer(wire, 2 * number + 1)
+        assert (refused.type, refused.code) == (ERROR, code)
+    await wire.send(frame(1, CANCEL))
+    await assert_alive(wire)
+    await wire.send(watch(2 * most + 101))
+    assert (await raw.answer(wire, 2 * most + 101)).type == PAYLOAD
 
 
 async def test_requests_beyond_what_may_wait_are_refused_and_the_others_served(url: str) -> None:
@@ -93,7 +118,7 @@ async def test_streams_that_come_and_go_leave_nothing_behind(url: str) -> None:
 
 
 async def test_a_payload_in_pieces_that_never_ends_is_refused(url: str) -> None:
-    piece = bytes(1 << 20)
+    piece = bytes(REQUEST_BYTES_MAX)
     async with raw.dial(url) as wire:
         await enter(wire)
         await wire.send(request(1, REQUEST_RESPONSE, "chat.send", piece, flags=FOLLOWS))
@@ -115,18 +140,28 @@ async def test_unfinished_payloads_share_a_limit(url: str) -> None:
         await assert_alive(wire)
 
 
-async def test_a_flood_of_keepalives_is_answered_in_part(url: str) -> None:
+FLOODS = {"keepalives": keepalive(b"?"), "pushed metadata": frame(0, METADATA_PUSH, METADATA, bytes(100))}
+
+
+@each(FLOODS)
+async def test_a_flood_that_asks_for_nothing_is_answered_in_part_or_dropped(case: bytes, url: str) -> None:
     async with raw.dial(url) as wire:
         await enter(wire)
-        await wire.send(*[keepalive(b"?")] * 20_000)
+        await wire.send(*[case] * (IGNORED_PER_SECOND_MAX // 2))
         await assert_alive(wire)
 
 
-async def test_a_flood_of_pushed_metadata_is_dropped(url: str) -> None:
-    async with raw.dial(url) as wire:
-        await enter(wire)
-        await wire.send(*[frame(0, METADATA_PUSH, METADATA, bytes(100))] * 20_000)
-        await assert_alive(wire)
+@each(FLOODS)
+async def test_a_flood_without_an_end_ends_the_connection_with_a_reason(case: bytes, tmp_path: Path) -> None:
+    # So few that a machine with other work to do reads more than that in a second as well.
+    async with running_service(tmp_path, rsocket__ignored_frames_per_second_max=100) as service:
+        for url in (service.tcp_url, service.ws_url):
+            async with raw.dial(url) as wire:
+                await enter(wire)
+                await wire.send(*[case] * 5_000)
+                frames = await raw.rest(wire)
+            assert raw.errors(frames) == [(0, CONNECTION_ERROR)]
+            assert "ignored_frames_per_second_max" in frames[-1].text
 
 
 async def test_a_client_that_asks_and_never_reads_costs_only_itself(url: str, service: RunningService) -> None:

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 INVALID_ARGUMENT = 0x301
 LIMITS = ConnectionLimits()
 ROUTING = raw.entry(raw.ROUTING_ID, raw.tag(b"session.ping"))
-EMPTY_ENTRY = raw.entry(0x7F, b"")  # four bytes that say nothing
+FOREIGN_ID = 0x7F
+EMPTY_ENTRY = raw.entry(FOREIGN_ID, b"")  # four bytes that say nothing
 
 
 def json_of(size: int) -> bytes:
@@ -21,8 +22,8 @@ def json_of(size: int) -> bytes:
 
 
 def metadata_of(size: int) -> bytes:
-    """Metadata that name a route and then go on for so many bytes."""
-    return ROUTING + EMPTY_ENTRY * ((size - len(ROUTING)) // len(EMPTY_ENTRY))
+    """Metadata of so many bytes that name a route and then go on with an entry of a foreign type."""
+    return ROUTING + raw.entry(FOREIGN_ID, bytes(size - len(ROUTING) - len(EMPTY_ENTRY)))
 
 
 @pytest.mark.parametrize("scheme", ["ws", "tcp"])
@@ -43,7 +44,19 @@ async def test_metadata_are_read_up_to_a_limit_and_not_beyond_it(service: Runnin
         await wire.send(setup())
         await wire.send(request_with(1, REQUEST_RESPONSE, metadata_of(LIMITS.metadata_bytes_max)))
         assert (await raw.answer(wire, 1)).type == PAYLOAD
-        await wire.send(request_with(3, REQUEST_RESPONSE, metadata_of(LIMITS.metadata_bytes_max + 8)))
+        await wire.send(request_with(3, REQUEST_RESPONSE, metadata_of(LIMITS.metadata_bytes_max + 1)))
         answer = await raw.answer(wire, 3)
         assert (answer.type, answer.code) == (ERROR, INVALID_ARGUMENT)
         assert "metadata_bytes_max" in answer.text
+
+
+async def test_entries_of_metadata_are_read_up_to_a_limit_and_not_beyond_it(service: RunningService) -> None:
+    async with raw.dial(service.tcp_url) as wire:
+        await wire.send(setup())
+        most = LIMITS.metadata_entries_max - 1
+        await wire.send(request_with(1, REQUEST_RESPONSE, ROUTING + EMPTY_ENTRY * most))
+        assert (await raw.answer(wire, 1)).type == PAYLOAD
+        await wire.send(request_with(3, REQUEST_RESPONSE, ROUTING + EMPTY_ENTRY * (most + 1)))
+        answer = await raw.answer(wire, 3)
+        assert (answer.type, answer.code) == (ERROR, INVALID_ARGUMENT)
+        assert str(LIMITS.metadata_entries_max) in answer.text

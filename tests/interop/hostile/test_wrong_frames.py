@@ -4,6 +4,8 @@ Each line of the tables is a test over both transports. Beside it stands a bysta
 and asked afterwards.
 """
 
+import asyncio
+
 import pytest
 
 from interop.hostile import raw
@@ -13,11 +15,13 @@ from interop.hostile.asking import (
     LAST_STREAM,
     REJECTED_RESUME,
     REJECTED_SETUP,
+    RESOURCE_EXHAUSTED,
     UNSUPPORTED_SETUP,
     Case,
     assert_alive,
     create,
     each,
+    enter,
     page,
     ping,
     send,
@@ -63,7 +67,6 @@ BEGINNINGS = {
     "SETUP without a lifetime": Case([setup(lifetime_ms=0)], INVALID_SETUP),
     "SETUP that is cut short": Case([setup()[:30]], INVALID_SETUP),
     "SETUP that wants to resume": Case([setup(flags=RESUME_ENABLE)], REJECTED_SETUP),
-    "SETUP with a flood behind it": Case([setup(), *(send(2 * n + 1) for n in range(5_000))], REJECTED_SETUP),
     "SETUP of an unknown data type": Case([setup(data_mime=b"image/png")], UNSUPPORTED_SETUP),
     "RESUME": Case([frame(0, RESUME, 0, b"\0\1\0\0" + b"\0\5token" + bytes(16))], REJECTED_RESUME),
 }
@@ -145,6 +148,28 @@ async def test_credit_beyond_all_numbers_means_everything(url: str) -> None:
         await wire.send(send(3, client_id=f"most-{url[:2]}"))
         assert v1.WatchItem.FromString((await raw.answer(wire, 1)).data).HasField("event")
         await assert_alive(wire)
+
+
+async def test_a_flood_behind_setup_is_answered_request_by_request(url: str) -> None:
+    streams = {2 * number + 1 for number in range(5_000)}
+    answered: list[int] = []
+    async with raw.dial(url) as wire:
+        sending = asyncio.create_task(wire.send(setup(), *map(send, sorted(streams))))
+        while len(answered) < len(streams) and (heard := await wire.receive()) is not None:
+            assert heard.type == PAYLOAD or heard.code == RESOURCE_EXHAUSTED
+            answered.append(heard.stream)
+        await sending
+        await assert_alive(wire)
+    assert sorted(answered) == sorted(streams)
+
+
+async def test_a_frame_larger_than_any_request_ends_the_connection(url: str) -> None:
+    async with raw.dial(url) as wire:
+        await enter(wire)
+        await wire.send(send(1, text="t" * 700_000))
+        frames = await raw.rest(wire)
+    assert raw.errors(frames) == [(0, CONNECTION_ERROR)]
+    assert "589837" in frames[-1].text
 
 
 async def test_who_is_refused_is_not_served_whatever_comes_behind_setup(guarded: RunningService, url: str) -> None:

@@ -34,6 +34,7 @@ from interop.hostile.raw import (
     setup,
 )
 from tidings.contract import v1
+from tidings.transports.settings import ConnectionLimits
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -64,7 +65,7 @@ REQUESTS = {
     "a client_id of 65 characters": Case([send(1, client_id="c" * 65)], INVALID_ARGUMENT),
     "no text": Case([send(1, text="")], INVALID_ARGUMENT),
     "a text of 64 KiB and one byte": Case([send(1, text="t" * 65_537)], INVALID_ARGUMENT),
-    "a text of 16 MiB": Case([send(1, text="t" * (raw.FRAME_BYTES_MAX - 200))], INVALID_ARGUMENT),
+    "a text of half a MiB": Case([send(1, text="t" * (ConnectionLimits().request_bytes_max - 100))], INVALID_ARGUMENT),
     "a text with a NUL in it": Case([send(1, text="a\0b")], INVALID_ARGUMENT),
     "an answer to the future": Case([send(1, reply_to=1 << 40)], INVALID_ARGUMENT),
     "a room that does not exist": Case([send(1, room="nowhere")], NOT_FOUND),
