@@ -7,6 +7,7 @@ test's dice leave, down to single sectors.
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -62,6 +63,9 @@ class FaultyDisk(apsw.VFS):
         super().__init__(self.name, "")
         self.deeds: list[Deed] = []
         self.is_full = False
+        # Whether there is no space for a file of this name; how often a write was refused for want of space, by file.
+        self.full_for: Callable[[str], bool] = lambda file: False
+        self.refusals: Counter[str] = Counter()
         # Whether syncing, or writing, a file of this name fails.
         self.sync_fails: Callable[[str], bool] = lambda file: False
         self.write_fails: Callable[[str], bool] = lambda file: False
@@ -110,7 +114,8 @@ class FaultyFile(apsw.VFSFile):
 
     def xWrite(self, data: bytes, offset: int) -> None:
         """SQLite writes."""
-        if self._disk.is_full:
+        if self._disk.is_full or self._disk.full_for(self._file):
+            self._disk.refusals[Path(self._file).name] += 1
             raise apsw.FullError("no space left")
         if self._disk.write_fails(self._file):
             raise apsw.IOError("a write failed")

@@ -2,13 +2,24 @@
 
 import asyncio
 import random
+import threading
+import time
 from pathlib import Path
 
 import apsw
 import pytest
 
 from stores.drafts import deleted, edited, open_room, posted
+from stores.faulty_disk import FaultyDisk
+from tidings.contract import v1
+from tidings.domain.ports import StoredEvent
+from tidings.stores import checkpoints, indexer
+from tidings.stores.condition import Condition
+from tidings.stores.damage import Damage
+from tidings.stores.index_file import open_index
 from tidings.stores.limits import StoreLimits
+from tidings.stores.rows import Room
+from tidings.stores.rules import Entry, Journal
 from tidings.stores.sqlite import SqliteStore
 
 NEVER = StoreLimits(erase_seconds_max=3_600)
@@ -124,3 +135,68 @@ async def test_what_a_split_of_a_page_may_leave_in_its_unused_space_goes_as_the_
     await store.close()
     assert {word: holding(tmp_path, word) for word in withdrawn if holding(tmp_path, word)} == {}
     assert all(holding(tmp_path, word) == {"tidings.sqlite", "search.sqlite"} for _, _, word in alive)
+
+
+@pytest.mark.asyncio
+async def test_a_full_disk_puts_erasing_off_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "FULL_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(indexer, "FULL_PAUSE_SECONDS", 0.02)
+    disk = FaultyDisk()
+    store = await SqliteStore.open(tmp_path, SOON, vfs=disk.name)
+    disk.full_for = lambda file: not file.endswith("-wal")
+    await said_and_withdrawn(store)
+    while not all(disk.refusals[file] > 1 for file in ("tidings.sqlite", "search.sqlite")):  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    disk.full_for = lambda file: False
+    await until_gone(tmp_path)
+    assert store.troubles() == []
+    await store.close()
+
+
+def test_a_copy_that_a_full_disk_refused_is_not_tried_again_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "FULL_RETRY_SECONDS", 3_600.0)
+    disk = FaultyDisk()
+    path = str(tmp_path / "log.sqlite")
+    writer, copier = apsw.Connection(path, vfs=disk.name), apsw.Connection(path, vfs=disk.name)
+    writer.pragma("journal_mode", "wal")
+    writer.wal_autocheckpoint(0)
+    writer.execute("CREATE TABLE texts (text)")
+    copier.execute("SELECT text FROM texts").fetchall()
+    disk.is_full = True
+    copying = checkpoints.Checkpoints(writer, copier, 100, lambda: None, 0.0)
+    while not disk.refusals:
+        time.sleep(0.001)
+    copying.stop()
+    assert (copying._seconds_to_erase() or 0.0) > 60.0
+    disk.is_full = False
+    writer.close()
+
+
+@pytest.mark.asyncio
+async def test_what_is_replaced_while_files_are_erased_waits_for_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await SqliteStore.open(tmp_path)
+    room = await open_room(store)
+    await store.append(posted(room, "ann", "text 1"))
+    await store.close()
+    index = open_index(tmp_path / "search.sqlite", tmp_path / "tidings.sqlite")
+    condition = Condition()
+    limits = StoreLimits(erase_seconds_max=0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", lambda thread: None)  # the test takes the thread's steps
+        steps = indexer.Indexer(index, asyncio.get_running_loop(), limits, Damage(condition), condition)
+    ((number, epoch),) = index.execute("SELECT number, epoch FROM log.rooms WHERE name = ?", (room,)).fetchall()
+    record = Room(number, room, v1.GROUP, "", "", epoch, 0, b"")
+    for _ in range(2):
+        journal = Journal()
+        journal.replaces_text = True
+        journal.rooms[number] = Entry(record, [StoredEvent(1, b"")], {}, [])
+        steps.committed(journal)
+        steps._note()
+        steps._work()
+    # Indexed, then erased, though the room had changed again by then.
+    assert (tmp_path / "search.sqlite-wal").stat().st_size == 0
+    index.close()

@@ -33,6 +33,7 @@ PAGES_MIN = 1_000  # … but never fewer pages than these 4 MiB, SQLite's own me
 LEFT_PAGES_MAX = 500  # 2 MiB: a few milliseconds for the writer
 ERASE_BUSY_MS = 100  # to wait for reads that have begun; nothing can be written meanwhile
 ERASE_RETRY_SECONDS = 0.5
+FULL_RETRY_SECONDS = 5.0
 ROUNDS_MAX = 8  # a reader that stays on an old page keeps pages behind; that is no reason to spin
 
 
@@ -139,12 +140,15 @@ class Checkpoints:
 
     def _erase(self) -> None:
         """Copy what there is, then cut the file off; later, when somebody reads an old page or writes just then."""
-        self._copy()
-        self._erase_at = None  # for what comes from now on
         try:
+            self._copy()
+            self._erase_at = None  # for what comes from now on
             self._copier.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except apsw.BusyError:
             self._erase_at = time.monotonic() + ERASE_RETRY_SECONDS
+        except apsw.Error as error:
+            self._erase_at = time.monotonic() + FULL_RETRY_SECONDS if is_full(error) else None
+            raise
 
     def _copy(self) -> None:
         for _ in range(ROUNDS_MAX):

@@ -72,6 +72,9 @@ class Indexer:
         # were. In which rooms. Once after the start, for what a crash left behind.
         self._erase_at = time.monotonic() + limits.erase_seconds_max
         self._replaced: set[int] = set()
+        # Rooms to be indexed before the files are erased, once that is due; what is replaced meanwhile waits for the
+        # next time, so that a constant stream of edits cannot put it off. None: it is not due.
+        self._erasing: set[int] | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="tidings-indexer", daemon=True)
         self._thread.start()
@@ -110,7 +113,7 @@ class Indexer:
             self._missing = sum(head.seq for head in self._behind.values())
             while self._listen():
                 self._work()
-            self._connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self._empty_wal()
         except Exception as error:
             log.error("the search index failed", exc_info=error)
             self._condition.note(
@@ -175,8 +178,9 @@ class Indexer:
         self._wanted = [wanted for wanted in self._wanted if not self._is_answered(wanted)]
         number = next((number for wanted in self._wanted for number in wanted.rooms), None)
         if number is None and self._erase_at and self._erase_at <= time.monotonic():
-            self._replaced.intersection_update(self._behind)
-            number = next(iter(self._replaced), None)
+            if self._erasing is None:
+                self._erasing, self._replaced = self._replaced & self._behind.keys(), set()
+            number = next(iter(self._erasing), None)
             if number is None:
                 self._erase()
                 return
@@ -194,20 +198,36 @@ class Indexer:
         self._missing = max(0, self._missing - done.events)
         if done.complete:
             del self._behind[number]
+            if self._erasing:
+                self._erasing.discard(number)
             if not self._behind:
                 self._missing = 0
         self._wanted = [wanted for wanted in self._wanted if not self._is_answered(wanted)]
 
     def _erase(self) -> None:
-        """Copy the index's WAL into its file and cut it off; later, when somebody reads an old page just then."""
+        """Empty the index's WAL; later, when a search reads an old page just then, or the disk is full."""
+        seconds = self._empty_wal()
+        if seconds:
+            self._erase_at = time.monotonic() + seconds
+        else:
+            self._erasing = None
+            self._erase_at = time.monotonic() + self._limits.erase_seconds_max if self._replaced else 0.0
+
+    def _empty_wal(self) -> float:
+        """Copy the WAL into the index's file and cut it off; in how many seconds to try again, 0 when it is done."""
         self._connection.set_busy_timeout(ERASE_BUSY_MS)
         try:
             self._connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            self._erase_at = 0.0
         except apsw.BusyError:
-            self._erase_at = time.monotonic() + ERASE_RETRY_SECONDS
+            return ERASE_RETRY_SECONDS
+        except apsw.Error as error:
+            if not is_full(error):
+                raise
+            log.error("the disk is full: the WAL could not be copied into the search index")
+            return FULL_PAUSE_SECONDS
         finally:
             self._connection.set_busy_timeout(BUSY_MS)
+        return 0.0
 
     def _is_answered(self, wanted: Wanted) -> bool:
         wanted.rooms.intersection_update(self._behind)
