@@ -185,7 +185,7 @@ def test_http_has_fewer_places_than_there_are_so_that_others_can_come_to_sign_in
     full.doorkeeper._http_max = 2
     visits = [full.entered(name) for name in ("a", "b", "c")]
     assert [visit.at(Stage.HTTP) for visit in visits] == [True, True, False]
-    assert full.metrics.refused == {"http_per_address_max": 1}
+    assert full.metrics.refused == {"http_connections_per_address_max": 1}
     full.now += 2
     assert visits[2].at(Stage.HTTP)
     assert full.closed == ["a"]

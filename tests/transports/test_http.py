@@ -388,6 +388,33 @@ async def test_a_client_that_takes_no_answer_holds_a_piece_of_it_and_not_a_copy(
 
 
 @pytest.mark.asyncio
+async def test_further_requests_give_no_more_time_to_an_answer_that_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    doorways: list[Doorway] = []
+    monkeypatch.setattr(Doorway, "asks", lambda self, asks=Doorway.asks: (doorways.append(self), asks(self))[1])
+    clock = Clock()
+    async with staged(clock=clock) as stage:
+        _, writer = await asyncio.open_connection("127.0.0.1", stage.listener.http_port, limit=1)
+        answered = [-1, 0]
+        while answered[-1] != answered[-2]:  # until the sockets are full
+            writer.write(b"GET /app.js HTTP/1.1\r\nHost: a\r\n\r\n")
+            await all_read(stage)
+            await all_read(stage)
+            connection: Any = doorways[0]._next[-1]
+            answered.append(connection._answered)
+        clock.seconds += LIMITS.answer_seconds - 0.5
+        writer.write(HEALTH)
+        await all_read(stage)
+        await stage.turn()
+        assert stage.listener.doorkeeper.present == 1
+        clock.seconds += 1
+        await stage.turn()
+        await stage.until(lambda: stage.listener.doorkeeper.present == 0)
+        writer.transport.abort()
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\nX: y", HEALTH, HEALTH + HEALTH[:9]])
 async def test_half_open_and_idle_requests_lock_nobody_of_their_address_out(sent: bytes) -> None:
     clock = Clock()

@@ -107,7 +107,7 @@ class Doorkeeper:
     def __init__(self, limits: ConnectionLimits, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
         self._connections_max = places(limits.connections_max)
         self._strangers_max = limits.strangers_per_address_max
-        self._http_max = limits.http_per_address_max
+        self._http_max = limits.http_connections_per_address_max
         self._evictable_seconds = limits.evictable_seconds
         self._metrics = metrics
         self._clock = clock
@@ -163,7 +163,7 @@ class Doorkeeper:
             return True
         full = visit.stage is Stage.NEW and stage is not Stage.NEW and visit.strangers.http >= self._http_max
         if full and not self._evict(visit.strangers, (Stage.HTTP,)):
-            self._metrics.refused["http_per_address_max"] += 1
+            self._metrics.refused["http_connections_per_address_max"] += 1
             return False
         for strangers in (visit.strangers, self._all):
             strangers.remove(visit)

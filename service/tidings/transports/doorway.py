@@ -145,7 +145,7 @@ class Doorway(asyncio.Protocol):
         self._refuse(too_long(b"", bytes_max))
 
     def asks(self) -> None:
-        """What speaks HTTP has a request, and will answer it."""
+        """What speaks HTTP has a request to answer, the next one."""
         if self._visit is not None:
             self._visit.at(Stage.HTTP)
             self._give(self._reception.settings.connections.answer_seconds, Doorway._abort)

@@ -78,7 +78,8 @@ class HttpConnection(web.RequestHandler):
         super().data_received(data)
         if self._request_count > read:
             self._head_bytes = 0
-            self._doorway.asks()
+            if not asked:
+                self._doorway.asks()
         elif not asked and data:
             if not self._head_bytes:
                 self._doorway.begins()
@@ -101,6 +102,8 @@ class HttpConnection(web.RequestHandler):
             self._answered += 1
             if self._answered >= self._request_count:
                 self._doorway.rests()
+            else:
+                self._doorway.asks()
 
     def handle_error(
         self,

@@ -79,7 +79,7 @@ class ConnectionLimits:
     strangers_per_address_max: int = 1_024
     # Of these, connections that speak HTTP, so that they leave room for those that come to sign in. A browser opens
     # six, and the idle ones of an office make room for one another.
-    http_per_address_max: int = 256
+    http_connections_per_address_max: int = 256
     # Where all places of an address are taken, the oldest connection that has said nothing useful for so long makes
     # room for the next one: a head and a SETUP come within two round trips, half-open connections never.
     evictable_seconds: float = 1.0
