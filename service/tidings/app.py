@@ -190,7 +190,10 @@ class App:
             due = loop.time() + TICK_SECONDS
             await asyncio.sleep(TICK_SECONDS)
             self.metrics.observe_loop_lag(max(0.0, loop.time() - due))
-            self.product.tick(time.monotonic())
+            try:
+                self.product.tick(time.monotonic())
+            except Exception:
+                log.exception("what is done once a second failed")
             log.tick()
 
     async def _trim(self, seconds: float) -> None:

@@ -10,7 +10,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -203,6 +203,27 @@ async def test_whom_it_cut_off_it_does_not_hide(tmp_path: Path, drain_seconds: s
         service.send_signal(signal.SIGTERM)
     assert (await finished(service)).startswith(f"Tidings has stopped: {said} (")
     writer.close()
+
+
+async def test_a_fault_in_what_is_done_once_a_second_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = App(load(None, {}, {"auth.secret": SECRET}))
+    ticks: list[float] = []
+    done = asyncio.Event()
+
+    class Product:
+        def tick(self, now: float) -> None:
+            ticks.append(now)
+            if len(ticks) == 3:
+                done.set()
+            raise RuntimeError
+
+    monkeypatch.setattr("tidings.app.TICK_SECONDS", 0.0)
+    app.product = cast(Any, Product())
+    ticking = asyncio.create_task(app._tick())
+    async with asyncio.timeout(GUARD_SECONDS):
+        await asyncio.wait((ticking, asyncio.create_task(done.wait())), return_when=asyncio.FIRST_COMPLETED)
+    assert len(ticks) >= 3
+    ticking.cancel()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
