@@ -8,6 +8,7 @@ import pytest
 from domain.stage import House, refused, settled
 from tidings.contract import v1
 from tidings.contract.errors import Code
+from tidings.domain.limits import SHARED_ROOMS
 from tidings.stores.memory import MemoryStore
 
 
@@ -41,6 +42,37 @@ async def test_reads_of_one_user_wait_for_one_another_and_nobody_else_for_them()
     store.go_on.set()
     answers = await asyncio.gather(*asked, return_exceptions=True)
     assert [isinstance(answer, v1.PageReply) for answer in answers] == [True, True, False, True, True]
+
+
+class SlowSharing(MemoryStore):
+    """Says who shares a room when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = 0
+        self.go_on = asyncio.Event()
+
+    async def sharing(self, *asked: Any) -> Any:
+        self.begun += 1
+        await self.go_on.wait()
+        return await super().sharing(*asked)
+
+
+@pytest.mark.asyncio
+async def test_looks_at_who_shares_a_room_wait_for_one_another_as_other_reads_do() -> None:
+    store = SlowSharing()
+    house = House(store, user_reads_max=2, presence_visible_to=SHARED_ROOMS)
+    alice, phone, bob = house.people("alice", "alice", "bob")
+    asked = [
+        asyncio.ensure_future(who.watch("presence.watch", v1.PresenceWatchRequest(users=["carol"])))
+        for who in (alice, phone, alice, bob)
+    ]
+    await settled()
+    assert store.begun == 3
+    store.go_on.set()
+    for reader in await asyncio.gather(*asked):
+        reader.close()
+    assert store.begun == 4
 
 
 @pytest.mark.asyncio

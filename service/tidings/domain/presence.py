@@ -153,9 +153,7 @@ class Presence:
             watch.subscription = subscription(keys, None)
             return watch
 
-        return await self._visibility.watch(
-            call.user, list(users), lambda watch, keys: lend(lambda: begin(watch, keys))
-        )
+        return await self._visibility.watch(call, list(users), lambda watch, keys: lend(lambda: begin(watch, keys)))
 
     def _publish(self, key: str) -> None:
         self._board.publish(key)

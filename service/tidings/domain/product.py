@@ -141,8 +141,8 @@ def build(
         limits=limits,
     )
     limited = limits.presence_visible_to != EVERYONE
-    visibility = Visibility(limited=limited, store=store, errands=errands, schedule=schedule)
     lines = Lines(limits)
+    visibility = Visibility(limited=limited, store=store, lines=lines, errands=errands, schedule=schedule)
     inboxes = Inboxes(board=rooms_board, store=store, errands=errands, lines=lines, limits=limits)
     writes = WriteLimiter(limits, clock.monotonic, lifted=settings.dev)
     updates = Pace(

@@ -16,10 +16,12 @@ from itertools import count
 from typing import Any, Final
 
 from tidings.contract import v1
+from tidings.contract.call import Call
 from tidings.contract.errors import Failure, unavailable
 from tidings.contract.memory import Account
 from tidings.domain.access import STRANGER, Standing
 from tidings.domain.errands import Errands
+from tidings.domain.lines import Lines
 from tidings.domain.ports import Store
 from tidings.domain.shares import Lent
 from tidings.domain.slate import Slate
@@ -72,10 +74,11 @@ class PeopleWatch:
 class Visibility:
     """Answers who is seen, and follows what changes it (a `Follower` of the publication)."""
 
-    def __init__(self, *, limited: bool, store: Store, errands: Errands, schedule: Schedule) -> None:
+    def __init__(self, *, limited: bool, store: Store, lines: Lines, errands: Errands, schedule: Schedule) -> None:
         """`limited`: to those who share a room; else everybody sees everybody."""
         self.limited = limited
         self._store = store
+        self._lines = lines
         self._errands = errands
         self._turns = Turns(schedule, VISITS_MAX)
         # Its cursors are never taken for those of a room's own slate.
@@ -90,15 +93,16 @@ class Visibility:
     # people by name
 
     async def watch(
-        self, user: str, names: Sequence[str], make: Callable[[PeopleWatch, Sequence[str]], Source]
+        self, call: Call, names: Sequence[str], make: Callable[[PeopleWatch, Sequence[str]], Source]
     ) -> Source:
         """The source that `make(watch, keys)` makes around a watch of these users, of whom the caller sees some."""
+        user = call.user
         watch = PeopleWatch(user, names, self._left)
         self._watches_by.setdefault(user, set()).add(watch)
         for name in watch.names:
             self._watches_of.setdefault(name, set()).add(watch)
         try:
-            seen = await self._store.sharing(user, names)
+            seen = await self._lines.wait(call, lambda: self._store.sharing(user, names))
             source = make(watch, [name if name in seen or name == user else HIDDEN + name for name in names])
         except BaseException:
             self._left(watch)

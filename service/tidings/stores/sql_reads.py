@@ -29,10 +29,11 @@ PUBLIC = f"SELECT {RECORD} FROM rooms r WHERE r.kind = {v1.OPEN} AND r.name > ? 
 STANDING = """SELECT coalesce(r.kind, 0), coalesce(m.role, 0) FROM (SELECT ? AS name, ? AS user) asked
               LEFT JOIN rooms r ON r.name = asked.name
               LEFT JOIN members m ON m.room = coalesce(r.number, 0) AND m.user = asked.user"""
-SHARING = f"""SELECT 1 FROM members me JOIN members other ON other.room = me.room AND other.user = ?
-              JOIN rooms r ON r.number = me.room
+# The rooms of the other one first: who asks about a thousand users may be in thousands of rooms.
+SHARING = f"""SELECT 1 FROM members other CROSS JOIN members me ON me.room = other.room AND me.user = ?
+              CROSS JOIN rooms r ON r.number = me.room
               LEFT JOIN positions p ON p.room = me.room AND p.user = other.user
-              WHERE me.user = ? AND (r.kind <> {v1.DIRECT} OR r.creator = other.user OR p.read > 0) LIMIT 1"""
+              WHERE other.user = ? AND (r.kind <> {v1.DIRECT} OR r.creator = other.user OR p.read > 0) LIMIT 1"""
 ROLE = "SELECT m.role FROM rooms r JOIN members m ON m.room = r.number WHERE r.name = ? AND m.user = ?"
 MEMBERS = """SELECT m.user, m.role, coalesce(p.delivered, 0), coalesce(p.read, 0)
              FROM members m LEFT JOIN positions p ON p.room = m.room AND p.user = m.user
@@ -123,7 +124,7 @@ def standing(connection: apsw.Connection, room: str, user: str) -> tuple[int, in
 @at_once
 def sharing(connection: apsw.Connection, user: str, others: Sequence[str]) -> set[str]:
     """See `ports.Directory`."""
-    return {other for other in others for _ in ask(connection, SHARING, (other, user))}
+    return {other for other in others for _ in ask(connection, SHARING, (user, other))}
 
 
 @at_once

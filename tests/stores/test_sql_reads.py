@@ -1,0 +1,32 @@
+"""Reads whose cost must not grow with what a caller chooses: counted in steps of SQLite's virtual machine."""
+
+import apsw
+
+from tidings.stores import sql_reads
+from tidings.stores.schema import known_migrations, migrate
+
+
+def test_what_a_look_at_who_shares_a_room_costs_does_not_grow_with_the_callers_rooms() -> None:
+    connection = apsw.Connection("")
+    migrate(connection, known_migrations())
+    ids = range(1, 401)
+    rooms = ((number, f"r{number}") for number in ids)
+    connection.executemany("INSERT INTO rooms VALUES (?, ?, 2, '', '', 'e', 0, x'', 1)", rooms)
+
+    def steps(my_rooms: int) -> int:
+        connection.execute("DELETE FROM members")
+        mine = ((number, "eve") for number in ids[:my_rooms])
+        connection.executemany("INSERT INTO members (room, user, role) VALUES (?, ?, 1)", mine)
+        done = 0
+
+        def count() -> bool:
+            nonlocal done
+            done += 1
+            return False
+
+        connection.set_progress_handler(count, 1)
+        assert sql_reads.sharing(connection, "eve", ["ann", "bob"]) == set()
+        connection.set_progress_handler(None)
+        return done
+
+    assert steps(400) == steps(1)
