@@ -388,6 +388,27 @@ async def test_a_client_that_takes_no_answer_holds_a_piece_of_it_and_not_a_copy(
 
 
 @pytest.mark.asyncio
+async def test_nothing_waits_for_a_connection_that_was_lost_in_the_middle_of_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paused = asyncio.Event()
+    pause = Doorway.pause_writing
+    monkeypatch.setattr(Doorway, "pause_writing", lambda self: (paused.set(), pause(self))[1])
+    async with staged() as stage:
+        _, writer = await asyncio.open_connection("127.0.0.1", stage.listener.http_port, limit=1)
+        writer.write(b"GET /app.js HTTP/1.1\r\nHost: a\r\n\r\n" * 32)
+        await asyncio.wait_for(paused.wait(), GUARD_SECONDS)
+        await all_read(stage)
+        writer.transport.abort()
+        await stage.until(lambda: stage.listener.doorkeeper.present == 0)
+        await all_read(stage)
+        await stage.until(lambda: stage.listener.doorkeeper.present == 0)
+        await stage.turn()
+        waiting = [who for slot in stage.listener.service.deadlines._slots.values() for who in slot]
+        assert waiting == []
+
+
+@pytest.mark.asyncio
 async def test_further_requests_give_no_more_time_to_an_answer_that_is_not_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

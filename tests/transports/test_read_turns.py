@@ -480,3 +480,24 @@ async def test_a_fault_of_ours_in_a_later_turn_ends_that_connection_only() -> No
     await turns(10)
     assert len(answers(second)) == 20
     await gone(around, second)
+
+
+@pytest.mark.asyncio
+async def test_a_setup_that_waits_for_its_turn_is_not_late() -> None:
+    around, _ = slow()
+    greedy, patient = around.tcp(), around.tcp()
+    budget = greedy.protocol.budget
+    budget.used += 10.0
+    around.service.reading.spent(budget)
+    await turns(2)
+    assert not budget.open
+    patient.protocol.data_received(enveloped(setup_of("ada")))
+    session = patient.protocol.session
+    for _ in range(3):
+        around.clock.seconds += around.service.limits.first_frame_seconds - 1
+        session.due(around.clock.seconds)
+    assert not session.connection.closing
+    around.service.reading._recover(budget)
+    await turns(5)
+    assert session.session is not None
+    await gone(around, greedy, patient)

@@ -145,7 +145,7 @@ class Connection(Endpoint):
             return self._report()
         state = self.state
         if state is State.FIRST:
-            if now >= self.opened_at + self.limits.first_frame_seconds:
+            if now >= self._first_frame_until():
                 return self.break_off(ErrorCode.INVALID_SETUP, "no SETUP came in time", remote=True)
         elif state is not State.CLOSED and self.keepalives is not None:
             if self.congested:
@@ -176,13 +176,17 @@ class Connection(Endpoint):
         if self.unreported:
             return self.now
         if self.state is State.FIRST:
-            return self.opened_at + self.limits.first_frame_seconds
+            return self._first_frame_until()
         if self.state is State.CLOSED or self.keepalives is None:
             return None
         if self.state is State.ADMITTING:
             return min(self._dead_at(self.keepalives), self.opened_at + self.limits.admission_seconds)
         lease_until = self.lease_got.deadline() if self.lease_got is not None else float("inf")
         return min(self.keepalives.next_at, self._dead_at(self.keepalives), lease_until)
+
+    def _first_frame_until(self) -> float:
+        """When SETUP is late. It cannot be while the caller does not read what came (`congested_at`)."""
+        return max(self.opened_at, self.congested_at) + self.limits.first_frame_seconds
 
     def _dead_at(self, keepalives: Keepalive) -> float:
         """When silence means death. While congested the caller does not read, so silence proves nothing, for long."""

@@ -284,8 +284,9 @@ class Doorway(asyncio.Protocol):
         """The transport is gone."""
         self._reception.service.deadlines.put(self, None)
         self._reception.http.remove_done_callback(self._http_is_there)
-        if self._visit is not None:
-            self._visit.ended()
+        visit, self._visit = self._visit, None  # what is still being answered asks for no more time
+        if visit is not None:
+            visit.ended()
         for protocol in self._next:
             protocol.connection_lost(exc)
         if self.ended is not None and not self.ended.done():
