@@ -48,6 +48,32 @@ async def test_a_backup_made_while_it_runs_is_restored_and_old_positions_are_ref
         await service.stop()
 
 
+@pytest.mark.asyncio
+async def test_a_group_that_everybody_left_is_deleted_from_the_disk_and_other_rooms_stay(tmp_path: Path) -> None:
+    (tmp_path / ".venv").symlink_to(Path(sys.executable).parents[1])
+    data = tmp_path / "data"
+    service = ServiceProcess(data, environment=environment())
+    await service.start()
+    try:
+        env = environment(TIDINGS_URL=service.ws_url)
+        await tidings("send", "general", "kept", env=env)
+        room = (await tidings("create", "attic", env=env)).out.split()[0]
+        await tidings("send", room, "qwertyhorse77", env=env)
+        assert (await tidings("leave", room, env=env)).code == 0
+        assert await service.stop() == 0
+        assert b"qwertyhorse77" in (data / "tidings.sqlite").read_bytes()
+        await carry_out("delete archived rooms", tmp_path)
+        assert not any(b"qwertyhorse77" in file.read_bytes() for file in data.iterdir())
+        service = ServiceProcess(data, environment=environment())
+        await service.start()
+        env = environment(TIDINGS_URL=service.ws_url)
+        assert (await tidings("history", "general", env=env)).out.endswith(" alice: kept\n")
+        found = await tidings("search", "kept", "--room", "general", env=env)
+        assert found.out.endswith(" alice: kept\n")
+    finally:
+        await service.stop()
+
+
 @pytest.mark.asyncio(loop_scope="module")
 async def test_every_metric_that_the_guide_names_is_there(service: RunningService) -> None:
     page = service.app.metrics.page().decode()
