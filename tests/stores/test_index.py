@@ -58,7 +58,7 @@ async def test_an_index_that_is_damaged_is_made_anew(tmp_path: Path, damage: byt
     (tmp_path / INDEX).write_bytes(damage)
     with structlog.testing.capture_logs() as lines:
         store = await SqliteStore.open(tmp_path)
-    assert [line["event"] for line in lines][-1:] == ["the search index is made anew from the logs"]
+    assert [line["event"] for line in lines][-1:] == ["the search index is rebuilt from the logs"]
     assert await found(store, "word", "lobby") == ["word two", "word one"]
     await store.close()
 

@@ -2,7 +2,7 @@
 
 Every function here takes time that grows with the length of its text and no faster, whatever the text is. That is not
 so of `unicodedata.normalize`: it sorts the combining marks behind one letter by insertion, n²/4 steps for n marks. So
-`find_excess_of_marks` or `bounded` comes before each normalisation of a text that somebody else wrote.
+`find_excess_of_marks` or `bounded` comes before each normalisation of text from outside.
 """
 
 import re
@@ -45,7 +45,7 @@ def find_excess_of_marks(text: str) -> int:
     """Where more than COMBINING_MARKS_MAX combining marks begin that follow one another; -1 if there is no such place.
 
     Counted as UAX #15-D3 counts: in the compatibility decomposition, with the marks that the letter itself has. Only
-    every 14th character is looked at; whoever is not part of a run there cannot be part of one that is too long.
+    every 14th character is looked at: a run that is too long has one of these in it.
     """
     marks = _marks()
     if marks.isdisjoint(text[_HARMLESS :: _HARMLESS + 1]):

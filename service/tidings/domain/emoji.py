@@ -48,7 +48,7 @@ def forms_among(emoji: str, known: Iterable[str]) -> list[str]:
 
 
 def unseen(emoji: str) -> str:
-    """The first character of a reaction in its canonical form that nobody would see; empty if there is none."""
+    """The first character of a reaction in its canonical form that cannot be seen; empty if there is none."""
     rest = _STYLE_OR_SPACE.sub("", _JOINED.sub("", _FLAG.sub("", emoji)))
     found = _BLANK.search(rest)
     return found[0] if found else ""

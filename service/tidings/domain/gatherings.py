@@ -77,7 +77,7 @@ class Gatherings:
             await asyncio.shield(loading)
 
     def read(self, room: str, sink: Sink[Any], *, owner: str, after: v1.Cursor, account: Account) -> Source:
-        """A reader of the room's life, which `open` had followed; whoever it is may read there.
+        """A reader of the room's life, which `open` had followed, for a user who may read there.
 
         RESOURCE_EXHAUSTED when the account has no room for it.
         """

@@ -22,7 +22,7 @@ PLAIN: Final = re.compile(r"[A-Za-z0-9._\-@:]+")
 _SIGNS: Final = frozenset("._-@:")
 # Letters, the marks that some alphabets cannot be written without, decimal digits.
 _CATEGORIES: Final = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Nd"})
-# With a character that nobody sees a name looks like another name.
+# With a character that cannot be seen a name looks like another name.
 _UNSEEN: Final = re.compile(f"[{IGNORABLE}]")
 # NFKC takes them apart, but that is how Thai, Lao and Armenian are typed: ำ ຳ ໜ ໝ և.
 _LIGATURES: Final = re.compile("([\u0e33\u0eb3\u0edc\u0edd\u0587])")

@@ -17,7 +17,7 @@ class Pace:
     """`per_second` in the long run, `burst` at once; per_second 0 = no limit. `what` names the things and the limit.
 
     What weighs more than one is allowed as soon as there is a token, and what is missing is owed: so a single thing may
-    weigh more than the burst, and whoever did it waits until it is paid for. A bucket that is forgotten is a full one,
+    weigh more than the burst, and its user waits until it is made up for. A bucket that is forgotten is a full one,
     so forgetting errs on the generous side.
     """
 

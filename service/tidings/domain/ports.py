@@ -121,7 +121,7 @@ class Log(Protocol):
         earlier messages happen in the same transaction (`domain.fold`), and those on the directory too: `member` adds,
         changes or removes a membership, and who comes in has read up to that event. When the last OWNER leaves, the
         MODERATOR or else the MEMBER who has been in for longest becomes OWNER by an event just before. When the last
-        member of a GROUP leaves, its name is free again and nobody can read its log any more.
+        member of a GROUP leaves, its name is free again and its log can no longer be read.
 
         NOT_FOUND when the room or the target does not exist, CONFLICT when the client_id was used for something else,
         INVALID_ARGUMENT when the target is no message, or one that was deleted. Who may do it has been checked before,

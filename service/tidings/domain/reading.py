@@ -183,13 +183,10 @@ class Reading:
             self._items = []
             self._release()
             self._account.release(READING_BYTES)
-            left, self._left = (
-                self._left,
-                _nothing,
-            )  # it refers to this reading: a cycle, which would be freed much later
+            left, self._left = self._left, _nothing  # it refers to this reading: a cycle for the collector
             left()
         return sink
 
 
 def _nothing() -> None:
-    """Whom to tell when it has ended already."""
+    """In the place of a callback that was called."""

@@ -45,7 +45,7 @@ class Rules:
         return self._known("room name", name)
 
     def new_room(self, name: str) -> str:
-        """The name of a room that somebody makes: in lower case, and none that the service keeps for its own."""
+        """The name of a room that is to be made: in lower case, and none that the service keeps for its own."""
         name = self._id("room name", name)
         if folded(name).startswith(PREFIXES):
             raise invalid_argument(
@@ -115,7 +115,7 @@ class Rules:
         return text
 
     def emoji(self, emoji: str) -> str:
-        """What somebody reacts with: an emoji in its one form, or a short word."""
+        """A reaction: an emoji in its one form, or a short word."""
         bytes_max = self.limits.emoji_bytes_max
         emoji = self._composed("emoji", without_styles(emoji), bytes_max)
         _refuse(_CONTROL, "emoji", emoji, "send the emoji alone")

@@ -25,7 +25,7 @@ class Typists:
         self._changed = changed
         self._limits = limits
         self._rooms: dict[str, dict[str, None]] = {}
-        self._by_user: Counter[str] = Counter()  # in how many rooms; nobody is in it with 0
+        self._by_user: Counter[str] = Counter()  # in how many rooms, never 0
         self._typing: Spans[tuple[str, str]] = Spans(
             limits.typing_seconds, self._ended, clock=clock.monotonic, schedule_later=schedule_later
         )
@@ -46,7 +46,7 @@ class Typists:
 
     def stop(self, room: str, user: str) -> None:
         """The user types no longer."""
-        # Asked for each message: most of them are sent where nobody types.
+        # Asked for each message: most are sent where no typing is known.
         if user in self._rooms.get(room, ()) and self._typing.cancel((room, user)):
             self._ended((room, user))
 

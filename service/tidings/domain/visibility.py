@@ -1,7 +1,7 @@
 """Who may see whose presence, where that is limited to those who share a room (`presence_visible_to`, ADR 33).
 
 Two users share a room when both are members of it. A DIRECT room counts for who looks only once the other one has made
-it or read in it: anybody can make one with anybody, and nobody can leave it.
+it or read in it: any user can make one with any other, and neither can leave it.
 
     people by name   who is not seen is sent as OFFLINE, never seen, as a user that there is not; the watch has no
                      interest in that user, so that nothing the user does sends anything. When somebody comes into a
@@ -156,7 +156,7 @@ class Visibility:
         return bool(await self._store.sharing(user, others))
 
     def read_nothing(self, room: str, sink: Sink[Any], *, owner: str, account: Account) -> Source:
-        """A reader of a room who sees nobody there: the live mark alone, until that changes."""
+        """A reader of a room who sees none of its members: the live mark alone, until that changes."""
         account.hold(READER_BYTES)
         slate = self._outside.get(room)
         if slate is None:
@@ -170,13 +170,13 @@ class Visibility:
         return Lent(reader, lambda: account.release(READER_BYTES))
 
     def marked(self, room: str) -> None:
-        """Somebody read in a room: the other one of a DIRECT room may see more now."""
+        """A member has read in a room: the other one of a DIRECT room may see more now."""
         self._reopen(room, None)
 
     # what it follows
 
     def member(self, room: str, member: v1.Member, _seq: int, /) -> None:
-        """Somebody came or left."""
+        """A member came or left."""
         if not self.limited:
             return
         user = member.user

@@ -139,7 +139,7 @@ class Checkpoints:
         return None if self._erase_at is None else max(0.0, self._erase_at - time.monotonic())
 
     def _erase(self) -> None:
-        """Copy what there is, then cut the file off; later, when somebody reads an old page or writes just then."""
+        """Copy what there is, then cut the file off; later, while a reader holds an old page or the writer is busy."""
         try:
             self._copy()
             self._erase_at = None  # for what comes from now on

@@ -4,7 +4,7 @@ from collections.abc import Hashable
 
 from tidings.log import log
 
-REASONS_MAX = 100  # beyond it nobody reads them one by one
+REASONS_MAX = 100  # more than an operator reads one by one
 
 
 class Condition:

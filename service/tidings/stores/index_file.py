@@ -2,7 +2,7 @@
 
 The index is a reader of the logs like any other: it has a cursor in every room, kept in the same transaction as what it
 indexed, and goes on from there. Nothing has to be written down for it with a message, and nothing is lost in a crash;
-what the file misses, the logs say. So the file may also be deleted: it is made anew.
+what the file misses, the logs say. So the file may also be deleted: it is rebuilt.
 
 Every term begins with the number of its room (`search.room_mark`), so what a search reads and how long it takes
 depends on the terms of the rooms it looks into and on no others.
@@ -29,7 +29,7 @@ from tidings.stores.search import INDEXED_PREFIX_CHARS, ROOM_MARK_CHARS, room_ma
 from tidings.stores.sql_tables import bounds
 from tidings.stores.words import tokens
 
-VERSION = 3  # of the tables and of how texts are cut up: a file with another one is made anew
+VERSION = 3  # of the tables and of how texts are cut up: a file with another one is rebuilt
 CACHE_KIB = 32_768
 REMOVING = 10  # removing a text takes about ten times as long as adding it: 0.25 s for the longest, in a large index
 CHANGES = {EDITED, KINDS["deleted"]}
@@ -70,7 +70,7 @@ class Reached(NamedTuple):
 def open_index(path: Path, database: Path, vfs: str | None = None) -> apsw.Connection:
     """The connection that fills the index, with the logs attached as `log`.
 
-    A file that cannot be read, or is of another version, is made anew.
+    A file that cannot be read, or is of another version, is rebuilt.
     """
     if path.exists():
         connection = None
@@ -85,7 +85,7 @@ def open_index(path: Path, database: Path, vfs: str | None = None) -> apsw.Conne
             reason = f"it cannot be read: {error}"
         if connection is not None:
             connection.close()
-        log.warning("the search index is made anew from the logs", reason=reason)
+        log.warning("the search index is rebuilt from the logs", reason=reason)
     remove_index(path)
     make_private(path)
     connection = _connect(path, database, vfs)
@@ -96,7 +96,7 @@ def open_index(path: Path, database: Path, vfs: str | None = None) -> apsw.Conne
 
 
 def remove_index(path: Path) -> None:
-    """Take its files away; the next start makes it anew."""
+    """Remove its files; the next start rebuilds it."""
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 

@@ -118,8 +118,8 @@ class Indexer:
             log.error("the search index failed", exc_info=error)
             self._condition.note(
                 "search.sqlite",
-                "searching has stopped, since the search index failed; it was removed, and the next start makes it "
-                "anew: restart the service",
+                "searching has stopped, since the search index failed; it was removed, and the next start rebuilds it: "
+                "restart the service",
             )
             path = Path(self._connection.filename)
             self._connection.close()

@@ -63,7 +63,7 @@ class MemoryTables:
         return sum(room.creator == creator for room in self.rooms.values())
 
     def archive(self, room: Room) -> None:
-        """Nobody can ask for the log any more, so that there is none."""
+        """The log can no longer be read, so none is kept."""
         name = room.name
         del self.rooms[name], self.logs[name], self.roles[name]
         self.keys = {key: seq for key, seq in self.keys.items() if key[0] != name}

@@ -93,7 +93,7 @@ class Tables(Protocol):
         """How many rooms this user has made; those that everybody left do not count."""
 
     def archive(self, room: Room) -> None:
-        """Nobody can reach the room any more, and its name is free."""
+        """The room can no longer be reached, and its name is free."""
 
     def describe(self, room: Room) -> None:
         """Write the room's kind, title and number of members."""

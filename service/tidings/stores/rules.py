@@ -229,7 +229,7 @@ def _member(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moder
 
 
 def _pass_on(tables: Tables, journal: Journal, room: Room, leaving: v1.Event) -> None:
-    """An owner leaves: if that was the last one, somebody else becomes OWNER. READERs never do: in an OPEN room they
+    """An owner leaves: if that was the last one, another member becomes OWNER. READERs never do: in an OPEN room they
     are those who were silenced."""
     heir = "" if tables.has_owner(room) else tables.successor(room)
     if heir:

@@ -41,7 +41,7 @@ END = "SELECT id, latest, at_ms FROM events WHERE id BETWEEN ? AND ? ORDER BY id
 ADD_ROOM = """INSERT INTO rooms (name, kind, title, creator, epoch, created_at_ms, asked, members)
               VALUES (?, ?, ?, ?, ?, ?, ?, 0)"""
 CREATED = "SELECT count(*) FROM rooms WHERE creator = ? AND kind <> 0"
-# A name that the rules allow to nobody. Kind 0 is no kind of room.
+# A name that no room can be given (domain.rules). Kind 0 is no kind of room.
 ARCHIVE = "UPDATE rooms SET name = 'archived ' || number, kind = 0 WHERE number = ?"
 DESCRIBE = "UPDATE rooms SET kind = ?, title = ?, members = ? WHERE number = ?"
 REACTORS = "SELECT user FROM reactions WHERE message = ? AND emoji = ? ORDER BY seq LIMIT ?"

@@ -1,7 +1,7 @@
 """The store on disk: one SQLite database with all logs, an index of words beside it, and a lock on the directory.
 
     tidings.sqlite   the truth: rooms, logs, members, positions (`migrations/`)
-    search.sqlite    the index of words, made from the logs and made anew when it is gone (`index_file`)
+    search.sqlite    the index of words, made from the logs and rebuilt when it is gone (`index_file`)
     lock             held by the process that serves the directory
 
 One thread writes (`writer`), one copies the WAL into the database (`checkpoints`), two read (`readers`), one keeps the

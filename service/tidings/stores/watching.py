@@ -40,7 +40,7 @@ class FileWatch:
             raise FilesLost(f"{self._database.path} {fault} while the service runs")
 
     async def run(self, writer: Writer) -> None:
-        """Look, and have the writer find out when nobody writes."""
+        """Look every `check_seconds`; when the database is gone, have the writer find out by an empty commit."""
         while True:
             await asyncio.sleep(self._seconds)
             await asyncio.to_thread(self._look_for_lock)
