@@ -50,6 +50,8 @@ test("what would turn the direction of a line, or break it, is left out", () => 
 test("a room's address is made of what it is called", () => {
   assert.equal(nameFrom("Trip to Lisbon!"), "trip-to-lisbon");
   assert.equal(nameFrom("  Café & Bücher "), "café-bücher");
+  assert.equal(nameFrom("İstanbul"), "istanbul");
+  assert.equal(nameFrom("Żółw"), "żółw");
   assert.equal(nameFrom("读书会"), "读书会");
   assert.equal(nameFrom("🎉"), "");
   assert.equal(nameFrom("direct:me:you"), "direct-me-you");

@@ -8,6 +8,8 @@ export function nameFrom(title: string): string {
   const name = title
     .normalize("NFC")
     .toLowerCase()
+    // A dot above on a letter that has one, as "İ" becomes "i̇": it is not seen, and the service does not take it.
+    .replace(/(\p{Soft_Dotted}\p{M}*?)\u0307+/gu, "$1")
     .replace(/[^\p{L}\p{M}\p{Nd}._@-]+/gu, "-")
     .replace(/^-+|-+$/g, "");
   return new TextEncoder().encode(name).length <= NAME_BYTES_MAX ? name : "";
