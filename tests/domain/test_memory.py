@@ -1,5 +1,6 @@
 """One user, over all connections, makes the service hold so many bytes and no more; others are not affected."""
 
+import asyncio
 import gc
 import random
 from collections.abc import Awaitable, Callable
@@ -239,6 +240,25 @@ async def test_rooms_kept_for_who_reconnects_have_a_limit_and_the_one_left_first
     for number in (2, 1, 0):
         (await of_life(alice, number)).close()
     assert loaded == ["room0"]
+
+
+@pytest.mark.asyncio
+async def test_a_room_larger_than_what_may_be_kept_without_readers_is_watched_as_any_other() -> None:
+    _, alice, bob = await furnished(unwatched_presence_bytes_max=0)
+    reader = await of_life(alice, 1)
+    await settled()
+    assert reader.items
+    reader.close()
+    # A user gives up while the room is loaded, and nothing of it stays.
+    giving_up = asyncio.ensure_future(of_life(bob, 1))
+    await asyncio.sleep(0)
+    giving_up.cancel()
+    await settled()
+    again = await of_life(alice, 1)
+    await settled()
+    assert again.items
+    again.close()
+    assert [person.session.memory.held for person in (alice, bob)] == [SESSION_BYTES] * 2
 
 
 @pytest.mark.asyncio

@@ -1,7 +1,9 @@
 """The rooms whose passing life somebody watches."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
@@ -60,6 +62,7 @@ class Gatherings:
         self._gatherings: dict[str, Gathering] = {}
         self._unwatched = Account("", limits.unwatched_presence_bytes_max)
         self._loading: dict[str, asyncio.Future[None]] = {}
+        self._awaited: Counter[str] = Counter()  # readers that are about to come, by room; never 0
         self._showing: dict[str, set[Gathering]] = {}
         self._idle = Spans(IDLE_SECONDS, self._close, clock=clock.monotonic, schedule_later=schedule_later)
         self._typists = Typists(self._typing, clock=clock, schedule_later=schedule_later, limits=limits)
@@ -67,8 +70,22 @@ class Gatherings:
 
     # readers
 
+    @contextlib.contextmanager
+    def awaited(self, room: str) -> Iterator[None]:
+        """A reader is about to come: within, the room that `open` loads is not closed again."""
+        self._awaited[room] += 1
+        self._idle.cancel(room)
+        try:
+            yield
+        finally:
+            self._awaited[room] -= 1
+            if not self._awaited[room]:
+                del self._awaited[room]
+                self._begin_idle(room)
+                self._close_unwatched()
+
     async def open(self, room: str) -> None:
-        """Have the room followed, so that `read` may be called now."""
+        """Have the room followed, so that `read` may be called; both within `awaited`."""
         loading = self._loading.get(room)
         if loading is None and room not in self._gatherings:
             loading = self._load(room)
@@ -176,17 +193,16 @@ class Gatherings:
             self._close(room)
 
     def _load(self, room: str) -> asyncio.Future[None]:
-        loop = asyncio.get_running_loop()
-        loading = self._loading[room] = loop.create_future()
+        loading = self._loading[room] = asyncio.get_running_loop().create_future()
         gathering = self._gatherings[room] = self._new(room)
 
         def loaded(answer: Exception | None) -> None:
             del self._loading[room]
-            self._idle.begin(room)
             if answer is None:
                 gathering.typing(self._typists.now(room))
                 loading.set_result(None)
-                loop.call_soon(self._close_unwatched)  # after its first reader came
+                self._begin_idle(room)
+                self._close_unwatched()
             else:
                 self._close(room)
                 loading.set_exception(answer)
@@ -200,7 +216,7 @@ class Gatherings:
             epoch=self._epoch,
             next_version=lambda: next(self._versions),
             turns=self._turns,
-            emptied=lambda: self._idle.begin(room),
+            emptied=lambda: self._begin_idle(room),
         )
         gathering = Gathering(
             room,
@@ -215,6 +231,12 @@ class Gatherings:
             unfollow=lambda user: self._unfollow(user, gathering),
         )
         return gathering
+
+    def _begin_idle(self, room: str) -> None:
+        """Close the room after `IDLE_SECONDS`, if it has no reader and none is about to come."""
+        gathering = self._gatherings.get(room)
+        if gathering and not (gathering.slate.readers or room in self._awaited or room in self._loading):
+            self._idle.begin(room)
 
     def _close(self, room: str) -> None:
         self._idle.cancel(room)

@@ -114,10 +114,11 @@ class Presence:
         standing = await self._access.may_read(room, call.user)
         if not await self._visibility.sees(standing, call.user):
             return self._visibility.read_nothing(room, sink, owner=call.user, account=call.memory)
-        await self._gatherings.open(room)
-        # The right may have been lost while the room was loaded.
-        await self._access.may_read(room, call.user)
-        return self._gatherings.read(room, sink, owner=call.user, after=after, account=call.memory)
+        with self._gatherings.awaited(room):
+            await self._gatherings.open(room)
+            # The right may have been lost while the room was loaded.
+            await self._access.may_read(room, call.user)
+            return self._gatherings.read(room, sink, owner=call.user, after=after, account=call.memory)
 
     async def _people(self, request: v1.PresenceWatchRequest, call: Call, sink: Sink[Any]) -> Source:
         most = self._limits.presence_users_max
