@@ -1,6 +1,7 @@
 """JSON is written and read as `google.protobuf.json_format` does it, for random messages of all types."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -67,6 +68,19 @@ def test_what_the_library_refuses_is_refused_and_what_is_taken_is_read_alike(
         ours = JSON.decode(message_type, text.encode())
     except Failure:
         return
-    if not any(word in text for word in ("NaN", "Infinity", "e+")):
-        # With an exponent, the library reads 4.570556050235967e+16 as a double, 45705560502359672; ours is exact.
-        assert json_format.Parse(text, message_type(), ignore_unknown_fields=True) == ours
+    if "NaN" not in text and "Infinity" not in text:
+        theirs = json_format.Parse(json.dumps(exact(said)), message_type(), ignore_unknown_fields=True)
+        assert theirs == ours
+
+
+def exact(value: Any) -> Any:
+    """The same with integers as digits. The library takes 5.867715427460447e+16 for the double beside it,
+    58677154274604472; the text says 58677154274604470, and so do we."""
+    match value:
+        case float() if value.is_integer():
+            return int(Decimal(repr(value)))
+        case dict():
+            return {name: exact(inside) for name, inside in value.items()}
+        case list():
+            return [exact(inside) for inside in value]
+    return value
