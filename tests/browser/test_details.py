@@ -81,7 +81,7 @@ async def create_group(by: Person, title: str, *members: str) -> None:
     dialog = by.page.get_by_role("dialog", name="New conversation")
     await dialog.get_by_role("radio", name="Group").check(force=True)
     await dialog.get_by_role("textbox", name="Name").fill(title)
-    await dialog.get_by_role("textbox", name="Members").fill(" ".join(members))
+    await dialog.get_by_role("textbox", name="Members").fill(", ".join(members))
     await dialog.get_by_role("button", name="Create").click()
     await expect(by.page.get_by_role("heading", name=title)).to_be_visible()
 

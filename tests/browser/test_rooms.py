@@ -45,6 +45,52 @@ async def test_a_direct_conversation_is_begun_and_the_other_sees_it_and_who_is_h
     await expect(ada.place.get_by_text("last seen just now")).to_be_visible()
 
 
+async def test_a_name_with_a_space_is_shown_as_wrong_and_brings_in_no_one(ada: Person, service: RunningService) -> None:
+    await ada.page.get_by_role("button", name="New conversation").click()
+    dialog = ada.page.get_by_role("dialog", name="New conversation")
+    await dialog.get_by_role("radio", name="Group").check(force=True)
+    await dialog.get_by_role("textbox", name="Name").fill("Engines")
+    members = dialog.get_by_role("textbox", name="Members")
+    await members.press_sequentially("finn, Ada Lovelace")
+    await members.press("Enter")
+    problem = dialog.get_by_role("alert").filter(has_text="How about Ada.Lovelace?")
+    await expect(problem).to_be_visible()
+    await dialog.get_by_role("button", name="Create").click()
+    await expect(problem).to_be_visible()
+    await dialog.get_by_role("button", name="Remove Ada Lovelace").click()
+    await expect(problem).to_have_count(0)
+    await members.fill("Ada.Lovelace")
+    # As a script or a screen reader does it: the field keeps the focus, and its name was not ended.
+    await dialog.get_by_role("button", name="Create").evaluate("button => button.click()")
+    await expect(ada.page.get_by_role("heading", name="Engines")).to_be_visible()
+    await ada.page.keyboard.press("Alt+m")
+    people = ada.page.get_by_role("complementary", name="About this room").get_by_role("listitem")
+    await expect(people).to_have_count(3)
+    for at, name in enumerate(("Ada.Lovelace", "ada", "finn")):
+        await expect(people.nth(at)).to_contain_text(name)
+
+
+async def test_two_groups_of_one_title_are_told_apart_by_their_names_which_can_be_copied(
+    browser: Browser, service: RunningService
+) -> None:
+    async with tidings_client.connect(service.tcp_url, user="bob") as bob:
+        made = [await bob.rooms.create(kind=v1.GROUP, title="Twins", members=["ada"]) for _ in range(2)]
+    allowed = ["clipboard-read", "clipboard-write"]
+    async with person(browser, service.http_url, "ada", permissions=allowed) as ada:
+        copied = set()
+        for at in range(2):
+            await ada.rooms.get_by_role("link", name="Twins").nth(at).click()
+            if not at:
+                await ada.page.keyboard.press("Alt+m")
+            about = ada.page.get_by_role("complementary", name="About this room")
+            room = ada.page.url.rpartition("/")[2].replace("%3A", ":")
+            await expect(about.get_by_role("code")).to_have_text(room)
+            await about.get_by_role("button", name="Copy this name").click()
+            await expect(about.get_by_role("status")).to_have_text("Copied")
+            copied.add(await ada.page.evaluate("navigator.clipboard.readText()"))
+    assert copied == {reply.room.room for reply in made}
+
+
 async def test_a_direct_conversation_is_hidden_until_its_next_message(ada: Person, service: RunningService) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
         room = (await bob.rooms.create(kind=v1.DIRECT, members=["ada"])).room.room

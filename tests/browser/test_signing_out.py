@@ -74,7 +74,9 @@ async def test_a_token_that_was_refused_opens_nothing_at_the_next_load(browser: 
         await page.get_by_label("Token").fill(forged)
         await page.get_by_role("button", name="Sign in").click()
         await expect(page.get_by_role("alert")).to_contain_text("ask for a new one")
-        await expect(page.get_by_role("alert").locator("small")).to_contain_text("not a JWT")
+        await expect(page.get_by_role("alert").locator("small")).to_contain_text(
+            "The service says: the token is not a JWT"
+        )
         assert "tidings.identity" not in await page.evaluate(STORED)
         await page.reload()
         await expect(page.get_by_label("Token")).to_be_visible()

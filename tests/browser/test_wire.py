@@ -55,6 +55,25 @@ async def test_who_stops_reading_spends_the_credit_costs_the_service_nothing_and
     assert sorted(read.numbers) == list(range(1, messages + 1))
 
 
+async def test_who_stops_reading_is_behind_by_every_message_that_is_not_on_the_page(
+    ada: Person, service: RunningService
+) -> None:
+    await expect(panel(ada)).to_contain_text("0 events behind")
+    await panel(ada).get_by_role("radio", name="Stop reading").check()
+    await expect(panel(ada)).to_contain_text("When you close this panel, reading goes on.")
+    for count, said in enumerate(("1 event behind", "2 events behind"), 1):
+        await say_numbers(service, 1 + count, 1 + count)
+        await expect(panel(ada)).to_contain_text(said)
+        held = re.compile(f" items may still be sent, {count} arrived and were not yet read")
+        await expect(
+            panel(ada).get_by_role("region", name="The open room").get_by_role("img", name=held)
+        ).to_be_visible()
+        await expect(ada.message(f"message {1 + count}")).to_have_count(0)
+    await panel(ada).get_by_role("radio", name="Read", exact=True).check()
+    await ada.sees("message 2", "message 3")
+    await expect(panel(ada)).to_contain_text("0 events behind")
+
+
 async def test_who_reads_slowly_sees_one_message_after_the_other(ada: Person, service: RunningService) -> None:
     await panel(ada).get_by_role("radio", name="Read slowly").check()
     await say_numbers(service, 2, 200)

@@ -57,6 +57,16 @@ export class Watch<Out> implements AsyncIterableIterator<Out> {
     }
   }
 
+  /**
+   * Resolves when the next item is here, which it does not take: until `next` is called the item is held, and counts as
+   * not read. False: the watch is over, and `next` says how.
+   */
+  async arrived(): Promise<boolean> {
+    this.feed.start();
+    while (this.feed.empty && !this.feed.over) await this.feed.change();
+    return !this.feed.empty;
+  }
+
   /** Resolves when the service has begun to answer: what happens from then on will be seen. */
   async started(): Promise<void> {
     this.feed.start();

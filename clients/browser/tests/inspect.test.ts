@@ -30,6 +30,25 @@ test("an inspection shows each stream's credit, what is held and where the reade
   assert.deepEqual((await inspect(ada)).streams, []);
 });
 
+test("an item that is here is held until it is taken, also by who waited for it", async () => {
+  const ada = service.client("ada");
+  await openRoom(ada, "waited-for");
+  const {head} = await ada.room("waited-for").history({limit: 1});
+  const watch = ada.room("waited-for").items({after: head!});
+  await watch.next(); // that it is live
+  const arrival = watch.arrived();
+  const {cursor} = await ada.room("waited-for").send("the first");
+  assert.equal(await arrival, true);
+  const [before] = (await inspect(ada)).streams;
+  assert.deepEqual([before!.held, before!.position, before!.arrived], [1, head!.seq, cursor!.seq]);
+  await watch.next();
+  const [after] = (await inspect(ada)).streams;
+  assert.deepEqual([after!.held, after!.position], [0, cursor!.seq]);
+  const end = watch.arrived();
+  watch.close();
+  assert.equal(await end, false);
+});
+
 test("frames and bytes are counted at the socket", async () => {
   const ada = service.client("ada");
   await ada.session.ping();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import {test} from "node:test";
-import {clockRead, latency, nowMs, type Pause, pauseMeasuring, shown} from "../src/wire/latency.ts";
+import {clockDifferenceMs, clockRead, latency, nowMs, type Pause, pauseMeasuring, shown} from "../src/wire/latency.ts";
 import {pace} from "../src/wire/pace.ts";
 
 /** The service's clock is ours here. */
@@ -40,4 +40,12 @@ test("who stops reading, or reads slowly, measures nothing until they read freel
     shown(event(1_000));
   }
   assert.equal(latency.value?.samples, before);
+});
+
+test("a difference between the clocks is told from a second on, and not below half the round trip", () => {
+  const told = (offsetMs: number, roundTripMs: number) => clockDifferenceMs({offsetMs, roundTripMs});
+  assert.deepEqual([told(-89, 4), told(89, 4), told(-999, 4)], [undefined, undefined, undefined]);
+  assert.deepEqual([told(-1_000, 4), told(60_000, 4)], [-1_000, 60_000]);
+  assert.deepEqual([told(1_900, 4_000), told(-2_000, 4_000)], [undefined, -2_000]);
+  assert.equal(clockDifferenceMs(undefined), undefined);
 });

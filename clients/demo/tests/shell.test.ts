@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import {test} from "node:test";
 import {excerpt, wordsOf} from "../src/shell/excerpt.ts";
+import {finished, hasSpace, NO_PEOPLE, withoutSpace, written} from "../src/shell/people-names.ts";
 import {nameFrom} from "../src/shell/room-name.ts";
+import {sentence} from "../src/parts/sentence.ts";
 import {en as conversationEn} from "../src/words/conversation.en.ts";
 import {zh as conversationZh} from "../src/words/conversation.zh.ts";
 import {en as shellEn} from "../src/words/shell.en.ts";
@@ -76,4 +78,29 @@ test("every text is told in both languages, with the same values filled in", () 
       for (const form of forms(chinese[key]!)) assert.deepEqual(values(form), wanted, key);
     }
   }
+});
+
+test("a comma or a semicolon ends a name, a blank does not", () => {
+  assert.deepEqual(written(NO_PEOPLE, "finn, Ada Love"), {names: ["finn"], rest: " Ada Love"});
+  assert.deepEqual(finished(written(NO_PEOPLE, "finn, Ada Lovelace")).names, ["finn", "Ada Lovelace"]);
+  assert.deepEqual(finished(written(NO_PEOPLE, "a;b；c，d、e")).names, ["a", "b", "c", "d", "e"]);
+});
+
+test("what is still being written when the form is sent is a name as well, once", () => {
+  const people = written({names: ["finn"], rest: ""}, "bob");
+  assert.deepEqual(people, {names: ["finn"], rest: "bob"});
+  assert.deepEqual(finished(people), {names: ["finn", "bob"], rest: ""});
+  assert.deepEqual(finished(written(people, "finn")).names, ["finn"]);
+  assert.deepEqual(finished(written(people, " , ")).names, ["finn"]);
+});
+
+test("a name with a space is wrong, and another one is proposed", () => {
+  assert.ok(hasSpace("Ada Lovelace") && hasSpace("a\u00a0b") && !hasSpace("Ada.Lovelace"));
+  assert.equal(withoutSpace("Ada  King Lovelace"), "Ada.King.Lovelace");
+});
+
+test("what the service says begins with a capital where it stands alone, and a field's name stays as it is", () => {
+  assert.equal(sentence("the token is not a JWT; get a new one"), "The token is not a JWT; get a new one");
+  assert.equal(sentence("members_max: 5 at most"), "members_max: 5 at most");
+  assert.equal(sentence("'ada' has left"), "'ada' has left");
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import {after, before, test} from "node:test";
-import {MemoryStorage, type Tidings} from "@tidings/client";
+import {inspect, MemoryStorage, type Tidings} from "@tidings/client";
 import {openRoom, Service, until} from "../../browser/tests/service.ts";
 import type {Message, Note} from "../src/conversation/model/message.ts";
 import {rowsOf} from "../src/conversation/model/rows.ts";
@@ -153,6 +153,30 @@ test("no event is shown before its turn", async () => {
   assert.deepEqual(texts(talk), []);
   go();
   await says(talk, "c");
+});
+
+test("what arrives while one has stopped reading is held and not read, from the first message on", async () => {
+  await openRoom(ada, "stopped");
+  // Read freely at first: the conversation then waits for the next message, as it does on the page.
+  let turn: Promise<void> | undefined;
+  const reader = service.client("bob");
+  const talk = talkOf(reader, "bob", "stopped", {turn: () => turn});
+  await until(() => talk.live.value, "live");
+  const stream = async () => (await inspect(reader)).streams.find(({route, about}) => route === "chat.watch" && about === "stopped")!;
+  const {position: read} = await stream();
+  let go = (): void => undefined;
+  turn = new Promise<void>((resolve) => (go = resolve));
+  for (const count of [1, 2]) {
+    const {cursor} = await ada.room("stopped").send(`m${count}`);
+    await until(async () => (await stream()).arrived === cursor!.seq, "it has arrived");
+    const {held, position} = await stream();
+    assert.deepEqual([held, position, texts(talk)], [count, read, []]);
+  }
+  turn = undefined;
+  go();
+  await says(talk, "m2");
+  const {held, position, arrived} = await stream();
+  assert.deepEqual([held, position], [0, arrived]);
 });
 
 test("a thousand messages at once are all there, and the oldest are let go", async () => {

@@ -10,6 +10,7 @@ import {type Event, RoomKind, type Tidings} from "@tidings/client";
 import {useEffect, useMemo, useRef} from "preact/hooks";
 import {roomOf} from "../model/rooms.ts";
 import {Button} from "../parts/button.tsx";
+import {sentence} from "../parts/sentence.ts";
 import {chosen} from "../route.ts";
 import {session} from "../session.ts";
 import {pauseMeasuring, shown} from "../wire/latency.ts";
@@ -79,7 +80,7 @@ function Talking({tidings, room, called, jump}: {tidings: Tidings; room: string;
     return (
       <section class="conversation closed" aria-label={title}>
         <h2>{t("talk.closed")}</h2>
-        <p>{failure.value.text}</p>
+        <p>{sentence(failure.value.text)}</p>
         <Button onClick={() => talk.again()}>{t("talk.again")}</Button>
       </section>
     );
@@ -96,7 +97,7 @@ function Talking({tidings, room, called, jump}: {tidings: Tidings; room: string;
       </div>
       {trouble.value && (
         <p class="trouble" role="alert">
-          {trouble.value}
+          {sentence(trouble.value)}
         </p>
       )}
       <TypingLine talk={talk} />

@@ -2,6 +2,7 @@
 import {Failure} from "@tidings/client";
 import {useEffect, useRef, useState} from "preact/hooks";
 import {t} from "../words/words.ts";
+import {sentence} from "./sentence.ts";
 
 export interface Task {
   readonly busy: boolean;
@@ -27,7 +28,7 @@ export function useTask(): Task {
     try {
       await work();
     } catch (error) {
-      problem = why(error);
+      problem = sentence(why(error));
     }
     running.current = false;
     if (!gone.current) {

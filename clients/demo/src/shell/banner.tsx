@@ -50,7 +50,7 @@ function Told() {
     return (
       <>
         <span>{t("state.refused")}</span>
-        <small dir="auto">{session.trouble.value?.text}</small>
+        {session.trouble.value && <small dir="auto">{t("signin.said", {why: session.trouble.value.text})}</small>}
         <Button onClick={knockAgain}>{t("state.signin")}</Button>
       </>
     );

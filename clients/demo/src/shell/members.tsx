@@ -1,5 +1,6 @@
 /** Who is in a room, and bringing others in. */
 import "./members.css";
+import {useSignal} from "@preact/signals";
 import {type MembersReply, Role, RoomKind} from "@tidings/client";
 import type {TargetedMouseEvent} from "preact";
 import {useCallback, useEffect, useState} from "preact/hooks";
@@ -15,7 +16,8 @@ import {PresenceLine} from "../parts/presence.tsx";
 import {open} from "../route.ts";
 import {session} from "../session.ts";
 import {t} from "../words/words.ts";
-import {PeopleField} from "./people-field.tsx";
+import {PeopleField, peopleOf} from "./people-field.tsx";
+import {finished, NO_PEOPLE} from "./people-names.ts";
 import {opened, panel} from "./shown.ts";
 import {useTask, why} from "../parts/task.ts";
 
@@ -47,7 +49,6 @@ export function Members({room}: {room: string}) {
         <h2>{t("members.title")}</h2>
       </header>
       <IconButton icon="close" label={t("close")} onClick={close} />
-      {mine?.kind === RoomKind.OPEN && <p class="soft address">{t("members.created", {room})}</p>}
       {manages && <Invite room={room} onDone={() => void fetchMembers("")} />}
       <h3>
         {t("members.people")} {mine && <span class="soft">{mine.members.toLocaleString()}</span>}
@@ -65,6 +66,7 @@ export function Members({room}: {room: string}) {
           {t("more")}
         </Button>
       )}
+      <Address room={room} />
       {mine && (
         <div class="leaving">
           <Button kind="bare" icon="leave" onClick={() => (opened.value = {what: "leave", room})}>
@@ -76,11 +78,31 @@ export function Members({room}: {room: string}) {
   );
 }
 
+/** What the room is called outside of this page. Two rooms may have one title; no two have one name. */
+function Address({room}: {room: string}) {
+  const [copied, setCopied] = useState(false);
+  const task = useTask();
+  useEffect(() => setCopied(false), [room]);
+  const copy = () => void task.run(() => navigator.clipboard.writeText(room)).then(setCopied);
+  return (
+    <div class="address soft">
+      <span>{t("members.address")}</span>
+      <code dir="auto">{room}</code>
+      {/* Browsers let pages copy over HTTPS and on this machine only; elsewhere a click marks the whole name. */}
+      {navigator.clipboard !== undefined && <IconButton icon={copied ? "check" : "copy"} label={t("members.copy")} onClick={copy} />}
+      <span role="status">{copied && t("members.copied")}</span>
+      {task.wrong && <span class="wrong">{task.wrong}</span>}
+    </div>
+  );
+}
+
 function Invite({room, onDone}: {room: string; onDone: () => void}) {
-  const [names, setNames] = useState<string[]>([]);
+  const people = useSignal(NO_PEOPLE);
   const task = useTask();
   const submit = async (event: Event) => {
     event.preventDefault();
+    const names = peopleOf(people);
+    if (!names) return task.say(undefined);
     const left: string[] = [];
     const problems: string[] = [];
     await task.run(async () => {
@@ -93,15 +115,16 @@ function Invite({room, onDone}: {room: string; onDone: () => void}) {
         }
       }
     });
-    setNames(left);
+    people.value = {...people.peek(), names: left};
     task.say(problems.join("\n") || undefined);
     onDone();
   };
+  const some = finished(people.value).names.length > 0;
   return (
     <form onSubmit={submit} noValidate>
       <div class="inviting">
-        <PeopleField label={t("members.invite")} placeholder={t("members.inviteHint")} names={names} onChange={setNames} />
-        <Button type="submit" kind={names.length ? "primary" : "plain"} disabled={task.busy || !names.length}>
+        <PeopleField label={t("members.invite")} placeholder={t("members.inviteHint")} people={people} />
+        <Button type="submit" kind={some ? "primary" : "plain"} disabled={task.busy || !some}>
           {t("members.go")}
         </Button>
       </div>

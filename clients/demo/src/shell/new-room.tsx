@@ -1,5 +1,6 @@
 /** A conversation that is not there yet: with one person, with members, or open to all. */
 import {RoomKind} from "@tidings/client";
+import {useSignal} from "@preact/signals";
 import {useState} from "preact/hooks";
 import {Button} from "../parts/button.tsx";
 import {Dialog} from "../parts/dialog.tsx";
@@ -7,7 +8,8 @@ import {Icon, type IconName} from "../parts/icon.tsx";
 import {open} from "../route.ts";
 import {session} from "../session.ts";
 import {t} from "../words/words.ts";
-import {PeopleField} from "./people-field.tsx";
+import {PeopleField, peopleOf} from "./people-field.tsx";
+import {NO_PEOPLE} from "./people-names.ts";
 import {nameFrom} from "./room-name.ts";
 import {useTask} from "../parts/task.ts";
 
@@ -20,18 +22,20 @@ const KINDS = [
 export function NewRoom({onClose}: {onClose: () => void}) {
   const [kind, setKind] = useState<RoomKind>(RoomKind.DIRECT);
   const [name, setName] = useState("");
-  const [people, setPeople] = useState<string[]>([]);
+  const people = useSignal(NO_PEOPLE);
   const task = useTask();
   const direct = kind === RoomKind.DIRECT;
 
   const submit = async (event: Event) => {
     event.preventDefault();
     const title = name.trim();
-    const wrong = direct ? (people.length === 0 ? "new.nobody" : people.length > 1 ? "new.one" : undefined) : title ? undefined : "new.unnamed";
+    const members = peopleOf(people);
+    if (!members) return task.say(undefined);
+    const wrong = direct ? (members.length === 0 ? "new.nobody" : members.length > 1 ? "new.one" : undefined) : title ? undefined : "new.unnamed";
     if (wrong) return task.say(t(wrong));
     let made = "";
     const done = await task.run(async () => {
-      const {room} = await session.tidings.peek()!.rooms.create(kind === RoomKind.OPEN ? nameFrom(title) : "", {kind, title: direct ? "" : title, members: people});
+      const {room} = await session.tidings.peek()!.rooms.create(kind === RoomKind.OPEN ? nameFrom(title) : "", {kind, title: direct ? "" : title, members});
       made = room!.room;
     });
     if (!done) return;
@@ -60,7 +64,7 @@ export function NewRoom({onClose}: {onClose: () => void}) {
             <input id="new-name" class="input" value={name} dir="auto" autocomplete="off" placeholder={t("new.nameHint")} onInput={(event) => setName(event.currentTarget.value)} />
           </div>
         )}
-        <PeopleField label={t(direct ? "new.who" : "new.members")} hint={t(direct ? "new.whoHint" : "new.peopleHint")} names={people} onChange={setPeople} autofocus />
+        <PeopleField label={t(direct ? "new.who" : "new.members")} hint={t(direct ? "new.whoHint" : "new.peopleHint")} people={people} autofocus />
         <p class="wrong" role="alert">
           {task.wrong}
         </p>

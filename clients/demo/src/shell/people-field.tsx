@@ -1,47 +1,46 @@
-/** Names, one after another: a comma, a space or Enter ends each, Backspace takes the last one back. */
+/** Names, one after another: a comma, a semicolon or Enter ends each, Backspace takes the last one back. */
 import "./people-field.css";
-import {useId, useRef, useState} from "preact/hooks";
+import type {Signal} from "@preact/signals";
+import {useId, useRef} from "preact/hooks";
 import {Avatar} from "../parts/avatar.tsx";
 import {Icon} from "../parts/icon.tsx";
 import {t} from "../words/words.ts";
+import {finished, hasSpace, type People, withoutSpace, written} from "./people-names.ts";
 
 interface Props {
   label: string;
   hint?: string;
   placeholder?: string;
-  names: readonly string[];
-  onChange: (names: string[]) => void;
+  /** What is in the field. A form that is sent calls `peopleOf`: a name need not be ended by then. */
+  people: Signal<People>;
   autofocus?: boolean;
 }
 
-const BETWEEN = /[\s,;，、；]+/;
+/** The names in the field, the one that is being written included; undefined: one is wrong, and the field says which. */
+export function peopleOf(people: Signal<People>): string[] | undefined {
+  people.value = finished(people.peek());
+  const {names} = people.peek();
+  return names.some(hasSpace) ? undefined : [...names];
+}
 
-export function PeopleField({label, hint, placeholder = "", names, onChange, autofocus = false}: Props) {
+export function PeopleField({label, hint, placeholder = "", people, autofocus = false}: Props) {
   const id = useId();
-  const [rest, setRest] = useState("");
   const input = useRef<HTMLInputElement>(null);
+  const {names, rest} = people.value;
+  const wrong = names.filter(hasSpace);
 
-  const take = (text: string) => onChange([...new Set([...names, ...text.split(BETWEEN).filter(Boolean)])]);
-  const onInput = (text: string) => {
-    // What is still being written is the last part; while it is composed nothing is taken.
-    const parts = text.split(BETWEEN);
-    const last = parts.pop() ?? "";
-    if (parts.some(Boolean)) take(parts.join(" "));
-    setRest(last);
-  };
-  const finish = () => {
-    if (rest) take(rest);
-    setRest("");
-  };
+  const finish = () => (people.value = finished(people.peek()));
+  const onInput = (text: string) => (people.value = written(people.peek(), text));
+  const keep = (kept: readonly string[]) => (people.value = {...people.peek(), names: kept});
   return (
     <div class="field">
       <label for={id}>{label}</label>
       <div class="people-field input" onClick={(event) => event.target === event.currentTarget && input.current?.focus()}>
         {names.map((name) => (
-          <span class="chip" key={name}>
+          <span class={hasSpace(name) ? "chip invalid" : "chip"} key={name}>
             <Avatar user={name} size="small" />
             <bdi class="cut">{name}</bdi>
-            <button type="button" aria-label={t("new.remove", {name})} onClick={() => onChange(names.filter((other) => other !== name))}>
+            <button type="button" aria-label={t("new.remove", {name})} onClick={() => keep(names.filter((other) => other !== name))}>
               <Icon name="close" size={14} />
             </button>
           </span>
@@ -56,19 +55,23 @@ export function PeopleField({label, hint, placeholder = "", names, onChange, aut
           autocapitalize="none"
           autocomplete="off"
           spellcheck={false}
-          aria-describedby={hint && `${id}-hint`}
-          onInput={(event) => (event.isComposing ? setRest(event.currentTarget.value) : onInput(event.currentTarget.value))}
+          aria-invalid={wrong.length > 0}
+          aria-describedby={`${id}-hint ${id}-wrong`}
+          onInput={({currentTarget: {value}, isComposing}) => (isComposing ? (people.value = {...people.peek(), rest: value}) : onInput(value))}
           onCompositionEnd={(event) => onInput(event.currentTarget.value)}
           onBlur={finish}
           onKeyDown={(event) => {
             if (event.isComposing) return;
-            if (event.key === "Enter" && rest) {
+            if (event.key === "Enter" && rest.trim()) {
               event.preventDefault();
               finish();
-            } else if (event.key === "Backspace" && !rest && names.length) onChange(names.slice(0, -1));
+            } else if (event.key === "Backspace" && !rest && names.length) keep(names.slice(0, -1));
           }}
         />
       </div>
+      <p class="wrong" id={`${id}-wrong`} role="alert">
+        {wrong.map((name) => t("signin.space", {name: withoutSpace(name)})).join("\n")}
+      </p>
       {hint && (
         <p class="hint" id={`${id}-hint`}>
           {hint}

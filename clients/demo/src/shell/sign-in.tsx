@@ -3,8 +3,10 @@ import "./sign-in.css";
 import {useEffect, useRef, useState} from "preact/hooks";
 import {Button} from "../parts/button.tsx";
 import {Icon} from "../parts/icon.tsx";
+import {sentence} from "../parts/sentence.ts";
 import {session, signIn, signOut} from "../session.ts";
 import {LANGUAGES, language, speak, t} from "../words/words.ts";
+import {hasSpace, withoutSpace} from "./people-names.ts";
 import {opened} from "./shown.ts";
 
 export function SignIn() {
@@ -16,7 +18,7 @@ export function SignIn() {
   const trouble = session.trouble.value;
   // What the service says of a name is for whoever wrote it; what it says of a token is for whoever made it.
   const refused = wrong === undefined && session.state.value === "refused" ? trouble?.text : undefined;
-  const problem = wrong ?? (refused !== undefined && !session.dev ? t("signin.refused") : refused);
+  const problem = wrong ?? (refused !== undefined && !session.dev ? t("signin.refused") : refused && sentence(refused));
 
   useEffect(() => {
     if (!trying) input.current?.select();
@@ -26,7 +28,7 @@ export function SignIn() {
     event.preventDefault();
     const said = value.trim();
     if (!said) setWrong(t("signin.blank"));
-    else if (session.dev && /\s/.test(said)) setWrong(t("signin.space", {name: said.replace(/\s+/g, ".")}));
+    else if (session.dev && hasSpace(said)) setWrong(t("signin.space", {name: withoutSpace(said)}));
     else {
       setWrong(undefined);
       signIn(session.dev ? {user: said} : {token: said}, session.dev || keep);
@@ -72,7 +74,7 @@ export function SignIn() {
         )}
         <p class="wrong" id="who-wrong" role="alert">
           {problem}
-          {refused !== undefined && refused !== problem && <small dir="auto">{refused}</small>}
+          {refused !== undefined && !session.dev && <small dir="auto">{t("signin.said", {why: refused})}</small>}
         </p>
         <Button type="submit" kind="primary" disabled={trying}>
           {t(trying ? "signin.wait" : "signin.go")}

@@ -6,13 +6,11 @@ import {chosen} from "../route.ts";
 import {session} from "../session.ts";
 import {locale, t} from "../words/words.ts";
 import {bytes, count, milliseconds} from "./figures.ts";
-import {clockOffsetMs, latency} from "./latency.ts";
+import {clockDifferenceMs, clockEstimate, latency} from "./latency.ts";
 import {now, past, type Point, type Rates, read} from "./readings.ts";
 import {Fact, StreamCard} from "./stream.tsx";
 import {Strip} from "./strip.tsx";
 import {Trials} from "./trials.tsx";
-
-const CLOCK_WORTH_MS = 50; // a smaller difference between two clocks may be the estimate's own
 
 export function WirePanel() {
   const client = session.tidings.value;
@@ -87,8 +85,7 @@ function OpenRoom({points, stream}: {points: readonly Point[]; stream: StreamIns
 
 function Latency() {
   const measured = latency.value;
-  const offset = now.value && clockOffsetMs();
-  const apart = offset !== undefined && Math.abs(offset) >= CLOCK_WORTH_MS;
+  const apart = now.value && clockDifferenceMs(clockEstimate());
   return (
     <section aria-labelledby="wire-latency">
       <h3 id="wire-latency">{t("wire.latency")}</h3>
@@ -102,8 +99,8 @@ function Latency() {
       ) : (
         <p class="explained">{t("wire.noLatency")}</p>
       )}
-      {apart && (
-        <p class="explained">{t(offset > 0 ? "wire.clockAhead" : "wire.clockBehind", {by: milliseconds(Math.abs(offset))})}</p>
+      {apart !== undefined && (
+        <p class="explained">{t(apart > 0 ? "wire.clockAhead" : "wire.clockBehind", {by: milliseconds(Math.abs(apart))})}</p>
       )}
     </section>
   );

@@ -8,6 +8,7 @@
 import {signal} from "@preact/signals";
 
 const SAMPLES_MAX = 100;
+const CLOCK_DIFFERENCE_MIN_MS = 1_000; // a page reads its clock and the service's in whole milliseconds, late by what else it does
 const FORGET_SHARE = 0.01; // a kept estimate counts as 1 % worse with each later one: clocks drift, routes change
 
 export interface Latency {
@@ -25,7 +26,13 @@ export function nowMs(): number {
   return performance.timeOrigin + performance.now();
 }
 
-let best: {offsetMs: number; roundTripMs: number} | undefined;
+/** How far the service's clock is ahead of ours, and how long the question took that this was learned from. */
+export interface ClockEstimate {
+  readonly offsetMs: number;
+  readonly roundTripMs: number;
+}
+
+let best: ClockEstimate | undefined;
 const samples: number[] = [];
 
 /** Why nothing can be measured: what arrives now, or happens now, is late because of this side. */
@@ -46,14 +53,21 @@ if (typeof document !== "undefined") {
 /** The service said `serviceMs` somewhere between these two moments of `nowMs()`. */
 export function clockRead(askedAtMs: number, serviceMs: number, answeredAtMs: number): void {
   const roundTripMs = answeredAtMs - askedAtMs;
-  if (best) best.roundTripMs *= 1 + FORGET_SHARE;
+  if (best) best = {...best, roundTripMs: best.roundTripMs * (1 + FORGET_SHARE)};
   if (best && best.roundTripMs < roundTripMs) return;
   best = {roundTripMs, offsetMs: serviceMs - (askedAtMs + answeredAtMs) / 2};
 }
 
-/** What our clock has to be put forward to be the service's; undefined: not known yet. */
-export function clockOffsetMs(): number | undefined {
-  return best?.offsetMs;
+/** The best estimate there is; undefined: none yet. */
+export function clockEstimate(): ClockEstimate | undefined {
+  return best;
+}
+
+/** How far the service's clock is ahead of ours; undefined: not known, or no more than a good clock or the estimate is off. */
+export function clockDifferenceMs(estimate: ClockEstimate | undefined): number | undefined {
+  if (!estimate) return undefined;
+  const {offsetMs, roundTripMs} = estimate;
+  return Math.abs(offsetMs) < Math.max(CLOCK_DIFFERENCE_MIN_MS, roundTripMs / 2) ? undefined : offsetMs;
 }
 
 /** A live event has been painted. */

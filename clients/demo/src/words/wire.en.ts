@@ -28,7 +28,7 @@ export const en = {
   "wire.perSecond": {one: "{n} event a second", other: "{n} events a second"},
   "wire.freelyExplained": "Messages are taken as they come. Credit is asked for again as it is used, so the service never waits.",
   "wire.slowlyExplained": "Credit follows this pace. While others write faster the lag grows here; the service keeps no queue for it, and reads the log again when there is credit.",
-  "wire.stoppedExplained": "The service now reads nothing for this room: once the credit is spent the lag grows, and its memory does not. Closing this panel reads on.",
+  "wire.stoppedExplained": "The service now reads nothing for this room: once the credit is spent the lag grows, and its memory does not. When you close this panel, reading goes on.",
   "wire.drop": "Drop me for {n} s",
   "wire.dropHint": "As if this tab’s network were gone. Write something meanwhile, here and elsewhere.",
   "wire.backIn": "Back in {n} s.",

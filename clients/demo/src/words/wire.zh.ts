@@ -30,7 +30,7 @@ export const zh: Words<typeof en> = {
   "wire.perSecond": "每秒 {n} 个事件",
   "wire.freelyExplained": "消息来了就取。额度用掉后会及时补充，服务无需等待。",
   "wire.slowlyExplained": "额度随读取的速度补充。别人写得更快时，落后会增长；服务不为此排队，有了额度再从日志中读取。",
-  "wire.stoppedExplained": "服务现在不为此房间读取任何内容：额度用完后，落后会增长，而服务的内存不会。关闭此面板即恢复读取。",
+  "wire.stoppedExplained": "服务现在不为此房间读取任何内容：额度用完后，落后会增长，而服务的内存不会。关闭此面板后，会继续读取。",
   "wire.drop": "断开我 {n} 秒",
   "wire.dropHint": "就像此标签页的网络断了一样。这期间可以在这里和别处写点什么。",
   "wire.backIn": "{n} 秒后恢复。",

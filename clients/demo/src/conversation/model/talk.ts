@@ -215,11 +215,11 @@ export class Talk {
     const watch = this.log.items({after});
     this.watch = watch;
     for (;;) {
+      // What is taken counts as read, so nothing is taken before its turn; nothing more is asked for meanwhile.
+      if (await watch.arrived()) await this.around.turn();
+      if (this.stopped) return;
       const {done, value} = await watch.next();
       if (done || this.stopped) return;
-      // In the hand, and not on the page before its turn; nothing more is asked for meanwhile.
-      await this.around.turn();
-      if (this.stopped) return;
       const {item, cursor} = value;
       if (cursor?.epoch) this.epoch = cursor.epoch;
       if (item.case === "event") {
