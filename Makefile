@@ -1,4 +1,4 @@
-# Every habit of this repository as one word. `make help` lists them.
+# Every command of this repository as one word. `make help` lists them.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,7 +15,7 @@ BROWSER_NEEDED := $(if $(or $(NODE),$(CI)),browser pagecheck)
 .DEFAULT_GOAL := help
 .PHONY: help setup serve test conformance lint types protos fmt check smoke bench hostile soak lock clean
 
-help: ## list the habits
+help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.run ## make .venv with the `tidings` command in it
@@ -58,14 +58,14 @@ bench: $(VENV)/.dev $(NODE_NEEDED) ## measure beside the peers (ROW=fanout: one 
 hostile: $(VENV)/.dev ## attack it beside honest clients (ATTACK=pongs,json-*; SECONDS=8; CONNECTIONS=4; ARGS=--list)
 	@$(BIN)/python -m bench.hostile $(if $(ATTACK),--attack '$(ATTACK)') $(if $(SECONDS),--seconds $(SECONDS)) $(if $(CONNECTIONS),--connections $(CONNECTIONS)) $(ARGS)
 
-soak: $(VENV)/.dev ## hours of people who come and go: does memory grow? (MINUTES=12; ARGS=--help)
+soak: $(VENV)/.dev ## hours of people who come and go: does memory grow? (MINUTES=12, and about 2 more; ARGS=--help)
 	@$(BIN)/python -m bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 lock: $(VENV)/.dev ## pin the newest versions that requirements/*.in allow, with hashes
 	$(PIP) install -q uv
 	for f in run dev; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade requirements/$$f.in -o requirements/$$f.txt; done
 
-clean: ## remove what the other habits made, except ./data
+clean: ## remove what the other commands made, except ./data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .tmp dist build tests/interop/node_modules tests/interop/*/node_modules tests/interop/java/target tests/browser/node_modules clients/*/node_modules clients/browser/dist clients/*/build
 	find service clients tests tools -name __pycache__ -prune -exec rm -rf {} +
 

@@ -205,6 +205,10 @@ def faults(before: Sample, samples: Sequence[Sample], after: Sample, crowd: Crow
     return found
 
 
+COLUMNS = """resident: all memory of the service's process; of it:
+  sqlite: page caches; tails: newest events of rooms; free: the allocator's, used again; rest: everything else
+accounts: what is counted for single users; blocks: Python's objects; files: open descriptors; tasks: of asyncio
+conns: open connections; visits: connections so far; sends, deliveries: messages written and read so far"""
 HEADER = (
     "      time  resident    sqlite     tails      free      rest  accounts    blocks  files  tasks"
     "  conns   visits    sends  deliveries"
@@ -227,6 +231,7 @@ async def soak(server: Server, options: Options) -> list[str]:
     speaker = await Speaker.opened(server.port)
     await speaker.create([room(number) for number in range(options.rooms)])
     speaker.caller.transport.close()
+    print(f"{COLUMNS}\nit takes {options.seconds / 60:g} minutes and {options.settle_seconds:g} s", flush=True)
     print(f"memory in MB; {options.visitors} visitors at a time, {options.rooms} rooms\n{HEADER}", flush=True)
     began = loop.time()
     before = await asyncio.to_thread(sample, server, 0.0)

@@ -10,7 +10,7 @@ import pytest
 
 from cli.command import Caller, tidings
 from tidings.cli.complaints import explain
-from tidings.contract.errors import not_found
+from tidings.contract.errors import not_found, unauthenticated
 
 CLIENT_COMMANDS = [
     ("send", "general", "hi"),
@@ -151,3 +151,57 @@ def test_a_start_imports_nothing_that_it_does_not_need_to_listen() -> None:
 def test_the_package_itself_imports_next_to_nothing() -> None:
     code = "import sys, tidings.cli; sys.exit('typer' in sys.modules or 'asyncio' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_port_of_the_other_transport_is_told_from_a_service_that_is_not_there(run: Caller) -> None:
+    service = run.service
+    http, tcp = service.ws_url.partition("://")[2], service.tcp_url.partition("://")[2]
+    for url, other in (
+        (f"tcp://{http.partition('/')[0]}", "HTTP and WebSocket (ws://)"),
+        (f"ws://{tcp}/rsocket", "RSocket over TCP (tcp://)"),
+    ):
+        ran = await run("send", "general", "hi", "--url", url)
+        assert ran.code == 1
+        assert f"it looks like the port for {other}: ws:// is 7878, tcp:// is 7879 unless configured" in ran.err
+        assert "is the service running" not in ran.err
+        assert len(ran.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "told", "not_told"),
+    [
+        ("no secret is set to check tokens with", "leave out --token", "pass it with"),
+        ("this service needs a token", "tidings token --user NAME", "leave out"),
+        ("the token ended 9 s ago", "pass it with --token or TIDINGS_TOKEN", "leave out"),
+    ],
+)
+def test_who_is_not_let_in_is_told_what_helps_here(failure: str, told: str, not_told: str) -> None:
+    text, _ = explain(unauthenticated(failure))
+    assert told in text
+    assert not_told not in text
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_text_of_several_arguments_is_to_be_put_in_quotes() -> None:
+    ran = await tidings("send", "general", "hi", "there")
+    assert ran.code == 2
+    assert "(there): put the text in quotes, as one argument; see: tidings send --help" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("port", "words"),
+    [("abc", "it is not a whole number"), ("99999", "it is at most 65535"), ("-1", "it is at least 0")],
+)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_port_that_is_none_is_said_in_our_words(port: str, words: str) -> None:
+    ran = await tidings("serve", "--dev", f"--port={port}")
+    assert ran == (2, "", f"error: Invalid value for '--port': {words}; see: tidings serve --help\n")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_file_of_trusted_certificates_that_is_not_there_is_named(run: Caller) -> None:
+    url = run.service.ws_url.replace("ws://", "wss://")
+    ran = await run("send", "general", "hi", "--url", url, SSL_CERT_FILE="/nowhere.pem")
+    assert ran.code == 1
+    assert "SSL_CERT_FILE names /nowhere.pem, and there is no such file" in ran.err

@@ -116,3 +116,12 @@ async def test_two_imports_of_one_file_at_once_double_nothing(run: Caller, room:
     file = write(tmp_path / "chat.jsonl", messages(*texts))
     await asyncio.gather(run.well("import", file, room), run.well("import", file, room))
     assert sorted(await texts_in(run, room)) == sorted(texts)
+
+
+async def test_a_room_that_may_be_meant_is_suggested_and_stdin_is_read(run: Caller, room: str) -> None:
+    lines = "".join(f"{line}\n" for line in messages("a", "b")).encode()
+    ran = await run("import", "-", room.upper(), stdin=lines)
+    assert (ran.code, ran.err.splitlines()[-1].partition("; ")[2]) == (1, f"did you mean {room}?")
+    assert await run("import", "-", room, stdin=lines) == (0, "", "2 sent\n")
+    assert await run("import", "-", room, stdin=lines) == (0, "", "0 sent, 2 already there\n")
+    assert await texts_in(run, room) == ["a", "b"]

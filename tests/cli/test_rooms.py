@@ -113,3 +113,19 @@ async def test_a_name_that_breaks_the_rule_is_refused_with_the_rule(run: Caller)
     assert ran.code == 1
     assert ran.err.startswith("error: INVALID_ARGUMENT: ")
     assert len(ran.err.splitlines()) == 1
+
+
+async def test_a_group_says_how_it_is_reached_and_is_suggested_where_its_word_alone_is_asked_for(run: Caller) -> None:
+    made = await run("create", "pantry", user="fay")
+    assert made == (0, "group:fay:pantry (group, 1 member)\n", "note: reach it as group:fay:pantry\n")
+    assert (await run("create", "pantry-open", "--open", user="fay")).err == ""
+    for command in (("send", "pantry", "hi"), ("history", "Pantry"), ("tail", "pantry")):
+        ran = await run(*command, user="fay")
+        assert (ran.code, ran.out) == (1, "")
+        assert ran.err == "error: NOT_FOUND: there is no room of that name; did you mean group:fay:pantry?\n"
+    assert "did you mean" not in (await run("send", "pantry", "hi", user="gil")).err
+
+
+async def test_a_room_asked_for_in_upper_case_is_suggested_in_lower_case(run: Caller, room: str) -> None:
+    ran = await run("send", room.upper(), "hi")
+    assert ran == (1, "", f"error: NOT_FOUND: there is no room of that name; did you mean {room}?\n")

@@ -100,3 +100,11 @@ def test_anything_else_is_no_time(text: str) -> None:
 @pytest.mark.parametrize("asked", ["version", "--version"])
 async def test_the_version_is_the_package_s(asked: str) -> None:
     assert await tidings(asked) == (0, f"tidings {__version__}\n", "")
+
+
+@pytest.mark.asyncio
+async def test_a_token_without_a_secret_to_sign_it_says_where_the_secret_belongs(tmp_path: Path) -> None:
+    ran = await tidings("token", "--user", "ada", cwd=tmp_path)
+    assert (ran.code, ran.out) == (1, "")
+    assert "set TIDINGS_AUTH__SECRET, the same here and for the service" in ran.err
+    assert "--dev" not in ran.err

@@ -135,6 +135,14 @@ async def test_no_answer_in_time_says_so_in_one_line(service: Service, client: M
     assert raised.value.text == "no answer to chat.send within 0.05 s"
 
 
+async def test_no_answer_in_time_says_why_the_service_put_it_off(service: Service, client: MakeClient) -> None:
+    service.answers["chat.send"] = failing(1_000, unavailable("the disk is full"))
+    async with client(call_seconds=0.2) as me:
+        with pytest.raises(Failure) as raised:
+            await me.rooms["general"].send("hi")
+    assert raised.value.text == "no answer to chat.send within 0.2 s; UNAVAILABLE: the disk is full"
+
+
 async def test_a_call_without_a_connection_says_why_there_is_none(service: Service, client: MakeClient) -> None:
     async with client() as me:
         service.kill()

@@ -495,6 +495,17 @@ def self_signed(folder: Path) -> tuple[str, str]:
 
 
 @pytest.mark.asyncio
+async def test_rsocket_over_tcp_on_the_http_port_is_answered_at_once_with_what_to_do() -> None:
+    async with staged() as stage:
+        reader, writer = await asyncio.open_connection("127.0.0.1", stage.listener.http_port)
+        writer.write(b"\0\0\x20\0\0\0\0\x04\0")
+        answer = await reader.read()
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"RSocket over TCP has a port of its own (tcp.port)" in answer
+
+
+@pytest.mark.asyncio
 async def test_both_ports_speak_tls_when_there_is_a_certificate(tmp_path: Path) -> None:
     certificate, key = self_signed(tmp_path)
     trust = ssl.create_default_context(cafile=certificate)

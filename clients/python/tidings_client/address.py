@@ -29,6 +29,13 @@ class Address(NamedTuple):
         has = "no TLS" if self.secure else "TLS"
         return f"if the service has {has}, write {OTHER_SCHEME[scheme]}:// instead of {scheme}://"
 
+    def port_hint(self) -> str:
+        """What to look at where the other side seems to be the port of the other transport."""
+        other, scheme = ("RSocket over TCP", "tcp") if self.websocket else ("HTTP and WebSocket", "ws")
+        if self.secure:
+            scheme = OTHER_SCHEME[scheme]
+        return f"it looks like the port for {other} ({scheme}://): ws:// is 7878, tcp:// is 7879 unless configured"
+
 
 def read_address(url: str) -> Address:
     """The address that `url` says; INVALID_ARGUMENT with the reason when it says none."""

@@ -65,37 +65,39 @@ class Calls:
         """The reply. Raises Failure; UNAVAILABLE when there was none in time."""
         codec = self._keeper.settings.codec
         data = codec.encode(with_client_id(request))
-        try:
-            async with asyncio.timeout(seconds):
-                answer = await self._until_answered(route, data)
-        except TimeoutError:
-            raise unavailable(self._no_answer(route, seconds)) from None
+        answer = await self._until_answered(route, data, seconds)
         reply: M = codec.decode_answer(reply_type, answer)
         return reply
 
-    async def _until_answered(self, route: str, data: bytes) -> bytes:
+    async def _until_answered(self, route: str, data: bytes, seconds: float | None) -> bytes:
+        said = ""  # by the service, of the last attempt that it put off
         attempts = Attempts(self._keeper.settings.jitter)
-        while True:
-            async with self._slots:
-                # What it raises is final: there will be no link.
-                link = await self._keeper.linked()
-                try:
-                    return await link.call(route, data)
-                except Lost as lost:
-                    # The next connection comes after a pause of its own.
-                    if route not in IDEMPOTENT:
-                        text = f"{route} may or may not have been carried out: {lost.text}"
-                        raise unavailable(text) from None
-                    pause_seconds = 0.0
-                except Refused:
-                    pause_seconds = attempts.next_seconds()
-                except Failure as failure:
-                    if not again(failure, CALL_AGAIN):
-                        raise
-                    pause_seconds = attempts.next_seconds(retry_seconds(failure) or 0.0)
-            await asyncio.sleep(pause_seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    async with self._slots:
+                        # What it raises is final: there will be no link.
+                        link = await self._keeper.linked()
+                        try:
+                            return await link.call(route, data)
+                        except Lost as lost:
+                            # The next connection comes after a pause of its own.
+                            if route not in IDEMPOTENT:
+                                text = f"{route} may or may not have been carried out: {lost.text}"
+                                raise unavailable(text) from None
+                            pause_seconds = 0.0
+                        except Refused:
+                            pause_seconds = attempts.next_seconds()
+                        except Failure as failure:
+                            if not again(failure, CALL_AGAIN):
+                                raise
+                            said = failure.wire
+                            pause_seconds = attempts.next_seconds(retry_seconds(failure) or 0.0)
+                    await asyncio.sleep(pause_seconds)
+        except TimeoutError:
+            raise unavailable(self._no_answer(route, seconds, said)) from None
 
-    def _no_answer(self, route: str, seconds: float | None) -> str:
+    def _no_answer(self, route: str, seconds: float | None, said: str) -> str:
         trouble = self._keeper.trouble
-        why = f"; {trouble.text}" if trouble is not None and self._keeper.link is None else ""
-        return f"no answer to {route} within {seconds:g} s{why}"
+        why = trouble.text if trouble is not None and self._keeper.link is None else said
+        return f"no answer to {route} within {seconds:g} s{'; ' if why else ''}{why}"

@@ -14,6 +14,7 @@ and this one also says when the token runs out.
 import asyncio
 import contextlib
 import errno
+import os
 import ssl as tls
 from collections import deque
 from collections.abc import AsyncIterator
@@ -31,6 +32,7 @@ from tidings_client.errors import CALL_AGAIN, Code, Failure, Lost, Refused, agai
 from tidings_client.identity import Identity
 from tidings_client.link import Link, open_link
 from tidings_client.reconnect import Attempts, Jitter
+from tidings_client.wires import HTTP_ANSWERED
 
 # A fresh token that is refused may have been made a moment too early; three in a row are wrong.
 REFUSALS_MAX: Final = 3
@@ -231,8 +233,8 @@ class Keeper:
             self._give_up(State.REFUSED, failure)
             return
         reason = explain(error, self.settings)
-        if self.state is State.CONNECTING and may_be_the_wrong_scheme(error, self.settings.address.secure):
-            reason = f"{reason.rstrip('.')}; {self.settings.address.hint()}"
+        if self.state is State.CONNECTING:
+            reason = "; ".join([reason.rstrip("."), *hints(error, self.settings.address)])
         self.trouble = Failure(Code.UNAVAILABLE, f"cannot reach {self.settings.address.url}: {reason}")
         if self.state is State.CONNECTING and not self.settings.wait:
             self._give_up(State.CLOSED, self.trouble)
@@ -298,7 +300,7 @@ def explain(error: Exception, settings: Settings) -> str:
             # Of each address, where a name has several.
             return "connection refused; is the service running? (tidings serve)"
         case tls.SSLError():
-            return f"TLS failed: {error.reason or error}"
+            return f"TLS failed: {error.reason or error}{missing_certificates(settings)}"
         case picows.WSInvalidStatusError():
             status = error.response.status.value if error.response else "an error"
             return f"the server answered HTTP {status}; is the path right? (/rsocket)"
@@ -312,6 +314,22 @@ def explain(error: Exception, settings: Settings) -> str:
             return str(error)
         case _:
             return f"{type(error).__name__}: {error}"
+
+
+def missing_certificates(settings: Settings) -> str:
+    """What to add where the file of trusted certificates is not there: OpenSSL says nothing of it. Or empty."""
+    file = os.environ.get("SSL_CERT_FILE", "")
+    if settings.ssl is not None or not file or os.path.isfile(file):
+        return ""
+    return f"; SSL_CERT_FILE names {file}, and there is no such file"
+
+
+def hints(error: Exception, address: Address) -> list[str]:
+    """What to try after a first attempt that failed so: the other port, or the scheme with TLS or without."""
+    if isinstance(error, Lost) and error.text == HTTP_ANSWERED:
+        return [address.port_hint()]
+    found = [address.port_hint()] if isinstance(error, ConnectionResetError) and address.websocket else []
+    return [*found, address.hint()] if may_be_the_wrong_scheme(error, address.secure) else found
 
 
 def may_be_the_wrong_scheme(error: Exception, secure: bool) -> bool:

@@ -17,6 +17,9 @@ from tidings_client.address import Address
 # The largest frame of RSocket, on every transport.
 MESSAGE_BYTES_MAX: Final = 16_777_215
 LENGTH_BYTES: Final = 3
+# How an HTTP server answers. As RSocket it would be a first frame of 4.7 MB; a service's first answer is a small one.
+HTTP_ANSWER: Final = b"HTTP/1."
+HTTP_ANSWERED: Final = "an HTTP server answered"
 
 
 class WireOwner(Protocol):
@@ -83,12 +86,18 @@ class TcpWire(asyncio.Protocol):
         self._owner = owner
         self._splitter = FrameSplitter()
         self._transport: asyncio.Transport | None = None
+        self._is_first = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._owner.wire_up(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_first:
+            self._is_first = False
+            if data.startswith(HTTP_ANSWER):
+                self._owner.wire_broken(HTTP_ANSWERED)
+                return
         try:
             frames = self._splitter.feed(data)
         except ProtocolError as broken:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import traceback
 from typing import Final
 
@@ -10,17 +11,34 @@ from tidings.cli.screen import clean, note, styled
 FAILED: Final = 1
 MISUSED: Final = 2
 
+GET_TOKEN: Final = (
+    "give it with --token or TIDINGS_TOKEN; where the service's secret is set, this makes one: "
+    "tidings token --user NAME"
+)
+NEW_TOKEN: Final = "pass it with --token or TIDINGS_TOKEN (see: tidings token --help)"
+
 # What to add to the service's own sentence, by the name of its code and how the sentence begins.
 HINTS: Final = {
+    ("UNAUTHENTICATED", "this service needs a token"): GET_TOKEN,
+    ("UNAUTHENTICATED", "the token"): NEW_TOKEN,
+    ("UNAUTHENTICATED", "your token"): NEW_TOKEN,
     (
         "UNAUTHENTICATED",
-        "",
-    ): "sign in with --token (see: tidings token --help), or with --user where the service runs --dev",
+        "no secret is set",
+    ): "here: leave out --token and TIDINGS_TOKEN, and say who you are with --user",
     ("NOT_FOUND", "there is no room"): "here: tidings create ROOM --open, and tidings rooms --all for those there are",
     ("CURSOR_LOST", ""): "leave out --after",
     ("UNIMPLEMENTED", ""): "service and command are of different versions; compare: tidings version",
 }
 
+
+# What the library says of a value → what we say, in this order.
+LIBRARY_WORDS: Final = (
+    (r"Input should be a valid integer.*", "it is not a whole number"),
+    (r"Input should be less than or equal to (\d+)", r"it is at most \1"),
+    (r"Input should be greater than or equal to (\d+)", r"it is at least \1"),
+    (r"Input should be ", "it should be "),
+)
 
 # Exceptions of the service's start whose text is already one line that says what to do, by name: importing their
 # modules would cost a `tidings send` that fails a quarter of a second.
@@ -52,6 +70,13 @@ def complain(error: BaseException) -> int:
     return exit_code
 
 
+def in_our_words(text: str) -> str:
+    """A sentence about a wrong option, without what the library says of its own types."""
+    for pattern, words in LIBRARY_WORDS:
+        text = re.sub(pattern, words, text)
+    return text
+
+
 def explain(error: BaseException) -> tuple[str, int]:
     """The sentence and the exit code for an exception."""
     from typer.exceptions import TyperException
@@ -63,7 +88,9 @@ def explain(error: BaseException) -> tuple[str, int]:
             return str(error), error.exit_code
         case TyperException():
             path = getattr(getattr(error, "ctx", None), "command_path", "tidings")
-            said = error.format_message().rstrip(".")
+            said = in_our_words(error.format_message().rstrip("."))
+            if path.endswith(" send") and "extra argument" in said:
+                return f"{said}: put the text in quotes, as one argument; see: {path} --help", MISUSED
             return f"{said}{' See' if said.endswith('?') else '; see'}: {path} --help", MISUSED
         case Failure():
             hints = [

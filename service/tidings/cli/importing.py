@@ -10,7 +10,7 @@ import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Final
 
 import typer
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tidings.contract import v1
     from tidings_client import Client
 
+STDIN: Final = Path("-")
 IN_FLIGHT: Final = 256  # some 0.5 ms each when alone: enough to fill every commit, far below what a connection may open
 # Refusals of one message, not of all: the line is bad, and the next one may be good.
 BAD_LINE_CODES: Final = frozenset({"INVALID_ARGUMENT", "CONFLICT"})
@@ -33,7 +34,7 @@ def import_(
         Path,
         typer.Argument(
             parser=to_path,
-            help='One JSON object a line: {"text": "…"}, or what export wrote.',
+            help='One JSON object a line: {"text": "…"}, or what export wrote; - reads stdin.',
             metavar="FILE",
             show_default=False,
         ),
@@ -50,7 +51,7 @@ def import_(
 
     job = Import(skip_bad=skip_bad)
     try:
-        with file.open("rb") as lines, _progress(file, quiet) as advance:
+        with _opened(file) as lines, _progress(file, quiet or file == STDIN) as advance:
 
             async def work(client: "Client") -> None:
                 await job.run(read_lines(lines), client.rooms[room].send, advance)
@@ -136,6 +137,10 @@ class Import:
                 f"stopped at line {line}; correct it, or leave bad lines out with --skip-bad, and run the same again: "
                 "nothing is sent twice"
             )
+
+
+def _opened(file: Path) -> contextlib.AbstractContextManager[BinaryIO]:
+    return contextlib.nullcontext(sys.stdin.buffer) if file == STDIN else file.open("rb")
 
 
 @contextlib.contextmanager

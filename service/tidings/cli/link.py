@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from tidings.cli.complaints import MISUSED, Complaint
 from tidings.cli.options import Link
 from tidings.cli.screen import note
+from tidings.cli.suggestions import room_meant
 from tidings_client import Code, Failure, State, connect
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ async def _with_client(link: Link, work: "Callable[[Client], Awaitable[T]]") -> 
     client = await _connected(link)
     try:
         return await work(client)
+    except Exception as error:
+        room = await room_meant(client, error)
+        if room:
+            raise Complaint(f"NOT_FOUND: there is no room of that name; did you mean {room}?") from error
+        raise
     finally:
         await client.aclose()
 
@@ -49,8 +55,10 @@ async def _connected(link: Link) -> "Client":
 def _unreachable(url: str, said: str) -> str:
     if "connection refused" in said:
         said = f"cannot reach {url}"
-    if " instead of " in said:  # ws:// where the service has TLS, or the reverse: the address is nearly right
+    if " instead of " in said or " unless configured" in said:  # TLS or not, the other port: it is nearly right
         return f"{said} (--url)"
+    if "SSL_CERT_FILE" in said:
+        return said
     hint = UNTRUSTED if "TLS failed" in said else NOT_RUNNING
     return f"{said.rstrip('.')}; {hint}"
 

@@ -45,7 +45,7 @@ def rooms(
     token: Token = "",
     user: User = "",
 ) -> int:
-    """List your rooms, or all open ones."""
+    """List your rooms, or all open ones. In a pipe the columns have no header; programs use --json."""
     from tidings.cli.events import json_line, word
     from tidings.cli.link import with_client
     from tidings.cli.screen import note, say, table
@@ -128,7 +128,7 @@ def create(
     """Make a room; you become its owner. The same again changes nothing."""
     from tidings.cli.events import json_line
     from tidings.cli.link import with_client
-    from tidings.cli.screen import say
+    from tidings.cli.screen import clean, note, say
     from tidings.contract import v1
 
     kind = v1.OPEN if everyone else v1.GROUP
@@ -140,6 +140,8 @@ def create(
 
     reply = with_client(Link(url, token, user), work)
     say(json_line(reply) if json else _told(reply.room))
+    if reply.room.room != room:
+        note(f"note: reach it as {clean(reply.room.room)}")
     return 0
 
 

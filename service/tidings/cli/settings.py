@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 COLUMNS: Final = ("setting", "value", "unit", "from", "why")
+NO_SECRET: Final = (
+    "there is no secret to sign with; set TIDINGS_AUTH__SECRET, the same here and for the service "
+    "(make one with: openssl rand -hex 32)"
+)
 TTL_SECONDS_MAX: Final = 366 * SECONDS["d"]  # nobody can take a token back, so it ends by itself
 
 
@@ -75,18 +79,20 @@ def token(
     import time
 
     from tidings.cli.screen import say
-    from tidings.config import load
+    from tidings.config import ConfigError, load
     from tidings.contract.errors import Failure
     from tidings.domain.limits import DomainLimits
     from tidings.domain.rules import Rules
     from tidings.domain.tokens import issue_token
 
-    auth = load(config, os.environ, {}).auth
+    try:
+        auth = load(config, os.environ, {}).auth
+    except ConfigError as error:
+        if not str(error).startswith("auth.secret is not set"):
+            raise
+        raise Complaint(NO_SECRET) from error
     if not auth.secret:
-        raise Complaint(
-            "there is no secret to sign with; set the same TIDINGS_AUTH__SECRET here and for the service "
-            "(make one with: openssl rand -hex 32)"
-        )
+        raise Complaint(NO_SECRET)
     try:
         name = Rules(DomainLimits()).user(user)
     except Failure as failure:

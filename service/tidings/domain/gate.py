@@ -38,8 +38,8 @@ class TokenGate(_Gate):
         if credentials.token:
             return self._tokens.identity(credentials.token, self._clock.now_ms())
         if credentials.user or credentials.password:
-            raise unauthenticated("user and password are taken in development only; send a bearer token")
-        raise unauthenticated("nobody is signed in; send a bearer token with the connection")
+            raise unauthenticated("this service needs a token: a name without one is taken in development only")
+        raise unauthenticated("this service needs a token: send a bearer token with the connection")
 
 
 class DevGate(_Gate):

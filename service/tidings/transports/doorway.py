@@ -16,6 +16,8 @@ from tidings.transports.rsocket_wire import half_close
 from tidings.transports.rsocket_ws import RSocketWebSocket, accept
 from tidings.transports.settings import ListenerSettings, host_of, is_loopback
 
+# How RSocket over TCP begins: the length of a SETUP below 65,536 bytes. No request of HTTP begins so.
+RSOCKET_LENGTH: Final = b"\0"
 _ORIGIN: Final = re.compile(
     r"[a-z][a-z0-9+.-]{1,30}://(?:\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]{1,253})(?::[0-9]{1,5})?"
 )
@@ -167,6 +169,11 @@ class Doorway(asyncio.Protocol):
         if not self._data and data.startswith(TLS_HELLO):
             # What is no TLS is an answer as well, and ends the client's waiting for one.
             self._refuse(Refusal(400, "this port has no TLS; write ws:// or http:// instead of wss:// or https://"))
+            return
+        if not self._data and data.startswith(RSOCKET_LENGTH):
+            self._refuse(
+                Refusal(400, "this port has HTTP and WebSocket; RSocket over TCP has a port of its own (tcp.port)")
+            )
             return
         begin = max(0, len(self._data) - len(END) + 1)
         self._data += data
