@@ -87,10 +87,10 @@ function Address({room}: {room: string}) {
   return (
     <div class="address soft">
       <span>{t("members.address")}</span>
-      <code dir="auto">{room}</code>
       {/* Browsers let pages copy over HTTPS and on this machine only; elsewhere a click marks the whole name. */}
       {navigator.clipboard !== undefined && <IconButton icon={copied ? "check" : "copy"} label={t("members.copy")} onClick={copy} />}
       <span role="status">{copied && t("members.copied")}</span>
+      <code dir="auto">{room}</code>
       {task.wrong && <span class="wrong">{task.wrong}</span>}
     </div>
   );
