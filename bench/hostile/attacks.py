@@ -8,71 +8,24 @@ import itertools
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from bench import wire
+from bench.hostile import reading
+from bench.hostile.attack import (
+    CANCEL,
+    FOLLOWS,
+    JSON,
+    KEEPALIVE,
+    METADATA_PUSH,
+    REQUEST_FNF,
+    RESPOND,
+    Attack,
+    Attacker,
+)
 from tidings.contract import v1
 
-JSON = b"application/json"
-REQUEST_FNF, REQUEST_CHANNEL, CANCEL, KEEPALIVE, METADATA_PUSH = 0x05, 0x07, 0x09, 0x03, 0x0C
-FOLLOWS, RESPOND = 0x80, 0x80
 OPAQUE_ID = 0x01  # a well-known MIME type that means nothing to the service
 PROBES = "abcdefghijklmnopqrstuvwxyz0123456789"
-
-
-@dataclass(frozen=True, slots=True)
-class Attack:
-    """One row. `connections` 0: as many as are asked for (`CONNECTIONS=4`); `users`: whom they belong to."""
-
-    about: str
-    flood: "Callable[[Attacker], Iterator[bytes]]"
-    transport: str = "ws"  # or tcp, http
-    signed_in: bool = True
-    data_mime: bytes = wire.PROTOBUF
-    users: int = 1
-    connections: int = 0
-    reads: bool = True  # takes what the service sends
-    deflate: bool = False
-    same_address: bool = False  # as the honest clients
-
-
-class Attacker:
-    """What a connection sends frames with: the next stream id, and who it is."""
-
-    def __init__(self, attack: Attack, number: int, token: str, room: str) -> None:
-        self.attack = attack
-        self.number = number
-        self.token = token
-        self.room = room
-        self.stream = -1
-        self.wrap = wire.length_prefixed if attack.transport == "tcp" else wire.masked
-
-    def setup(self) -> bytes:
-        """SETUP with the token."""
-        self.stream = -1
-        return wire.setup_bearer(self.token, self.attack.data_mime)
-
-    def next(self) -> int:
-        """A stream id of a client."""
-        self.stream += 2
-        return self.stream
-
-    def request(
-        self, route: str, data: bytes, *, kind: int = wire.REQUEST_RESPONSE, extra: bytes = b"", n: int | None = None
-    ) -> bytes:
-        """A request on the next stream."""
-        credit = b"" if n is None else n.to_bytes(4, "big")
-        metadata = wire.route_metadata(route) + extra
-        return wire.frame(self.next(), kind, wire.METADATA, credit, wire.with_metadata(metadata, data))
-
-    def asks(self, route: str, data: Callable[[int], bytes], **options: object) -> Iterator[bytes]:
-        """One request after the other; `data` makes the n-th one's."""
-        for number in itertools.count():
-            yield self.wrap(self.request(route, data(number), **options))  # type: ignore[arg-type]
-
-    def key(self, number: int) -> str:
-        """A client_id that no other request has."""
-        return f"{id(self):x}-{self.number}-{number}"
 
 
 def marks(count: int) -> str:
@@ -334,6 +287,13 @@ def page_requests(attacker: Attacker) -> Iterator[bytes]:
         yield block
 
 
+def bad_requests(attacker: Attacker) -> Iterator[bytes]:
+    yield b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"
+    junk = bytes(65_536)
+    while True:
+        yield junk
+
+
 PONG, PING, CONTINUATION = control(0x8A), control(0x89), control(0x00)
 N = struct.pack(">I", 1)
 HALF_OPEN = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
@@ -419,4 +379,6 @@ ATTACKS: dict[str, Attack] = {
         same_address=True,
     ),
     "http-requests": Attack("GET / in a pipeline", page_requests, "http", signed_in=False),
+    "bad-requests": Attack("a malformed request, then junk", bad_requests, "http", signed_in=False, connections=64),
+    **reading.ATTACKS,
 }

@@ -17,7 +17,8 @@ from typing import Any
 import uvloop
 
 from bench import wire
-from bench.hostile.attacks import ATTACKS, Attack, Attacker
+from bench.hostile.attack import Attack, Attacker
+from bench.hostile.attacks import ATTACKS
 
 HOST = "127.0.0.1"
 ADDRESS = "127.0.0.66"  # of the attacker, unless an attack is about sharing an address with honest clients

@@ -116,3 +116,8 @@ def test_the_ids_1_and_text_1_are_two() -> None:
 def test_a_file_in_another_encoding_is_refused_before_anything_is_sent(encoding: str, name: str) -> None:
     with pytest.raises(Complaint, match=f"the file is in {name}, not UTF-8"):
         list(read_lines(io.BufferedReader(io.BytesIO('{"text": "a"}\n'.encode(encoding)))))
+
+
+def test_a_line_without_an_end_is_given_up() -> None:
+    with open("/dev/zero", "rb") as endless, pytest.raises(Complaint, match="line 1 has more than 67,108,864 bytes"):
+        list(read_lines(endless))

@@ -29,6 +29,7 @@ BYTE_ORDER_MARKS: Final = {
 }
 # A text of 65,536 bytes is six times as long where every character is written as an escape; the rest is for its keys.
 LINE_BYTES_MAX: Final = 524_288
+SKIPPED_BYTES_MAX: Final = 67_108_864  # of one line; a device may have no end
 EVENT_KINDS: Final = frozenset({"posted", "edited", "deleted", "reacted", "member", "changed", "appended"})
 
 
@@ -74,6 +75,10 @@ def read_lines(file: BinaryIO) -> Iterator[Line]:
             continue
         length = len(raw)
         while raw and not raw.endswith(b"\n"):
+            if length > SKIPPED_BYTES_MAX:
+                raise Complaint(
+                    f"line {number} has more than {SKIPPED_BYTES_MAX:,} bytes: this is no file of JSON lines"
+                )
             raw = file.readline(LINE_BYTES_MAX)
             length += len(raw)
         yield BadLine(number, length, f"longer than {LINE_BYTES_MAX:,} bytes")
