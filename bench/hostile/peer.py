@@ -5,6 +5,7 @@ prints one line of JSON: how many connections were opened and closed, how many b
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -26,15 +27,17 @@ NICENESS = 5  # honest clients share the core with this process; they are what i
 CHUNK_BYTES = 65_536
 RECONNECT_SECONDS = 0.01  # a refused attacker comes back
 OPENING_AT_ONCE = 64
+OPENING_SECONDS_MAX = 30.0  # for the first connection of an attack, on a machine with other work to do
 
 
 class Connection(asyncio.Protocol):
     """One connection: WebSocket handshake and SETUP where the attack wants them, then the flood."""
 
-    def __init__(self, attack: Attack, attacker: Attacker, counts: Counter[str]) -> None:
+    def __init__(self, attack: Attack, attacker: Attacker, counts: Counter[str], opened: asyncio.Event) -> None:
         self._attack = attack
         self._attacker = attacker
         self._counts = counts
+        self._opened = opened
         self._buffer = b""
         self._is_open = attack.transport != "ws"
         self._flood: Iterator[bytes] | None = None
@@ -47,6 +50,7 @@ class Connection(asyncio.Protocol):
         assert hasattr(transport, "write")
         self._transport = transport  # type: ignore[assignment]
         self._counts["opened"] += 1
+        self._opened.set()
         if self._attack.transport == "ws":
             self._write(wire.upgrade("127.0.0.1", "/rsocket", deflate=self._attack.deflate))
         else:
@@ -136,7 +140,9 @@ class Connection(asyncio.Protocol):
             self.lost.set_result(None)
 
 
-async def keep_up(attack: Attack, attacker: Attacker, options: dict[str, Any], counts: Counter[str]) -> None:
+async def keep_up(
+    attack: Attack, attacker: Attacker, options: dict[str, Any], counts: Counter[str], opened: asyncio.Event
+) -> None:
     """One connection after the other, for as long as the attack lasts."""
     loop = asyncio.get_running_loop()
     port = options["tcp_port"] if attack.transport == "tcp" else options["port"]
@@ -144,7 +150,7 @@ async def keep_up(attack: Attack, attacker: Attacker, options: dict[str, Any], c
     while True:
         try:
             _, connection = await loop.create_connection(
-                lambda: Connection(attack, attacker, counts), HOST, port, local_addr=(address, 0)
+                lambda: Connection(attack, attacker, counts, opened), HOST, port, local_addr=(address, 0)
             )
         except OSError:
             counts["refused by the kernel"] += 1
@@ -154,18 +160,21 @@ async def keep_up(attack: Attack, attacker: Attacker, options: dict[str, Any], c
 
 
 async def carry_out(options: dict[str, Any]) -> dict[str, int]:
-    """Attack for `seconds` with all connections at once; the counts."""
+    """Attack with all connections at once, for `seconds` and until the first of them was open; the counts."""
     attack = ATTACKS[options["attack"]]
     counts: Counter[str] = Counter()
+    opened = asyncio.Event()
     connections = attack.connections or options["connections"]
     begin = time.monotonic()
     tasks = []
     for number in range(connections):
         attacker = Attacker(attack, number, options["tokens"][number % len(options["tokens"])], options["room"])
-        tasks.append(asyncio.ensure_future(keep_up(attack, attacker, options, counts)))
+        tasks.append(asyncio.ensure_future(keep_up(attack, attacker, options, counts, opened)))
         if number % OPENING_AT_ONCE == OPENING_AT_ONCE - 1:
             await asyncio.sleep(0.01)
     await asyncio.sleep(max(0.0, options["seconds"] - (time.monotonic() - begin)))
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(opened.wait(), OPENING_SECONDS_MAX)
     result = dict(counts)  # before the end closes them all
     for task in tasks:
         task.cancel()

@@ -44,6 +44,21 @@ async def test_every_attack_reaches_the_service_and_leaves_it_serving(name: str,
         assert (await measured([client], port, token("honest"), 0.1))["failures"] == []
 
 
+@pytest.mark.asyncio
+async def test_an_attack_too_short_for_a_connection_waits_for_one(tmp_path: Path) -> None:
+    async with running_service(tmp_path, dev=False, auth__secret=SECRET, connections__close_seconds=0.05) as service:
+        options: dict[str, Any] = {
+            "attack": "pings",
+            "port": service.app.http_port,
+            "tcp_port": service.app.tcp_port,
+            "room": "square",
+            "seconds": 0,
+            "connections": 1,
+            "tokens": [token("mallory")],
+        }
+        assert (await carry_out(options))["opened"] == 1
+
+
 def test_an_attack_is_passed_by_what_honest_clients_feel() -> None:
     quiet = {"sends": [1.0] * 50, "newcomers": [5.0], "refused": 0, "failures": []}
     good = hostile.Outcome("x", quiet, {**quiet, "sends": [9.0] * 50}, (1.0, 2.0, 1.0), 0.0, {})
