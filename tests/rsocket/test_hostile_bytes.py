@@ -5,12 +5,13 @@ from hypothesis import strategies as st
 
 from rsocket_kit import open_client, open_server, setup
 from tidings.rsocket import Connection, FrameType, Limits, LocalProtocolError, decode, facts
+from tidings.rsocket.fragments import RUN_BYTES
 from tidings.rsocket.frames import LEASED
 
 TIGHT = Limits(
     fragment_bytes=64,
     reassembly_bytes_max=300,
-    reassembly_connection_bytes_max=500,
+    reassembly_connection_bytes_max=500 + 2 * RUN_BYTES,
     fragments_max=8,
     streams_max=3,
     held_requests_max=4,
@@ -52,7 +53,7 @@ def provoke(connection: Connection, frames: list[bytes], *, lazy: bool) -> None:
         limits = connection.limits
         assert len(connection.streams) + len(connection.runs) <= limits.streams_max + 2  # two requests are our own
         assert connection.reassembly.held_bytes <= limits.reassembly_connection_bytes_max
-        assert connection.reassembly.held_bytes == sum(run.size for run in connection.runs.values())
+        assert connection.reassembly.held_bytes == sum(RUN_BYTES + run.size for run in connection.runs.values())
         assert connection.held_bytes <= limits.held_bytes_max
         assert connection.outbound_bytes <= limits.outbound_bytes_max
         if not lazy:

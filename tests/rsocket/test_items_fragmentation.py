@@ -25,6 +25,7 @@ from rsocket_kit import (
 )
 from tidings.rsocket import UNBOUNDED, ErrorCode, Frame, FrameType, Limits, decode, facts, no_envelope
 from tidings.rsocket.codec import cut
+from tidings.rsocket.fragments import RUN_BYTES
 from tidings.rsocket.frames import COMPLETE, FOLLOWS, METADATA, NEXT
 
 SMALL = Limits(fragment_bytes=64)
@@ -143,7 +144,7 @@ def test_item_62_small_fragments_and_an_empty_last_one_from_a_peer_are_taken() -
 def test_item_63_reassembly_of_one_request_is_bounded() -> None:
     server = open_server(Limits(reassembly_bytes_max=1000))
     server.receive(request_response(1, bytes(600), flags=FOLLOWS), 0.0)
-    assert server.reassembly.held_bytes == 600
+    assert server.reassembly.held_bytes == RUN_BYTES + 600
     assert server.receive(payload(1, bytes(401), FOLLOWS | NEXT), 0.0) == ()
     said = sent_one(server)
     assert (said.type, said.stream_id, said.fields["code"]) == (FrameType.ERROR, 1, ErrorCode.INVALID)
@@ -163,12 +164,25 @@ def test_item_63_reassembly_of_one_item_is_bounded() -> None:
 
 
 def test_item_63_reassembly_of_a_connection_is_bounded() -> None:
-    server = open_server(Limits(reassembly_connection_bytes_max=1000))
+    server = open_server(Limits(reassembly_connection_bytes_max=1000 + 2 * RUN_BYTES))
     server.receive(request_response(1, bytes(600), flags=FOLLOWS), 0.0)
     server.receive(request_response(3, bytes(600), flags=FOLLOWS), 0.0)
     said = sent_one(server)
     assert (said.stream_id, said.fields["code"]) == (3, ErrorCode.REJECTED)
     assert len(only(server.receive(payload(1, b"end"), 0.0), facts.RequestReceived).data) == 603
+
+
+def test_item_63_an_unfinished_payload_counts_as_more_than_its_bytes_until_it_ends() -> None:
+    server = open_server(Limits(reassembly_connection_bytes_max=3 * RUN_BYTES))
+    for stream_id in (1, 3, 5):
+        server.receive(request_response(stream_id, b"x", flags=FOLLOWS), 0.0)
+    said = sent_one(server)
+    assert (said.stream_id, said.fields["code"]) == (5, ErrorCode.REJECTED)
+    assert server.reassembly.held_bytes == 2 * (RUN_BYTES + 1)
+    server.receive(cancel(1), 0.0)
+    assert server.reassembly.held_bytes == RUN_BYTES + 1
+    server.receive(payload(3, b"end"), 0.0)
+    assert server.reassembly.held_bytes == 0
 
 
 def test_item_63_number_of_fragments_is_bounded() -> None:

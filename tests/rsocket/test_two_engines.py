@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from rsocket_kit import SETUP
 from tidings.rsocket import UNBOUNDED, Connection, FrameSplitter, Interaction, Limits, Stream, facts, tcp_envelope
+from tidings.rsocket.fragments import RUN_BYTES
 from tidings.rsocket.states import HALVES, RECEIVING, SENDING
 
 LIMITS = Limits(fragment_bytes=64, outbound_bytes_pause=2_000)
@@ -247,7 +248,7 @@ class TwoEngines(RuleBasedStateMachine):
             assert 0 <= end.outbound_bytes <= LIMITS.outbound_bytes_max
             assert len(end.streams) <= len(self.talks)
             assert end.reassembly.held_bytes <= LIMITS.reassembly_connection_bytes_max
-            assert end.reassembly.held_bytes == sum(run.size for run in end.runs.values())
+            assert end.reassembly.held_bytes == sum(RUN_BYTES + run.size for run in end.runs.values())
             assert not any(stream.closed for stream in end.streams.values())
 
     def finish(self) -> None:

@@ -11,6 +11,8 @@ from tidings.contract import v1
 from tidings.contract.call import Call
 from tidings.contract.errors import Code
 from tidings.rsocket import FrameSplitter, FrameType, decode, metadata, tcp_envelope
+from tidings.rsocket.fragments import RUN_BYTES
+from tidings.rsocket.frames import FOLLOWS
 from tidings.transports.read_scheduler import ADMISSION_SECONDS, CONNECTION_SECONDS, TASK_SECONDS, WATCH_SECONDS
 from tidings.transports.rsocket_tcp import RSocketTcp
 from tidings.transports.settings import ConnectionLimits
@@ -408,6 +410,27 @@ async def test_unfinished_payloads_of_one_user_are_bounded_over_all_connections(
     assert first.protocol.budget.unfinished_bytes == 0
     assert [each.stream_id for each in answers(first)] == [1]
     await gone(around, first, second, bob)
+
+
+@pytest.mark.asyncio
+async def test_many_small_unfinished_payloads_of_one_user_count_as_more_than_their_bytes_until_they_end() -> None:
+    around, _ = slow(ConnectionLimits(unfinished_bytes_max=4 * RUN_BYTES))
+    first, second = await signed_in(around), await signed_in(around)
+    for transport, count in ((first, 2), (second, 1)):
+        for n in range(count):
+            transport.protocol.data_received(enveloped(request_response(1 + 2 * n, b"x", flags=FOLLOWS)))
+    budget = first.protocol.budget
+    assert budget.unfinished_bytes == 3 * (RUN_BYTES + 1)
+    second.protocol.data_received(enveloped(request_response(3, b"x", flags=FOLLOWS)))
+    await turns(5)
+    assert b"unfinished_bytes_max" in answers(second)[-1].data
+    second.abort()
+    await turns(5)
+    assert budget.unfinished_bytes == 2 * (RUN_BYTES + 1)
+    first.protocol.data_received(enveloped(cancel(1)))
+    assert budget.unfinished_bytes == RUN_BYTES + 1
+    await gone(around, first)
+    assert budget.unfinished_bytes == 0
 
 
 @pytest.mark.asyncio

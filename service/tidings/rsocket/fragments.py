@@ -3,15 +3,21 @@
 A run begins with a frame that has F and ends with the first one that has not; in between, the stream speaks of
 nothing else. Since a run may be endless, four things bound it: bytes and pieces per run, bytes per connection, and
 the number of runs, which the endpoint counts as streams. A piece with nothing in it is refused: it is the only
-way to be endless at no cost.
+way to be endless at no cost. Each run counts as `RUN_BYTES` besides its payload, so many small ones are bounded too.
 
 Pieces are gathered in one growing buffer per run, so a thousand small ones cost no more memory than one big one.
 Whatever a refused run still sends finds no run and no stream, and is ignored like any frame of an unknown stream.
 """
 
+from typing import Final
+
 from tidings.rsocket.errors import ErrorCode
 from tidings.rsocket.frames import COMPLETE, FrameType
 from tidings.rsocket.limits import Limits
+
+# What an unfinished payload holds beside its bytes: the run, two buffers, its place among the runs. Measured with 4,090
+# runs of one byte with metadata on each of 63 connections: 340 bytes of the process each.
+RUN_BYTES: Final = 384
 
 
 class Refusal(Exception):
@@ -38,7 +44,10 @@ class Run:
 
 
 class Reassembly:
-    """The runs of one connection, by stream id."""
+    """The runs of one connection, by stream id.
+
+    `held_bytes` is what they hold together: their bytes, and `RUN_BYTES` for each.
+    """
 
     __slots__ = ("_limits", "held_bytes", "runs")
 
@@ -52,6 +61,7 @@ class Reassembly:
     ) -> None:
         """The first piece. Raises Refusal."""
         run = self.runs[stream_id] = Run(frame_type, credit)
+        self.held_bytes += RUN_BYTES
         self._add(stream_id, run, flags, metadata, data, more=True)
 
     def more(self, stream_id: int, flags: int, metadata: bytes | None, data: bytes) -> None:
@@ -69,7 +79,7 @@ class Reassembly:
         """Forget a run, if there is one (CANCEL or ERROR came between, or the stream ended)."""
         run = self.runs.pop(stream_id, None)
         if run is not None:
-            self.held_bytes -= run.size
+            self.held_bytes -= RUN_BYTES + run.size
 
     def clear(self) -> None:
         self.runs.clear()

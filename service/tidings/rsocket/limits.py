@@ -16,8 +16,8 @@ class Limits:
     frame_bytes_max: int = FRAME_LIMIT  # what we accept; announced by nobody, so lower it with care
     fragment_bytes: int = 65_536  # what we send at most in one frame: a keepalive waits for 64 KiB, not for 16 MiB
     reassembly_bytes_max: int = FRAME_LIMIT  # one payload in pieces may be as big as one that came whole
-    # Payloads of one connection that are not complete: two of the biggest at once. The service sets 4 MiB, seven of the
-    # largest requests.
+    # Payloads of one connection that are not complete, two of the biggest at once; each counts as its bytes and
+    # `fragments.RUN_BYTES`. The service sets 4 MiB, seven of the largest requests.
     reassembly_connection_bytes_max: int = 33_554_432
     fragments_max: int = 262_144  # 16 MiB in pieces of 64 bytes; smaller pieces are an attack on the processor
 
