@@ -277,7 +277,35 @@ class LogKit:
         assert parsed(log[5]).edited == v1.Edited(target=2, text="kept")
         assert parsed(log[6]).deleted == v1.Deleted(target=1)
         assert not any(b"secret" in event.data for event in log)
-        assert sorted(written.amended) == [log[0], log[2], log[4]]
+        # The edit that came first had lost its text to the one after it.
+        assert sorted(written.amended) == [log[0], log[4]]
+
+    @pytest.mark.asyncio
+    async def test_an_edit_takes_the_text_of_the_edit_before_so_a_deletion_rewrites_two_events(
+        self, store: Store
+    ) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "first"))
+        for number in range(2, 7):
+            written = await store.append(edited(room, "ann", 1, f"text {number}"))
+            assert len(written.amended) == (1 if number == 2 else 2)
+        log = await whole_log(store, room)
+        assert [parsed(event).edited.text for event in log[1:]] == ["", "", "", "", "text 6"]
+        assert all(parsed(event).edited.target == 1 for event in log[1:])
+        assert parsed(log[0]).posted.text == "text 6"
+        written = await store.append(deleted(room, "ann", 1))
+        assert sorted(event.seq for event in written.amended) == [1, 6]
+        assert not any(b"text" in event.data for event in await whole_log(store, room))
+
+    @pytest.mark.asyncio
+    async def test_an_edit_is_repeated_by_its_key_after_the_message_was_edited_again(self, store: Store) -> None:
+        room = await open_room(store)
+        await store.append(posted(room, "ann", "one"))
+        first = await store.append(edited(room, "ann", 1, "two", client_id="a"))
+        await store.append(edited(room, "ann", 1, "three", client_id="b"))
+        again = await store.append(edited(room, "ann", 1, "two", client_id="a"))
+        assert (again.seq, again.duplicate) == (first.seq, True)
+        assert parsed((await whole_log(store, room))[0]).posted.text == "three"
 
     @pytest.mark.asyncio
     async def test_a_deleted_reply_still_says_what_it_answered(self, store: Store) -> None:

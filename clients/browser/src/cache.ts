@@ -60,6 +60,8 @@ export class Cache {
 
   private async changeTarget(storage: Storage, room: string, epoch: string, {what, atMs}: Event): Promise<void> {
     if (what.case !== "edited" && what.case !== "deleted") return;
+    // The message was edited again or deleted since, which is told by a later event.
+    if (what.case === "edited" && !what.value.text) return;
     const {target} = what.value;
     const changed: Event[] = [];
     for (const {data} of await storage.events(room)) {

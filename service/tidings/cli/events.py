@@ -55,7 +55,8 @@ def _posted(event: v1.Event, what: v1.Posted) -> str:
 
 
 def _edited(event: v1.Event, what: v1.Edited) -> str:
-    return f" changed #{what.target}: {block(what.text)}"
+    # The text is gone when the message was edited again or deleted.
+    return f" changed #{what.target}: {block(what.text)}" if what.text else f" changed #{what.target}"
 
 
 def _deleted(event: v1.Event, what: v1.Deleted) -> str:

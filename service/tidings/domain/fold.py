@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tidings.contract import v1
 
 REACTION_USERS_MAX = 50  # named in a message's reaction; what a popular message weighs must not grow with its fame
-EDITS_MAX = 1_000  # of one message; when it is deleted, all of them lose their text in one transaction
+EDITS_MAX = 250  # of one message; an edit and a deletion look through them for the one that still has its text
 REACTION_KINDS_MAX = 32  # different emoji on one message: with 50 names each it weighs at most about 100 KiB
 
 
@@ -47,7 +47,7 @@ def fold(target: v1.Event, change: v1.Event, reactors: Reactors = NOBODY) -> v1.
 
 
 def redact(edited: v1.Event) -> v1.Event:
-    """An `edited` event of a message that was deleted: that it happened stays, the text goes."""
+    """An `edited` event of a message that was edited again or deleted: that it happened stays, the text goes."""
     bare = v1.Event()
     bare.CopyFrom(edited)
     bare.edited.text = ""

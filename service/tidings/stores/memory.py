@@ -109,11 +109,14 @@ class MemoryTables:
         log = self.logs[room.name]
         log[:] = [row._replace(at_ms=min(row.at_ms, at_ms)) for row in log]
 
-    def edits(self, room: Room, target: int) -> Sequence[Row]:
+    def edits_with_text(self, room: Room, target: int) -> Sequence[Row]:
+        return [row for row in self._edits(room, target) if row.asked is None]
+
+    def _edits(self, room: Room, target: int) -> Sequence[Row]:
         return [row for row in self.logs[room.name][target:] if row.kind == EDITED and row.target == target]
 
     def has_edits(self, room: Room, target: int, edits: int) -> bool:
-        return len(self.edits(room, target)) >= edits
+        return len(self._edits(room, target)) >= edits
 
     def reactors(self, room: Room, target: int, emoji: str, users_max: int) -> Sequence[str]:
         return list(self.reactions.get((room.name, target), {}).get(emoji, ()))[:users_max]

@@ -127,8 +127,8 @@ class Tables(Protocol):
     def lower_times(self, room: Room, at_ms: int) -> None:
         """Give the rows of the room that have a later `at_ms` this one."""
 
-    def edits(self, room: Room, target: int) -> Sequence[Row]:
-        """All `edited` rows of a message."""
+    def edits_with_text(self, room: Room, target: int) -> Sequence[Row]:
+        """The `edited` rows of a message that still have their text (`asked` is None)."""
 
     def has_edits(self, room: Room, target: int, edits: int) -> bool:
         """Whether a message has so many `edited` rows."""

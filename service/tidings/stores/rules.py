@@ -164,7 +164,8 @@ def _edit(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderat
     if tables.has_edits(room, row.seq, EDITS_MAX):
         raise resource_exhausted(f"message {row.seq} was edited {EDITS_MAX} times already; write another one")
     draft.at_ms = _time(room, draft.at_ms)
-    return _append_change(tables, journal, room, draft, [_folded(room, row, draft)], row.seq)
+    rewritten = [_folded(room, row, draft), *_redacted_edits(tables, room, row.seq)]
+    return _append_change(tables, journal, room, draft, rewritten, row.seq)
 
 
 def _delete(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderates: bool) -> Written:
@@ -175,11 +176,21 @@ def _delete(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moder
         )
     gone = fold(event_of(room.name, row), draft)
     rewritten = [row._replace(kind=GONE, asked=FORGOTTEN, data=gone.SerializeToString())]
-    for edit in tables.edits(room, row.seq):
-        bare = redact(event_of(room.name, edit))
-        rewritten.append(edit._replace(asked=FORGOTTEN, data=bare.SerializeToString()))
+    rewritten += _redacted_edits(tables, room, row.seq)
     tables.drop_reactions(room, row.seq)
     return _append_change(tables, journal, room, draft, rewritten, row.seq)
+
+
+def _redacted_edits(tables: Tables, room: Room, target: int) -> list[Row]:
+    """The edits of a message that still have their text, without it.
+
+    Each edit takes the text of the one before, so this is one row at most, and a deletion writes two rows however often
+    the message was edited. Only messages that were edited before that was so have more.
+    """
+    return [
+        edit._replace(asked=FORGOTTEN, data=redact(event_of(room.name, edit)).SerializeToString())
+        for edit in tables.edits_with_text(room, target)
+    ]
 
 
 def _react(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderates: bool) -> Written:

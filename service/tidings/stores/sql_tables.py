@@ -33,7 +33,8 @@ EVENT = f"SELECT {ROW} FROM events WHERE id = ?"
 REWRITE = "UPDATE events SET kind = ?, asked = ?, data = ? WHERE id = ?"
 LOWER_TIMES = """UPDATE events SET at_ms = ? WHERE id <= ? AND id > coalesce(
                  (SELECT id FROM events WHERE id BETWEEN ? AND ? AND at_ms <= ? ORDER BY id DESC LIMIT 1), ?)"""
-EDITS = f"SELECT {ROW} FROM events WHERE id >> {SEQ_BITS} = ? AND target = ? AND kind = {EDITED} ORDER BY id"
+EDITS_WITH_TEXT = f"""SELECT {ROW} FROM events WHERE id >> {SEQ_BITS} = ? AND target = ? AND kind = {EDITED}
+                      AND asked IS NULL ORDER BY id"""
 HAS_EDITS = f"""SELECT 1 FROM events WHERE id >> {SEQ_BITS} = ? AND target = ? AND kind = {EDITED}
                 LIMIT 1 OFFSET ?"""
 ROOM = """SELECT number, name, kind, title, creator, epoch, created_at_ms, asked, members FROM rooms WHERE name = ?"""
@@ -194,9 +195,9 @@ class SqlTables:
         first, last = bounds(room.number)
         self._execute(LOWER_TIMES, (at_ms, last, first, last, at_ms, first))
 
-    def edits(self, room: Room, target: int) -> Sequence[Row]:
+    def edits_with_text(self, room: Room, target: int) -> Sequence[Row]:
         self._flush()
-        return [Row(*found) for found in ask(self._connection, EDITS, (room.number, target))]
+        return [Row(*found) for found in ask(self._connection, EDITS_WITH_TEXT, (room.number, target))]
 
     def has_edits(self, room: Room, target: int, edits: int) -> bool:
         return self._one(HAS_EDITS, (room.number, target, edits - 1)) is not None

@@ -99,7 +99,7 @@ export function fold(message: Message, {event}: Change): Message {
   switch (what.case) {
     case "edited": {
       const atMs = Number(event.atMs);
-      // An edit older than the text that is here was already overtaken; an empty one belongs to a message deleted later.
+      // An edit older than the text that is here was already overtaken; an empty one, to a message edited again or deleted later.
       if (atMs < message.editedAtMs || !what.value.text) return message;
       return {...message, text: what.value.text, editedAtMs: atMs};
     }

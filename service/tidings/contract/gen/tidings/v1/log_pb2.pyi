@@ -236,7 +236,7 @@ Global___Reaction: _TypeAlias = Reaction  # noqa: Y015
 
 @_typing.final
 class Edited(_message.Message):
-    """A message got another text."""
+    """A message got another text. The text is empty once the message was edited again, or deleted."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
