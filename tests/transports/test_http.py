@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import re
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -11,9 +13,11 @@ from typing import Any
 import aiohttp
 import pytest
 import structlog.testing
+from aiohttp import web
 
 from tidings.metrics import Metrics
 from tidings.transports.doorway import Doorway
+from tidings.transports.http_server import REQUESTS_QUEUED_MAX, HttpConnection, _BoundedParser
 from tidings.transports.listener import Listener
 from tidings.transports.page import PIECE_BYTES
 from tidings.transports.settings import HttpSettings
@@ -470,3 +474,114 @@ def test_a_probe_of_the_same_name_replaces_the_first() -> None:
     metrics.probe("tidings_x", "X.", lambda: {"a": 2.0}, label="kind", grows=True)
     assert b'tidings_x_total{kind="a"} 2.0' in metrics.page()
     assert b"tidings_x 1.0" not in metrics.page()
+
+
+# --- what is kept of what peers send ------------------------------------------------------------------------------
+
+BAD = b"GET /health HTTP/1.1\r\nbad header\r\n\r\n"
+
+
+async def references_left(monkeypatch: pytest.MonkeyPatch, sent: tuple[bytes, ...]) -> set[int]:
+    """How often each piece that a used connection read is still referred to, without any garbage collection."""
+    held: list[bytes] = []
+    read = Doorway.data_received
+    monkeypatch.setattr(Doorway, "data_received", lambda self, data: (held.append(data), read(self, data))[1])
+    async with asked(Clock()) as (stage, reader, writer):
+        gc.collect()
+        gc.disable()
+        try:
+            for data in sent:
+                writer.write(data)
+            with contextlib.suppress(ConnectionError):
+                await ended(reader)
+            await stage.until(lambda: stage.listener.doorkeeper.present == 0)
+            await stage.turn()
+            assert len(held) > 1
+            return {sys.getrefcount(held[index]) for index in range(len(held))}
+        finally:
+            gc.enable()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "sent",
+    [
+        (BAD + b"a" * 60_000,),
+        (BAD * 1_000, BAD * 1_000),
+        (b"GET /health HTTP/1.1\r\nHost: a\r\n" + b"X: 1\r\n" * 101 + b"\r\n" + b"a" * 60_000,),
+        (b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n" + BAD * 100, BAD),
+        (b"POST /health HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n" + BAD * 100, BAD * 100),
+    ],
+    ids=["malformed", "more behind it", "headers", "behind an upgrade", "chunks"],
+)
+async def test_bytes_that_cannot_be_read_are_not_held_when_the_connection_is_over(
+    sent: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await references_left(monkeypatch, sent) == {2}  # the test's list, and the argument of `getrefcount`
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_parsed_after_a_request_that_cannot_be_read() -> None:
+    loop = asyncio.get_running_loop()
+    parser = _BoundedParser(web.RequestHandler(web.Server(answer_nothing), loop=loop), 8_192, loop)
+    [(found, _)], upgraded, tail = parser.feed_data(HEALTH)
+    assert (found.path, upgraded, tail) == ("/health", False, b"")
+    [(refused, _)], _, _ = parser.feed_data(BAD)
+    assert (refused.status, refused.exc.__traceback__, parser.failed) == (400, None, True)
+    assert parser.feed_data(HEALTH) == ([], False, b"")
+
+
+async def answer_nothing(request: web.BaseRequest) -> web.StreamResponse:
+    raise AssertionError(request)
+
+
+@pytest.mark.asyncio
+async def test_a_later_head_that_comes_at_once_has_the_limit_of_the_first() -> None:
+    async with asked(Clock()) as (_, reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n" + (b"X: " + b"a" * 1_000 + b"\r\n") * 9 + b"\r\n")
+        assert b" 431 " in await ended(reader)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "first",
+    [b"\x16\x03\x01", b"GET /" + b"a" * 9_000, b"POST /health HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\n"],
+    ids=["TLS", "long", "body"],
+)
+async def test_who_goes_on_sending_after_the_last_answer_is_cut_off(
+    first: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Time does not end the connection here, so only the limit of bytes can.
+    monkeypatch.setattr("tidings.transports.http_server.LINGERING_SECONDS", 1_000.0)
+    connections = replace(SETTINGS.connections, closing_bytes_max=10_000)
+    async with staged(replace(SETTINGS, connections=connections), clock=Clock()) as stage:
+        _, writer = await asyncio.open_connection("127.0.0.1", stage.listener.http_port)
+        writer.write(first)
+        await stage.turn()
+        with contextlib.suppress(ConnectionError):
+            for _ in range(20):
+                writer.write(b"a" * 1_000)
+                await writer.drain()
+        await stage.until(lambda: stage.listener.doorkeeper.present == 0)
+        writer.close()
+
+
+@pytest.mark.asyncio
+async def test_requests_that_are_sent_without_waiting_are_answered_in_order_and_few_are_read_ahead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ahead: list[int] = []
+    finish = HttpConnection.finish_response
+
+    async def counted(self: HttpConnection, *args: Any) -> Any:
+        ahead.append(len(self._messages))
+        return await finish(self, *args)
+
+    monkeypatch.setattr(HttpConnection, "finish_response", counted)
+    async with asked(Clock()) as (_, reader, writer):
+        writer.write(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in range(50)))
+        writer.write(HEALTH[:-2] + b"Connection: close\r\n\r\n")
+        answers = await ended(reader)
+        assert answers.count(b"HTTP/1.1 404 ") == 50
+        assert answers.count(b"HTTP/1.1 200 ") == 1
+    assert max(ahead) <= REQUESTS_QUEUED_MAX

@@ -82,12 +82,27 @@ class Doorway(asyncio.Protocol):
     what that is: `asks`, `rests`, `begins`.
     """
 
-    __slots__ = ("_data", "_late", "_next", "_peer", "_proxy", "_reception", "_transport", "_visit", "ended", "slot")
+    __slots__ = (
+        "_data",
+        "_dropped_bytes",
+        "_drops_input",
+        "_late",
+        "_next",
+        "_peer",
+        "_proxy",
+        "_reception",
+        "_transport",
+        "_visit",
+        "ended",
+        "slot",
+    )
 
     def __init__(self, reception: Reception, visit: Visit | None = None) -> None:
         self._reception = reception
         self._data = bytearray()
         self._next: list[asyncio.Protocol] = []  # the last one hears what comes; all hear of the end
+        self._drops_input = False  # the last answer is decided on, so nothing more is read
+        self._dropped_bytes = 0
         self._peer = ""  # the socket's other end: the client, or a proxy
         self._proxy = False  # a trusted one
         self._visit = visit  # it has a place already, or takes one when it is made
@@ -159,10 +174,19 @@ class Doorway(asyncio.Protocol):
             limits = self._reception.settings.connections
             self._give(limits.proxy_idle_seconds if self._proxy else limits.idle_seconds, Doorway._hang_up)
 
+    def drop_input(self) -> None:
+        """Nothing is answered but what was read already: what still comes is counted and dropped."""
+        self._drops_input = True
+
     # --- the first head -----------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the socket."""
+        if self._drops_input:
+            self._dropped_bytes += len(data)
+            if self._dropped_bytes > self._reception.settings.connections.closing_bytes_max:
+                self._transport.abort()
+            return
         if self._next:
             self._next[-1].data_received(data)
             return
@@ -266,7 +290,7 @@ class Doorway(asyncio.Protocol):
         service = self._reception.service
         service.metrics.http_responses[str(refusal.status)] += 1
         self._data.clear()
-        self._next.append(_Deaf())
+        self.drop_input()
         self._transport.write(refusal.response(head))
         # What the peer still sends is read and dropped for a moment: a connection closed over unread bytes is reset,
         # and the reset can overtake the answer.
@@ -296,12 +320,9 @@ class Doorway(asyncio.Protocol):
             visit.ended()
         for protocol in self._next:
             protocol.connection_lost(exc)
+        self._next.clear()  # they refer to this as well
         if self.ended is not None and not self.ended.done():
             self.ended.set_result(None)
-
-
-class _Deaf(asyncio.Protocol):
-    """Hears nothing any more."""
 
 
 def origin_shown(origin: str) -> str:

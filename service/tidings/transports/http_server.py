@@ -1,17 +1,21 @@
 """aiohttp behind the port: it gets the connections that are no WebSocket's, with every byte from the first.
 
-Its protocol is used as it is but for three things. It tells the `Doorway` what the connection is at, which keeps the
+Its protocol is used as it is but for four things. It tells the `Doorway` what the connection is at, which keeps the
 time: aiohttp has one limit for idle connections and for heads that never end, and none for answers that nobody takes.
 Errors are answered in our form. And nothing is logged but through `tidings.log`: aiohttp logs tracebacks, which hold
-the bytes that a peer sent.
+the bytes that a peer sent. And its parser stops at the first request that it refuses, and few requests are read ahead
+(`_BoundedParser`), so that a connection holds little of what its peer sends.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
 from aiohttp import web
-from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
+from aiohttp.http import HttpRequestParser
+from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
 
 from tidings.log import log
 from tidings.metrics import Metrics
@@ -26,6 +30,8 @@ from tidings.transports.settings import ListenerSettings
 
 LINGERING_SECONDS: Final = 1.0  # what still comes of a body that nobody wants is read for so long
 HEADERS_MAX: Final = 100  # of a request; browsers send 20
+REQUESTS_QUEUED_MAX: Final = 4  # of a connection, read and not begun; browsers send none before they have the answer
+READ_BYTES: Final = 16_384  # of a body that is not read, before its connection is paused; nothing here takes one
 
 
 async def open_http(
@@ -46,6 +52,7 @@ async def open_http(
         "access_log": None,
         "keepalive_timeout": max(limits.idle_seconds, limits.proxy_idle_seconds) + 1,  # the doorway's are exact
         "lingering_time": LINGERING_SECONDS,
+        "read_bufsize": READ_BYTES,
         "max_line_size": limits.head_bytes_max,
         "max_field_size": limits.head_bytes_max,
         "max_headers": HEADERS_MAX,
@@ -60,6 +67,9 @@ class HttpConnection(web.RequestHandler):
 
     def __init__(self, manager: web.Server, metrics: Metrics, head_bytes_max: int, **options: Any) -> None:
         super().__init__(manager, **options)
+        self._parser = cast(Any, _BoundedParser(self, head_bytes_max, options["loop"]))
+        self._max_msg_queue_size = REQUESTS_QUEUED_MAX
+        self._msg_queue_resume_size = REQUESTS_QUEUED_MAX // 2
         self._metrics = metrics
         self._head_bytes_max = head_bytes_max
         self._head_bytes = 0  # of a head that has no end yet
@@ -76,6 +86,9 @@ class HttpConnection(web.RequestHandler):
         """Bytes of the socket."""
         read, asked = self._request_count, self._request_count > self._answered
         super().data_received(data)
+        parser = cast("_BoundedParser | None", self._parser)
+        if parser is not None and parser.failed:
+            self._doorway.drop_input()
         if self._request_count > read:
             self._head_bytes = 0
             if not asked:
@@ -100,6 +113,8 @@ class HttpConnection(web.RequestHandler):
             return await super().finish_response(request, resp, start_time)
         finally:
             self._answered += 1
+            if not resp.keep_alive:
+                self._doorway.drop_input()
             if self._answered >= self._request_count:
                 self._doorway.rests()
             else:
@@ -112,19 +127,72 @@ class HttpConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The answer to what could not be read (the message has the peer's bytes in it) or what a handler raised."""
+        """The answer to what could not be read (`_BoundedParser`) or what a handler raised."""
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun already; no other can be sent")
         if isinstance(exc, Refusal):
             return refused(exc, request)
-        if isinstance(exc, LineTooLong) or (isinstance(exc, BadHttpMessage) and "Too many" in exc.message):
-            most = f"{self._head_bytes_max} bytes and {HEADERS_MAX} headers"
-            return refused(Refusal(431, f"the head of a request has {most} at most"), request)
-        if status >= 500:
-            return refused(crashed(exc or RuntimeError()), request)
-        return refused(Refusal(status, "this is not a well-formed request of HTTP/1.1"), request)
+        return refused(crashed(exc or RuntimeError()), request)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Where aiohttp gives up on a connection."""
         error = kw.get("exc_info")
         log.error("an HTTP connection failed", exc_info=error if isinstance(error, BaseException) else None)
+
+
+class _BoundedParser:
+    """aiohttp's parser, which keeps nothing of a request that it refuses, and reads nothing after it.
+
+    aiohttp keeps each of the parser's exceptions for the answer, with its traceback: that is a reference cycle, which
+    holds the bytes that were read (up to 256 KB) until the next full garbage collection. The message of the exception
+    has the peer's bytes in it as well. So an exception becomes a `Refusal` here, which is never raised.
+    """
+
+    def __init__(self, protocol: web.RequestHandler, head_bytes_max: int, loop: asyncio.AbstractEventLoop) -> None:
+        self._parser = HttpRequestParser(
+            protocol,
+            loop,
+            READ_BYTES,
+            max_line_size=head_bytes_max,
+            max_field_size=head_bytes_max,
+            max_headers=HEADERS_MAX,
+            payload_exception=RequestPayloadError,
+            max_msg_queue_size=REQUESTS_QUEUED_MAX,
+        )
+        self._head_bytes_max = head_bytes_max
+        self._too_long = Refusal(
+            431, f"the head of a request has {head_bytes_max} bytes and {HEADERS_MAX} headers at most"
+        )
+        self.failed = False
+        self.pause_reading = self._parser.pause_reading
+        self.message_consumed = self._parser.message_consumed
+        self.set_upgraded = self._parser.set_upgraded
+
+    def feed_data(self, data: bytes) -> tuple[list[Any], bool, bytes]:
+        """(requests with their bodies, whether one asks for another protocol, what came behind that)."""
+        if self.failed:
+            return [], False, b""
+        try:
+            requests, upgraded, tail = self._parser.feed_data(data)
+        except HttpProcessingError as error:
+            return [self._refused(self._refusal_of(error))], False, b""
+        for number, (request, _) in enumerate(requests):
+            # aiohttp limits each line; the whole is limited only where it comes in more than one piece.
+            if _head_bytes(request.path, request.raw_headers) > self._head_bytes_max:
+                return [*requests[:number], self._refused(self._too_long)], False, b""
+        return list(requests), upgraded, tail
+
+    def _refused(self, refusal: Refusal) -> tuple[Any, Any]:
+        """What stands for a request that cannot be read, in aiohttp's form."""
+        self.failed = True
+        return _ErrInfo(status=refusal.status, exc=refusal, message=""), EMPTY_PAYLOAD
+
+    def _refusal_of(self, error: HttpProcessingError) -> Refusal:
+        if isinstance(error, LineTooLong) or (isinstance(error, BadHttpMessage) and "Too many" in error.message):
+            return self._too_long
+        return Refusal(400, "this is not a well-formed request of HTTP/1.1")
+
+
+def _head_bytes(path: str, lines: Iterable[tuple[bytes, bytes]]) -> int:
+    """The size of a head, without its method, its version and optional spaces."""
+    return len(path) + sum(len(name) + len(value) + len(": \r\n") for name, value in lines)
