@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import shutil
+import signal
 import sys
 import warnings
 from collections.abc import AsyncIterator
@@ -84,6 +85,8 @@ async def run_example(title: str, *command: str, **variables: str) -> None:
                 while missing:
                     line = await next_line(process.stdout)
                     missing = {text for text in missing if text not in line}
+                process.send_signal(signal.SIGINT)  # Ctrl-C ends it, and it says nothing of that
+                await process.wait()
             else:
                 out, err = await process.communicate()
                 assert (process.returncode, err) == (0, b""), (out, err)
