@@ -7,6 +7,8 @@ import pytest
 from domain.stage import House, Reader, refused, settled
 from tidings.contract import v1
 from tidings.contract.errors import Code
+from tidings.domain.reading import DELIVERED_BYTES_MAX
+from tidings.hub import PAUSED
 from tidings.stores.memory import MemoryStore
 
 
@@ -172,6 +174,35 @@ async def test_nothing_is_read_twice_for_who_takes_what_was_asked_for(text_bytes
     assert reader.seqs == list(range(1, 402))
     ends = [after + limit for after, limit in store.reads]
     assert ends[:-1] == [after for after, _ in store.reads[1:]]
+
+
+@pytest.mark.asyncio
+async def test_what_was_read_for_a_paused_reader_is_kept_for_its_turn() -> None:
+    store = CountingStore()
+    house = await house_with_texts(30, 5_000, store)
+    reader = await read(house, credit=0)
+    assert reader.source is not None
+    reader.credit = 0x7FFFFFFF
+    reader.source.wake()
+    await asyncio.sleep(0)
+    reader.credit = PAUSED
+    await settled()
+    reads = list(store.reads)
+    for _ in range(3):
+        reader.source.wake()
+        await settled()
+    assert (len(reads), store.reads, reader.seqs) == (1, reads, [])
+    reader.credit = 0x7FFFFFFF
+    reader.source.wake()
+    await settled()
+    assert (reader.seqs, reader.completed) == (list(range(1, 33)), True)
+
+
+@pytest.mark.asyncio
+async def test_a_range_comes_in_small_steps() -> None:
+    reader = await read(await house_with_texts(30, 5_000, CountingStore()))
+    assert reader.seqs == list(range(1, 33))
+    assert max(sum(len(item.protobuf) for item in batch.items) for batch in reader.batches) <= DELIVERED_BYTES_MAX
 
 
 class LateStore(CountingStore):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from hub.stage import UNBOUNDED, Loop, Reader
-from tidings.hub import Board, BoardSubscription
+from tidings.hub import PAUSED, Board, BoardSubscription
 
 
 class Row(NamedTuple):
@@ -320,12 +320,12 @@ def test_a_write_to_one_reader_has_so_many_bytes_and_the_rest_comes_in_the_next(
     inbox = Inbox()
     rooms = [f"room{number:02}" for number in range(10)]
     for name in rooms:
-        inbox.change(name, "x" * 100_000)
+        inbox.change(name, "x" * 30_000)
     reader, _ = inbox.watch(rooms, weigh=lambda item: len(item.text), fetch_keys_max=4)
     inbox.loop.run()
     assert len(inbox.fetches[0][0]) == 4, "no more values are fetched at a time"
     inbox.settle()
-    assert max(len(batch.items) for batch in reader.batches) == 3, "262,144 bytes, and the item that passes them"
+    assert max(len(batch.items) for batch in reader.batches) == 3, "65,536 bytes, and the item that passes them"
     assert [item.room for item in reader.items if isinstance(item, Row)] == rooms
     assert isinstance(reader.items[-1], Ready)
 
@@ -341,3 +341,23 @@ def test_a_key_may_interest_one_reader_or_several_and_is_forgotten_with_the_last
         assert len(told) == count
         readers[count - 1][1].close()
     assert inbox.board._watchers == {}
+
+
+def test_what_was_fetched_for_a_paused_reader_is_kept_for_its_turn() -> None:
+    inbox = Inbox()
+    for name in ("a", "b"):
+        inbox.change(name, "1")
+    reader, subscription = inbox.watch(["a", "b"])
+    inbox.loop.run()
+    reader.credit = PAUSED
+    inbox.settle()
+    for _ in range(3):
+        subscription.wake()
+        inbox.settle()
+    assert inbox.board.stats.fetches == 1
+    assert reader.items == []
+    reader.credit = UNBOUNDED
+    subscription.wake()
+    inbox.settle()
+    assert texts(reader) == [("a", "1"), ("b", "1")]
+    assert inbox.board.stats.fetches == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hub.stage import ROOM, UNBOUNDED, Event, Gap, Item, Live, Reader, Stage, events, seqs
-from tidings.hub import Batch, HubLimits, Lag, Subscription, TooSlow
+from tidings.hub import PAUSED, Batch, HubLimits, Lag, Subscription, TooSlow
 from tidings.hub.subscription import ENDED, TRANSITIONS, State, Step
 
 # demand
@@ -404,8 +404,35 @@ def test_a_slow_reader_goes_on_from_the_log_when_the_tail_has_moved_on() -> None
     assert reader.items == [Live(0), *events(1, 50)]
 
 
+def test_a_paused_reader_keeps_its_page_is_not_too_slow_and_gets_everything_once() -> None:
+    stage = Stage(HubLimits(held_bytes_max=0, close_lag_events=2, tail_events_max=2, batch_events_max=3))
+    reader: Reader[Item] = Reader()
+    subscription = stage.watch(reader, 0, lag=Lag.CLOSE)
+    stage.settle()
+    reader.credit = PAUSED
+    stage.send(10)
+    stage.settle()
+    reader.credit = UNBOUNDED
+    subscription.wake()
+    stage.loop.run()
+    reader.credit = PAUSED
+    while stage.reads:
+        stage.answer_read()
+    stage.settle()
+    reads = stage.hub.stats.reads
+    for _ in range(3):
+        subscription.wake()
+        stage.settle()
+    assert stage.hub.stats.reads == reads, "what was read is kept for its turn"
+    reader.credit = UNBOUNDED
+    subscription.wake()
+    stage.settle()
+    assert reader.items == [Live(0), *events(1, 10)]
+    assert reader.error is None
+
+
 def test_a_reader_of_much_history_has_a_round_of_the_loop_to_itself() -> None:
-    stage = Stage(HubLimits(shard_subscriptions_max=10))
+    stage = Stage(HubLimits(shard_subscriptions_max=5))
     stage.commit(600)
     readers = [Reader[Item]() for _ in range(5)]
     for after, reader in enumerate(readers):

@@ -61,7 +61,7 @@ class Connection:
         self.step_ms = step_ms
         self.budget = loop.reading.join("user", user)
 
-    def read_on(self) -> None:
+    def read_on(self) -> bool:
         """Work, and wait again if there is more."""
         budget, turn_seconds = self.budget, self.loop.reading.turn_seconds
         while self.left_ms > 0 and budget.used < turn_seconds:

@@ -202,7 +202,7 @@ class Channel:
         demand = 0 if self._answers or self._notices else self._sink.demand()
         if demand <= 0:
             self._refused[lane] = None
-            return 0
+            return demand
         return max(demand // (2 * len(self._rooms) or 1), 1)
 
     def pass_on(self, room: str, number: int, batch: Batch[Any]) -> bool:

@@ -11,6 +11,7 @@ inside `deliver`.
 """
 
 from collections.abc import Callable, Sequence
+from sys import maxsize
 from typing import Any, Final
 
 from tidings.contract import v1
@@ -19,7 +20,7 @@ from tidings.contract.memory import Account
 from tidings.domain.items import event_items, gap_item
 from tidings.domain.limits import DomainLimits
 from tidings.domain.ports import StoredEvent
-from tidings.hub import Batch, Sink
+from tidings.hub import PAUSED, Batch, Sink
 
 Fetch = Callable[[int, int, Callable[[Sequence[StoredEvent] | Exception], None]], None]
 """fetch(after, limit, done): a page of the log; `done` is called later, on the loop."""
@@ -28,7 +29,8 @@ Item = tuple[int, Prepared[v1.WatchItem]]
 
 ITEM_BYTES: Final = 200  # what an item weighs in memory beside its bytes
 READING_BYTES: Final = 1_536  # a reading without a page, with what its owner keeps of it; measured: 1.2 KiB
-DELIVERED_BYTES_MAX: Final = 262_144  # one write to one reader; what a transport takes before it calls itself full
+DELIVERED_BYTES_MAX: Final = 32_768  # one step: compressing so much takes up to 4 ms, and everybody else waits
+PAUSED_BYTES_MAX: Final = maxsize  # a page that waits for its turn is sent soon: the account alone is asked
 
 
 class Reading:
@@ -108,7 +110,7 @@ class Reading:
             return
         demand = sink.demand()
         if demand <= 0:
-            self._keep()
+            self._keep(self._limits.read_held_bytes_max if demand != PAUSED else PAUSED_BYTES_MAX)
             return
         if self._kept_bytes:
             self._release()
@@ -124,12 +126,13 @@ class Reading:
         self.wake()
         sink.deliver(Batch([item for _, item in taken], first, self._position))
 
-    def _keep(self) -> None:
-        """Keep what is not asked for yet, if it is little: else it is read again."""
-        if not self._items or self._kept_bytes:
+    def _keep(self, bytes_max: int) -> None:
+        """Keep what is not asked for yet, if it is at most so much: else it is read again."""
+        if not self._items or 0 < self._kept_bytes <= bytes_max:
             return
+        self._release()
         size = sum(len(item.protobuf) + ITEM_BYTES for _, item in self._items)
-        if size <= self._limits.read_held_bytes_max and self._account.keep(size):
+        if size <= bytes_max and self._account.keep(size):
             self._kept_bytes = size
         else:
             self._items = []

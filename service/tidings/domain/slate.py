@@ -27,7 +27,7 @@ from tidings.hub import Batch, Sink
 from tidings.hub.nobody import NOBODY
 from tidings.hub.turns import Turns
 
-BATCH_ITEMS_MAX: Final = 256  # one write to one reader
+BATCH_ITEMS_MAX: Final = 64  # one step for one reader: 1 ms in JSON
 BATCHES_KEPT_MAX: Final = 8  # readers stand at few positions at a time; where they stand is theirs to choose
 
 Item = Prepared[v1.PresenceItem]

@@ -17,11 +17,12 @@ from tidings.hub.errors import (
 )
 from tidings.hub.hub import Hub
 from tidings.hub.limits import BoardLimits, HubLimits
-from tidings.hub.ports import Head, Lag, Marks, Sink, Source
+from tidings.hub.ports import PAUSED, Head, Lag, Marks, Sink, Source
 from tidings.hub.stats import BoardStats, HubStats
 from tidings.hub.subscription import Subscription
 
 __all__ = [
+    "PAUSED",
     "Batch",
     "Board",
     "BoardLimits",

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 from tidings.hub.batch import Batch
 from tidings.hub.errors import TooManyKeys
 from tidings.hub.nobody import NOBODY
-from tidings.hub.ports import Sink
+from tidings.hub.ports import PAUSED, Sink
 from tidings.hub.turns import ITEMS_PER_VISIT
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class BoardSubscription(Generic[V, T]):
             demand = self.sink.demand()
             if demand > 0:
                 self._serve(demand)
-            else:
+            elif demand != PAUSED:
                 self._unwanted()
         except Exception:
             self.close()
@@ -260,6 +260,8 @@ class BoardSubscription(Generic[V, T]):
 
     def _put_back(self, taken: dict[str, int]) -> None:
         unsent = {key: since for key, since in taken.items() if key in self.keys}
+        if not unsent:
+            return
         self.dirty = unsent | {key: since for key, since in self.dirty.items() if key not in unsent}
 
     def _deliver(self, batch: Batch[T]) -> None:

@@ -86,7 +86,7 @@ class House(Generic[T]):
     def hold(self, owner: str, size: int) -> bool:
         """Whether `size` bytes of a page may be kept for one of the owner's readers; they count until `release`."""
         held = self.held_bytes.get(owner, 0) + size
-        if size > self.limits.held_bytes_max or held > self.limits.owner_held_bytes_max:
+        if held > self.limits.owner_held_bytes_max:
             return False
         if size:
             self.held_bytes[owner] = held

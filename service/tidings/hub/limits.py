@@ -14,11 +14,11 @@ class HubLimits:
     # All rooms together; the room that was silent longest forgets first. No more than one user may hold, who could fill
     # it alone.
     tails_bytes_max: int = 67_108_864
-    batch_events_max: int = 512  # one write to one reader; more gain nothing, and keepalives wait behind it
-    batch_bytes_max: int = 262_144  # what a transport takes before it calls itself congested
+    batch_events_max: int = 128  # one step for one reader: 2 ms in JSON, since everybody else waits for its end
+    batch_bytes_max: int = 65_536  # the same for large events, as `weigh` counts: 32 KiB on the wire
     page_events_min: int = 32  # a reader that asks for one event at a time does not cost a read for each
-    page_events_max: int = 512  # one page fills one batch
-    page_bytes_max: int = 262_144  # the same, for large events
+    page_events_max: int = 512  # a read costs as much as some 50 events
+    page_bytes_max: int = 262_144  # of a page in memory, at least one event
     held_bytes_max: int = 16_384  # rest of a page kept for a reader without demand; a larger one is read again
     owner_held_bytes_max: int = 4_194_304  # the same for all readers of one owner; further pages are read again
     reads_max: int = 64  # reads in flight; 5,000 phones that wake together wait in line, not in the store
@@ -47,6 +47,6 @@ class BoardLimits:
 
     subscriptions_max: int = 100_000
     interest_keys_max: int = 10_000  # one reader's dirty set never grows beyond its interest
-    batch_items_max: int = 256  # one write to one reader
-    batch_bytes_max: int = 262_144  # the same in bytes, where items are weighed: rows of rooms with long messages
+    batch_items_max: int = 64  # one step for one reader: 1 ms in JSON, since everybody else waits for its end
+    batch_bytes_max: int = 65_536  # the same in bytes, where items are weighed: rows of rooms with long messages
     turn_visits_max: int = 128  # readers visited between two looks at the sockets

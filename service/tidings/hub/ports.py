@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from tidings.hub.batch import Batch
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+
+
+PAUSED: Final = -1
+"""The demand of a sink that takes items and may not be served yet: it wakes its source when it may."""
 
 
 class Sink(Protocol[T]):
@@ -26,7 +30,7 @@ class Sink(Protocol[T]):
     """
 
     def demand(self) -> int:
-        """Items that are taken right now: the reader's credit, 0 while its socket is full."""
+        """Items that are taken right now: the reader's credit, 0 while its socket is full; or `PAUSED`."""
 
     def deliver(self, batch: Batch[T], /) -> bool:
         """A run of items, in order. False: it is more than `demand()` says, and none of it was taken."""

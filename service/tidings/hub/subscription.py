@@ -31,7 +31,7 @@ from tidings.hub.errors import CursorBeyondHead, TooSlow
 from tidings.hub.feed import UNKNOWN, Feed
 from tidings.hub.nobody import NOBODY
 from tidings.hub.pages import Page
-from tidings.hub.ports import Lag, Sink
+from tidings.hub.ports import PAUSED, Lag, Sink
 from tidings.hub.turns import ITEMS_PER_VISIT
 
 T = TypeVar("T")
@@ -169,6 +169,8 @@ class Subscription(Generic[T]):
             demand = self.sink.demand()
             if demand > 0:
                 self._deliver(demand)
+            elif demand == PAUSED:
+                self._hold_page(self.feed.house.limits.owner_held_bytes_max)
             elif self._too_far_behind():
                 self.fail(self._too_slow("the reader fell too far behind"))
             else:
@@ -254,12 +256,19 @@ class Subscription(Generic[T]):
         house.laggards.add(self)
         if self.lag is not Lag.CLOSE:
             self.parked_at = self.cursor
-        if self.page is not None and not self.held_bytes:
-            size = self.page.run.bytes
-            if house.hold(self.owner, size):
-                self.held_bytes = size
-            else:
-                self.page = None
+        self._hold_page(house.limits.held_bytes_max)
+
+    def _hold_page(self, bytes_max: int) -> None:
+        """Keep the page for later if it is at most so large, or let it be read again."""
+        if self.page is None or 0 < self.held_bytes <= bytes_max:
+            return
+        size = self.page.run.bytes
+        if size > bytes_max or self.held_bytes:
+            self._let_page_go()
+        elif self.feed.house.hold(self.owner, size):
+            self.held_bytes = size
+        else:
+            self.page = None
 
     def _let_page_go(self) -> None:
         self.page = None

@@ -4,6 +4,11 @@ Reading is all that a peer's bytes cause before the loop looks at the others: cu
 metadata, decoding, handlers that do not wait. What handlers do later, in tasks, is charged ahead (`ADMISSION_SECONDS`
 and its like, `Route.later_seconds`).
 
+What is sent to one reader alone is shared in the same way: items of a stream that catches up (history, a snapshot, the
+log behind a watch) are encoded and compressed in small steps, measured, and charged to the reader's user. When the turn
+is over, its streams wait like its connections (`may_send`), one step in each round. Live items, which all readers of a
+room share, are neither charged nor delayed.
+
 Each user has a `ReadBudget` for all connections together, and so has each address for those that are not signed in:
 
     turn      in one round of the loop a budget reads for `read_turn_ms`; then its connections stop reading their
@@ -45,15 +50,19 @@ ADMISSION_SECONDS: Final = 0.0002  # a token's signature, and what follows from 
 CONNECTION_SECONDS: Final = 0.0002  # accepting, the handshake, the objects of a connection
 CALL_SECONDS: Final = 0.00005  # of a handler that answers with a future: the store's answer, the reply
 TASK_SECONDS: Final = 0.0001  # of a handler that is a coroutine: all of it, a token's signature at the worst
+STEP_SECONDS: Final = 0.00002  # of a stream, beside encoding: the callback, the batch, the write
 WATCH_SECONDS: Final = 0.0001  # the task, the membership, the subscription, and its end
 COMMAND_SECONDS: Final = 0.00005  # of a channel
 
 
 class Reader(Protocol):
-    """A connection that has bytes left to read."""
+    """A connection that has bytes left to read, or a stream that has items left to encode."""
 
-    def read_on(self) -> None:
-        """It is your turn. May call `ReadScheduler.wait` again."""
+    def read_on(self) -> bool:
+        """It is your turn. May call `ReadScheduler.wait` again. True: the work follows in a later callback.
+
+        Then this is the only one of its budget in this round: what it costs is not known yet.
+        """
 
     def abort(self) -> None:
         """Close the connection: `read_on` raised."""
@@ -67,6 +76,7 @@ class ReadBudget:
         "_left_seconds",
         "active",
         "connections",
+        "granted",
         "kind",
         "name",
         "open",
@@ -87,6 +97,7 @@ class ReadBudget:
         self.overdrawn = False
         self.queued = False
         self.waiting: dict[Reader, None] = {}
+        self.granted: Reader | None = None  # whose work follows in a later callback; it may begin one step
         self.unfinished_bytes = 0  # of frames and payloads that have not come to their end
         self._left_seconds = left_seconds
         self._counted_at = now
@@ -175,6 +186,26 @@ class ReadScheduler:
         if budget.used >= self.turn_seconds:
             budget.open = False
 
+    def charge(self, budget: ReadBudget, seconds: float) -> None:
+        """So much was spent outside of reading: on what is sent."""
+        budget.used += seconds
+        if budget.used >= SETTLE_SECONDS:
+            self.spent(budget)
+
+    def may_send(self, budget: ReadBudget, reader: Reader) -> bool:
+        """Whether a stream may encode its next items now; if not, `reader.read_on` is called when it may."""
+        if budget.granted is reader or not (budget.overdrawn or budget.used >= self.turn_seconds):
+            return True
+        if reader not in budget.waiting:
+            self.wait(budget, reader)
+        return False
+
+    def withdraw(self, budget: ReadBudget, reader: Reader) -> None:
+        """It has nothing left to send. Idempotent."""
+        budget.waiting.pop(reader, None)
+        if budget.granted is reader:
+            budget.granted = None
+
     def wait(self, budget: ReadBudget, reader: Reader) -> None:
         """Call `reader.read_on` when it is its turn; other connections of the budget wait behind it. Idempotent."""
         budget.waiting[reader] = None
@@ -205,23 +236,27 @@ class ReadScheduler:
         for _ in range(len(self._ready)):
             budget = self._ready.popleft()
             budget.queued = False
-            if not budget.overdrawn:
-                self._turn(budget)
+            if not budget.overdrawn and self._turn(budget):
+                ends_at -= self.turn_seconds
             if self._clock() >= ends_at:
                 break
         if self._ready:
             self._schedule()
 
-    def _turn(self, budget: ReadBudget) -> None:
-        """Let the connections of a budget read, one after the other, until its turn is over."""
+    def _turn(self, budget: ReadBudget) -> bool:
+        """Let the connections of a budget read, one after the other, until its turn is over.
+
+        True: one of them uses the turn in a later callback.
+        """
         budget.queued = True  # who waits again does so for the next turn
+        later = False
         for reader in list(budget.waiting):
-            if budget.used >= self.turn_seconds:
+            if later or budget.used >= self.turn_seconds:
                 break
             if reader in budget.waiting:
                 del budget.waiting[reader]
                 try:
-                    reader.read_on()
+                    later = reader.read_on()
                 except Exception:
                     log.exception("a connection could not be read")
                     reader.abort()
@@ -230,6 +265,7 @@ class ReadScheduler:
         if budget.used:
             self.spent(budget)
         budget.open = not budget.waiting and not budget.overdrawn and budget.used < self.turn_seconds
+        return later
 
     def _settle(self, budget: ReadBudget, now: float) -> None:
         rate = self._rates[budget.kind]

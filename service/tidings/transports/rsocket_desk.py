@@ -39,7 +39,6 @@ class Desk:
     """Where an accepted session's requests arrive."""
 
     __slots__ = (
-        "_budget",
         "_call",
         "_caller",
         "_in_flight",
@@ -48,6 +47,7 @@ class Desk:
         "_memory",
         "_routes",
         "_woken",
+        "budget",
         "live",
         "session",
     )
@@ -55,7 +55,7 @@ class Desk:
     def __init__(self, session: "RSocketSession", caller: Session, routes: Routes) -> None:
         self.session = session
         self.live: dict[Stream, Work] = {}
-        self._budget = session.wire.budget
+        self.budget = session.wire.budget
         self._caller = caller
         self._memory = caller.memory
         self._call = Call(caller)
@@ -96,7 +96,7 @@ class Desk:
         try:
             route, credentials = self._routes.find(metadata)
             if credentials is not None:
-                self._budget.used += ADMISSION_SECONDS
+                self.budget.used += ADMISSION_SECONDS
                 admission = AdmissionWork(self, route, stream, self._call)
                 self._register(admission, data)
                 admission.begin(credentials, data, complete)
@@ -109,7 +109,7 @@ class Desk:
     def serve(self, route: Route, stream: Stream, data: bytes, complete: bool, call: Call) -> None:
         """Do what the route says, as that caller."""
         row = route.row
-        self._budget.used += route.later_seconds
+        self.budget.used += route.later_seconds
         try:
             if row.permission is Permission.OPERATOR and not call.identity.operator:
                 raise permission_denied(f"{row.route} is for operators; sign in as one")

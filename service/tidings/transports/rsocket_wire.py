@@ -89,14 +89,15 @@ class RSocketWire(asyncio.Protocol):
             if not self._paused:
                 self._wait()
 
-    def read_on(self) -> None:
+    def read_on(self) -> bool:
         """The scheduler: it is our turn."""
         self.waits = False
         if self._paused or self.transport.is_closing():
-            return
+            return False
         self._read(NO_DATA)
         if not (self.waits or self._paused or self.transport.is_closing()):
             self.transport.resume_reading()
+        return False
 
     def _read(self, data: bytes) -> None:
         """Read what came, chunk by chunk, until nothing is left or the turn is over."""

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 from tidings.contract.call import Call, Credentials, Identity
 from tidings.contract.codecs import Codec, Prepared
 from tidings.contract.errors import unavailable
-from tidings.hub import Batch, Source
+from tidings.hub import PAUSED, Batch, Source
 from tidings.rsocket import Stream, no_envelope, payload_frames, run_frames
 from tidings.transports.deflate import Deflater
 from tidings.transports.endings import failure_of
-from tidings.transports.read_scheduler import COMMAND_SECONDS
+from tidings.transports.read_scheduler import COMMAND_SECONDS, STEP_SECONDS, ReadBudget
 from tidings.transports.routes import Route
 from tidings.transports.websocket import compressed_message
 
@@ -169,7 +169,7 @@ class CallWork(Work):
             data = self.route.writes.encode(answer)
             if len(data) > SMALL_ANSWER_BYTES:
                 # A page of a thousand events in JSON takes milliseconds; `CALL_SECONDS` covers small answers.
-                session.wire.budget.used += clock() - began
+                session.service.reading.charge(self.desk.budget, clock() - began)
                 self.call.memory.check(len(data))
         except Exception as error:
             self.fail(error)
@@ -213,20 +213,46 @@ class SinkWork(Work):
 
     STOPPED: ClassVar = "the service is stopping; connect again and go on from your cursor"
 
-    __slots__ = ("_key", "_metrics", "_write")
+    __slots__ = ("_asked", "_budget", "_key", "_metrics", "_reading", "_write")
 
     def __init__(self, desk: "Desk", route: Route, stream: Stream, call: Call) -> None:
         super().__init__(desk, route, stream, call)
         session = self.session
         self._key = _key(stream.id, route.writes, session.deflater or session.connection.envelope)
+        self._asked = False  # for demand, since the last items: what is encoded now is for this reader
+        self._budget: ReadBudget = desk.budget
+        self._reading = session.service.reading
         # What `session.write` uses. A thousand readers do not fit into the processor's caches: each object on the way
         # to their sockets is a wait for memory.
         self._metrics = session.service.metrics
         self._write = session.wire.write
 
     def demand(self) -> int:
-        """Items that are taken right now: the reader's credit, 0 while its socket is full."""
-        return self.stream.sendable()
+        """Items that are taken right now: the reader's credit, 0 while its socket is full.
+
+        PAUSED while the user's turn is over. Live items come without this question, and are not charged.
+        """
+        demand = self.stream.sendable()
+        if demand > 0 and not self._reading.may_send(self._budget, self):
+            return PAUSED
+        self._asked = True
+        return demand
+
+    def read_on(self) -> bool:
+        """The scheduler: it is our turn. The source sends in a callback of its own."""
+        if self.over:
+            return False
+        self._budget.granted = self
+        self.credit()
+        return True
+
+    def abort(self) -> None:
+        """The scheduler: waking the source raised."""
+        self.session.abort()
+
+    def end(self) -> None:
+        super().end()
+        self._reading.withdraw(self._budget, self)
 
     def deliver(self, batch: Batch[Prepared[Any]], /) -> bool:
         """Send a run of items, or none of them where the stream does not take them all."""
@@ -244,6 +270,19 @@ class SinkWork(Work):
         return True
 
     def _frames(self, batch: Batch[Prepared[Any]]) -> bytes:
+        if not self._asked:
+            return self._encode(batch)
+        clock = self.session.service.clock
+        began = clock()
+        try:
+            return self._encode(batch)
+        finally:
+            self._asked = False
+            if self._budget.granted is self:
+                self._budget.granted = None  # it was for one step
+            self._reading.charge(self._budget, clock() - began + STEP_SECONDS)
+
+    def _encode(self, batch: Batch[Prepared[Any]]) -> bytes:
         stream_id, said, codec = self.stream.id, self.route.said, self.route.writes
         connection = self.session.connection
         envelope, fragment_bytes = connection.envelope, connection.limits.fragment_bytes
