@@ -9,7 +9,7 @@ import pytest
 from rsocket_kit import cancel, request_response, setup
 from tidings.contract import v1
 from tidings.contract.call import Call
-from tidings.contract.errors import Code
+from tidings.contract.errors import Code, resource_exhausted
 from tidings.rsocket import FrameSplitter, FrameType, decode, metadata, tcp_envelope
 from tidings.rsocket.fragments import RUN_BYTES
 from tidings.rsocket.frames import FOLLOWS
@@ -477,6 +477,25 @@ async def test_a_connection_that_breaks_the_limit_while_it_is_let_in_leaves_the_
     assert [session.identity.user for session in around.gate.gone] == ["ada"]
     await gone(around, first)
     assert len(around.gate.gone) == len(around.gate.sessions) == 2
+
+
+@pytest.mark.asyncio
+async def test_what_came_is_not_held_any_more_once_the_end_was_told() -> None:
+    around, _ = slow()
+    ada = await signed_in(around)
+    ada.half_closes = True
+    ada.protocol.data_received(echoes(1, 10))
+    ada.protocol.data_received(echoes(21, 10)[:-50])
+    splitter = ada.protocol._splitter
+    assert splitter.behind
+    ada.protocol.session.close(resource_exhausted("too much"))
+    await turns(3)
+    assert not ada.over, "the peer may still read why"
+    assert ada.reading
+    assert (splitter.behind, splitter.rest, splitter._data) == (False, b"", b"")
+    ada.protocol.data_received(echoes(41, 10))
+    assert (splitter.behind, splitter.rest, splitter._data) == (False, b"", b"")
+    await gone(around, ada)
 
 
 class FaultyTcp(RSocketTcp):

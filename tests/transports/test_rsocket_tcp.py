@@ -119,3 +119,13 @@ async def test_small_frames_are_not_held_back() -> None:
         (session,) = stage.listener.service.sessions
         accepted = session.wire.transport.get_extra_info("socket")  # type: ignore[attr-defined]
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.asyncio
+async def test_the_kernel_receives_no_more_ahead_than_the_setting_says() -> None:
+    async with staged() as stage, stage.peer("tcp") as peer:
+        await peer.ask(1, "test.echo")
+        (session,) = stage.listener.service.sessions
+        accepted = session.wire.transport.get_extra_info("socket")  # type: ignore[attr-defined]
+        buffer_bytes = stage.listener.settings.connections.receive_buffer_bytes
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) <= 2 * buffer_bytes  # Linux doubles it

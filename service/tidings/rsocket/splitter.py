@@ -32,6 +32,12 @@ class Backlog:
         self.rest.clear()
         self.behind = True
 
+    def drop(self) -> None:
+        """Forget everything: the connection is over."""
+        self._data, self._at = b"", 0
+        self.rest.clear()
+        self.behind = False
+
     def _begin(self, data: bytes) -> bytes | None:
         """The bytes to look at, from `_at` on; None where no whole frame can be in them."""
         if self.behind:

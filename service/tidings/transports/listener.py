@@ -25,7 +25,7 @@ from tidings.transports.health import Health
 from tidings.transports.late_http import LateHttp
 from tidings.transports.proxies import TrustedProxies
 from tidings.transports.rsocket_service import RSocketService
-from tidings.transports.settings import ListenerSettings, TlsSettings, is_everywhere
+from tidings.transports.settings import ConnectionLimits, ListenerSettings, TlsSettings, is_everywhere
 from tidings.transports.tls_server import TlsServer
 
 
@@ -107,7 +107,7 @@ class Listener:
         reception: Reception,
     ) -> int:
         limits = self.settings.connections
-        listening = _listen(host, port, option, limits.backlog_connections, limits.unsent_bytes)
+        listening = _listen(host, port, option, limits)
         port = int(listening.getsockname()[1])
         server: asyncio.Server | TlsServer
         if self._tls is not None:
@@ -157,7 +157,7 @@ class Listener:
         await http.close()
 
 
-def _listen(host: str, port: int, option: str, backlog: int, unsent_bytes: int) -> socket.socket:
+def _listen(host: str, port: int, option: str, limits: ConnectionLimits) -> socket.socket:
     """A bound socket whose connections inherit what is set here."""
     shown = f"{_shown(host)}:{port}"
     try:
@@ -172,9 +172,10 @@ def _listen(host: str, port: int, option: str, backlog: int, unsent_bytes: int) 
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, unsent_bytes)
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, limits.unsent_bytes)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, limits.receive_buffer_bytes)
         listening.bind(address)
-        listening.listen(backlog)
+        listening.listen(limits.backlog_connections)
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:

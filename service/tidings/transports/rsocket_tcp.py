@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tidings.rsocket import FrameSplitter, ProtocolError, State, tcp_envelope
+from tidings.rsocket import ErrorCode, FrameSplitter, ProtocolError, State, tcp_envelope
 from tidings.transports.doorkeeper import Visit
 from tidings.transports.rsocket_service import RSocketService
 from tidings.transports.rsocket_wire import RSocketWire
@@ -28,6 +28,7 @@ class RSocketTcp(RSocketWire):
         session, splitter = self.session, self._splitter
         connection = session.connection
         if connection.closing:
+            splitter.drop()
             return False
         if connection.state is State.FIRST and data.startswith(TLS_HELLO) and not splitter.held_bytes:
             session.broken("this port has no TLS; connect with tcp:// instead of tls://")
@@ -51,6 +52,11 @@ class RSocketTcp(RSocketWire):
     def _keep(self, data: bytes) -> None:
         if not self.session.connection.closing:
             self._splitter.keep(data)
+
+    def farewell(self, reason: tuple[ErrorCode, str] | None, /) -> None:
+        """Nothing of what came is looked at any more, so it is not held until the peer has closed its end."""
+        self._splitter.drop()
+        super().farewell(reason)
 
     def _unread(self) -> bool:
         return self._splitter.behind or self.session.unserved

@@ -102,8 +102,8 @@ class ConnectionLimits:
     metadata_bytes_max: int = 65_536  # the largest token in use, eight times
     metadata_entries_max: int = 64  # clients send 1 to 5; also routing tags, and accepted MIME types
     # Of one user over all connections, or of one address before sign-in: frames and payloads that are not complete.
-    # 28 of the largest requests at once. A connection holds one read of its socket besides, 256 KB. Where strangers of
-    # one address hold more, those with more than an equal part of it are ended.
+    # 28 of the largest requests at once. A connection holds one read of its socket besides (`receive_buffer_bytes`).
+    # Where strangers of one address hold more, those with more than an equal part of it are ended.
     unfinished_bytes_max: int = 16_777_216
     closing_bytes_max: int = 1_048_576  # of a peer that goes on sending after it was told the end; then it is cut off
     # Pings, pongs and empty pieces of messages, of one connection: clients send one in 20 s.
@@ -125,6 +125,10 @@ class ConnectionLimits:
     lease_seconds: float = 60.0  # of a lease; renewed when half of them have passed
     write_buffer_bytes: int = 131_072  # above it the socket counts as full: about what a phone takes in a second
     unsent_bytes: int = 131_072  # the same inside the kernel (TCP_NOTSENT_LOWAT), so that keepalives do not queue
+    # What the kernel receives ahead of our reading (SO_RCVBUF), and so about what one read brings, which is held while
+    # a connection waits for its turn. 900 connections of one address that flood hold 20 MiB instead of 120; over a
+    # round trip of 100 ms one connection still sends 300 KB in a second.
+    receive_buffer_bytes: int = 32_768
     # A socket that takes nothing for so long is closed. The keepalive usually finds out first; this is for peers
     # that keep sending and do not read.
     stall_seconds: float = 60.0

@@ -175,9 +175,7 @@ class MessageReader(Backlog):
     def end(self, code: int, text: str) -> None:
         """Read nothing more, for this reason; what is held is dropped."""
         self.ending = Ending(code, text, remote=False)
-        self.behind = False
-        self._data = b""
-        self.rest.clear()
+        self.drop()
         self.pieces.clear()
 
     def _read(self, data: bytes, at: int, messages: list[bytes]) -> None:
