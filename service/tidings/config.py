@@ -43,6 +43,7 @@ CHOICES: Final = {
     "loop": ("uvloop", "asyncio"),
     "log": ("debug", "info", "warning", "error"),
     "domain.presence_visible_to": (EVERYONE, SHARED_ROOMS),
+    "http.forwarded_header": ("x-forwarded-for", "forwarded"),
     "http.metrics": ("loopback", "anyone", "nobody"),
 }
 # Where 0 means something: any free port, no limit, now.

@@ -26,13 +26,16 @@ pytestmark = [
 ]
 
 
-def configuration(folder: Path, port: int, upstream: int) -> str:
-    """The guide's, without TLS and on another port, in a folder of its own."""
+def configuration(folder: Path, port: int, upstream: int, passed_on: bool) -> str:
+    """The guide's, without TLS and on another port, in its own folder; `passed_on`: it keeps Forwarded and /metrics."""
     [block] = [block.code for block in blocks(GUIDE) if block.title == "nginx.conf"]
     block = re.sub(r"(?m)^\s*ssl_certificate.*\n", "", block)
     block = block.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};").replace(
         "127.0.0.1:7878", f"127.0.0.1:{upstream}"
     )
+    if passed_on:
+        block = re.sub(r"(?s)location = /metrics \{.*?\n    \}", "", block)
+        block = re.sub(r"(?m)^\s*proxy_set_header Forwarded .*\n", "", block)
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
     return (
@@ -42,11 +45,11 @@ def configuration(folder: Path, port: int, upstream: int) -> str:
 
 
 @contextlib.asynccontextmanager
-async def nginx(folder: Path, upstream: int) -> AsyncIterator[int]:
+async def nginx(folder: Path, upstream: int, passed_on: bool) -> AsyncIterator[int]:
     """Its port, while it runs."""
     port = free_port()
     config = folder / "nginx.conf"
-    config.write_text(configuration(folder, port, upstream))
+    config.write_text(configuration(folder, port, upstream, passed_on))
     process = await asyncio.create_subprocess_exec(
         NGINX, "-p", str(folder), "-c", str(config), "-e", f"{folder}/first.log"
     )
@@ -67,9 +70,14 @@ async def nginx(folder: Path, upstream: int) -> AsyncIterator[int]:
 
 
 @contextlib.asynccontextmanager
-async def proxied(folder: Path, **overrides: object) -> AsyncIterator[tuple[RunningService, int]]:
+async def proxied(
+    folder: Path, passed_on: bool = False, **overrides: object
+) -> AsyncIterator[tuple[RunningService, int]]:
     settings: dict[str, object] = {"http__trusted_proxies": ("127.0.0.1",)} | overrides
-    async with running_service(folder / "data", **settings) as service, nginx(folder, service.app.http_port) as port:
+    async with (
+        running_service(folder / "data", **settings) as service,
+        nginx(folder, service.app.http_port, passed_on) as port,
+    ):
         yield service, port
 
 
@@ -78,8 +86,9 @@ def addresses(service: RunningService) -> list[str]:
     return [session.wire.visit.address for session in service.app.listener.service.sessions]  # type: ignore[attr-defined]
 
 
-async def test_clients_talk_through_it_and_count_as_themselves(tmp_path: Path) -> None:
-    async with proxied(tmp_path) as (service, port):
+@pytest.mark.parametrize("passed_on", [False, True], ids=["as in the guide", "without clearing Forwarded"])
+async def test_clients_talk_through_it_and_count_as_themselves(tmp_path: Path, passed_on: bool) -> None:
+    async with proxied(tmp_path, passed_on) as (service, port):
         url = f"ws://127.0.0.1:{port}/rsocket"
         async with tidings_client.connect(url, user="ada") as ada, ada.rooms["general"].watch(after=0) as watching:
             await ada.rooms["general"].send("through nginx")
@@ -91,6 +100,11 @@ async def test_clients_talk_through_it_and_count_as_themselves(tmp_path: Path) -
                 url, local_addr=("127.0.0.2", 0), additional_headers=written, compression=None
             ):
                 assert addresses(service)[1:] == ["127.0.0.2"]
+            async with (
+                aiohttp.ClientSession(headers={"Forwarded": "x", "Host": "localhost"}) as http,
+                http.get(f"http://127.0.0.1:{port}/metrics") as metrics,
+            ):
+                assert metrics.status == (403 if passed_on else 404)
 
 
 async def test_one_client_that_takes_all_its_places_locks_no_other_out(tmp_path: Path) -> None:

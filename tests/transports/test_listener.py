@@ -265,8 +265,12 @@ async def test_a_websocket_that_a_trusted_proxy_brings_is_its_clients() -> None:
         assert await address_of(stage) == "127.0.0.1"
         assert await address_of(stage, "X-Forwarded-For: 1.1.1.1, 203.0.113.9") == "203.0.113.9"
         assert await address_of(stage, "X-Forwarded-For: 1.1.1.1", "X-Forwarded-For: 203.0.113.9") == "203.0.113.9"
+        assert await address_of(stage, "X-Forwarded-For: 203.0.113.9", "Forwarded: x") == "203.0.113.9"
+        assert await address_of(stage, "X-Forwarded-For: unknown") == "127.0.0.1"
+    named = replace(BEHIND, http=replace(BEHIND.http, forwarded_header="forwarded"))
+    async with staged(named) as stage:
         assert await address_of(stage, 'Forwarded: for="[2001:db8:1:2::9]:1";proto=https') == "2001:0db8:0001:0002"
-        assert await address_of(stage, "Forwarded: for=unknown") == "127.0.0.1"
+        assert await address_of(stage, "Forwarded: for=unknown", "X-Forwarded-For: 1.1.1.1") == "127.0.0.1"
 
 
 @pytest.mark.asyncio

@@ -4,7 +4,9 @@ import pytest
 
 from tidings.transports.proxies import HOPS_MAX, TrustedProxies
 
-PROXIES = TrustedProxies(("10.0.0.0/8", "192.0.2.7", "2001:db8:aaaa::/48"))
+NETWORKS = ("10.0.0.0/8", "192.0.2.7", "2001:db8:aaaa::/48")
+PROXIES = TrustedProxies(NETWORKS)
+RFC_7239 = TrustedProxies(NETWORKS, "forwarded")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_the_client_is_the_right_most_address_that_is_not_trusted(x_forwarded_fo
     ],
 )
 def test_forwarded_is_read_as_rfc_7239_has_it(forwarded: list[str], client: str) -> None:
-    assert PROXIES.client("10.1.2.3", forwarded, []) == client
+    assert RFC_7239.client("10.1.2.3", forwarded, []) == client
 
 
 def test_nobody_else_is_believed() -> None:
@@ -88,23 +90,36 @@ def test_nobody_else_is_believed() -> None:
     assert TrustedProxies(()).client("127.0.0.1", ["for=1.1.1.1"], ["1.1.1.1"]) == "127.0.0.1"
 
 
-def test_two_headers_that_disagree_are_both_not_believed() -> None:
+@pytest.mark.parametrize("written", ["x", "for=1.1.1.1", "for=127.0.0.1", "for=unknown", ""])
+def test_only_the_header_that_the_proxies_write_is_read(written: str) -> None:
     # nginx appends to X-Forwarded-For and passes on whatever Forwarded the client wrote.
-    assert PROXIES.client("10.1.2.3", ["for=1.1.1.1"], ["203.0.113.9"]) == "10.1.2.3"
-    assert PROXIES.client("10.1.2.3", ["for=203.0.113.9"], ["203.0.113.9"]) == "203.0.113.9"
+    assert PROXIES.client("10.1.2.3", [written], ["203.0.113.9"]) == "203.0.113.9"
+    assert not PROXIES.known("10.1.2.3", [written], ["203.0.113.9"])
+    assert RFC_7239.client("10.1.2.3", ["for=203.0.113.9"], [written]) == "203.0.113.9"
+    assert not RFC_7239.known("10.1.2.3", ["for=203.0.113.9"], [written])
+
+
+def test_a_client_is_known_where_the_header_says_it_and_no_other_denies_it() -> None:
+    assert PROXIES.known("10.1.2.3", [], ["203.0.113.9"])
+    assert PROXIES.known("10.1.2.3", ["for=203.0.113.9"], ["203.0.113.9"])
+    assert RFC_7239.known("10.1.2.3", ["for=203.0.113.9"], [])
+    assert not PROXIES.known("10.1.2.3", [], ["unknown"])
+    assert not PROXIES.known("10.1.2.3", ["for=203.0.113.9"], [])
+    assert not PROXIES.known("10.1.2.3", [], [])
+    assert not PROXIES.known("", [], ["203.0.113.9"])
 
 
 def test_no_more_hops_are_walked_than_there_can_be() -> None:
     hops = ["203.0.113.9", *["10.0.0.5"] * HOPS_MAX]
     assert PROXIES.client("10.1.2.3", [], [", ".join(hops)]) == "10.0.0.5"
     assert PROXIES.client("10.1.2.3", [], [", ".join(hops[:-1])]) == "203.0.113.9"
-    assert PROXIES.client("10.1.2.3", [f"for={hop}" for hop in hops], []) == "10.0.0.5"
+    assert RFC_7239.client("10.1.2.3", [f"for={hop}" for hop in hops], []) == "10.0.0.5"
 
 
 @pytest.mark.parametrize("text", ['"' * 8_000, "\\" * 8_000, 'for="' + "\\a" * 4_000, "," * 8_000, "a=b;" * 2_000])
 def test_headers_as_long_as_they_may_be_are_read_in_linear_time(text: str) -> None:
     # A pattern that goes back over what it has read would take minutes for these.
-    assert PROXIES.client("10.1.2.3", [text], []) == "10.1.2.3"
+    assert RFC_7239.client("10.1.2.3", [text], []) == "10.1.2.3"
     assert PROXIES.client("10.1.2.3", [], [text]) == "10.1.2.3"
 
 

@@ -35,7 +35,7 @@ def application(
     upgrade: Callable[[web.Request], Awaitable[web.StreamResponse]],
 ) -> web.Application:
     """The handlers of the port. `upgrade` answers a request at RSocket's path."""
-    proxies = TrustedProxies(settings.http.trusted_proxies)
+    proxies = TrustedProxies(settings.http.trusted_proxies, settings.http.forwarded_header)
 
     async def tell_health(request: web.Request) -> web.Response:
         status = health.status
@@ -87,6 +87,9 @@ def check_metrics_reader(request: web.Request, who: str, proxies: TrustedProxies
         forwarded, x_forwarded_for = (request.headers.getall(name, []) for name in FORWARDING[:2])
         if untrusted:
             raise Refusal(403, f"{untrusted[0]} comes from an address that is not in http.trusted_proxies")
+        named = any(name in request.headers for name in FORWARDING)
+        if named and not proxies.known(peer, forwarded, x_forwarded_for):
+            raise Refusal(403, "http.forwarded_header does not say which client this proxy asks for")
         if is_loopback(proxies.client(peer, forwarded, x_forwarded_for)):
             if is_loopback(host_of(request.headers.get("Host", ""))):
                 return

@@ -79,7 +79,7 @@ class Listener:
         )
         self.doorkeeper = Doorkeeper(settings.connections, self._metrics, self._clock)
         self._http = LateHttp(settings, self.health, self._metrics, self.addresses)
-        proxies = TrustedProxies(settings.http.trusted_proxies)
+        proxies = TrustedProxies(settings.http.trusted_proxies, settings.http.forwarded_header)
         reception = Reception(settings, proxies, self.doorkeeper, self.service, self._http.protocols)
         try:
             self.http_port = await self._open(

@@ -1,4 +1,4 @@
-"""Whose request it is where a proxy brings it: the client's address by `Forwarded` (RFC 7239) or `X-Forwarded-For`.
+"""Whose request it is where a proxy brings it: the client's address by `X-Forwarded-For` or `Forwarded` (RFC 7239).
 
 Both headers are lists that grow to the right: each proxy appends the address that it was connected from. So they are
 read from the right, only if the connection comes from a trusted proxy, and only as far as the addresses belong to
@@ -13,6 +13,7 @@ from typing import Final
 
 Address = IPv4Address | IPv6Address
 
+X_FORWARDED_FOR: Final = "x-forwarded-for"
 HOPS_MAX: Final = 32  # proxies between a client and the service; four is a lot
 # A node of either header: an address, with a port or without, and an IPv6 one in brackets if it has a port.
 _NODE: Final = re.compile(
@@ -40,10 +41,11 @@ def read_address(text: str) -> Address | None:
 
 
 class TrustedProxies:
-    """The addresses whose `Forwarded` and `X-Forwarded-For` are believed. ValueError for what is no network."""
+    """The addresses whose `header` (`http.forwarded_header`) is believed. ValueError for what is no network."""
 
-    def __init__(self, networks: Iterable[str]) -> None:
+    def __init__(self, networks: Iterable[str], header: str = X_FORWARDED_FOR) -> None:
         self._networks = tuple(ip_network(network) for network in networks)
+        self._header = header
 
     def trust(self, peer: str) -> bool:
         """Whether that address is a trusted proxy."""
@@ -56,32 +58,45 @@ class TrustedProxies:
     def client(self, peer: str, forwarded: Sequence[str], x_forwarded_for: Sequence[str]) -> str:
         """The client's address. `peer` is where the connection comes from; the headers are their lines, in order.
 
-        Where nothing certain is said, it is the last address that is certain: that of the proxy which does not say it.
-        Where both headers are there and disagree, a proxy has passed on one that the client wrote, so neither is
-        believed and the peer counts.
+        Only the configured header is read, since a proxy passes on what a client wrote in the other. Where it says
+        nothing certain, the client counts as the last address that is certain: the proxy which does not say it.
         """
         address = read_address(peer)
         if address is None:
             return peer
-        if not self._trust(address):
-            return str(address)
-        told = set()
-        if forwarded:
-            told.add(self._nearest(address, _nodes_of_forwarded(", ".join(forwarded))))
-        if x_forwarded_for:
-            told.add(self._nearest(address, ", ".join(x_forwarded_for).rsplit(",", HOPS_MAX)[-HOPS_MAX:]))
-        return str(told.pop() if len(told) == 1 else address)
+        return str(self._nearest(address, self._nodes(forwarded, x_forwarded_for))[0])
 
-    def _nearest(self, client: Address, nodes: Sequence[str]) -> Address:
-        """The right-most address that is not trusted, as far as the nodes are addresses."""
+    def known(self, peer: str, forwarded: Sequence[str], x_forwarded_for: Sequence[str]) -> bool:
+        """Whether the configured header says who the client is, and the other one, if it is there, says the same."""
+        address = read_address(peer)
+        if address is None:
+            return False
+        told = {self._nearest(address, self._nodes(forwarded, x_forwarded_for))}
+        if forwarded and x_forwarded_for:
+            told.add(self._nearest(address, _nodes_of_forwarded(", ".join(forwarded))))
+            told.add(self._nearest(address, _nodes_of_x_forwarded_for(x_forwarded_for)))
+        return len(told) == 1 and told.pop()[1]
+
+    def _nodes(self, forwarded: Sequence[str], x_forwarded_for: Sequence[str]) -> list[str]:
+        if self._header == X_FORWARDED_FOR:
+            return _nodes_of_x_forwarded_for(x_forwarded_for)
+        return _nodes_of_forwarded(", ".join(forwarded))
+
+    def _nearest(self, client: Address, nodes: Sequence[str]) -> tuple[Address, bool]:
+        """The right-most address that is not trusted, as far as the nodes are addresses; whether that is certain."""
         for node in reversed(nodes[-HOPS_MAX:]):
             if not self._trust(client):
                 break
             address = _read_node(node)
             if address is None:
-                break
+                return client, False
             client = address
-        return client
+        return client, bool(nodes)
+
+
+def _nodes_of_x_forwarded_for(lines: Sequence[str]) -> list[str]:
+    """The last nodes of the list, over all lines."""
+    return ", ".join(lines).rsplit(",", HOPS_MAX)[-HOPS_MAX:] if lines else []
 
 
 def _read_node(node: str) -> Address | None:

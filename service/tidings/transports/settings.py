@@ -45,9 +45,12 @@ class HttpSettings:
     # Origins of web pages that may connect, whole: https://chat.example.org. Programs send none and are let in; they
     # bring a token, and there are no cookies that a foreign page could use.
     origins: tuple[str, ...] = ()
-    # Addresses or networks of proxies in front. Whom a request comes from is read of `Forwarded` and `X-Forwarded-For`
-    # only where the connection comes from one of them; anybody else could write anything there.
+    # Addresses or networks of proxies in front. Whom a request comes from is read of `forwarded_header` only where
+    # the connection comes from one of them; anybody else could write anything there.
     trusted_proxies: tuple[str, ...] = ()
+    # Of the two headers, the one that these proxies write: x-forwarded-for, forwarded (RFC 7239). They pass the other
+    # one on as the client wrote it, so it is not read.
+    forwarded_header: str = "x-forwarded-for"
     metrics: str = "loopback"  # who may read /metrics: loopback (clients of this machine), anyone, nobody
 
 
