@@ -562,14 +562,13 @@ async def test_who_goes_on_sending_after_the_last_answer_is_cut_off(
     monkeypatch.setattr("tidings.transports.http_server.LINGERING_SECONDS", 1_000.0)
     connections = replace(SETTINGS.connections, closing_bytes_max=10_000)
     async with staged(replace(SETTINGS, connections=connections), clock=Clock()) as stage:
-        _, writer = await asyncio.open_connection("127.0.0.1", stage.listener.http_port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", stage.listener.http_port)
         writer.write(first)
-        await stage.turn()
-        with contextlib.suppress(ConnectionError):
-            for _ in range(20):
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), GUARD_SECONDS)
+        async with asyncio.timeout(GUARD_SECONDS):
+            while stage.listener.doorkeeper.present:
                 writer.write(b"a" * 1_000)
-                await writer.drain()
-        await stage.until(lambda: stage.listener.doorkeeper.present == 0)
+                await stage.turn()
         writer.close()
 
 
