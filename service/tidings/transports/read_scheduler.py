@@ -194,7 +194,11 @@ class ReadScheduler:
 
     def may_send(self, budget: ReadBudget, reader: Reader) -> bool:
         """Whether a stream may encode its next items now; if not, `reader.read_on` is called when it may."""
-        if budget.granted is reader or not (budget.overdrawn or budget.used >= self.turn_seconds):
+        granted = budget.granted
+        if granted is reader:
+            return True
+        # While another one has the turn, even unused: its step would come in the same round.
+        if granted is None and not budget.overdrawn and budget.used < self.turn_seconds:
             return True
         if reader not in budget.waiting:
             self.wait(budget, reader)
