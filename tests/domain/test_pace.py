@@ -96,14 +96,34 @@ def test_what_one_user_stores_in_a_day_ends_and_comes_back_over_the_day() -> Non
     clock = StageClock()
     writes = write_limiter(clock, 1_000_000, 1_000_000)
     event = v1.Event(actor="alice", posted=v1.Posted(text="x" * 50_000))
-    for _ in range(20):
+    for _ in range(4):  # 250,000 each, with their index
         writes.take(event)
     with refused(Code.RESOURCE_EXHAUSTED, "more than 1,000,000 bytes stored in a day (stored_bytes_per_day_max)"):
         writes.take(event)
     writes.take(v1.Event(actor="bob", posted=event.posted))
     clock.scheduler.advance_by(86_400)
-    for _ in range(19):
+    for _ in range(3):
         writes.take(event)
+
+
+@pytest.mark.parametrize(
+    ("what", "stored_bytes"),
+    [
+        ({"posted": v1.Posted(text="x" * 3_000)}, 15_000),
+        ({"posted": v1.Posted(text="\u4e2d" * 1_000)}, 48_000),  # three bytes each in the log, 45 in the index
+        ({"edited": v1.Edited(target=1, text="x" * 3_000)}, 18_000),  # in the event and in the message
+    ],
+    ids=["ASCII", "Chinese", "an edit"],
+)
+def test_a_text_counts_as_stored_with_what_it_takes_in_the_search_index(what: Any, stored_bytes: int) -> None:
+    event = v1.Event(actor="alice", **what)
+    overhead_bytes = 300  # of the event's row
+    for limit, allowed in ((stored_bytes, 1), (stored_bytes + overhead_bytes, 2)):
+        writes = write_limiter(StageClock(), 1_000, limit)
+        for _ in range(allowed):
+            writes.take(event)
+        with refused(Code.RESOURCE_EXHAUSTED, "stored_bytes_per_day_max"):
+            writes.take(event)
 
 
 def test_what_is_refused_for_its_pace_does_not_count_as_stored() -> None:
@@ -120,7 +140,7 @@ def test_what_is_refused_for_its_pace_does_not_count_as_stored() -> None:
 def test_each_of_the_two_limits_can_be_switched_off() -> None:
     clock = StageClock()
     event = v1.Event(actor="alice", posted=v1.Posted(text="x" * 5_000))
-    endless = DomainLimits(sends_per_second_max=0.0, stored_bytes_per_day_max=10_000)
+    endless = DomainLimits(sends_per_second_max=0.0, stored_bytes_per_day_max=50_000)
     for limits, taken_max in ((endless, 2), (DomainLimits(sends_burst_max=4, stored_bytes_per_day_max=0), 2)):
         writes = WriteLimiter(limits, clock.monotonic, lifted=False)
         for _ in range(taken_max):

@@ -48,8 +48,9 @@ class DomainLimits:
     updates_per_second_max: float = 50.0  # 0 = no limit. A client says some 2 a second while its user reads and types
     updates_burst_max: int = 2_000  # a client that comes back and says what was delivered in each of its rooms
     update_weight_readers: int = 500  # an update counts once more for each so many who are told of it
-    # What one user may add to the database. The count begins again at 0 after a restart.
-    stored_bytes_per_day_max: int = 536_870_912  # 0 = no limit. A person writes some 100 KB; a busy bot, 100 MB
+    # What one user may add to both files: a text counts with what it takes in the search index, ASCII five times, a
+    # Chinese character with 48 bytes. The count begins again at 0 after a restart.
+    stored_bytes_per_day_max: int = 536_870_912  # 0 = no limit. 100 MB of ASCII text, or 11 million Chinese characters
     paced_users_max: int = 100_000  # how many buckets are remembered
     # Everything but messages and `session.*`, of one connection: pages, lists, positions, watches that are opened.
     calls_per_second_max: float = 500.0  # 0 = no limit. Ten times what a client does that shows all of it to a person

@@ -11,6 +11,12 @@ from tidings.domain.lru import Lru
 
 DAY_SECONDS: Final = 86_400
 ROW_BYTES: Final = 256  # what an event takes in the database beside itself: its columns, its key, pages half full
+# What a text takes in the search index, by texts of random words, the most expensive ones: 4 bytes for each of UTF-8
+# (letters of any kind 2 to 5), and for a character without spaces around it, which stands in two pairs, 45 in all.
+# Those have three bytes of UTF-8 or four; emoji and some scripts with spaces have as many and are charged too much.
+INDEX_BYTES_PER_BYTE: Final = 4
+INDEX_BYTES_PER_LONG_CHARACTER: Final = 33
+_NOT_LONG: Final = bytes(range(0xE0))  # bytes that do not begin a character of three bytes or four
 
 
 class Pace:
@@ -73,15 +79,18 @@ class WriteLimiter:
     def take(self, event: v1.Event) -> None:
         """One event is to be written; RESOURCE_EXHAUSTED, and nothing is taken."""
         if self._limits_any:
-            self.take_events(event.actor, 1, event.ByteSize())
+            edit = event.edited.text
+            index_bytes = measure_index_bytes(edit or event.posted.text)
+            # An edit writes its text twice: the event's own and the message's.
+            self.take_events(event.actor, 1, event.ByteSize(), len(edit.encode()) + index_bytes)
 
-    def take_events(self, user: str, events: int, size_bytes: int) -> None:
-        """So many events with so many bytes in all."""
+    def take_events(self, user: str, events: int, size_bytes: int, derived_bytes: int = 0) -> None:
+        """So many events with so many bytes in all, of which the store makes `derived_bytes` more."""
         sends, stored, now = self._left(user)
         if sends < 1 or stored < 1:
             self._check(sends, stored)
         sends -= events + size_bytes // self._limits.send_weight_bytes
-        self._buckets.put(user, (sends, stored - size_bytes - events * ROW_BYTES, now))
+        self._buckets.put(user, (sends, stored - size_bytes - derived_bytes - events * ROW_BYTES, now))
 
     def charge_rewritten(self, user: str, size_bytes: int) -> None:
         """A change made the store write so many bytes of earlier events again. Where they lie they take no more."""
@@ -106,6 +115,14 @@ class WriteLimiter:
             min(self._day_bytes, stored + passed * self._stored),
             now,
         )
+
+
+def measure_index_bytes(text: str) -> int:
+    """About how many bytes the search index grows by for a text; rather too many."""
+    if text.isascii():
+        return len(text) * INDEX_BYTES_PER_BYTE
+    data = text.encode()
+    return len(data) * INDEX_BYTES_PER_BYTE + len(data.translate(None, _NOT_LONG)) * INDEX_BYTES_PER_LONG_CHARACTER
 
 
 def _refusal(what: str, tokens: float, per_second: float) -> Failure:
