@@ -179,6 +179,18 @@ class DirectoryKit:
         ]
 
     @pytest.mark.asyncio
+    async def test_whether_a_room_has_an_owner_besides_a_user(self, store: Store) -> None:
+        await group(store, "team", "ann", "bob")
+        assert not await store.has_owner_besides("team", "ann")
+        assert await store.has_owner_besides("team", "bob")
+        assert await store.has_owner_besides("team", "")
+        await store.append(
+            v1.Event(room="team", actor="ann", at_ms=NOW_MS, member=v1.Member(user="bob", role=v1.OWNER))
+        )
+        assert await store.has_owner_besides("team", "ann")
+        assert not await store.has_owner_besides("nowhere", "")
+
+    @pytest.mark.asyncio
     async def test_who_shares_a_room_with_a_user(self, store: Store) -> None:
         await group(store, "team", "ann", "bob")
         await group(store, "others", "cem", "dan")

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidings.contract.errors import Failure
 from tidings.stores.words import LETTERS_CACHED_MAX, PARTS_MAX, TOKEN_CHARS_MAX, Phrase, matches, phrases, tokens
 
 
@@ -72,7 +73,7 @@ def test_tokens_hold_nothing_that_an_index_would_take_for_a_command(text: str) -
         assert token == token.lower() or not token.isascii()
 
 
-@given(st.text(st.sampled_from("aB é天気한👍'. ")), st.data())
+@given(st.text(st.sampled_from("aB é天気한👍'. "), max_size=12), st.data())
 def test_every_piece_of_a_text_that_words_end_around_is_found_in_it(text: str, data: st.DataObject) -> None:
     words = text.split()
     if words and tokens(text):
@@ -111,3 +112,16 @@ def test_a_ligature_is_found_by_its_words_but_a_text_full_of_them_weighs_no_more
     assert sum(map(len, whole)) <= PARTS_MAX * 10_000 + TOKEN_CHARS_MAX
     syllables = "\ud55c" * 10_000  # each has three parts, and none of them is lost
     assert len(tokens(syllables)) == 10_000
+
+
+@pytest.mark.parametrize(
+    "query", ["a b c d e f g h i j k l", '"a b c" d e f g h i j k l', "中" * 25, "a-b-c-d-e-f-g-h"]
+)
+def test_a_query_may_have_twelve_words_or_24_characters_without_spaces(query: str) -> None:
+    assert phrases(query)
+
+
+@pytest.mark.parametrize("query", [" ".join("abcdefghijklm"), f'"{" ".join("abcdefghijklm")}"', "中" * 60, "a-" * 13])
+def test_a_query_of_more_words_is_refused_by_name_of_the_limit(query: str) -> None:
+    with pytest.raises(Failure, match="more than 12 words"):
+        phrases(query)

@@ -180,6 +180,9 @@ class Directory(Protocol):
     async def role(self, room: str, user: str) -> int:
         """A `v1.Role`; 0 for who is not a member or where there is no room."""
 
+    async def has_owner_besides(self, room: str, user: str) -> bool:
+        """Whether a user other than this one is OWNER of the room; one look, however many members there are."""
+
     async def standing(self, room: str, user: str) -> tuple[int, int]:
         """The room's kind and the user's role in it, zeros for what is not there; one look in either case."""
 

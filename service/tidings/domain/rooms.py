@@ -22,7 +22,6 @@ from tidings.domain.visibility import Visibility
 from tidings.hub import Sink, Source
 
 EVENT_BYTES = 128  # of a `member` event, with names of ordinary length
-OWNERS_PAGE = 1_000  # members looked through at a time for another owner
 LIST_READ_ROOMS = 100  # of a list, at a time: each comes with its last message, which may be a long one
 LIST_BYTES_MAX = 2 * PAGE_BYTES_MAX  # what a list may hold until it is answered: one such portion more than a page
 
@@ -97,7 +96,7 @@ class Rooms:
             if not (claims and await self._may_claim(standing)):
                 roles.check_join(standing, user, call.user, before, after)
             if before != after:
-                if before == v1.OWNER and await self._is_last_owner(room, user):
+                if before == v1.OWNER and not await self._store.has_owner_besides(room, user):
                     raise permission_denied(f"{user} is the only owner of {room}; make another owner first")
                 await self._change(room, v1.Member(user=user, role=v1.Role.ValueType(after)), call)
         return await self._reply(room, after if user == call.user else standing.role)
@@ -258,18 +257,9 @@ class Rooms:
             raise permission_denied(f"in {room} only owners and moderators bring in, change or remove others; ask one")
         return standing, await self._access.role(room, user)
 
-    async def _is_last_owner(self, room: str, owner: str) -> bool:
-        """Whether no one but `owner` is OWNER of the room; with an empty name, whether no one is."""
-        after = ""
-        while page := await self._store.members(room, after=after, limit=OWNERS_PAGE):
-            if any(member.role == v1.OWNER and member.user != owner for member in page):
-                return False
-            after = page[-1].user
-        return True
-
     async def _may_claim(self, standing: Standing) -> bool:
         """Whether an operator may become OWNER of a room: of one that everybody may see and that has no owner."""
-        return standing.place.kind == v1.OPEN and await self._is_last_owner(standing.place.room, "")
+        return standing.place.kind == v1.OPEN and not await self._store.has_owner_besides(standing.place.room, "")
 
     async def _hide(self, room: str, *, hidden: bool, call: Call) -> None:
         if await self._store.hide(room, call.user, hidden=hidden):

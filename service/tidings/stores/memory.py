@@ -289,6 +289,11 @@ class MemoryStore:
         """See `ports.Directory`."""
         return self._tables.roles.get(room, {}).get(user, 0)
 
+    async def has_owner_besides(self, room: str, user: str) -> bool:
+        """See `ports.Directory`."""
+        roles = self._tables.roles.get(room, {})
+        return any(role == v1.OWNER and name != user for name, role in roles.items())
+
     async def standing(self, room: str, user: str) -> tuple[int, int]:
         """See `ports.Directory`."""
         found = self._tables.room(room)

@@ -34,6 +34,8 @@ SHARING = f"""SELECT 1 FROM members other CROSS JOIN members me ON me.room = oth
               CROSS JOIN rooms r ON r.number = me.room
               LEFT JOIN positions p ON p.room = me.room AND p.user = other.user
               WHERE other.user = ? AND (r.kind <> {v1.DIRECT} OR r.creator = other.user OR p.read > 0) LIMIT 1"""
+HAS_OWNER_BESIDES = f"""SELECT 1 FROM rooms r JOIN members m ON m.room = r.number AND m.role = {v1.OWNER}
+                        WHERE r.name = ? AND m.user <> ? LIMIT 1"""
 ROLE = "SELECT m.role FROM rooms r JOIN members m ON m.room = r.number WHERE r.name = ? AND m.user = ?"
 MEMBERS = """SELECT m.user, m.role, coalesce(p.delivered, 0), coalesce(p.read, 0)
              FROM members m LEFT JOIN positions p ON p.room = m.room AND p.user = m.user
@@ -113,6 +115,11 @@ def role(connection: apsw.Connection, room: str, user: str) -> int:
     for (found,) in ask(connection, ROLE, (room, user)):
         return int(found)
     return 0
+
+
+def has_owner_besides(connection: apsw.Connection, room: str, user: str) -> bool:
+    """See `ports.Directory`."""
+    return any(True for _ in ask(connection, HAS_OWNER_BESIDES, (room, user)))
 
 
 def standing(connection: apsw.Connection, room: str, user: str) -> tuple[int, int]:

@@ -223,6 +223,10 @@ class SqliteStore:
         """See `ports.Directory`."""
         return await self._readers.run(lambda reader: sql_reads.role(reader, room, user))
 
+    async def has_owner_besides(self, room: str, user: str) -> bool:
+        """See `ports.Directory`."""
+        return await self._readers.run(lambda reader: sql_reads.has_owner_besides(reader, room, user))
+
     async def standing(self, room: str, user: str) -> tuple[int, int]:
         """See `ports.Directory`."""
         return await self._readers.run(lambda reader: sql_reads.standing(reader, room, user))

@@ -21,12 +21,16 @@ import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tidings.contract.errors import invalid_argument
 from tidings.domain.characters import bounded
 
 TOKEN_CHARS_MAX = 64  # what goes on longer is no word; it is found by its beginning
 # Into how many characters those of a text are taken apart, on average: those of Hangul into three. A ligature of Arabic
 # has 18, and a message full of it would cost the index as much as 18 messages.
 PARTS_MAX = 3
+# Words of one query; two characters of a run count as one. Each is a list to be walked through for every message that
+# has it: 26 letters took 0.3 seconds where many messages had them all.
+QUERY_WORDS_MAX = 12
 LETTERS_CACHED_MAX = 20_000  # more characters than any two languages use
 
 _RUN = (
@@ -110,7 +114,7 @@ def phrases(query: str) -> list[Phrase]:
     """What a query asks for: every phrase must occur. Empty when there is no word in it.
 
     Words that stand in double quotes follow one another; outside of quotes each word is a phrase. The last word may be
-    unfinished unless a quote closes behind it.
+    unfinished unless a quote closes behind it. INVALID_ARGUMENT for more than QUERY_WORDS_MAX words.
     """
     parts = re.split('["“”„]', query)
     found: list[Phrase] = []
@@ -122,7 +126,18 @@ def phrases(query: str) -> list[Phrase]:
             words = part.split()
             for number, word in enumerate(words, 1):
                 found += _phrase(word, unfinished=last and number == len(words))
+    _check_words(found)
     return found
+
+
+def _check_words(wanted: Sequence[Phrase]) -> None:
+    words = [token for phrase in wanted for token in phrase.tokens]
+    weight = len(words) - sum(1 for token in words if _RUN_CHAR.match(token)) / 2
+    if weight > QUERY_WORDS_MAX:
+        raise invalid_argument(
+            f"query has more than {QUERY_WORDS_MAX} words (two characters of a script without spaces count as one); "
+            "leave some out"
+        )
 
 
 def _phrase(text: str, *, unfinished: bool) -> list[Phrase]:
