@@ -148,7 +148,8 @@ def test_the_index_normalises_what_was_stored_with_at_most_so_many_marks_in_a_ro
 ) -> None:
     seen = seen_by_normalize(monkeypatch)
     words.tokens(text)
-    words.phrases(text)
+    with contextlib.suppress(Failure):  # of too many words
+        words.phrases(text)
     assert runs_of(seen) <= 2 * COMBINING_MARKS_MAX + characters.TRAILING_MARKS_MAX  # of which one may be two
 
 
