@@ -208,7 +208,7 @@ export const ReactionSchema: GenMessage<Reaction> = /*@__PURE__*/
   messageDesc(file_tidings_v1_log, 3);
 
 /**
- * A message got another text.
+ * A message got another text. The text is empty once the message was edited again, or deleted.
  *
  * @generated from message tidings.v1.Edited
  */
