@@ -126,7 +126,7 @@ def room(number: int) -> str:
 
 
 async def visit(port: int, options: Options, crowd: Crowd, chance: random.Random, until: float) -> None:
-    """One place in the crowd: somebody comes, stays and goes, then somebody else."""
+    """One place in the crowd: a user connects, stays and leaves, then the next user does."""
     loop = asyncio.get_running_loop()
     while (left := until - loop.time()) > 0:
         (visitor,) = await open_all(port, [partial(Visitor, asked(options, chance), crowd)])

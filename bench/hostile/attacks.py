@@ -321,7 +321,9 @@ ATTACKS: dict[str, Attack] = {
     "pushes": Attack("METADATA_PUSH frames", frames_of_stream_0(METADATA_PUSH, wire.METADATA, b"x")),
     "credits": Attack("REQUEST_N frames of one watch", frames_of_an_open_stream(wire.REQUEST_N, N)),
     "cancels": Attack("CANCEL frames of a stream that is over", frames_of_an_open_stream(CANCEL, b"")),
-    "payloads": Attack("PAYLOAD frames nobody asked for", frames_of_an_open_stream(wire.PAYLOAD, b"", wire.NEXT)),
+    "payloads": Attack(
+        "PAYLOAD frames without a request for them", frames_of_an_open_stream(wire.PAYLOAD, b"", wire.NEXT)
+    ),
     "fragments": Attack("empty fragments of one request", fragments),
     "fragments-tcp": Attack("the same over TCP", fragments, "tcp"),
     "metadata": Attack("session.ping with 5,000 metadata entries", metadata_entries),

@@ -74,7 +74,7 @@ class Newcomer(Socket):
         self.answered: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     def received(self, data: bytes) -> None:
-        """Whether it was let in."""
+        """Whether the service accepted it."""
         if not self.answered.done():
             found, _ = wire.messages(data)
             kinds = {(data[begin + 4] << 8 | data[begin + 5]) >> 10 for begin, _ in found}
@@ -88,7 +88,7 @@ class Newcomer(Socket):
 
 
 async def arrive(port: int, token: str) -> float | None:
-    """Milliseconds until somebody who comes new is served; None: not at all."""
+    """Milliseconds until a new connection is served; None: refused."""
     begin = time.perf_counter()
     try:
         async with asyncio.timeout(ANSWER_SECONDS):

@@ -6,6 +6,7 @@ address is over (`read_scheduler`). Then the socket is not read any more, the re
 on with it in a later round. The socket is read unless the session has paused it or the connection waits for its turn.
 """
 
+import abc
 import asyncio
 from typing import Final, cast
 
@@ -19,7 +20,7 @@ from tidings.transports.rsocket_session import RSocketSession
 NO_DATA: Final = b""
 
 
-class RSocketWire(asyncio.Protocol):
+class RSocketWire(asyncio.Protocol, abc.ABC):
     """The protocol of one connection. A subclass cuts the bytes into frames and says farewell."""
 
     __slots__ = (
@@ -126,20 +127,20 @@ class RSocketWire(asyncio.Protocol):
             more = self._take(NO_DATA, now)
         return more
 
+    @abc.abstractmethod
     def _take(self, data: bytes, now: float) -> bool:
         """Cut the next chunk into frames and have them served; whether there may be more.
 
         Calls `_count_unfinished` where something is held, or was.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _keep(self, data: bytes) -> None:
         """Keep bytes for `_take`, which is called without any later; none where it would not look at them."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _unread(self) -> bool:
         """Whether `_take` has something to do without new bytes."""
-        raise NotImplementedError
 
     def _wait(self) -> None:
         """Stop reading until it is our turn again."""
