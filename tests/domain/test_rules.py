@@ -205,9 +205,31 @@ def test_a_target_is_a_seq() -> None:
 
 
 def test_a_limit_of_0_is_the_default_and_too_large_a_one_is_refused() -> None:
-    assert [RULES.limit(asked, 50, 1000) for asked in (0, 1, 1000)] == [50, 1, 1000]
-    with refused(INVALID, "1000"):
-        RULES.limit(1001, 50, 1000)
+    assert [RULES.limit(asked, "page_events") for asked in (0, 1, 1000)] == [50, 1, 1000]
+    for what in ("page_events", "list_items"):
+        with refused(INVALID, f"limit is 1001, at most 1000 are given at once ({what}_max)"):
+            RULES.limit(1001, what)
+
+
+@pytest.mark.parametrize(
+    ("rule", "bytes_max", "setting"),
+    [
+        (RULES.room, 64, "id_bytes_max"),
+        (RULES.user, 64, "id_bytes_max"),
+        (RULES.text, 65_536, "text_bytes_max"),
+        (RULES.emoji, 64, "emoji_bytes_max"),
+        (RULES.title, 256, "title_bytes_max"),
+        (RULES.status_text, 256, "status_text_bytes_max"),
+        (RULES.query, 256, "query_bytes_max"),
+        (RULES.client_id, 64, "client_id_chars_max"),
+    ],
+)
+def test_what_is_too_long_is_told_the_setting_of_its_limit(
+    rule: Callable[[str], str], bytes_max: int, setting: str
+) -> None:
+    for long in ("a" * (bytes_max + 1), "é" * (bytes_max + 1)):
+        with refused(INVALID, setting):
+            rule(long)
 
 
 @given(st.text())

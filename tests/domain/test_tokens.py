@@ -40,6 +40,13 @@ def signed(claims: dict[str, Any], secret: bytes = SECRET, **header: Any) -> str
     return (body + b"." + part(hmac.digest(secret, body, hashlib.sha256))).decode()
 
 
+def signed_text(header: str, claims: str) -> str:
+    """A token with exactly these two texts in it."""
+    parts = [base64.urlsafe_b64encode(part.encode()).rstrip(b"=") for part in (header, claims)]
+    signature = hmac.digest(SECRET, b".".join(parts), hashlib.sha256)
+    return b".".join([*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
+
+
 def claims(**more: Any) -> dict[str, Any]:
     return {key: value for key, value in {"sub": "alice", "exp": NOW + 60, **more}.items() if value is not None}
 
@@ -47,6 +54,27 @@ def claims(**more: Any) -> dict[str, Any]:
 def test_a_token_that_was_issued_says_who_it_is_and_until_when() -> None:
     token = issue_token("alice", secret=SECRET, ttl_seconds=60, now_ms=START_MS)
     assert tokens().identity(token, START_MS) == Identity("alice", expires_at_ms=START_MS + 60_000)
+
+
+@pytest.mark.parametrize(
+    ("header", "twice", "named"),
+    [
+        ('{"alg":"HS256"}', '"sub":"bob",', "sub"),
+        ('{"alg":"HS256"}', f'"exp":{NOW + 9_999},', "exp"),
+        ('{"alg":"HS256"}', r'"\u0073ub":"bob",', "sub"),
+        ('{"alg":"HS256"}', '"operator":true,"operator":false,', "operator"),
+        ('{"alg":"HS256"}', '"about":{"a":1,"a":2},', "a"),
+        ('{"alg":"HS256","alg":"HS256"}', "", "alg"),
+        ('{"alg":"none","alg":"HS256"}', "", "alg"),
+        ('{"alg":"HS256","typ":"JWT","typ":"at+jwt"}', "", "typ"),
+    ],
+)
+def test_a_token_that_says_something_twice_is_refused(header: str, twice: str, named: str) -> None:
+    token = signed_text(header, f'{{{twice}"sub":"alice","exp":{NOW + 60}}}')
+    with refused(REFUSED, f'it has "{named}" twice in one object'):
+        tokens().identity(token, START_MS)
+    once = signed_text('{"alg":"HS256"}', f'{{"sub":"alice","exp":{NOW + 60}}}')
+    assert tokens().identity(once, START_MS).user == "alice"
 
 
 def test_a_token_may_make_an_operator() -> None:

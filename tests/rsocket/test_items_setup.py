@@ -319,7 +319,11 @@ def test_item_22_application_that_never_decides_is_a_rejection() -> None:
     assert server.deadline() == 6.0
     assert server.tick(5.9) == ()
     told = server.tick(6.0)
-    assert told == [facts.ConnectionEnded(ErrorCode.REJECTED_SETUP, "authentication took too long", False)]
+    assert told == [
+        facts.ConnectionEnded(
+            ErrorCode.REJECTED_SETUP, "authentication took longer than 5 s (admission_seconds)", False
+        )
+    ]
     assert sent_one(server).fields["code"] == ErrorCode.REJECTED_SETUP
     assert server.accept(7.0) == ()
 

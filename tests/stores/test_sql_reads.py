@@ -1,8 +1,9 @@
 """Reads whose cost must not grow with what a caller chooses: counted in steps of SQLite's virtual machine."""
 
 import apsw
+import pytest
 
-from tidings.stores import sql_reads
+from tidings.stores import sql_reads, sql_tables
 from tidings.stores.schema import known_migrations, migrate
 
 
@@ -30,3 +31,25 @@ def test_what_a_look_at_who_shares_a_room_costs_does_not_grow_with_the_callers_r
         return done
 
     assert steps(400) == steps(1)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        pytest.param(text, id=f"{module.__name__}.{name}")
+        for module in (sql_reads, sql_tables)
+        for name, text in vars(module).items()
+        if isinstance(text, str) and text.startswith(("SELECT", "UPDATE", "DELETE")) and "?" in text
+    ],
+)
+def test_every_statement_finds_its_rows_by_an_index(sql: str) -> None:
+    connection = apsw.Connection("")
+    migrate(connection, known_migrations())
+    plan = [step[3] for step in connection.execute(f"EXPLAIN QUERY PLAN {sql}", (1,) * sql.count("?"))]
+    # What is scanned is what was found already, or the values that were asked for.
+    scanned = {step for step in plan if step.startswith("SCAN")} - {
+        "SCAN (subquery-1)",
+        "SCAN asked",
+        "SCAN CONSTANT ROW",
+    }
+    assert not scanned

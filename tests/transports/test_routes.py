@@ -91,6 +91,38 @@ def test_refusals_are_not_remembered(routes: Routes, asked: bytes | None) -> Non
     assert not routes.known
 
 
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        (said(route="no.such"), "'no.such'"),
+        (said(route="a\x1b[2Jb\r\nc\0"), r"'a\x1b[2Jb\r\nc\x00'"),
+        (said(route="\u202eevil"), r"'\u202eevil'"),
+        (said(route="a" * 255), repr("a" * 100)),
+        (said((metadata.MIME_TYPE, metadata.write_mime_type("x/\x1b\n"))), r"'x/\x1b\n'"),
+    ],
+)
+def test_an_error_quotes_what_was_asked_in_one_short_line_of_ascii(routes: Routes, asked: bytes, shown: str) -> None:
+    text = refused(routes, asked).text
+    assert shown in text
+    assert text.isascii()
+    assert text.isprintable()
+    assert len(text) < 300
+
+
+@pytest.mark.parametrize(
+    ("asked", "what"),
+    [
+        (metadata.write_composite([("text/plain", b"")] * 65), "entries of composite metadata"),
+        (metadata.write_composite([(metadata.ROUTING, metadata.write_route(*"a" * 65))]), "routing tags"),
+        (accepting(*["text/plain"] * 65), "accepted MIME types"),
+    ],
+)
+def test_too_many_entries_are_told_the_setting_of_their_limit(routes: Routes, asked: bytes, what: str) -> None:
+    failure = refused(routes, asked)
+    assert failure.code is Code.INVALID_ARGUMENT
+    assert failure.text == f"the metadata have more than 64 {what} (metadata_entries_max); send fewer"
+
+
 def test_more_metadata_than_anybody_needs_are_not_read() -> None:
     limits = ConnectionLimits(metadata_bytes_max=len(said()) - 1)
     routes = Routes(Table(ROWS), Metrics(), metadata.COMPOSITE, PROTOBUF, limits)

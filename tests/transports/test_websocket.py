@@ -307,6 +307,33 @@ def test_a_compressed_first_message_has_the_limit_of_a_stranger() -> None:
     assert got.ending.code == 1009
 
 
+@pytest.mark.parametrize(
+    ("got", "wire", "text"),
+    [
+        (MessageReader(1_000, 200), client_frame(BINARY, bytes(201)), "200 bytes at most (first_message_bytes_max)"),
+        (
+            MessageReader(1_000, 1_000),
+            client_frame(BINARY, bytes(1_001)),
+            "1000 bytes at most (request_bytes_max and metadata_bytes_max)",
+        ),
+        (
+            MessageReader(1_000, 1_000, 500),
+            compressed_frame(bytes(501)),
+            "500 bytes at most when it is inflated (inflated_bytes_max)",
+        ),
+        (
+            MessageReader(1_000, 1_000, 500),
+            client_frame(BINARY, bytes(501), reserved=RSV1),
+            "500 bytes at most (inflated_bytes_max)",
+        ),
+    ],
+)
+def test_a_message_that_is_too_big_is_told_the_setting_of_its_limit(got: MessageReader, wire: bytes, text: str) -> None:
+    got.feed(wire)
+    assert got.ending is not None
+    assert got.ending.text == f"a message has {text}"
+
+
 def test_many_bombs_in_one_piece_are_inflated_a_turn_at_a_time() -> None:
     big = bytes(1 << 19)
     got = inflating()

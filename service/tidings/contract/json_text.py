@@ -123,6 +123,13 @@ def _refuse_constant(name: str) -> NoReturn:
     raise JsonError(f"has {name}, which is no JSON")
 
 
+class OnceDecoder(json.JSONDecoder):
+    """Reads JSON as the standard library does; JsonError where a name comes twice in one object."""
+
+    def __init__(self) -> None:
+        super().__init__(object_pairs_hook=_members)
+
+
 # Made once: `json.loads` makes a decoder in each call that has a hook.
 _scan: Final = json.JSONDecoder(
     object_pairs_hook=_members, parse_int=_number, parse_float=Number, parse_constant=_refuse_constant

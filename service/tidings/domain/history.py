@@ -47,7 +47,7 @@ class History:
     async def page(self, request: v1.PageRequest, call: Call) -> v1.PageReply:
         """A page before or after a seq."""
         self._calls.take(call.session.id)
-        limit = self._rules.limit(request.limit, self._limits.page_events_default, self._limits.page_events_max)
+        limit = self._rules.limit(request.limit, "page_events")
         before = min(request.before, SEQ_MAX) if request.HasField("before") else None
         after = min(request.after, SEQ_MAX) if request.HasField("after") else None
         if before is not None and after is not None:
@@ -95,7 +95,7 @@ class History:
         """Words in one room, or in all that the caller is in."""
         self._calls.take(call.session.id)
         self._searches.take(call.user)
-        limit = self._rules.limit(request.limit, self._limits.search_results_default, self._limits.search_results_max)
+        limit = self._rules.limit(request.limit, "search_results")
         words = self._rules.query(request.query)
         sender = getattr(request, "from")
         if sender:

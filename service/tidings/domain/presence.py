@@ -123,7 +123,9 @@ class Presence:
     async def _people(self, request: v1.PresenceWatchRequest, call: Call, sink: Sink[Any]) -> Source:
         most = self._limits.presence_users_max
         if len(request.users) > most:
-            raise invalid_argument(f"one watch names at most {most} users; use another watch for the rest, or a room")
+            raise invalid_argument(
+                f"one watch names at most {most} users (presence_users_max); use another watch for the rest, or a room"
+            )
         users = dict.fromkeys(self._rules.user(user) for user in request.users)
 
         def subscription(keys: Iterable[str], after: int | None) -> BoardSubscription[bytes, Any]:

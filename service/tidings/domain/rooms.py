@@ -238,7 +238,9 @@ class Rooms:
     def _members(self, request: v1.CreateRequest, caller: str) -> Sequence[str]:
         most = self._limits.create_members_max
         if len(request.members) > most:
-            raise invalid_argument(f"at most {most} members can be brought in at once; let the others join afterwards")
+            raise invalid_argument(
+                f"at most {most} members can be brought in at once (create_members_max); let the others join afterwards"
+            )
         members = dict.fromkeys(self._rules.user(user) for user in request.members)
         members.pop(caller, None)
         return tuple(members)
@@ -279,7 +281,7 @@ class Rooms:
         return room_reply(record, role)
 
     def _limit(self, asked: int) -> int:
-        return self._rules.limit(asked, self._limits.list_items_default, self._limits.list_items_max)
+        return self._rules.limit(asked, "list_items")
 
 
 def _last_bytes(rows: Sequence[InboxRecord]) -> int:

@@ -7,6 +7,7 @@ that names the limit and says what to do.
 import re
 import unicodedata
 from collections.abc import Collection
+from typing import Final
 
 from tidings.contract.errors import Failure, invalid_argument
 from tidings.contract.subjects import ESCAPE
@@ -19,6 +20,15 @@ from tidings.domain.names import PREFIXES
 
 _CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+# Whose limit of bytes each of these has; all others are names.
+_SETTINGS: Final = {
+    "text": "text_bytes_max",
+    "emoji": "emoji_bytes_max",
+    "title": "title_bytes_max",
+    "status text": "status_text_bytes_max",
+    "query": "query_bytes_max",
+}
 
 # Stores count in signed 64 bits; no log comes near.
 SEQ_MAX = 2**63 - 1
@@ -91,8 +101,8 @@ class Rules:
         chars_max = self.limits.client_id_chars_max
         if not 1 <= len(key) <= chars_max:
             raise invalid_argument(
-                f"client_id has {len(key)} characters, 1 to {chars_max} are needed; make a new one for each message, "
-                "a UUID for example"
+                f"client_id has {len(key)} characters, 1 to {chars_max} are needed (client_id_chars_max); make a new "
+                "one for each message, a UUID for example"
             )
         if not key.isprintable():
             raise invalid_argument("client_id has characters that cannot be printed; use letters, digits and signs")
@@ -156,10 +166,14 @@ class Rules:
             raise invalid_argument(f"target is {seq}; name the seq of a message, from 1 on")
         return seq
 
-    def limit(self, asked: int, default: int, most: int) -> int:
-        """How many items a page shall have; 0 asks for the default."""
+    def limit(self, asked: int, what: str) -> int:
+        """How many items a page shall have; 0 asks for the default. `what`: page_events, list_items, search_results."""
+        most: int = getattr(self.limits, f"{what}_max")
         if asked > most:
-            raise invalid_argument(f"limit is {asked}, at most {most} are given at once; ask for further pages")
+            raise invalid_argument(
+                f"limit is {asked}, at most {most} are given at once ({what}_max); ask for further pages"
+            )
+        default: int = getattr(self.limits, f"{what}_default")
         return asked or default
 
     def _known(self, what: str, name: str) -> str:
@@ -180,7 +194,9 @@ class Rules:
                     raise invalid_argument(f"the {what} {printable(name)} {complaint}")
             size = len(name.encode())
         if not 1 <= size <= bytes_max:
-            raise invalid_argument(f"the {what} has {size} bytes, 1 to {bytes_max} are needed; choose another one")
+            raise invalid_argument(
+                f"the {what} has {size} bytes, 1 to {bytes_max} are needed (id_bytes_max); choose another one"
+            )
         return name
 
     def _line(self, what: str, text: str, bytes_max: int) -> str:
@@ -228,7 +244,9 @@ class Rules:
 
 
 def _too_long(what: str, bytes_max: int) -> Failure:
-    return invalid_argument(f"{what} is longer than {bytes_max} bytes of UTF-8; make it shorter")
+    return invalid_argument(
+        f"{what} is longer than {bytes_max} bytes of UTF-8 ({_SETTINGS.get(what, 'id_bytes_max')}); make it shorter"
+    )
 
 
 def _refuse(refused: re.Pattern[str], what: str, text: str, advice: str, *, kind: str = "control character") -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from tidings.hub.beats import Beats
 from tidings.hub.board_subscription import BoardSubscription
-from tidings.hub.errors import HubError, TooManyKeys, TooManySubscriptions
+from tidings.hub.errors import HubError, TooManySubscriptions, too_many_keys
 from tidings.hub.limits import BoardLimits
 from tidings.hub.ports import Clock, Schedule, ScheduleLater
 from tidings.hub.stats import BoardStats
@@ -105,9 +105,11 @@ class Board:
         """Enter a new reader, or say why not."""
         limits = self.limits
         if self._subscriptions >= limits.subscriptions_max:
-            return TooManySubscriptions(f"all {limits.subscriptions_max} subscriptions are taken; try again later")
+            return TooManySubscriptions(
+                f"all {limits.subscriptions_max} subscriptions are taken (board.subscriptions_max); try again later"
+            )
         if len(subscription.keys) > limits.interest_keys_max:
-            return TooManyKeys(f"one subscription may name at most {limits.interest_keys_max} keys")
+            return too_many_keys(limits.interest_keys_max)
         self._subscriptions += 1
         for key in subscription.keys:
             self.watch(key, subscription)

@@ -22,7 +22,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from tidings.hub.batch import Batch
-from tidings.hub.errors import TooManyKeys
+from tidings.hub.errors import too_many_keys
 from tidings.hub.nobody import NOBODY
 from tidings.hub.ports import PAUSED, Sink
 from tidings.hub.turns import ITEMS_PER_VISIT
@@ -142,7 +142,7 @@ class BoardSubscription(Generic[V, T]):
             return
         limit = self.board.limits.interest_keys_max
         if len(self.keys) + len(new) > limit:
-            raise TooManyKeys(f"one subscription may name at most {limit} keys")
+            raise too_many_keys(limit)
         for key in new:
             self.keys.add(key)
             self.board.watch(key, self)

@@ -31,3 +31,8 @@ class TooManySubscriptions(HubError):
 
 class TooManyKeys(HubError):
     """One subscription of a board asked for more keys than `interest_keys_max`."""
+
+
+def too_many_keys(most: int) -> TooManyKeys:
+    """With the text for the reader."""
+    return TooManyKeys(f"one subscription may name at most {most} keys (interest_keys_max); use another for the rest")

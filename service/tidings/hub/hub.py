@@ -313,11 +313,14 @@ class Hub(Generic[T]):
     def _refusal(self, room: str) -> TooManySubscriptions | None:
         limits = self._house.limits
         if self._house.counts.subscriptions >= limits.subscriptions_max:
-            return TooManySubscriptions(f"all {limits.subscriptions_max} subscriptions are taken; try again later")
+            return TooManySubscriptions(
+                f"all {limits.subscriptions_max} subscriptions are taken (hub.subscriptions_max); try again later"
+            )
         place = self._rooms.get(room)
         if place is not None and place.count >= limits.room_subscriptions_max:
             return TooManySubscriptions(
-                f"all {limits.room_subscriptions_max} subscriptions of {room} are taken; try again later"
+                f"all {limits.room_subscriptions_max} subscriptions of {room} are taken (room_subscriptions_max); "
+                "try again later"
             )
         return None
 

@@ -172,7 +172,7 @@ class Subscription(Generic[T]):
             elif demand == PAUSED:
                 self._hold_page(self.feed.house.limits.owner_held_bytes_max)
             elif self._too_far_behind():
-                self.fail(self._too_slow("the reader fell too far behind"))
+                self.fail(self._too_slow("the reader fell too far behind (close_lag_events)"))
             else:
                 self._wait_for_reader()
 
@@ -305,4 +305,4 @@ class Subscription(Generic[T]):
         """Nothing was taken for too long, whatever the policy."""
         self.feed.house.counts.stalls_ended += 1
         stall_seconds = self.feed.house.limits.stall_seconds
-        self.fail(self._too_slow(f"the reader took nothing for {stall_seconds:g} seconds"))
+        self.fail(self._too_slow(f"the reader took nothing for {stall_seconds:g} seconds (hub.stall_seconds)"))

@@ -116,7 +116,7 @@ class Connection(Endpoint):
         """Exactly one whole frame, without envelope. An empty one is a broken one."""
         self.now = self.heard_at = now
         if len(frame) > self.frame_bytes_max:
-            return self.break_off(ErrorCode.CONNECTION_ERROR, f"a frame of {len(frame)} bytes", remote=True)
+            return self.break_off(ErrorCode.CONNECTION_ERROR, self._frame_too_large(len(frame)), remote=True)
         # The layouts are read by offset, and a frame that is too short shows itself: struct reads nothing past the end.
         try:
             stream_id, type_and_flags = _header(frame)
@@ -138,6 +138,9 @@ class Connection(Endpoint):
                 return self.break_off(too_many.code, str(too_many), remote=True)
         return self.break_off(code, str(broken), remote=True)
 
+    def _frame_too_large(self, size: int) -> str:
+        return f"a frame has {size} bytes, at most {self.frame_bytes_max} are read (frame_bytes_max)"
+
     def tick(self, now: float) -> Sequence[Fact]:
         """What time alone brings about. Early and late calls do no harm."""
         self.now = now
@@ -146,7 +149,11 @@ class Connection(Endpoint):
         state = self.state
         if state is State.FIRST:
             if now >= self._first_frame_until():
-                return self.break_off(ErrorCode.INVALID_SETUP, "no SETUP came in time", remote=True)
+                return self.break_off(
+                    ErrorCode.INVALID_SETUP,
+                    f"no SETUP came within {self.limits.first_frame_seconds:g} s (first_frame_seconds)",
+                    remote=True,
+                )
         elif state is not State.CLOSED and self.keepalives is not None:
             if self.congested:
                 self.congested_at = now
@@ -159,7 +166,8 @@ class Connection(Endpoint):
                 )
             if state is State.ADMITTING:
                 if now >= self.opened_at + self.limits.admission_seconds:
-                    return self.break_off(ErrorCode.REJECTED_SETUP, "authentication took too long", remote=False)
+                    text = f"authentication took longer than {self.limits.admission_seconds:g} s (admission_seconds)"
+                    return self.break_off(ErrorCode.REJECTED_SETUP, text, remote=False)
             else:
                 if self.lease_got is not None:
                     self.lease_got.expire(now)

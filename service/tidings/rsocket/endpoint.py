@@ -234,7 +234,10 @@ class Endpoint:
         return not self.writable or self.outbound_bytes >= self.outbound_bytes_pause
 
     def overflow(self) -> None:
-        text = f"{self.outbound_bytes} bytes are waiting for this connection, {self.outbound_bytes_max} is the most"
+        text = (
+            f"{self.outbound_bytes} bytes are waiting for this connection, {self.outbound_bytes_max} is the most "
+            "(outbound_bytes_max); read what was sent"
+        )
         self.unreported = [*self.unreported, *self.break_off(ErrorCode.CONNECTION_ERROR, text, remote=False)]
 
     # --- the end ------------------------------------------------------------------------------------------------

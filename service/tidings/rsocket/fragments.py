@@ -109,9 +109,13 @@ class Reassembly:
         if more and not added:
             return ErrorCode.INVALID, "a fragment that others follow may not be empty"
         if run.size + added > limits.reassembly_bytes_max:
-            return ErrorCode.INVALID, f"the payload is above {limits.reassembly_bytes_max} bytes"
+            return ErrorCode.INVALID, f"the payload is above {limits.reassembly_bytes_max} bytes (reassembly_bytes_max)"
         if run.pieces > limits.fragments_max:
-            return ErrorCode.INVALID, f"the payload has more than {limits.fragments_max} fragments"
+            return ErrorCode.INVALID, f"the payload has more than {limits.fragments_max} fragments (fragments_max)"
         if self.held_bytes + added > limits.reassembly_connection_bytes_max:
-            return ErrorCode.REJECTED, "too many unfinished payloads on this connection; try again"
+            return (
+                ErrorCode.REJECTED,
+                f"unfinished payloads of this connection hold more than {limits.reassembly_connection_bytes_max} bytes "
+                "(reassembly_connection_bytes_max); try again",
+            )
         return None

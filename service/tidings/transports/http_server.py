@@ -161,7 +161,7 @@ class _BoundedParser:
         )
         self._head_bytes_max = head_bytes_max
         self._too_long = Refusal(
-            431, f"the head of a request has {head_bytes_max} bytes and {HEADERS_MAX} headers at most"
+            431, f"the head of a request has {head_bytes_max} bytes (head_bytes_max) and {HEADERS_MAX} headers at most"
         )
         self.failed = False
         self.pause_reading = self._parser.pause_reading

@@ -19,7 +19,7 @@ from tidings.transports.settings import ConnectionLimits
 
 MEMO_ROUTES_MAX: Final = 1_024  # methods × the encodings that clients ask for
 MEMO_KEY_BYTES_MAX: Final = 512  # with the line above, half a megabyte
-ROUTE_SHOWN_MAX: Final = 100
+SHOWN_CHARS_MAX: Final = 100  # of a foreign route or MIME type in an error
 
 # Entries whose bytes say nothing but which method and which encoding. What else there may be (traces, tokens) is
 # different in each request, or secret.
@@ -115,7 +115,7 @@ class Routes:
             raise unimplemented(f"the request names no method; send its route as {wire.ROUTING}")
         row = self._table.rows.get(request.route)
         if row is None:
-            raise unimplemented(f"no such route: {request.route[:ROUTE_SHOWN_MAX]}")
+            raise unimplemented(f"no such route: {request.route[:SHOWN_CHARS_MAX]!a}")
         reads = self._codec if request.data_mime is None else _codec_of(request.data_mime)
         writes, said = self._answer_in(request, reads)
         route = Route(row, reads, writes, said, self._outcomes(row.route), self._limits.request_bytes_max)
@@ -163,6 +163,8 @@ def read_metadata(metadata: bytes | None, metadata_mime: str, limits: Connection
         )
     try:
         return wire.read_request(metadata, metadata_mime, limits.metadata_entries_max)
+    except wire.TooManyEntries as error:
+        raise invalid_argument(f"{error} (metadata_entries_max); send fewer") from error
     except wire.MetadataError as error:
         raise invalid_argument(f"the metadata cannot be read: {error}") from error
 
@@ -176,7 +178,7 @@ def credentials_of(request: wire.RequestMetadata) -> Credentials | None:
 def _codec_of(mime: str) -> Codec:
     codec = codec_for(mime)
     if codec is None:
-        raise invalid_argument(f"data in {mime[:ROUTE_SHOWN_MAX]!a} is not understood; understood are {UNDERSTOOD}")
+        raise invalid_argument(f"data in {mime[:SHOWN_CHARS_MAX]!a} is not understood; understood are {UNDERSTOOD}")
     return codec
 
 

@@ -177,7 +177,9 @@ class Desk:
         """Take work on; RESOURCE_EXHAUSTED when there is no room for it."""
         most = self.session.service.connections.requests_in_flight_max
         if self._in_flight >= most:
-            raise resource_exhausted(f"{most} requests of this connection are being served; wait for answers")
+            raise resource_exhausted(
+                f"{most} requests of this connection are being served (requests_in_flight_max); wait for answers"
+            )
         size = STREAM_BYTES + REQUEST_BYTES_PER_BYTE * len(data)
         self._memory.begin(size)
         work.held_bytes = size

@@ -247,11 +247,20 @@ class MessageReader(Backlog):
         if opcode < CLOSE:
             bytes_max = self._inflatable_bytes() if compressed or self._compressed else self._bytes_max
             if len(self.pieces) + length > bytes_max:
-                raise _Broken(TOO_BIG, f"a message has {bytes_max} bytes at most")
+                raise self._too_large(bytes_max)
         return length, begin
 
     def _inflatable_bytes(self) -> int:
         return min(self._bytes_max, self._inflated_bytes_max)
+
+    def _too_large(self, bytes_max: int, when: str = "") -> _Broken:
+        if self._bytes_max > bytes_max:
+            settings = "inflated_bytes_max"
+        elif self._bytes_max < self._message_bytes_max:
+            settings = "first_message_bytes_max"
+        else:
+            settings = "request_bytes_max and metadata_bytes_max"
+        return _Broken(TOO_BIG, f"a message has {bytes_max} bytes at most{when} ({settings})")
 
     def _check_start(self, first: int, length: int) -> None:
         if self._in_pieces:
@@ -294,7 +303,7 @@ class MessageReader(Backlog):
         try:
             message = inflate(message, bytes_max)
         except Inflated:
-            raise _Broken(TOO_BIG, f"a message has {bytes_max} bytes at most when it is inflated") from None
+            raise self._too_large(bytes_max, " when it is inflated") from None
         except zlib.error:
             raise _Broken(INVALID_DATA, "a compressed message is not in the DEFLATE format") from None
         self._inflated_bytes += max(len(message), INFLATED_BYTES_MIN)
