@@ -34,6 +34,7 @@ def test_random_messages_are_written_and_read_as_the_library_does_it(
     message = data.draw(messages(message_type))
     ours = JSON.encode(message)
     theirs = json_format.MessageToJson(message, indent=None, ensure_ascii=False)
+    assert b"".join(JSON.encode_in_parts(message)) == ours
     assert json.loads(ours) == json.loads(theirs)
     assert list(json.loads(ours)) == list(json.loads(theirs))
     for text in (ours.decode(), theirs, json_format.MessageToJson(message)):

@@ -1,14 +1,18 @@
 """What encoding for one user costs the others: small steps, charged to the user, who waits when the turn is over."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from rsocket_kit import cancel
 from tidings.contract import v1
+from tidings.contract.codecs import JSON
+from tidings.contract.errors import Code
 from tidings.hub import PAUSED, Batch
 from tidings.rsocket import FrameSplitter, FrameType, decode
 from tidings.transports.read_scheduler import STEP_SECONDS
+from tidings.transports.rsocket_calls import MAKING_SECONDS_PER_BYTE, SMALL_ANSWER_BYTES, CallWork
 from tidings.transports.rsocket_work import SinkWork
 from tidings.transports.settings import ConnectionLimits
 from transports.fake_socket import Around, Transport, enveloped, turns
@@ -209,3 +213,146 @@ async def test_a_stream_that_ends_while_it_waits_is_forgotten(monkeypatch: pytes
     open_watches(other, 3)
     await around.until_sent(sent + 1)
     assert any(decode(each).stream_id == 1 for each in FrameSplitter().feed(bytes(other.written)))
+
+
+PAGE = v1.PageReply(
+    events=[v1.Event(seq=seq, posted=v1.Posted(text="a" * 1_000)) for seq in range(1, 11)],
+    head=v1.Cursor(epoch="den", seq=10),
+)
+PART_MS = 1.5  # to encode an element of it: two of them are a turn
+PARTS = sum(1 for _ in JSON.encode_in_parts(PAGE))
+
+
+class Answering(Around):
+    """Connections that speak JSON and whose `test.wait` answers with a large page."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, connections: ConnectionLimits = ConnectionLimits()) -> None:
+        clock, handlers = Clock(), Handlers()
+        self.encoded = 0
+        self.later: list[Any] = []
+
+        async def answer(_request: Any, _call: Any) -> Any:
+            return PAGE
+
+        handlers.wait = answer  # type: ignore[assignment, method-assign]
+        super().__init__(connections=connections, handlers=handlers, clock=clock)
+        self.service.reading._call_later = lambda *what: self.later.append(what)
+        encode = CallWork._encode_a_turn
+
+        def slow(work: CallWork, parts: Iterator[bytes]) -> bool:
+            return encode(work, self.slowly(parts))
+
+        monkeypatch.setattr(CallWork, "_encode_a_turn", slow)
+
+    def slowly(self, parts: Iterator[bytes]) -> Iterator[bytes]:
+        for part in parts:
+            self.encoded += 1
+            self.clock.seconds += PART_MS / 1000
+            yield part
+
+    async def enter(self, user: str) -> Transport:
+        transport = self.tcp()
+        transport.protocol.data_received(enveloped(setup_of(user, data_mime=JSON.mime)))
+        await turns(5)
+        return transport
+
+
+def answers(transport: Transport, stream_id: int) -> list[bytes]:
+    frames = [decode(each) for each in FrameSplitter().feed(bytes(transport.written))]
+    return [each.data for each in frames if each.type is FrameType.PAYLOAD and each.stream_id == stream_id]
+
+
+@pytest.mark.asyncio
+async def test_a_large_answer_is_encoded_a_turn_at_a_time_and_comes_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert PAGE.ByteSize() > SMALL_ANSWER_BYTES
+    around = Answering(monkeypatch)
+    ada = await around.enter("ada")
+    ada.protocol.data_received(b"".join(enveloped(call(each, "test.wait")) for each in (1, 3)))
+    steps = []
+    while around.encoded < 2 * PARTS:
+        before = around.encoded
+        await turns(1)
+        steps.append(around.encoded - before)
+        assert len(steps) < 500
+    await turns(5)
+    assert 1 <= max(steps) <= 2
+    assert [answers(ada, each) for each in (1, 3)] == [[JSON.encode(PAGE)]] * 2
+    budget = ada.protocol.budget
+    assert budget.open
+    assert not budget.waiting
+    assert ada.protocol.session.session.memory.held == 0
+
+
+@pytest.mark.asyncio
+async def test_a_large_answer_is_charged_to_the_user_who_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    around = Answering(monkeypatch)
+    ada = await around.enter("ada")
+    charged: list[float] = []
+    monkeypatch.setattr(around.service.reading, "charge", lambda budget, seconds: charged.append(seconds))
+    ada.protocol.data_received(enveloped(call(1, "test.wait")))
+    for _ in range(50):
+        await turns(1)
+    assert answers(ada, 1)
+    assert sum(charged) == pytest.approx(PARTS * PART_MS / 1000 + PAGE.ByteSize() * MAKING_SECONDS_PER_BYTE)
+
+
+@pytest.mark.asyncio
+async def test_an_overdrawn_user_waits_for_a_large_answer_and_gets_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    around = Answering(monkeypatch, POOR)
+    ada = await around.enter("ada")
+    ada.protocol.data_received(enveloped(call(1, "test.wait")))
+    await turns(50)
+    assert ada.protocol.budget.overdrawn
+    spent = around.encoded
+    assert 2 <= spent < PARTS
+    await turns(50)
+    assert around.encoded == spent
+    held = ada.protocol.session.session.memory.held
+    assert held > PAGE.ByteSize()
+    work = next(iter(ada.protocol.session.desk.live.values()))
+    small = CallWork(work.desk, work.route, work.stream, work.call)
+    small.arrived(v1.PageReply(events=PAGE.events[:1]))
+    await turns(1)
+    assert len(answers(ada, 1)) == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("how", ["cancel", "disconnect", "stop"])
+async def test_a_large_answer_that_nobody_waits_for_any_more_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    around = Answering(monkeypatch, POOR)
+    ada, other = await around.enter("ada"), await around.enter("ada")
+    ada.protocol.data_received(enveloped(call(1, "test.wait")))
+    await turns(50)
+    budget, memory = ada.protocol.budget, ada.protocol.session.session.memory
+    assert [each for each in budget.waiting if isinstance(each, CallWork)]
+    if how == "cancel":
+        ada.protocol.data_received(enveloped(cancel(1)))
+        around.clock.seconds += 100.0
+        for _, recovered, whose in around.later:
+            recovered(whose)
+    elif how == "disconnect":
+        ada.abort()
+    else:
+        ada.protocol.session.stop()
+    await turns(10)
+    assert not [each for each in budget.waiting if isinstance(each, CallWork)]
+    assert not answers(ada, 1)
+    assert memory.held == 0
+    assert other.protocol.session.session.memory is memory
+
+
+@pytest.mark.asyncio
+async def test_a_large_answer_without_room_on_the_users_account_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    around = Answering(monkeypatch)
+    ada = await around.enter("ada")
+    memory = ada.protocol.session.session.memory
+    memory.bytes_max = PAGE.ByteSize() + 5_000
+    ada.protocol.data_received(enveloped(call(1, "test.wait")))
+    await turns(50)
+    (frame,) = [each for each in map(decode, FrameSplitter().feed(bytes(ada.written))) if each.type is FrameType.ERROR]
+    assert frame.fields["code"] == Code.RESOURCE_EXHAUSTED
+    assert b"user_bytes_max" in frame.data
+    assert memory.held == 0
+    assert not ada.protocol.budget.waiting

@@ -5,7 +5,7 @@ name (a number this version does not know stays a number). What has its default 
 has presence. Plans are made once from each message's descriptor, as for reading (`json_reading`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from json.encoder import encode_basestring
 from typing import Any, Final
@@ -34,6 +34,25 @@ _SCALARS: Final[dict[int, Write]] = {
 def write_message(message: Message) -> str:
     """The message as JSON."""
     return _object(plan_of(message.DESCRIPTOR), message)  # type: ignore[arg-type]  # upb's own class
+
+
+def write_parts(message: Message) -> Iterator[str]:
+    """The same in parts, each element of the message's own lists by itself: so a long answer is written in steps."""
+    plan = plan_of(message.DESCRIPTOR)  # type: ignore[arg-type]  # upb's own class
+    before = "{"
+    for field, value in message.ListFields():
+        name, write = plan[field]
+        element = field.message_type
+        if field.is_repeated and element is not None and not element.GetOptions().map_entry:
+            one = plan_of(element)
+            yield before + name + "["
+            for place, each in enumerate(value):
+                yield ("," if place else "") + _object(one, each)
+            yield "]"
+        else:
+            yield before + name + write(value)
+        before = ","
+    yield "}" if before == "," else "{}"
 
 
 def plan_of(descriptor: Descriptor) -> Plan:

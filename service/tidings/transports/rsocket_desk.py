@@ -1,7 +1,7 @@
 """The requests of one session: what each asks for, whether it may, and what is being done for it.
 
-A call whose handler does not wait is answered at once. Everything else becomes a piece of work (`rsocket_work.py`),
-bounded in number, kept in `live` until it is over.
+A call whose handler does not wait is answered at once. Everything else becomes a piece of work (`rsocket_work.py`,
+`rsocket_calls.py`), bounded in number, kept in `live` until it is over.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from tidings.rsocket.facts import RequestReceived
 from tidings.transports.endings import failure_of
 from tidings.transports.read_scheduler import ADMISSION_SECONDS
 from tidings.transports.routes import Route, Routes
-from tidings.transports.rsocket_work import AdmissionWork, CallWork, ChannelWork, ForgetWork, WatchWork, Work
+from tidings.transports.rsocket_calls import CallWork, ForgetWork
+from tidings.transports.rsocket_work import AdmissionWork, ChannelWork, WatchWork, Work
 
 if TYPE_CHECKING:
     from tidings.transports.rsocket_session import RSocketSession
@@ -220,6 +221,11 @@ class Desk:
         if work.held_bytes > STREAM_BYTES:
             self._memory.release(work.held_bytes - STREAM_BYTES)
             work.held_bytes = STREAM_BYTES
+
+    def hold(self, work: Work, size: int) -> None:
+        """Hold so many bytes more for it until it is released. RESOURCE_EXHAUSTED where there is no room for them."""
+        self._memory.hold(size)
+        work.held_bytes += size
 
     def release(self, work: Work) -> None:
         """Nothing is held for it any more. Idempotent."""

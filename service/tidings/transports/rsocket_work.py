@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 SHARED_CHUNKS_MAX: Final = 64
 # Bytes kept so with one batch, at most: a user may watch one room on many streams, each with an id of its own.
 SHARED_BYTES_MAX: Final = 1_048_576
-# Answers up to here are queued whatever waits already: there are no more of them than requests being served.
-SMALL_ANSWER_BYTES: Final = 4_096
 SHARED_KEYS_MAX: Final = 1_024  # remembered; beyond it, equal keys are several objects, and that is all
 
 
@@ -138,67 +136,6 @@ class Work:
         """The service is stopping: what would never end by itself ends now."""
 
 
-class CallWork(Work):
-    """A call whose answer comes later: a handler waits for it in a task, or has answered with a future."""
-
-    __slots__ = ()
-
-    def begin(self, data: bytes) -> None:
-        """Decode, and ask the handler."""
-        answer = self.route.row.handler(self.route.read(data), self.call)
-        self.task = self.desk.awaited(answer)
-        self.task.add_done_callback(self._came)
-
-    def _came(self, answer: asyncio.Future[Any]) -> None:
-        self.task = None
-        self.desk.came()
-        if answer.cancelled():
-            self.interrupt()
-        elif error := answer.exception():
-            self.fail(error)
-        else:
-            self.arrived(answer.result())
-
-    def arrived(self, answer: Any) -> None:
-        if self.over:
-            return
-        session = self.session
-        clock = session.service.clock
-        began = clock()
-        try:
-            data = self.route.writes.encode(answer)
-            if len(data) > SMALL_ANSWER_BYTES:
-                # A page of a thousand events in JSON takes milliseconds; `CALL_SECONDS` covers small answers.
-                session.service.reading.charge(self.desk.budget, clock() - began)
-                self.call.memory.check(len(data))
-        except Exception as error:
-            self.fail(error)
-            return
-        self.route.outcomes.ok += 1
-        self.stream.next(data, self.route.said, complete=True)
-        self.end()
-        session.flush_soon()
-
-
-class ForgetWork(Work):
-    """A call whose caller does not want the answer. It is carried out even when the caller has left."""
-
-    __slots__ = ()
-
-    def begin(self, data: bytes) -> None:
-        """Decode, and ask the handler."""
-        task = self.desk.start(self._run(self.route.read(data)))
-        task.add_done_callback(lambda _: self.desk.release(self))
-
-    async def _run(self, request: Any) -> None:
-        try:
-            await self.route.row.handler(request, self.call)
-        except Exception as error:
-            self.desk.forgotten(self.route, error)
-        else:
-            self.route.outcomes.ok += 1
-
-
 @lru_cache(SHARED_KEYS_MAX)
 def _key(stream_id: int, codec: Codec, wrapping: object) -> object:
     """Same key, same bytes: the stream id, the codec, the compression or else the envelope.
@@ -293,9 +230,9 @@ class SinkWork(Work):
         else:
             frames = [payload_frames(stream_id, data, said, envelope, fragment_bytes) for data in payloads]
             head = payload_frames(stream_id, b"", said, no_envelope, fragment_bytes)
-            for place, block in enumerate(self._blocks(batch, deflater)):
-                # What needs several frames goes as it is: pieces would have to be compressed one by one.
-                if block and len(head) + len(payloads[place]) <= fragment_bytes:
+            room = fragment_bytes - len(head)
+            for place, block in enumerate(self._blocks(batch, deflater, room)):
+                if block and len(payloads[place]) <= room:
                     frames[place] = compressed_message(head, block)
             chunk = b"".join(frames)
         kept = len(batch.shared)
@@ -303,11 +240,17 @@ class SinkWork(Work):
             batch.shared[self._key] = chunk
         return chunk
 
-    def _blocks(self, batch: Batch[Prepared[Any]], deflater: Deflater) -> list[bytes]:
+    def _blocks(self, batch: Batch[Prepared[Any]], deflater: Deflater, room: int) -> list[bytes]:
+        """Each item compressed; empty where it goes as it is.
+
+        What needs several frames does: pieces would have to be compressed one by one.
+        """
         codec = self.route.writes
-        blocks: list[bytes] | None = batch.shared.get((deflater, codec))
+        blocks: list[bytes] | None = batch.shared.get((deflater, codec, room))
         if blocks is None:
-            blocks = batch.shared[deflater, codec] = [deflater.block(item.data(codec)) for item in batch.items]
+            datas = [item.data(codec) for item in batch.items]
+            blocks = [deflater.block(data) if len(data) <= room else b"" for data in datas]
+            batch.shared[deflater, codec, room] = blocks
         return blocks
 
     def complete(self) -> None:
