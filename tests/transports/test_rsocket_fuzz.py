@@ -121,6 +121,7 @@ async def test_keepalives_and_cancellations_pass_what_waits_for_a_full_socket() 
     asked = (call(5, "test.echo"), cancel(5), call(7, "test.echo"), keepalive(b"there?"), cancel(1))
     for each in asked:
         protocol.data_received(enveloped(each))
+    await turns(2)
     assert handlers.sources[0].closed.is_set()
     assert handlers.noticed["echo"] == 1, "requests wait"
     assert len(transport.written) == written

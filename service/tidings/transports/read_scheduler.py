@@ -9,6 +9,11 @@ log behind a watch) are encoded and compressed in small steps, measured, and cha
 is over, its streams wait like its connections (`may_send`), one step in each round. Live items, which all readers of a
 room share, are neither charged nor delayed.
 
+Opening and ending a stream may cost much besides: a watch of a thousand names, all streams of a connection that was
+lost. It is done in `later` steps, one queue for each budget, in the same line and in the order in which they were
+asked for. Each step is measured; as many are done in one turn as it has time for, and what cannot be divided, as the
+names of one request, is one step. So the streams of a user may take long to open, and others do not notice.
+
 Each user has a `ReadBudget` for all connections together, and so has each address for those that are not signed in:
 
     turn      in one round of the loop a budget reads for `read_turn_ms`; then its connections stop reading their
@@ -51,7 +56,8 @@ CONNECTION_SECONDS: Final = 0.0002  # accepting, the handshake, the objects of a
 CALL_SECONDS: Final = 0.00005  # of a handler that answers with a future: the store's answer, the reply
 TASK_SECONDS: Final = 0.0001  # of a handler that is a coroutine: all of it, a token's signature at the worst
 STEP_SECONDS: Final = 0.00002  # of a stream, beside encoding: the callback, the batch, the write
-WATCH_SECONDS: Final = 0.0001  # the task, the membership, the subscription, and its end
+WATCH_SECONDS: Final = 0.00002  # what of a watch is not measured: the callbacks of its task, its place in the hub
+CHANNEL_SECONDS: Final = 0.0001  # the tasks and subscriptions of a channel
 COMMAND_SECONDS: Final = 0.00005  # of a channel
 
 
@@ -82,6 +88,7 @@ class ReadBudget:
         "open",
         "overdrawn",
         "queued",
+        "steps",
         "unfinished_bytes",
         "used",
         "waiting",
@@ -97,6 +104,7 @@ class ReadBudget:
         self.overdrawn = False
         self.queued = False
         self.waiting: dict[Reader, None] = {}
+        self.steps: Steps | None = None  # that wait for their turn
         self.granted: Reader | None = None  # whose work follows in a later callback; it may begin one step
         self.unfinished_bytes = 0  # of frames and payloads that have not come to their end
         self._left_seconds = left_seconds
@@ -109,6 +117,40 @@ class ReadBudget:
         self._counted_at = now
         self.used = 0.0
         return self._left_seconds
+
+
+class Steps:
+    """The `later` steps of one budget. Counts as one of its connections while there are any."""
+
+    __slots__ = ("_budget", "_scheduler", "queue")
+
+    def __init__(self, scheduler: "ReadScheduler", budget: ReadBudget) -> None:
+        self._scheduler = scheduler
+        self._budget = budget
+        self.queue: deque[Callable[[], object]] = deque()
+
+    def read_on(self) -> bool:
+        """Do steps, one at least, until the turn is over."""
+        scheduler, budget, queue = self._scheduler, self._budget, self.queue
+        clock, turn_seconds = scheduler.clock, scheduler.turn_seconds
+        while queue:
+            began = clock()
+            try:
+                queue.popleft()()
+            except Exception:
+                log.exception("opening or ending a stream failed")
+            budget.used += clock() - began
+            if budget.used >= turn_seconds:
+                break
+        if queue:
+            scheduler.wait(budget, self)
+        else:
+            budget.steps = None
+            scheduler.leave(budget, self)
+        return False
+
+    def abort(self) -> None:
+        """Never needed: a step that raises is logged, and the next one follows."""
 
 
 class ReadScheduler:
@@ -128,7 +170,7 @@ class ReadScheduler:
             "user": limits.user_processor_ms_per_second_max / 1000,
             "address": limits.address_processor_ms_per_second_max / 1000,
         }
-        self._clock = clock
+        self.clock = clock
         self._call_soon = call_soon
         self._call_later = call_later
         self._budgets: dict[tuple[str, str], ReadBudget] = {}
@@ -145,7 +187,7 @@ class ReadScheduler:
         """The budget of one more connection of this user or address."""
         budget = self._budgets.get((kind, name))
         if budget is None:
-            budget = self._budgets[kind, name] = ReadBudget(kind, name, self._clock(), self._burst_seconds)
+            budget = self._budgets[kind, name] = ReadBudget(kind, name, self.clock(), self._burst_seconds)
         self._resting.pop(budget, None)
         budget.connections += 1
         return budget
@@ -156,7 +198,7 @@ class ReadScheduler:
         budget.connections -= 1
         if budget.connections:
             return
-        now, rate = self._clock(), self._rates[budget.kind]
+        now, rate = self.clock(), self._rates[budget.kind]
         missing = self._burst_seconds - budget.settle(now, rate, self._burst_seconds) if rate else 0.0
         if missing <= 0 and not budget.overdrawn:
             del self._budgets[budget.kind, budget.name]
@@ -212,9 +254,26 @@ class ReadScheduler:
 
     def wait(self, budget: ReadBudget, reader: Reader) -> None:
         """Call `reader.read_on` when it is its turn; other connections of the budget wait behind it. Idempotent."""
+        self.waits[budget.kind] += 1
+        self._line_up(budget, reader)
+
+    def later(self, budget: ReadBudget, step: Callable[[], object]) -> None:
+        """Do `step` in the turn of the budget, after all that were given before it."""
+        steps = budget.steps
+        if steps is None:
+            # Its connections may have left, and new ones come, since the caller got it.
+            budget = self.join(budget.kind, budget.name)
+            if budget.steps is None:
+                steps = budget.steps = Steps(self, budget)
+                self._line_up(budget, steps)
+            else:
+                steps = budget.steps
+                budget.connections -= 1  # they are counted already
+        steps.queue.append(step)
+
+    def _line_up(self, budget: ReadBudget, reader: Reader) -> None:
         budget.waiting[reader] = None
         budget.open = False
-        self.waits[budget.kind] += 1
         self._enqueue(budget)
 
     def _enqueue(self, budget: ReadBudget) -> None:
@@ -231,7 +290,7 @@ class ReadScheduler:
     def _round(self) -> None:
         """One round of the loop: settle what was spent in the last one, then let those read who wait."""
         self._scheduled = False
-        now = self._clock()
+        now = self.clock()
         active, self._active = self._active, []
         for budget in active:
             budget.active = False
@@ -242,7 +301,7 @@ class ReadScheduler:
             budget.queued = False
             if not budget.overdrawn and self._turn(budget):
                 ends_at -= self.turn_seconds
-            if self._clock() >= ends_at:
+            if self.clock() >= ends_at:
                 break
         if self._ready:
             self._schedule()
@@ -284,5 +343,5 @@ class ReadScheduler:
     def _recover(self, budget: ReadBudget) -> None:
         """An overdrawn budget should be positive again."""
         budget.overdrawn = False
-        self._settle(budget, self._clock())
+        self._settle(budget, self.clock())
         self._enqueue(budget)

@@ -14,7 +14,7 @@ from tidings.contract.errors import Failure, invalid_argument, unimplemented
 from tidings.contract.table import Permission, Row, Table, Verb
 from tidings.metrics import Metrics, Outcomes
 from tidings.rsocket import metadata as wire
-from tidings.transports.read_scheduler import CALL_SECONDS, TASK_SECONDS, WATCH_SECONDS
+from tidings.transports.read_scheduler import CALL_SECONDS, CHANNEL_SECONDS, TASK_SECONDS, WATCH_SECONDS
 from tidings.transports.settings import ConnectionLimits
 
 MEMO_ROUTES_MAX: Final = 1_024  # methods × the encodings that clients ask for
@@ -30,7 +30,7 @@ UNDERSTOOD: Final = ", ".join(mime for codec in CODECS for mime in codec.mimes)
 def _later_seconds(row: Row) -> float:
     """Time of the loop that a request takes after it was begun; the rest is measured."""
     if row.verb is not Verb.CALL:
-        return WATCH_SECONDS
+        return WATCH_SECONDS if row.verb is Verb.WATCH else CHANNEL_SECONDS
     if not row.waits:
         return 0.0
     return TASK_SECONDS if iscoroutinefunction(row.handler) else CALL_SECONDS

@@ -6,6 +6,7 @@ A call whose handler does not wait is answered at once. Everything else becomes 
 
 import asyncio
 from collections.abc import Awaitable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tidings.contract.call import Call, Session
@@ -14,7 +15,9 @@ from tidings.contract.table import Permission, Verb
 from tidings.log import log
 from tidings.rsocket import Declined, Interaction, Stream
 from tidings.rsocket.facts import RequestReceived
+from tidings.transports import measured
 from tidings.transports.endings import failure_of
+from tidings.transports.measured import Measured
 from tidings.transports.read_scheduler import ADMISSION_SECONDS
 from tidings.transports.routes import Route, Routes
 from tidings.transports.rsocket_calls import CallWork, ForgetWork
@@ -49,6 +52,7 @@ class Desk:
         "_routes",
         "_woken",
         "budget",
+        "left",
         "live",
         "session",
     )
@@ -56,6 +60,7 @@ class Desk:
     def __init__(self, session: "RSocketSession", caller: Session, routes: Routes) -> None:
         self.session = session
         self.live: dict[Stream, Work] = {}
+        self.left = False  # by the peer; what is in `live` ends step by step
         self.budget = session.wire.budget
         self._caller = caller
         self._memory = caller.memory
@@ -198,18 +203,33 @@ class Desk:
         """An answer that counts against the connection's limit until it `came`, or was given up."""
         self._in_flight += 1
         self._memory.requests += 1
-        return answer if isinstance(answer, asyncio.Future) else self.session.service.start(answer)
+        if isinstance(answer, asyncio.Future):
+            return answer
+        service = self.session.service
+        return service.start(Measured(answer, service.clock, self._charge))
+
+    def _charge(self, seconds: float) -> None:
+        """A task of ours took so long."""
+        self.session.service.reading.charge(self.budget, seconds)
 
     def came(self) -> None:
         """It counts no longer."""
         self._in_flight -= 1
         self._memory.requests -= 1
 
-    def start(self, coroutine: Coroutine[Any, Any, None]) -> Any:
+    def begin(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+        """Run it at once; where it waits, the rest is a task like those of `start`."""
+        rest = measured.begin(coroutine, self.session.service.clock, self._charge)
+        return None if rest is None else self._count(self.session.service.start(rest))
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A task that counts against the connection's limit until it has ended."""
+        service = self.session.service
+        return self._count(service.start(Measured(coroutine, service.clock, self._charge)))
+
+    def _count(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
         self._in_flight += 1
         self._memory.requests += 1
-        task = self.session.service.start(coroutine)
         task.add_done_callback(self._task_ended)
         return task
 
@@ -269,12 +289,14 @@ class Desk:
             work.stop()
 
     def leave(self) -> None:
-        """The peer is gone."""
+        """The peer is gone: nothing can be sent on its streams. What is done for them ends in later steps."""
         woken, self._woken = self._woken, None
         if woken is not None:
             woken.set_result(None)
-        for work in list(self.live.values()):
-            work.cancelled()
+        self.left = True
+        reading, budget = self.session.service.reading, self.budget
+        for work in self.live.values():
+            reading.later(budget, work.cancelled)
 
     def drop(self, work: Work) -> None:
         """It is over."""
@@ -291,10 +313,12 @@ class Desk:
         return own_ms if ends_ms is None else min(own_ms, ends_ms)
 
     def end_expired(self, latest_ms: float) -> None:
-        """Whose token ran out at `latest_ms` or before is sent nothing more."""
+        """Whose token ran out at `latest_ms` or before is sent nothing more, from a later step on."""
         for work, ends_ms in list(self._lent.items()):
             if ends_ms <= latest_ms:
-                work.fail(unauthenticated("the token of this request ran out; ask again with a new one"))
+                del self._lent[work]
+                failure = unauthenticated("the token of this request ran out; ask again with a new one")
+                self.session.service.reading.later(self.budget, partial(work.fail, failure))
         if 0 < self._caller.identity.expires_at_ms <= latest_ms:
             self.session.close(unauthenticated("your token ran out; connect with a new one, and refresh it in time"))
 

@@ -215,7 +215,7 @@ class RSocketSession:
 
     def _on_over(self, fact: facts.Cancelled | facts.Failed) -> None:
         work: Work | None = fact.stream.context
-        if work is not None:
+        if work is not None and self.connection.state is not State.CLOSED:  # else `_leave` ends all of them, in steps
             work.cancelled()
 
     def _on_nothing(self, fact: Fact) -> None:

@@ -62,9 +62,9 @@ class RSocketWire(asyncio.Protocol, abc.ABC):
         """The transport is gone."""
         self.waits = False
         self._count_unfinished(0)
-        self.service.reading.leave(self.budget, self)
         self.visit.ended()
         self.session.lost()
+        self.service.reading.leave(self.budget, self)
         # Each refers to the other: as a cycle, both would wait for a garbage collection that comes once an hour.
         del self.session
 

@@ -280,12 +280,22 @@ class WatchWork(SinkWork):
         self._source: Source | None = None
 
     def begin(self, data: bytes) -> None:
-        """Decode, and ask the handler for a source."""
-        self.start(partial(self.route.row.handler, self.route.read(data), self.call, self))
+        """Decode, and ask the handler for a source, when it is our turn."""
+        self._reading.later(self._budget, partial(self._begin, data))
+
+    def _begin(self, data: bytes) -> None:
+        if self.over or self.stream.closed:
+            return
+        try:
+            request = self.route.read(data)
+        except Exception as error:
+            self.fail(error)
+        else:
+            self.task = self.desk.begin(self._wait(partial(self.route.row.handler, request, self.call, self)))
 
     def arrived(self, answer: Source) -> None:
         if self.over:
-            answer.close()
+            self._reading.later(self._budget, answer.close)
             return
         self._source = answer
         self.desk.served(self)
@@ -299,7 +309,7 @@ class WatchWork(SinkWork):
     def release(self) -> None:
         source, self._source = self._source, None
         if source is not None:
-            source.close()
+            self._reading.later(self._budget, source.close)
 
 
 class ChannelWork(SinkWork):
@@ -360,7 +370,7 @@ class ChannelWork(SinkWork):
     def release(self) -> None:
         conversation, self._conversation = self._conversation, None
         if conversation is not None:
-            conversation.close()
+            self._reading.later(self._budget, conversation.close)
 
 
 class AdmissionWork(Work):
@@ -382,8 +392,11 @@ class AdmissionWork(Work):
     def arrived(self, answer: Identity) -> None:
         if self.over:
             return
-        self.end()
         stream = self.stream
+        if self.desk.left and stream in self.desk.live:
+            self.cancelled()  # the peer went, and the step that ends this has not come yet
+            return
+        self.end()
         self.desk.serve(self.route, stream, *self._asked, Call(self.call.session, answer))
         for early, last in self._early:
             work: Work | None = stream.context
