@@ -37,6 +37,8 @@ INTERACTIONS: Final = {
 # tracemalloc says of a thousand of the kind, and a quarter more for what the allocator and growing tables take.)
 STREAM_BYTES: Final = 1_280
 REQUEST_BYTES_PER_BYTE: Final = 8
+# Streams of a lost connection that end without a step: a person's connection has no more. 0.1 ms.
+ENDED_AT_ONCE: Final = 16
 
 
 class Desk:
@@ -295,8 +297,11 @@ class Desk:
             woken.set_result(None)
         self.left = True
         reading, budget = self.session.service.reading, self.budget
-        for work in self.live.values():
-            reading.later(budget, work.cancelled)
+        for number, work in enumerate(list(self.live.values())):
+            if number < ENDED_AT_ONCE:
+                work.cancelled()
+            else:
+                reading.later(budget, work.cancelled)
 
     def drop(self, work: Work) -> None:
         """It is over."""
