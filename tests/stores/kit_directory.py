@@ -1,6 +1,8 @@
 """What every store's directory must do."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,8 @@ from stores.refusals import refused
 from tidings.contract import v1
 from tidings.contract.errors import Code
 from tidings.domain.ports import UNREAD_MAX, MemberRecord, RoomRecord, Store
+
+Act = Callable[[Store], Awaitable[Any]]
 
 
 class DirectoryKit:
@@ -172,10 +176,10 @@ class DirectoryKit:
         await open_room(store, "lobby")
         asked = [("team", "ann"), ("team", "bob"), ("lobby", "ann"), ("nowhere", "ann")]
         assert [await store.standing(*each) for each in asked] == [
-            (v1.GROUP, v1.OWNER),
-            (v1.GROUP, 0),
-            (v1.OPEN, 0),
-            (0, 0),
+            (v1.GROUP, v1.OWNER, True),
+            (v1.GROUP, 0, False),
+            (v1.OPEN, 0, False),
+            (0, 0, False),
         ]
 
     @pytest.mark.asyncio
@@ -191,19 +195,111 @@ class DirectoryKit:
         assert not await store.has_owner_besides("nowhere", "")
 
     @pytest.mark.asyncio
-    async def test_who_shares_a_room_with_a_user(self, store: Store) -> None:
+    async def test_two_users_share_a_room_when_both_have_consented_there(self, store: Store) -> None:
         await group(store, "team", "ann", "bob")
         await group(store, "others", "cem", "dan")
         for other in ("dan", "eve"):
             room = f"@ann:{other}"
             await store.create_room(room, kind=v1.DIRECT, title="", creator="ann", members=[other], at_ms=NOW_MS)
         others = ["bob", "cem", "dan", "eve", "nobody"]
+        assert await store.sharing("ann", others) == set()
+        assert await store.sharing("dan", ["ann", "cem"]) == set()
+        await store.append(posted("team", "bob", "hello"))
         assert await store.sharing("ann", others) == {"bob"}
-        assert await store.sharing("dan", ["ann", "cem"]) == {"ann", "cem"}
+        assert await store.sharing("bob", ["ann", "cem"]) == {"ann"}
         await store.mark("@ann:eve", "eve", delivered=1, read=1)
         assert await store.sharing("ann", others) == {"bob", "eve"}
         await store.append(member("team", "bob", "bob", left=True))
         assert await store.sharing("ann", others) == {"eve"}
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize(
+        "act",
+        [
+            lambda store: store.append(posted("team", "bob", "hello")),
+            lambda store: store.append(edited("team", "bob", 5, "another")),
+            lambda store: store.append(reacted("team", "bob", 4, "👍")),
+            lambda store: store.append(member("team", "bob", "bob")),
+            lambda store: store.append(member("team", "bob", "bob", v1.READER)),
+            lambda store: store.mark("team", "bob", delivered=0, read=1),
+            lambda store: asyncio.gather(*(store.append(posted("team", "bob", f"{n}")) for n in range(3))),
+        ],
+        ids=["writing", "editing", "reacting", "joining", "taking a lesser role", "reading", "writing much at once"],
+    )
+    async def test_who_was_brought_in_consents_by_an_act_of_their_own(self, store: Store, act: Act) -> None:
+        await self._left_and_brought_in_again(store)
+        heard: list[Any] = []
+        store.on_committed(lambda room, epoch, events, amended, members: heard.extend(members))
+        await act(store)
+        assert (await store.standing("team", "bob")).consented
+        assert [record.consented for record in await store.members("team", after="", limit=9)] == [True, True]
+        assert await store.sharing("ann", ["bob"]) == {"bob"}
+        assert [(change.member.user, change.member.left, change.consented) for change in heard] == [
+            ("bob", False, True)
+        ]
+        assert heard[0].member.role == await store.role("team", "bob")
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize(
+        "act",
+        [
+            lambda store: store.append(member("team", "ann", "bob", v1.OWNER)),
+            lambda store: store.append(member("team", "ann", "ann", left=True)),
+            lambda store: store.append(deleted("team", "bob", 5)),
+            lambda store: store.append(reacted("team", "bob", 4, "x", removed=True)),
+            lambda store: store.mark("team", "bob", delivered=5, read=0),
+            lambda store: store.append(posted("team", "bob", "hi", client_id="bobs")),
+        ],
+        ids=["made owner", "heir", "deleting", "taking a reaction back", "delivered", "repeating what was written"],
+    )
+    async def test_what_others_do_to_a_member_or_what_takes_back_is_no_consent(self, store: Store, act: Act) -> None:
+        await self._left_and_brought_in_again(store)
+        await act(store)
+        assert (await store.standing("team", "bob")).consented is False
+        assert await store.sharing("ann", ["bob"]) == set()
+        assert await store.sharing("bob", ["ann"]) == set()
+
+    async def _left_and_brought_in_again(self, store: Store) -> None:
+        """Ann's room, where bob wrote and reacted; he left, and ann brought him in again."""
+        await group(store, "team", "ann", "bob")
+        await store.append(posted("team", "ann", "hello"))
+        await store.append(posted("team", "bob", "hi", client_id="bobs"))
+        await store.append(reacted("team", "bob", 4, "x"))
+        assert (await store.standing("team", "bob")).consented
+        await store.append(member("team", "bob", "bob", left=True))
+        await store.append(member("team", "ann", "bob"))
+        assert not (await store.standing("team", "bob")).consented
+
+    @pytest.mark.asyncio
+    async def test_a_reader_of_an_open_room_who_cannot_leave_it_is_not_seen_there(self, store: Store) -> None:
+        await store.create_room("square", kind=v1.OPEN, title="", creator="ann", members=["bob"], at_ms=NOW_MS)
+        await store.append(member("square", "bob", "bob"))
+        assert await store.sharing("ann", ["bob"]) == {"bob"}
+        await store.append(member("square", "ann", "bob", v1.READER))
+        await store.mark("square", "bob", delivered=2, read=2)
+        await store.append(member("square", "bob", "bob", v1.READER))
+        assert await store.sharing("ann", ["bob"]) == set()
+        await store.append(member("square", "ann", "bob", v1.MEMBER))
+        assert await store.sharing("ann", ["bob"]) == set()
+        await store.mark("square", "bob", delivered=2, read=2)
+        assert await store.sharing("ann", ["bob"]) == {"bob"}
+
+    @pytest.mark.asyncio
+    async def test_who_makes_a_direct_room_that_is_there_consents_in_it(self, store: Store) -> None:
+        for creator, other in (("ann", "bob"), ("bob", "ann")):
+            await store.create_room("@", kind=v1.DIRECT, title="", creator=creator, members=[other], at_ms=NOW_MS)
+            assert (await store.standing("@", creator)).consented
+        assert await store.sharing("ann", ["bob"]) == {"bob"}
+
+    @pytest.mark.asyncio
+    async def test_who_writes_without_being_a_member_has_consented_to_nothing(self, store: Store) -> None:
+        await store.create_room("square", kind=v1.OPEN, title="", creator="ann", members=[], at_ms=NOW_MS)
+        await store.append(posted("square", "bob", "hello"))
+        assert not (await store.standing("square", "bob")).consented
+        await store.append(member("square", "ann", "bob"))
+        assert not (await store.standing("square", "bob")).consented
+        await store.append(posted("square", "bob", "hello"))
+        assert (await store.standing("square", "bob")).consented
 
     @pytest.mark.asyncio
     async def test_a_room_is_hidden_from_one_member_until_its_next_message(self, store: Store) -> None:
@@ -294,10 +390,10 @@ class DirectoryKit:
         room = await group(store, "team", "bob", "dan", "ann", "cem")
         await store.mark(room, "cem", delivered=3, read=2)
         assert list(await store.members(room, after="", limit=9)) == [
-            MemberRecord("ann", v1.MEMBER, 0, 0),
-            MemberRecord("bob", v1.OWNER, 0, 0),
-            MemberRecord("cem", v1.MEMBER, 3, 2),
-            MemberRecord("dan", v1.MEMBER, 0, 0),
+            MemberRecord("ann", v1.MEMBER, 0, 0, False),
+            MemberRecord("bob", v1.OWNER, 0, 0, True),
+            MemberRecord("cem", v1.MEMBER, 3, 2, True),
+            MemberRecord("dan", v1.MEMBER, 0, 0, False),
         ]
         assert [record.user for record in await store.members(room, after="ann", limit=2)] == ["bob", "cem"]
 

@@ -545,9 +545,10 @@ class LogKit:
             "team", kind=v1.GROUP, title="Team", creator="ann", members=["bob"], at_ms=NOW_MS
         )
         assert heard.calls == [("team", record.head.epoch, list(events), [])]
-        assert heard.members == [(event.seq, parsed(event).member) for event in events[1:]]
+        members = [(event.seq, parsed(event).member) for event in events[1:]]
+        assert heard.members == [(seq, member, member.user == "ann") for seq, member in members]
         left = await store.append(member("team", "bob", "bob", left=True))
-        assert heard.members[2:] == [(left.seq, v1.Member(user="bob", left=True, role=v1.MEMBER))]
+        assert heard.members[2:] == [(left.seq, v1.Member(user="bob", left=True, role=v1.MEMBER), False)]
 
     @pytest.mark.asyncio
     async def test_the_listener_hears_nothing_of_what_was_not_written(self, store: Store) -> None:

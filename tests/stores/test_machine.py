@@ -25,7 +25,12 @@ TEXTS = st.sampled_from(["apple", "apple pie", "banana", "天気予報", "hello 
 SEQS = st.integers(0, 12)
 EMOJI = st.sampled_from(["👍", "🎉"])
 LIMITS = StoreLimits(
-    cached_rooms_max=2, wal_pages=10, read_bytes_max=6_000, page_bytes_max=8_000, index_idle_seconds=0.001
+    cached_rooms_max=2,
+    cached_consents_max=2,
+    wal_pages=10,
+    read_bytes_max=6_000,
+    page_bytes_max=8_000,
+    index_idle_seconds=0.001,
 )
 
 DRAFTS = st.one_of(

@@ -194,6 +194,35 @@ async def test_the_upgrade_notes_names_beyond_ascii_that_there_are(tmp_path: Pat
 
 
 @pytest.mark.asyncio
+async def test_after_the_upgrade_members_have_consented_but_those_of_direct_rooms_who_read_nothing(
+    tmp_path: Path,
+) -> None:
+    connection = apsw.Connection(str(tmp_path / DATABASE))
+    migrate(connection, known_migrations()[:4])
+    for name, kind in (("team", v1.GROUP), ("square", v1.OPEN), ("@ann:bob", v1.DIRECT), ("@ann:cem", v1.DIRECT)):
+        connection.execute("INSERT INTO rooms VALUES (NULL, ?, ?, '', 'ann', 'e', 0, x'', 2)", (name, kind))
+    connection.execute("INSERT INTO members (room, user, role) SELECT number, 'ann', 1 FROM rooms")
+    others = [(1, "dan", v1.READER), (2, "dan", v1.MEMBER), (2, "eve", v1.READER), (3, "bob", 3), (4, "cem", 3)]
+    connection.executemany("INSERT INTO members (room, user, role) VALUES (?, ?, ?)", others)
+    connection.execute("INSERT INTO positions VALUES (3, 'bob', 2, 0), (4, 'cem', 2, 2)")
+    connection.close()
+    store = await SqliteStore.open(tmp_path)
+    members = {
+        room: await store.members(room, after="", limit=9) for room in ("team", "square", "@ann:bob", "@ann:cem")
+    }
+    assert {room: [(one.user, one.consented) for one in found] for room, found in members.items()} == {
+        "team": [("ann", True), ("dan", True)],
+        "square": [("ann", True), ("dan", True), ("eve", False)],
+        "@ann:bob": [("ann", True), ("bob", False)],
+        "@ann:cem": [("ann", True), ("cem", True)],
+    }
+    assert await store.sharing("ann", ["bob", "cem", "dan", "eve"]) == {"cem", "dan"}
+    await store.mark("@ann:bob", "bob", delivered=0, read=1)
+    assert await store.sharing("bob", ["ann"]) == {"ann"}
+    await store.close()
+
+
+@pytest.mark.asyncio
 async def test_after_a_complaint_the_directory_is_free(tmp_path: Path) -> None:
     (tmp_path / DATABASE).write_bytes(b"no database " * 1000)
     await complaint(tmp_path)

@@ -53,3 +53,26 @@ def test_every_statement_finds_its_rows_by_an_index(sql: str) -> None:
         "SCAN CONSTANT ROW",
     }
     assert not scanned
+
+
+def test_what_a_look_at_who_shares_a_room_costs_does_not_grow_with_rooms_others_brought_a_user_into() -> None:
+    connection = apsw.Connection("")
+    migrate(connection, known_migrations())
+
+    def steps(rooms: int) -> int:
+        connection.execute("DELETE FROM members")
+        brought_in = ((number, "ann") for number in range(rooms))
+        connection.executemany("INSERT INTO members (room, user, role, consented) VALUES (?, ?, 3, 0)", brought_in)
+        done = 0
+
+        def count() -> bool:
+            nonlocal done
+            done += 1
+            return False
+
+        connection.set_progress_handler(count, 1)
+        assert sql_reads.sharing(connection, "eve", ["ann"]) == set()
+        connection.set_progress_handler(None)
+        return done
+
+    assert steps(400) == steps(1)

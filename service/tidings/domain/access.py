@@ -108,7 +108,7 @@ class Access:
         """NOT_FOUND for who may not know of the room; the same work whether there is one or not."""
         opened = self._opened
         if self._refusals.get((room, user)) != opened:
-            (kind, role), heard = await self._look(room, self._store.standing(room, user))
+            (kind, role, _), heard = await self._look(room, self._store.standing(room, user))
             role = heard.get(user, role)
             if kind == v1.OPEN or role != STRANGER:
                 place = self._places.peek(room)

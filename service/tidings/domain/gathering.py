@@ -4,6 +4,9 @@ A gathering is followed while somebody watches it, and a little longer. It is lo
 it hears: people come and go, their states change, positions move. What it hears while it loads is put aside and applied
 afterwards; each of these says what is and not what to add, so that hearing it twice does no harm.
 
+Where presence is for those who share a room (`presence_visible_to`, ADR 33), a member who has not consented to being
+seen there is on the slate as OFFLINE and never seen, without positions, and does not count as online.
+
 Above `presence_room_members_max` members it counts: two numbers, looked at every `presence_count_seconds`. A room that
 grows beyond it while it is watched counts from then on.
 """
@@ -15,8 +18,8 @@ from tidings.contract import v1
 from tidings.contract.memory import Account
 from tidings.domain.errands import Errands
 from tidings.domain.items import field
-from tidings.domain.limits import DomainLimits
-from tidings.domain.ports import MemberRecord, Store
+from tidings.domain.limits import EVERYONE, DomainLimits
+from tidings.domain.ports import MemberChange, MemberRecord, Store
 from tidings.domain.roster import Roster, offline
 from tidings.domain.slate import Slate
 
@@ -65,7 +68,10 @@ class Gathering:
         self._limits = limits
         self._follow = follow
         self._unfollow = unfollow
+        self._limited = limits.presence_visible_to != EVERYONE
         self._members: set[str] = set()
+        # Members who are not seen, since they have not consented.
+        self._unseen: set[str] = set()
         # How far the members have come; never back, in whatever order it is heard.
         self._positions: dict[str, tuple[int, int]] = {}
         # Who left while somebody watched: they stay on the slate as OFFLINE, for readers who did not hear it yet.
@@ -82,6 +88,8 @@ class Gathering:
         after = ""
         while page := await self._store.members(self.room, after=after, limit=MEMBERS_PAGE):
             self._members.update(member.user for member in page)
+            if self._limited:
+                self._unseen.update(member.user for member in page if not member.consented)
             if len(self._members) <= self._limits.presence_room_members_max:
                 people += page
             if len(self._members) >= self._limits.presence_count_members_max:
@@ -101,7 +109,7 @@ class Gathering:
         for person in people:
             self._follow(person.user)
             # What is known now is newer than what was read.
-            self._put_user(person.user, self._roster.known(person.user) or states[person.user])
+            self._put_user(person.user, self._seen(person.user) or states[person.user])
             self._put_receipt(person.user, person.delivered, person.read)
 
     def close(self) -> None:
@@ -137,7 +145,7 @@ class Gathering:
     def state(self, user: str) -> None:
         """What others see of a member changed."""
         state = self._roster.known(user)
-        if state is not None and self._names(user):
+        if state is not None and self._names(user) and user not in self._unseen:
             self._put_user(user, state)
 
     def typing(self, users: Sequence[str]) -> None:
@@ -153,24 +161,29 @@ class Gathering:
         elif self._names(user):
             self._put_receipt(user, delivered, read)
 
-    def member(self, user: str, left: bool, seq: int) -> None:
-        """Somebody came or left, by the event `seq`."""
+    def member(self, change: MemberChange) -> None:
+        """Somebody came or left, or is seen or not seen from now on."""
+        user, left = change.member.user, change.member.left
         if self._heard is not None:
-            self._heard.append(lambda: self.member(user, left, seq))
+            self._heard.append(lambda: self.member(change))
         elif left and user in self._members:
             self._leave(user)
             self._weigh()
         elif not left and user not in self._members:
-            self._come(user, seq)
+            self._come(user, change.seq, unseen=self._limited and not change.consented)
             self._weigh()
+        elif not left and self._limited and change.consented is (user in self._unseen):
+            self._turn(user, unseen=not change.consented)
 
     # what follows from it
 
     def _names(self, user: str) -> bool:
         return self._counting is None and user in self._members
 
-    def _come(self, user: str, seq: int) -> None:
+    def _come(self, user: str, seq: int, *, unseen: bool) -> None:
         self._members.add(user)
+        if unseen:
+            self._unseen.add(user)
         self._gone.pop(user, None)
         if self._counting is not None:
             return
@@ -178,22 +191,40 @@ class Gathering:
         if len(self._members) > self._limits.presence_room_members_max:
             self._count()
             return
-        state = self._roster.known(user)
+        self._show(user)
+        self._put_receipt(user, seq, seq)
+
+    def _show(self, user: str) -> None:
+        state = self._seen(user)
         if state is not None:
             self._put_user(user, state)
         else:
             self._errands.run(self._roster.states([user]), self._introduce)
-        self._put_receipt(user, seq, seq)
+
+    def _seen(self, user: str) -> bytes | None:
+        """What is seen of a member, if that is known without asking the store."""
+        return offline(user, 0) if user in self._unseen else self._roster.known(user)
+
+    def _turn(self, user: str, *, unseen: bool) -> None:
+        """A member is seen or not seen from now on."""
+        if unseen:
+            self._unseen.add(user)
+        else:
+            self._unseen.discard(user)
+        if self._counting is None:
+            self._show(user)
+            self._show_receipt(user)
 
     def _introduce(self, states: dict[str, bytes] | Exception) -> None:
         # If the store could not say when somebody was last seen, the next change will come all the same.
         if isinstance(states, dict):
             for user, state in states.items():
                 if self._names(user):
-                    self._put_user(user, self._roster.known(user) or state)
+                    self._put_user(user, self._seen(user) or state)
 
     def _leave(self, user: str) -> None:
         self._members.discard(user)
+        self._unseen.discard(user)
         if self._counting is not None:
             return
         self._unfollow(user)
@@ -223,7 +254,7 @@ class Gathering:
         self._counting = counts.pipe(ops.distinct_until_changed()).subscribe(self._put_counts)
 
     def _counts(self) -> tuple[int, int]:
-        return len(self._roster.shown.keys() & self._members), len(self._members)
+        return len((self._roster.shown.keys() & self._members) - self._unseen), len(self._members)
 
     # what is put on the slate
 
@@ -241,5 +272,12 @@ class Gathering:
         if positions == before:
             return
         self._positions[user] = positions
-        body = v1.Receipt(room=self.room, user=user, delivered=positions[0], read=positions[1]).SerializeToString()
-        self.slate.put(f"receipt {user}", field(v1.PresenceItem.RECEIPT_FIELD_NUMBER, body))
+        self._show_receipt(user)
+
+    def _show_receipt(self, user: str) -> None:
+        positions = self._positions.get(user)
+        if user in self._unseen:
+            self.slate.drop(f"receipt {user}")
+        elif positions is not None:
+            body = v1.Receipt(room=self.room, user=user, delivered=positions[0], read=positions[1]).SerializeToString()
+            self.slate.put(f"receipt {user}", field(v1.PresenceItem.RECEIPT_FIELD_NUMBER, body))

@@ -13,7 +13,7 @@ from tidings.contract.memory import Account
 from tidings.domain.errands import Errands
 from tidings.domain.gathering import Gathering
 from tidings.domain.limits import EVERYONE, DomainLimits
-from tidings.domain.ports import Clock, Store
+from tidings.domain.ports import Clock, MemberChange, Store
 from tidings.domain.roster import Roster
 from tidings.domain.shares import Lent
 from tidings.domain.slate import Slate
@@ -144,16 +144,17 @@ class Gatherings:
         if gathering is not None:
             gathering.receipt(user, delivered, read)
 
-    def member(self, room: str, member: v1.Member, seq: int, /) -> None:
-        """Somebody came, left, or got another role."""
+    def member(self, room: str, change: MemberChange, /) -> None:
+        """Somebody came, left, got another role, or consented to being seen."""
+        member = change.member
         if member.left or member.role == v1.READER:
             self._typists.stop(room, member.user)
         gathering = self._gatherings.get(room)
         if gathering is not None:
-            gathering.member(member.user, member.left, seq)
-            if member.left and self._limits.presence_visible_to != EVERYONE:
+            gathering.member(change)
+            if not change.consented and self._limits.presence_visible_to != EVERYONE:
                 # Of an OPEN room, where everybody may read on: who is there is for members.
-                gathering.slate.end(member.user, unavailable(f"you left {room} and see less of it now; open it again"))
+                gathering.slate.end(member.user, unavailable(f"you see less of {room} now; open it again"))
 
     def changed(self, room: str, /) -> None:
         """New events are no concern of a gathering."""

@@ -18,7 +18,7 @@ from tidings.domain.items import cursor, field, live_item
 from tidings.domain.limits import DomainLimits
 from tidings.domain.lines import Lines
 from tidings.domain.lru import Lru
-from tidings.domain.ports import InboxRecord, Store
+from tidings.domain.ports import InboxRecord, MemberChange, Store
 from tidings.domain.rows import room_state
 from tidings.domain.shares import Shares
 from tidings.hub import Batch, Board, BoardSubscription, HubError, Sink, Source
@@ -205,8 +205,9 @@ class Inboxes:
         self._board.publish(room)
         self._remember(room)
 
-    def member(self, room: str, member: v1.Member, seq: int, /) -> None:
+    def member(self, room: str, change: MemberChange, /) -> None:
         """Somebody came, left, or got another role."""
+        member = change.member
         gone = self._gone.get(member.user) or {}
         before = len(gone)
         gone.pop(room, None)

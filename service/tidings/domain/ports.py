@@ -67,12 +67,13 @@ class RoomRecord:
 
 @dataclass(frozen=True, slots=True)
 class MemberRecord:
-    """Somebody in a room: role (a `v1.Role`), positions."""
+    """Somebody in a room: role (a `v1.Role`), positions, and whether they consented to being seen there."""
 
     user: str
     role: int
     delivered: int
     read: int
+    consented: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,25 @@ class InboxRecord:
     hidden: bool = False
 
 
+class Membership(NamedTuple):
+    """A room's kind, a user's role in it, and whether the user consented to being seen there."""
+
+    kind: int
+    role: int
+    consented: bool
+
+
+class MemberChange(NamedTuple):
+    """What became of a member: the role or `left`, and whether the member now consents to being seen in the room.
+
+    `seq` is the event's that did it. A member who consents by another act keeps the role, and `seq` is the head's.
+    """
+
+    seq: int
+    member: v1.Member
+    consented: bool
+
+
 class SearchPage(NamedTuple):
     """Messages found, newest first; `next` goes on behind them, empty at the end."""
 
@@ -100,9 +120,10 @@ class SearchPage(NamedTuple):
 
 
 # Told on the loop of what was committed: room, epoch, new events, earlier events whose bytes changed with them, and
-# what the new ones say about members, with their seqs, so that nobody has to look for it in their bytes.
+# what became of members, in order, so that nobody has to look for it in the events' bytes. Without events, members
+# consented by marking or joining a room that they were in already.
 Committed = Callable[
-    [str, str, Sequence[StoredEvent], Sequence[StoredEvent], Sequence[tuple[int, v1.Member]]],
+    [str, str, Sequence[StoredEvent], Sequence[StoredEvent], Sequence[MemberChange]],
     None,
 ]
 
@@ -119,7 +140,9 @@ class Log(Protocol):
 
         Answers after the commit; what is begun one after the other comes to the log in that order. Its effects on
         earlier messages happen in the same transaction (`domain.fold`), and those on the directory too: `member` adds,
-        changes or removes a membership, and who comes in has read up to that event. When the last OWNER leaves, the
+        changes or removes a membership, and who comes in has read up to that event. A member who was brought in by
+        others consents to being seen there by a `member` about themselves, a `posted`, an `edited`, and a `reacted`
+        that adds one, written or not written because all was so already. When the last OWNER leaves, the
         MODERATOR or else the MEMBER who has been in for longest becomes OWNER by an event just before. When the last
         member of a GROUP leaves, its name is free again and its log can no longer be read.
 
@@ -170,7 +193,11 @@ class Directory(Protocol):
         Its log starts with a `changed` event and one `member` event each. Only an OPEN room without members (creator
         empty: made by the service itself) starts with an empty log.
 
-        The same again by the same creator (DIRECT: by either of the two) gives the room as it is now and no events;
+        The creator has consented to being seen there, the others have not (`Log.append`). In an OPEN room a READER
+        never has.
+
+        The same again by the same creator (DIRECT: by either of the two) gives the room as it is now and no events,
+        and is consent;
         otherwise CONFLICT. RESOURCE_EXHAUSTED when the creator has made `created_max` rooms already (0 = no limit).
         """
 
@@ -183,12 +210,11 @@ class Directory(Protocol):
     async def has_owner_besides(self, room: str, user: str) -> bool:
         """Whether a user other than this one is OWNER of the room; one look, however many members there are."""
 
-    async def standing(self, room: str, user: str) -> tuple[int, int]:
-        """The room's kind and the user's role in it, zeros for what is not there; one look in either case."""
+    async def standing(self, room: str, user: str) -> Membership:
+        """What the user is in the room, zeros for what is not there; one look in either case."""
 
     async def sharing(self, user: str, others: Sequence[str]) -> set[str]:
-        """Those of the others who are in a room with the user. A DIRECT room counts if the other one made it, or has
-        read in it."""
+        """Those of the others who share a room with the user: both are members and have consented to being seen."""
 
     async def members(self, room: str, *, after: str, limit: int) -> Sequence[MemberRecord]:
         """Members by name, after a name."""
@@ -206,7 +232,10 @@ class Directory(Protocol):
         """OPEN rooms by name, after a name."""
 
     async def mark(self, room: str, user: str, *, delivered: int, read: int) -> tuple[int, int, bool]:
-        """Move positions forward (0 = leave), never back and never past the head; (delivered, read, changed)."""
+        """Move positions forward (0 = leave), never back and never past the head; (delivered, read, changed).
+
+        A member who marks something as read, moved or not, consents to being seen in the room.
+        """
 
     async def hide(self, room: str, user: str, *, hidden: bool) -> bool:
         """Hide the room from a member's list until its next message, or show it again; whether that changed anything.

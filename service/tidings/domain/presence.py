@@ -111,14 +111,20 @@ class Presence:
     async def around(self, room: str, call: Call, sink: Sink[Any], after: v1.Cursor) -> Source:
         """What passes by in a room."""
         room = self._rules.room(room)
-        standing = await self._access.may_read(room, call.user)
-        if not await self._visibility.sees(standing, call.user):
-            return self._visibility.read_nothing(room, sink, owner=call.user, account=call.memory)
-        with self._gatherings.awaited(room):
-            await self._gatherings.open(room)
-            # The right may have been lost while the room was loaded.
-            await self._access.may_read(room, call.user)
-            return self._gatherings.read(room, sink, owner=call.user, after=after, account=call.memory)
+        await self._access.may_read(room, call.user)
+        with self._visibility.looking(room, call.user) as look, self._gatherings.awaited(room):
+            await look.ask()
+            loaded = False
+            while True:  # twice at most
+                if look.sees and not loaded:
+                    await self._gatherings.open(room)
+                    loaded = True
+                # The right may have been lost meanwhile.
+                await self._access.may_read(room, call.user)
+                if not look.sees:
+                    return self._visibility.read_nothing(room, sink, owner=call.user, account=call.memory)
+                if loaded:
+                    return self._gatherings.read(room, sink, owner=call.user, after=after, account=call.memory)
 
     async def _people(self, request: v1.PresenceWatchRequest, call: Call, sink: Sink[Any]) -> Source:
         most = self._limits.presence_users_max

@@ -195,7 +195,6 @@ def build(
         rules=rules,
         calls=calls,
         updates=updates,
-        visibility=visibility,
     )
     history = History(
         store=store,

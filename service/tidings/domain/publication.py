@@ -14,7 +14,7 @@ from tidings.contract.errors import Failure
 from tidings.domain.access import Access
 from tidings.domain.endings import access_lost
 from tidings.domain.items import event_item, event_items
-from tidings.domain.ports import StoredEvent
+from tidings.domain.ports import MemberChange, StoredEvent
 from tidings.hub import Hub
 
 
@@ -31,8 +31,8 @@ class Follower(Protocol):
     def changed(self, room: str, /) -> None:
         """There are new events in the room."""
 
-    def member(self, room: str, member: v1.Member, seq: int, /) -> None:
-        """Somebody came, left, or got another role, by the event `seq`."""
+    def member(self, room: str, change: MemberChange, /) -> None:
+        """Somebody came, left, got another role, or consented to being seen in the room."""
 
 
 class Publication:
@@ -50,24 +50,25 @@ class Publication:
         epoch: str,
         events: Sequence[StoredEvent],
         amended: Sequence[StoredEvent],
-        members: Sequence[tuple[int, v1.Member]],
+        members: Sequence[MemberChange],
     ) -> None:
         """Events were committed, earlier ones rewritten with them, members changed by them."""
-        for _, member in members:
+        for _, member, _ in members:
             self._access.changed(room, member)
         if events:
             self._access.reached(room, epoch, events[-1].seq)
-        for _, member in members:
+        for _, member, _ in members:
             if member.left and self._access.kind(room) != v1.OPEN:
                 self._cut_off(room, member.user)
-        if self._hub.listens(room):
+        if events and self._hub.listens(room):
             for stored in amended:
                 self._hub.amend(room, stored.seq, event_item(epoch, stored.seq, stored.data))
             self._hub.notify(room, epoch, event_items(epoch, events))
         for follower in self.followers:
-            for seq, member in members:
-                follower.member(room, member, seq)
-            follower.changed(room)
+            for change in members:
+                follower.member(room, change)
+            if events:
+                follower.changed(room)
 
     def _cut_off(self, room: str, user: str) -> None:
         error = access_lost(room)

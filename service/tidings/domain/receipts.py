@@ -9,7 +9,6 @@ from tidings.domain.inbox import Inboxes
 from tidings.domain.pace import Pace
 from tidings.domain.ports import Store
 from tidings.domain.rules import SEQ_MAX, Rules
-from tidings.domain.visibility import Visibility
 
 
 class Receipts:
@@ -25,7 +24,6 @@ class Receipts:
         rules: Rules,
         calls: Pace,
         updates: Pace,
-        visibility: Visibility,
     ) -> None:
         self._store = store
         self._access = access
@@ -34,7 +32,6 @@ class Receipts:
         self._rules = rules
         self._calls = calls
         self._updates = updates
-        self._visibility = visibility
 
     async def mark(self, request: v1.MarkRequest, call: Call) -> v1.MarkReply:
         """Move my positions forward; what was read was delivered, and nothing beyond the head can have been."""
@@ -50,5 +47,4 @@ class Receipts:
         if changed:
             self._gatherings.marked(room, call.user, delivered, read)
             self._inboxes.touch(room, call.user)
-            self._visibility.marked(room)
         return v1.MarkReply(delivered=delivered, read=read)

@@ -95,9 +95,10 @@ class Rooms:
             claims = after == v1.OWNER and user == call.user and call.session.identity.operator
             if not (claims and await self._may_claim(standing)):
                 roles.check_join(standing, user, call.user, before, after)
-            if before != after:
-                if before == v1.OWNER and not await self._store.has_owner_besides(room, user):
-                    raise permission_denied(f"{user} is the only owner of {room}; make another owner first")
+            if before == v1.OWNER and after != before and not await self._store.has_owner_besides(room, user):
+                raise permission_denied(f"{user} is the only owner of {room}; make another owner first")
+            if before != after or user == call.user:
+                # Who was brought in and joins by themselves consents to being seen in the room.
                 await self._change(room, v1.Member(user=user, role=v1.Role.ValueType(after)), call)
         return await self._reply(room, after if user == call.user else standing.role)
 
@@ -131,10 +132,11 @@ class Rooms:
         room = self._rules.room(request.room)
         await self._access.may_read(room, call.user)
         records = await self._lines.wait(call, lambda: self._store.members(room, after=request.after, limit=limit + 1))
-        # The right may have been lost in the line.
-        standing = await self._access.may_read(room, call.user)
-        sees = await self._visibility.sees(standing, call.user)
-        members = [member_state(record, positions=sees or record.user == call.user) for record in records[:limit]]
+        with self._visibility.looking(room, call.user) as look:
+            await look.ask()
+            # The right may have been lost in the line.
+            await self._access.may_read(room, call.user)
+            members = [member_state(record, positions=look.sees_member(record)) for record in records[:limit]]
         return v1.MembersReply(members=members, more=len(records) > limit)
 
     async def list(self, request: v1.ListRequest, call: Call) -> v1.ListReply:

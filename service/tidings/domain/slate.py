@@ -152,10 +152,10 @@ class Slate:
         self.turns.mark(reader)
         return reader
 
-    def end(self, owner: str | None, error: Exception) -> None:
-        """This user, or with None everybody, may read no longer."""
+    def end(self, owner: str, error: Exception) -> None:
+        """This user may read no longer."""
         for reader in list(self._readers):
-            if owner is None or reader.owner == owner:
+            if reader.owner == owner:
                 reader.fail(error)
 
     @property

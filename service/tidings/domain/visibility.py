@@ -1,17 +1,18 @@
 """Who may see whose presence, where that is limited to those who share a room (`presence_visible_to`, ADR 33).
 
-Two users share a room when both are members of it. A DIRECT room counts for who looks only once the other one has made
-it or read in it: any user can make one with any other, and neither can leave it.
+Two users share a room when both are members of it and have consented to being seen there. Any user can make a room with
+any other, or bring them into one; who was brought in consents by an act of their own (`ports.Log.append`).
 
     people by name   who is not seen is sent as OFFLINE, never seen, as a user that there is not; the watch has no
                      interest in that user, so that nothing the user does sends anything. When somebody comes into a
                      room or leaves one, it is found out again who sees that user, and whom that user sees.
-    a room           who is not to see the people in it reads an empty slate. Once that changes, the reader is asked to
-                     open again.
+    a room           who has not consented, or only reads an OPEN room, reads an empty slate. Once that changes, the
+                     reader is asked to open again. The others do not see who has not (`Gathering`).
 """
 
+import contextlib
 import secrets
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import count
 from typing import Any, Final
 
@@ -19,10 +20,9 @@ from tidings.contract import v1
 from tidings.contract.call import Call
 from tidings.contract.errors import Failure, unavailable
 from tidings.contract.memory import Account
-from tidings.domain.access import STRANGER, Standing
 from tidings.domain.errands import Errands
 from tidings.domain.lines import Lines
-from tidings.domain.ports import Store
+from tidings.domain.ports import MemberChange, MemberRecord, Store
 from tidings.domain.shares import Lent
 from tidings.domain.slate import Slate
 from tidings.hub import BoardSubscription, Sink, Source
@@ -71,6 +71,37 @@ class PeopleWatch:
                 subscription.add([after])
 
 
+class Look:
+    """Whether a user sees the people in a room: stays true while it is held (`Visibility.looking`)."""
+
+    __slots__ = ("_heard", "_limited", "_room", "_store", "sees", "user")
+
+    def __init__(self, room: str, user: str, store: Store, *, limited: bool) -> None:
+        self.user = user
+        self.sees = not limited
+        self._room = room
+        self._store = store
+        self._limited = limited
+        self._heard = False
+
+    async def ask(self) -> None:
+        """Find out; before that nobody is seen."""
+        if self._limited:
+            membership = await self._store.standing(self._room, self.user)
+            # What was heard meanwhile is no older.
+            if not self._heard:
+                self.sees = membership.consented
+
+    def hear(self, consented: bool) -> None:
+        """The user consented, or does no longer."""
+        self._heard = True
+        self.sees = consented
+
+    def sees_member(self, record: MemberRecord) -> bool:
+        """Whether the user sees this member of the room."""
+        return record.user == self.user or (self.sees and (record.consented or not self._limited))
+
+
 class Visibility:
     """Answers who is seen, and follows what changes it (a `Follower` of the publication)."""
 
@@ -85,6 +116,7 @@ class Visibility:
         self._epoch = secrets.token_hex(4)
         self._versions = count(1)
         self._outside: dict[str, Slate] = {}  # room → readers who see nothing of it
+        self._looks: dict[tuple[str, str], list[Look]] = {}  # under way, by room and user
         self._watches_by: dict[str, set[PeopleWatch]] = {}
         self._watches_of: dict[str, set[PeopleWatch]] = {}
         self._pending: dict[PeopleWatch, set[str]] = {}  # who is to be found out about again
@@ -143,17 +175,18 @@ class Visibility:
 
     # rooms
 
-    async def sees(self, standing: Standing, user: str) -> bool:
-        """Whether a user who may read in a room may see who is there."""
-        if not self.limited:
-            return True
-        if standing.role == STRANGER:
-            return False
-        if standing.place.kind != v1.DIRECT:
-            return True
-        members = await self._store.members(standing.place.room, after="", limit=2)
-        others = [member.user for member in members if member.user != user]
-        return bool(await self._store.sharing(user, others))
+    @contextlib.contextmanager
+    def looking(self, room: str, user: str) -> Iterator[Look]:
+        """Whether a user who may read in a room sees who is there, as long as one is within."""
+        look = Look(room, user, self._store, limited=self.limited)
+        looks = self._looks.setdefault((room, user), [])
+        looks.append(look)
+        try:
+            yield look
+        finally:
+            looks.remove(look)
+            if not looks:
+                del self._looks[room, user]
 
     def read_nothing(self, room: str, sink: Sink[Any], *, owner: str, account: Account) -> Source:
         """A reader of a room who sees none of its members: the live mark alone, until that changes."""
@@ -169,18 +202,16 @@ class Visibility:
         reader = slate.read(sink, owner=owner, after=v1.Cursor())
         return Lent(reader, lambda: account.release(READER_BYTES))
 
-    def marked(self, room: str) -> None:
-        """A member has read in a room: the other one of a DIRECT room may see more now."""
-        self._reopen(room, None)
-
     # what it follows
 
-    def member(self, room: str, member: v1.Member, _seq: int, /) -> None:
-        """A member came or left."""
+    def member(self, room: str, change: MemberChange, /) -> None:
+        """A member came, left, got another role, or consented."""
         if not self.limited:
             return
-        user = member.user
-        if not member.left:
+        user = change.member.user
+        for look in self._looks.get((room, user), ()):
+            look.hear(change.consented)
+        if change.consented:
             self._reopen(room, user)
         for watch in list(self._watches_by.get(user, ())):
             self._look_again(watch, watch.names)
@@ -190,7 +221,7 @@ class Visibility:
     def changed(self, room: str, /) -> None:
         """New events change nothing."""
 
-    def _reopen(self, room: str, owner: str | None) -> None:
+    def _reopen(self, room: str, owner: str) -> None:
         slate = self._outside.get(room)
         if slate is not None:
             slate.end(owner, unavailable(f"you may see more of {room} now; open it again"))

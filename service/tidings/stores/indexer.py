@@ -164,7 +164,8 @@ class Indexer:
         while self._journals:
             journal = self._journals.popleft()
             for room, events, _, _ in journal.rooms.values():
-                self._behind[room.number] = Reached(room.epoch, events[-1].seq)
+                if events:  # else members changed and nothing else
+                    self._behind[room.number] = Reached(room.epoch, events[-1].seq)
                 self._missing += len(events)
             if journal.replaces_text:
                 self._replaced.update(room.number for room, *_ in journal.rooms.values())

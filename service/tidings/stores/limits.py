@@ -27,6 +27,9 @@ class StoreLimits:
     page_bytes_max: int = PAGE_BYTES_MAX
     # Rooms whose heads the writer knows without looking: about 0.5 KiB each.
     cached_rooms_max: int = 20_000
+    # Authors of whom the writer knows that they consented to being seen in a room: about 0.2 KiB each. When there are
+    # more it begins again, and looks once for each.
+    cached_consents_max: int = 65_536
     # SQLite's cache of the one who writes; the ends of the logs of busy rooms should fit.
     writer_cache_bytes: int = 67_108_864
     # The same for each who reads. The kernel keeps the files as well, so this is small: reading a log of a million

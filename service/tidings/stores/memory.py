@@ -17,6 +17,7 @@ from tidings.domain.ports import (
     Head,
     InboxRecord,
     MemberRecord,
+    Membership,
     Page,
     RoomRecord,
     SearchPage,
@@ -42,6 +43,7 @@ class MemoryTables:
         self.keys: dict[tuple[str, str, str], int] = {}
         # user → role, in the order in which they came.
         self.roles: dict[str, dict[str, int]] = {}
+        self.owing_consent: set[tuple[str, str]] = set()
         self.hidden_at: dict[tuple[str, str], int] = {}
         self.numbers = count(1)
         self.rooms_of: dict[str, set[str]] = {}
@@ -70,6 +72,7 @@ class MemoryTables:
         self.marks = {key: positions for key, positions in self.marks.items() if key[0] != name}
         self.reactions = {key: users for key, users in self.reactions.items() if key[0] != name}
         self.hidden_at = {key: head for key, head in self.hidden_at.items() if key[0] != name}
+        self.owing_consent = {key for key in self.owing_consent if key[0] != name}
 
     def describe(self, room: Room) -> None:
         assert self.rooms[room.name] is room  # it is the record itself
@@ -138,12 +141,28 @@ class MemoryTables:
 
     def set_role(self, room: Room, user: str, role: int) -> None:
         if role:
+            if user not in self.roles[room.name]:
+                self.owing_consent.add((room.name, user))
             self.roles[room.name][user] = role
             self.rooms_of.setdefault(user, set()).add(room.name)
         else:
             self.roles[room.name].pop(user, None)
             self.hidden_at.pop((room.name, user), None)
+            self.owing_consent.discard((room.name, user))
             self.rooms_of[user].discard(room.name)
+
+    def owes_consent(self, room: Room, user: str) -> bool:
+        return (room.name, user) in self.owing_consent
+
+    def set_consent(self, room: Room, user: str, consented: bool) -> None:
+        if consented:
+            self.owing_consent.discard((room.name, user))
+        else:
+            self.owing_consent.add((room.name, user))
+
+    def consented(self, name: str, user: str) -> bool:
+        """Whether the user is a member who has."""
+        return user in self.roles.get(name, ()) and (name, user) not in self.owing_consent
 
     def has_owner(self, room: Room) -> bool:
         return v1.OWNER in self.roles[room.name].values()
@@ -294,28 +313,29 @@ class MemoryStore:
         roles = self._tables.roles.get(room, {})
         return any(role == v1.OWNER and name != user for name, role in roles.items())
 
-    async def standing(self, room: str, user: str) -> tuple[int, int]:
+    async def standing(self, room: str, user: str) -> Membership:
         """See `ports.Directory`."""
         found = self._tables.room(room)
-        return (0, 0) if found is None else (found.kind, self._tables.role(found, user))
+        if found is None:
+            return Membership(0, 0, False)
+        return Membership(found.kind, self._tables.role(found, user), self._tables.consented(room, user))
 
     async def sharing(self, user: str, others: Sequence[str]) -> set[str]:
         """See `ports.Directory`."""
         tables = self._tables
-        mine = [tables.rooms[name] for name in tables.rooms_of.get(user, ())]
-        return {
-            other
-            for other in others
-            for room in mine
-            if tables.role(room, other)
-            and (room.kind != v1.DIRECT or room.creator == other or tables.positions(room, other)[1])
-        }
+        mine = [room for room in tables.rooms_of.get(user, ()) if tables.consented(room, user)]
+        return {other for other in others for room in mine if tables.consented(room, other)}
 
     async def members(self, room: str, *, after: str, limit: int) -> Sequence[MemberRecord]:
         """See `ports.Directory`."""
         roles = self._tables.roles.get(room, {})
         return [
-            MemberRecord(user, roles[user], *self._tables.marks.get((room, user), (0, 0)))
+            MemberRecord(
+                user,
+                roles[user],
+                *self._tables.marks.get((room, user), (0, 0)),
+                consented=self._tables.consented(room, user),
+            )
             for user in _after(roles, after, limit)
         ]
 
@@ -339,7 +359,7 @@ class MemoryStore:
 
     async def mark(self, room: str, user: str, *, delivered: int, read: int) -> tuple[int, int, bool]:
         """See `ports.Directory`."""
-        return self._write(lambda _: rules.mark(self._tables, room, user, delivered, read))
+        return self._write(lambda journal: rules.mark(self._tables, journal, room, user, delivered, read))
 
     async def hide(self, room: str, user: str, *, hidden: bool) -> bool:
         """See `ports.Directory`."""

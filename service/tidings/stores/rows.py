@@ -152,7 +152,13 @@ class Tables(Protocol):
         """0 for who is not a member."""
 
     def set_role(self, room: Room, user: str, role: int) -> None:
-        """0 ends the membership. Who comes in does so with the room's next event."""
+        """0 ends the membership. Who comes in does so with the room's next event, and has not consented."""
+
+    def owes_consent(self, room: Room, user: str) -> bool:
+        """Whether the user is a member who has not consented to being seen in the room."""
+
+    def set_consent(self, room: Room, user: str, consented: bool) -> None:
+        """Of a member."""
 
     def has_owner(self, room: Room) -> bool:
         """Whether anybody in the room is OWNER."""

@@ -13,7 +13,7 @@ from tidings.contract import v1
 from tidings.contract.errors import conflict, invalid_argument, not_found, permission_denied, resource_exhausted
 from tidings.domain.emoji import canonical, forms_among, without_styles
 from tidings.domain.fold import EDITS_MAX, NOBODY, REACTION_KINDS_MAX, REACTION_USERS_MAX, Reactors, fold, redact
-from tidings.domain.ports import RoomRecord, StoredEvent, Written
+from tidings.domain.ports import MemberChange, RoomRecord, StoredEvent, Written
 from tidings.stores.damage import event_of
 from tidings.stores.rows import GONE, KINDS, MESSAGES, POSTED, SEQ_MAX, Room, Row, Tables
 
@@ -35,12 +35,12 @@ FORGOTTEN = b""
 
 
 class Entry(NamedTuple):
-    """What one commit did to a room: events appended, older ones rewritten (by seq), members changed (with the seq)."""
+    """What one commit did to a room: events appended, older ones rewritten (by seq), members changed."""
 
     room: Room
     events: list[StoredEvent]
     rewritten: dict[int, StoredEvent]
-    members: list[tuple[int, v1.Member]]
+    members: list[MemberChange]
 
 
 class Journal:
@@ -54,19 +54,25 @@ class Journal:
 
     def add(self, room: Room, event: StoredEvent) -> Entry:
         """Note an event."""
+        entry = self._entry(room)
+        entry.events.append(event)
+        return entry
+
+    def add_member(self, room: Room, change: MemberChange) -> None:
+        """Note what became of a member."""
+        self._entry(room).members.append(change)
+
+    def _entry(self, room: Room) -> Entry:
         entry = self.rooms.get(room.number)
         if entry is None:
             entry = self.rooms[room.number] = Entry(room, [], {}, [])
-        entry.events.append(event)
         return entry
 
     def add_change(self, room: Room, event: StoredEvent, draft: v1.Event, amended: Sequence[StoredEvent]) -> None:
         """Note a change; an event of the same commit that it rewrites is told with its last bytes only."""
-        _, events, rewritten, members = self.add(room, event)
+        _, events, rewritten, _ = self.add(room, event)
         if draft.HasField("deleted") or draft.HasField("edited"):
             self.replaces_text = True
-        if draft.HasField("member"):
-            members.append((event.seq, draft.member))
         for changed in amended:
             place = changed.seq - events[0].seq
             if place >= 0:
@@ -111,6 +117,7 @@ def _post(tables: Tables, journal: Journal, room: Room, draft: v1.Event) -> Writ
         return _repeated(room, first, draft)
     room.latest = event.seq
     journal.add(room, event)
+    _consent(tables, journal, room, draft.actor)
     return Written(room.epoch, event.seq, room.at_ms, False, event)
 
 
@@ -165,7 +172,9 @@ def _edit(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderat
         raise resource_exhausted(f"message {row.seq} was edited {EDITS_MAX} times already; write another one")
     draft.at_ms = _time(room, draft.at_ms)
     rewritten = [_folded(room, row, draft), *_redacted_edits(tables, room, row.seq)]
-    return _append_change(tables, journal, room, draft, rewritten, row.seq)
+    written = _append_change(tables, journal, room, draft, rewritten, row.seq)
+    _consent(tables, journal, room, draft.actor)
+    return written
 
 
 def _delete(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderates: bool) -> Written:
@@ -213,7 +222,10 @@ def _react(tables: Tables, journal: Journal, room: Room, draft: v1.Event, modera
         tables.add_reaction(room, row.seq, emoji, user, room.head + 1)
     count = counts.get(emoji, 0) + (-1 if removed else 1)
     reactors = Reactors(tables.reactors(room, row.seq, emoji, REACTION_USERS_MAX), count)
-    return _append_change(tables, journal, room, draft, [_folded(room, row, draft, reactors)], row.seq)
+    written = _append_change(tables, journal, room, draft, [_folded(room, row, draft, reactors)], row.seq)
+    if not removed:
+        _consent(tables, journal, room, user)
+    return written
 
 
 def _member(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderates: bool) -> Written:
@@ -222,15 +234,23 @@ def _member(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moder
         raise invalid_argument(f"role {member.role} of {member.user!r} is not one that somebody can have")
     before = tables.role(room, member.user)
     after = 0 if member.left else int(member.role)
+    own = draft.actor == member.user
     if before == after:
+        if own:
+            _consent(tables, journal, room, member.user)
         return _unchanged(room)
+    owed = not before or tables.owes_consent(room, member.user)
     tables.set_role(room, member.user, after)
+    consented = _may_consent(room, after) and (own or not owed)
+    if after and consented is owed:
+        tables.set_consent(room, member.user, consented)
     if not before or not after:
         room.members += 1 if after else -1
         tables.describe(room)
     if member.left and before == v1.OWNER:
         _pass_on(tables, journal, room, draft)
     written = _append_change(tables, journal, room, draft)
+    journal.add_member(room, MemberChange(written.seq, member, consented))
     if not before:
         # Who comes in has nothing to catch up with.
         tables.set_positions(room, member.user, written.seq, written.seq)
@@ -247,7 +267,25 @@ def _pass_on(tables: Tables, journal: Journal, room: Room, leaving: v1.Event) ->
         tables.set_role(room, heir, v1.OWNER)
         event = v1.Event(room=room.name, actor=leaving.actor, at_ms=leaving.at_ms)
         event.member.user, event.member.role = heir, v1.OWNER
-        _append_change(tables, journal, room, event)
+        written = _append_change(tables, journal, room, event)
+        journal.add_member(room, MemberChange(written.seq, event.member, not tables.owes_consent(room, heir)))
+
+
+def _may_consent(room: Room, role: int) -> bool:
+    """Whether a member with this role can be seen in the room. A READER of an OPEN room was silenced by others and
+    cannot leave: who reads there is as who reads without joining."""
+    return role != 0 and (room.kind != v1.OPEN or role != v1.READER)
+
+
+def _consent(tables: Tables, journal: Journal, room: Room, user: str) -> None:
+    """A user acts in a room. A member who was brought in by others consents by that to being seen there (ADR 33)."""
+    if not tables.owes_consent(room, user):
+        return
+    role = tables.role(room, user)
+    if _may_consent(room, role):
+        tables.set_consent(room, user, True)
+        member = v1.Member(user=user, role=v1.Role.ValueType(role))
+        journal.add_member(room, MemberChange(room.head, member, True))
 
 
 def _change_room(tables: Tables, journal: Journal, room: Room, draft: v1.Event, moderates: bool) -> Written:
@@ -298,6 +336,7 @@ def create_room(
     if room is not None:
         if room.asked != asked:
             raise conflict(f"{name} exists already and is another room; choose another name")
+        _consent(tables, journal, room, creator)
         return room.record(), ()
     if created_max and creator and tables.created(creator) >= created_max:
         raise resource_exhausted(
@@ -315,6 +354,7 @@ def create_room(
         tables.set_role(room, user, role)
         room.members += 1
         whats.append({"member": v1.Member(user=user, role=role)})
+    tables.set_consent(room, creator, True)
     tables.describe(room)
     events: list[StoredEvent] = []
     for what in whats:
@@ -322,14 +362,19 @@ def create_room(
         written = _append_change(tables, journal, room, draft)
         assert written.event is not None
         events.append(written.event)
+        if draft.HasField("member"):
+            journal.add_member(room, MemberChange(written.seq, draft.member, draft.member.user == creator))
     return room.record(), events
 
 
-def mark(tables: Tables, name: str, user: str, delivered: int, read: int) -> tuple[int, int, bool]:
+def mark(tables: Tables, journal: Journal, name: str, user: str, delivered: int, read: int) -> tuple[int, int, bool]:
     """`Directory.mark` without its commit."""
     room = tables.room(name)
     if room is None:
         raise _no_room(name)
+    if read:
+        # Not for what was delivered: clients say that by themselves.
+        _consent(tables, journal, room, user)
     before = tables.positions(room, user)
     read = max(before[1], min(read, room.head))
     delivered = max(before[0], min(delivered, room.head), read)  # what was read was delivered

@@ -7,7 +7,16 @@ import apsw
 
 from tidings.contract import v1
 from tidings.contract.errors import not_found
-from tidings.domain.ports import UNREAD_MAX, Head, InboxRecord, MemberRecord, Page, RoomRecord, StoredEvent
+from tidings.domain.ports import (
+    UNREAD_MAX,
+    Head,
+    InboxRecord,
+    MemberRecord,
+    Membership,
+    Page,
+    RoomRecord,
+    StoredEvent,
+)
 from tidings.stores.asking import ask
 from tidings.stores.rows import POSTED, SEQ_BITS, SEQ_MAX
 from tidings.stores.sql_tables import bounds
@@ -26,18 +35,17 @@ RECORD = "r.number, r.name, r.kind, r.title, r.creator, r.epoch, r.created_at_ms
 ROOM_RECORD = f"SELECT {RECORD} FROM rooms r WHERE r.name = ?"
 PUBLIC = f"SELECT {RECORD} FROM rooms r WHERE r.kind = {v1.OPEN} AND r.name > ? ORDER BY r.name LIMIT ?"
 # One row, whether there is such a room or not: how long it takes shall not tell.
-STANDING = """SELECT coalesce(r.kind, 0), coalesce(m.role, 0) FROM (SELECT ? AS name, ? AS user) asked
+STANDING = """SELECT coalesce(r.kind, 0), coalesce(m.role, 0), coalesce(m.consented, 0)
+              FROM (SELECT ? AS name, ? AS user) asked
               LEFT JOIN rooms r ON r.name = asked.name
               LEFT JOIN members m ON m.room = coalesce(r.number, 0) AND m.user = asked.user"""
 # The rooms of the other one first: who asks about a thousand users may be in thousands of rooms.
-SHARING = f"""SELECT 1 FROM members other CROSS JOIN members me ON me.room = other.room AND me.user = ?
-              CROSS JOIN rooms r ON r.number = me.room
-              LEFT JOIN positions p ON p.room = me.room AND p.user = other.user
-              WHERE other.user = ? AND (r.kind <> {v1.DIRECT} OR r.creator = other.user OR p.read > 0) LIMIT 1"""
+SHARING = """SELECT 1 FROM members other CROSS JOIN members me ON me.room = other.room AND me.user = ?
+             WHERE other.user = ? AND other.consented = 1 AND me.consented = 1 LIMIT 1"""
 HAS_OWNER_BESIDES = f"""SELECT 1 FROM rooms r JOIN members m ON m.room = r.number AND m.role = {v1.OWNER}
                         WHERE r.name = ? AND m.user <> ? LIMIT 1"""
 ROLE = "SELECT m.role FROM rooms r JOIN members m ON m.room = r.number WHERE r.name = ? AND m.user = ?"
-MEMBERS = """SELECT m.user, m.role, coalesce(p.delivered, 0), coalesce(p.read, 0)
+MEMBERS = """SELECT m.user, m.role, coalesce(p.delivered, 0), coalesce(p.read, 0), m.consented
              FROM members m LEFT JOIN positions p ON p.room = m.room AND p.user = m.user
              WHERE m.room = ? AND m.user > ? ORDER BY m.user LIMIT ?"""
 INBOX = f"""SELECT {RECORD}, m.role, coalesce(p.delivered, 0), coalesce(p.read, 0), m.hidden
@@ -122,10 +130,10 @@ def has_owner_besides(connection: apsw.Connection, room: str, user: str) -> bool
     return any(True for _ in ask(connection, HAS_OWNER_BESIDES, (room, user)))
 
 
-def standing(connection: apsw.Connection, room: str, user: str) -> tuple[int, int]:
+def standing(connection: apsw.Connection, room: str, user: str) -> Membership:
     """See `ports.Directory`."""
-    ((kind, role),) = ask(connection, STANDING, (room, user))
-    return kind, role
+    ((kind, role, consented),) = ask(connection, STANDING, (room, user))
+    return Membership(kind, role, consented == 1)
 
 
 @at_once
@@ -138,7 +146,10 @@ def sharing(connection: apsw.Connection, user: str, others: Sequence[str]) -> se
 def members(connection: apsw.Connection, room: str, after: str, limit: int) -> Sequence[MemberRecord]:
     """See `ports.Directory`."""
     for number, _ in ask(connection, ROOM, (room,)):
-        return [MemberRecord(*found) for found in ask(connection, MEMBERS, (number, after, limit))]
+        return [
+            MemberRecord(user, role, delivered, read, consented == 1)
+            for user, role, delivered, read, consented in ask(connection, MEMBERS, (number, after, limit))
+        ]
     return []
 
 

@@ -52,13 +52,15 @@ DROP_REACTION = "DELETE FROM reactions WHERE message = ? AND emoji = ? AND user 
 # 0.4 us for each reaction in the thread that writes, a hundredth of what that reaction took to be written.
 DROP_REACTIONS = "DELETE FROM reactions WHERE message = ?"
 ROLE = "SELECT role FROM members WHERE room = ? AND user = ?"
-SET_ROLE = """INSERT INTO members (room, user, role, since) VALUES (?, ?, ?, ?)
+SET_ROLE = """INSERT INTO members (room, user, role, since, consented) VALUES (?, ?, ?, ?, 0)
               ON CONFLICT DO UPDATE SET role = excluded.role"""
 HAS_OWNER = f"SELECT 1 FROM members WHERE room = ? AND role = {v1.OWNER} LIMIT 1"
 # Reads the room's own members, 6 ms for 100,000, when its last owner leaves. An index would be half as much work again
 # for everybody who joins a room.
 SUCCESSOR = f"""SELECT user FROM members WHERE room = ? AND role IN ({v1.MODERATOR}, {v1.MEMBER})
                 ORDER BY role, since, user LIMIT 1"""
+OWES_CONSENT = "SELECT 1 FROM members WHERE room = ? AND user = ? AND consented = 0"
+SET_CONSENT = "UPDATE members SET consented = ? WHERE room = ? AND user = ?"
 HIDDEN = "SELECT hidden FROM members WHERE room = ? AND user = ?"
 SET_HIDDEN = "UPDATE members SET hidden = ? WHERE room = ? AND user = ?"
 DROP_ROLE = "DELETE FROM members WHERE room = ? AND user = ?"
@@ -87,10 +89,13 @@ class SqlTables:
     message is written at once, and a repetition is found in its place.
     """
 
-    def __init__(self, connection: apsw.Connection, cached_rooms_max: int) -> None:
+    def __init__(self, connection: apsw.Connection, cached_rooms_max: int, cached_consents_max: int) -> None:
         self._connection = connection
         self._rooms: dict[str, Room] = {}
         self._cached_rooms_max = cached_rooms_max
+        # (room's number, user) of those who owe no consent, members or not: each message asks for its author.
+        self._owing_nothing: set[tuple[int, str]] = set()
+        self._cached_consents_max = cached_consents_max
         self._kept: list[tuple[int, int, str, str, int, int, int, bytes]] = []
         self.careful = False
 
@@ -103,8 +108,9 @@ class SqlTables:
             self._insert_kept()
 
     def forget(self) -> None:
-        """What is known of rooms may be wrong."""
+        """What is known of rooms and members may be wrong."""
         self._rooms.clear()
+        self._owing_nothing.clear()
         self._kept.clear()
 
     def _flush(self) -> None:
@@ -228,9 +234,26 @@ class SqlTables:
 
     def set_role(self, room: Room, user: str, role: int) -> None:
         if role:
+            self._owing_nothing.discard((room.number, user))
             self._execute(SET_ROLE, (room.number, user, role, room.head + 1))
         else:
             self._execute(DROP_ROLE, (room.number, user))
+
+    def owes_consent(self, room: Room, user: str) -> bool:
+        key = (room.number, user)
+        if key in self._owing_nothing:
+            return False
+        # Messages that are kept need not be written for this: they change no member.
+        if ask_one(self._connection, OWES_CONSENT, key) is not None:
+            return True
+        if len(self._owing_nothing) >= self._cached_consents_max:
+            self._owing_nothing.clear()
+        self._owing_nothing.add(key)
+        return False
+
+    def set_consent(self, room: Room, user: str, consented: bool) -> None:
+        self._owing_nothing.discard((room.number, user))
+        self._execute(SET_CONSENT, (int(consented), room.number, user))
 
     def has_owner(self, room: Room) -> bool:
         return self._one(HAS_OWNER, (room.number,)) is not None

@@ -25,6 +25,7 @@ from tidings.domain.ports import (
     Head,
     InboxRecord,
     MemberRecord,
+    Membership,
     Page,
     RoomRecord,
     SearchPage,
@@ -227,7 +228,7 @@ class SqliteStore:
         """See `ports.Directory`."""
         return await self._readers.run(lambda reader: sql_reads.has_owner_besides(reader, room, user))
 
-    async def standing(self, room: str, user: str) -> tuple[int, int]:
+    async def standing(self, room: str, user: str) -> Membership:
         """See `ports.Directory`."""
         return await self._readers.run(lambda reader: sql_reads.standing(reader, room, user))
 
@@ -268,7 +269,9 @@ class SqliteStore:
 
     async def mark(self, room: str, user: str, *, delivered: int, read: int) -> tuple[int, int, bool]:
         """See `ports.Directory`."""
-        return await self._writer.write(lambda tables, _: rules.mark(tables, room, user, delivered, read), actor=user)
+        return await self._writer.write(
+            lambda tables, journal: rules.mark(tables, journal, room, user, delivered, read), actor=user
+        )
 
     async def hide(self, room: str, user: str, *, hidden: bool) -> bool:
         """See `ports.Directory`."""

@@ -106,7 +106,7 @@ class Writer:
         self._limits = limits
         self._committed = committed
         self._check = check
-        self._tables = SqlTables(connection, limits.cached_rooms_max)
+        self._tables = SqlTables(connection, limits.cached_rooms_max, limits.cached_consents_max)
         self._checkpoints = Checkpoints(
             connection, copier, limits.wal_pages, self._copying_failed, limits.erase_seconds_max
         )
