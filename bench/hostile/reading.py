@@ -15,6 +15,7 @@ ROOM = "mallory.room"
 TEXTS, TEXT_CHARS = 5, 64_500
 READS_MAX = 3_000
 PEOPLE = 1_000
+LARGEST = 524_288  # bytes of one request
 
 Make = Callable[[Attacker], Message]
 
@@ -118,6 +119,15 @@ def presence_then_broken(attacker: Attacker) -> Iterator[bytes]:
     yield bytes((0x81, 0x80)) + bytes(4)
 
 
+def full_sockets(attacker: Attacker) -> Iterator[bytes]:
+    """Fill the socket with pages; then come the largest requests, as many as are read."""
+    page = v1.PageRequest(room=ROOM, limit=1_000).SerializeToString()
+    for _ in range(8):
+        yield attacker.wrap(attacker.request("history.page", page))
+    while True:
+        yield attacker.wrap(attacker.request("session.ping", bytes(LARGEST)))
+
+
 def read(room: str) -> v1.ReadRequest:
     return v1.ReadRequest(room=room)
 
@@ -168,6 +178,12 @@ ATTACKS: dict[str, Attack] = {
     "demotions": Attack(
         "the owner of a room of 500 asks to become a member",
         after(crowd, calls("rooms.join", lambda _: v1.JoinRequest(room=ROOM, role=v1.MEMBER))),
+    ),
+    "full-sockets": Attack(
+        "requests of 512 KB behind pages that are not taken, on 64 connections",
+        after(slow_texts, full_sockets),
+        reads=False,
+        connections=64,
     ),
     "begun-payloads": Attack("4,090 payloads of one byte on 63 connections", begun_payloads, connections=63),
     "presence-broken": Attack("45 presence watches of 1,000 users, then a broken frame", presence_then_broken),

@@ -75,7 +75,7 @@ class Account:
         to.held += size
 
     def check(self, size: int) -> None:
-        """RESOURCE_EXHAUSTED unless `size` bytes more could be held."""
+        """RESOURCE_EXHAUSTED unless `size` bytes more could be held; 0: where it is beyond its limit."""
         if self.held + self.queued + size > self.bytes_max:
             self.refuse(size)
 
@@ -95,9 +95,10 @@ class Account:
     def refuse(self, size: int) -> None:
         """Say that there is no room for `size` bytes."""
         self.refused()
+        needs = f", and this needs {size} more" if size else ""
         raise resource_exhausted(
             f"{self.user} makes the service hold {self.held + self.queued} of {self.bytes_max} bytes "
-            f"(user_bytes_max), and this needs {size} more; take what was sent, or end what is not needed",
+            f"(user_bytes_max){needs}; take what was sent, or end what is not needed",
             retry_after_ms=RETRY_MS,
         )
 

@@ -10,8 +10,8 @@ from tidings.domain.ports import Clock
 from tidings.domain.tokens import LEEWAY_SECONDS
 
 # What one may hold that is not counted as it comes and goes: a socket's buffer that is not full yet
-# (`write_buffer_bytes`), requests that wait for a full one (`held_bytes_max`).
-SESSION_BYTES: Final = 131_072 + 65_536
+# (`write_buffer_bytes`), requests that wait for a full one (`held_bytes_max`), one read (`receive_buffer_bytes`).
+SESSION_BYTES: Final = 131_072 + 65_536 + 32_768
 
 
 class Connections:

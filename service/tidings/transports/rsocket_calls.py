@@ -90,7 +90,9 @@ class CallWork(Work):
         if not whole:
             self.session.service.reading.wait(self.desk.budget, self)
             return False
-        self._reply(b"".join(self._encoded))
+        data = b"".join(self._encoded)
+        self._encoded = []
+        self._reply(data)
         return False
 
     def _encode_a_turn(self, parts: Iterator[bytes]) -> bool:

@@ -59,6 +59,7 @@ class RSocketSession:
     __slots__ = (
         "_admission",
         "_finishing",
+        "_held_beyond_share",
         "_left",
         "_lost",
         "_stall",
@@ -89,6 +90,7 @@ class RSocketSession:
         self.slot = 0
         self._admission: asyncio.Task[None] | None = None
         self.held: list[bytes] = []  # frames that wait for a full socket, and then for their turn
+        self._held_beyond_share = 0  # bytes of them on the user's account
         self._stall: Stall | None = None  # while the socket is full, or the peer leaves a finished connection open
         self._finishing = False
         self._left = False
@@ -100,11 +102,14 @@ class RSocketSession:
 
     def received(self, frames: list[bytes], now: float) -> None:
         """Whole frames, in order. `flush` is owed when the transport has read what it will for the moment."""
-        if self.held:
-            frames, self.held = self.held + frames, []
+        held = self.held
+        if held:
+            frames, self.held = held + frames, []
             if self.connection.writable:
                 frames, self.held = frames[:HELD_FRAMES_A_LOOK], frames[HELD_FRAMES_A_LOOK:]
         self._serve(frames, now)
+        if held or self.held:
+            self._count_held()
         if self.connection.lease_given is not None:
             self._grant_lease()
 
@@ -131,6 +136,24 @@ class RSocketSession:
         if kept:
             self.held = kept + self.held
             self._read_on()
+
+    def _count_held(self) -> None:
+        """What is held beyond the share of every session (`domain.connections`) is on the user's account."""
+        beyond = max(0, sum(map(len, self.held)) - self.service.connections.held_bytes_max)
+        grew = beyond - self._held_beyond_share
+        if grew and self.session is not None:
+            self._held_beyond_share = beyond
+            self.session.memory.force(grew)
+            if grew > 0:
+                self.end_beyond_account()
+
+    def end_beyond_account(self) -> None:
+        """End the connection where its user makes the service hold too much: it brought what could not be refused."""
+        if self.session is not None and not self._left:
+            try:
+                self.session.memory.check(0)
+            except Failure as failure:
+                self.close(failure)
 
     def _read_on(self) -> None:
         """Read, or not, by what is held now."""
@@ -167,7 +190,7 @@ class RSocketSession:
         """It is known who this is, and they may come in."""
         self._admission = None
         self.session = caller  # from here on `_leave` tells the gate
-        self.wire.admitted(caller.identity.user)
+        self.wire.admitted(caller.identity.user, caller.memory)
         if self._left:
             return  # what it had sent already was too much for this user
         self.desk = Desk(self, caller, routes)
@@ -413,6 +436,7 @@ class RSocketSession:
             return
         self._left = True
         self.held.clear()
+        self._count_held()
         if self._admission is not None:
             self._admission.cancel()
         desk, self.desk = self.desk, None

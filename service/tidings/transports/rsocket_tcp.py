@@ -29,6 +29,7 @@ class RSocketTcp(RSocketWire):
         connection = session.connection
         if connection.closing:
             splitter.drop()
+            self._count_unfinished(0)
             return False
         if connection.state is State.FIRST and data.startswith(TLS_HELLO) and not splitter.held_bytes:
             session.broken("this port has no TLS; connect with tcp:// instead of tls://")
@@ -41,6 +42,8 @@ class RSocketTcp(RSocketWire):
             settings = "first_message_bytes_max" if first else "request_bytes_max and metadata_bytes_max"
             session.broken(f"{error}; a frame has {splitter.bytes_max} bytes at most ({settings})")
             return False
+        if frames and self._unfinished_bytes:  # what is complete now is not held twice
+            self._count_unfinished(splitter.held_bytes + connection.reassembly.held_bytes)
         if frames or session.held:
             session.received(frames, now)
         if self._unfinished_bytes or splitter.rest or connection.runs:

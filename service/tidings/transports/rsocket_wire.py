@@ -11,6 +11,7 @@ import asyncio
 from typing import Final, cast
 
 from tidings.contract.errors import resource_exhausted
+from tidings.contract.memory import Account
 from tidings.rsocket import Envelope, ErrorCode, State
 from tidings.transports.doorkeeper import Visit
 from tidings.transports.read_scheduler import CONNECTION_SECONDS, SETTLE_SECONDS
@@ -24,6 +25,7 @@ class RSocketWire(asyncio.Protocol, abc.ABC):
     """The protocol of one connection. A subclass cuts the bytes into frames and says farewell."""
 
     __slots__ = (
+        "_account",
         "_closing_bytes",
         "_parted",
         "_paused",
@@ -49,7 +51,8 @@ class RSocketWire(asyncio.Protocol, abc.ABC):
         self._paused = False  # by the session
         self._parted = False  # the end was told
         self._closing_bytes = 0  # received since then
-        self._unfinished_bytes = 0  # as the budget knows it
+        self._unfinished_bytes = 0  # as the budget knows it, and the account
+        self._account = Account()  # the user's, once it is known who that is
         self.session = RSocketSession(service, self, self.NAME, envelope)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -163,13 +166,18 @@ class RSocketWire(asyncio.Protocol, abc.ABC):
     def _count_unfinished(self, held_bytes: int) -> None:
         """So much is held of what is not complete; the connection that brings too much of it ends.
 
+        A user's is on the account besides.
+
         Strangers share an address, so a connection that holds no more than an equal part of the limit lives, whatever
         the others hold: all together hold at most twice the limit.
         """
         budget = self.budget
         budget.unfinished_bytes += held_bytes - self._unfinished_bytes
+        self._account.force(held_bytes - self._unfinished_bytes)
         grew = held_bytes > self._unfinished_bytes
         self._unfinished_bytes = held_bytes
+        if grew:
+            self.session.end_beyond_account()
         most = self.service.connections.unfinished_bytes_max
         if grew and budget.unfinished_bytes > most:
             if budget.kind == "address" and held_bytes * budget.connections <= most:
@@ -203,9 +211,10 @@ class RSocketWire(asyncio.Protocol, abc.ABC):
         else:
             self.transport.resume_reading()
 
-    def admitted(self, user: str) -> None:
+    def admitted(self, user: str, account: Account) -> None:
         unfinished = self._unfinished_bytes
         self._count_unfinished(0)
+        self._account = account
         self.service.reading.leave(self.budget, self)
         self.budget = self.service.reading.join("user", user)
         self._count_unfinished(unfinished)

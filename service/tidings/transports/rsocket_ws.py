@@ -86,6 +86,8 @@ class RSocketWebSocket(RSocketWire):
         messages = reader.feed(data)
         if reader.control_frames:
             self._count_control_frames(now)
+        if messages and self._unfinished_bytes:  # what is complete now is not held twice
+            self._count_unfinished(reader.held_bytes + session.connection.reassembly.held_bytes)
         if (messages or session.held) and not session.connection.closing:
             session.received(messages, now)
         if reader.pong is not None and session.connection.writable:

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from tidings.contract.memory import Account
 from tidings.rsocket import ErrorCode
 from tidings.transports.read_scheduler import ReadBudget
 
@@ -26,8 +27,8 @@ class Wire(Protocol):
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
 
-    def admitted(self, user: str, /) -> None:
-        """The peer is known to be this user."""
+    def admitted(self, user: str, account: Account, /) -> None:
+        """The peer is known to be this user, whose account this is."""
 
     def farewell(self, reason: tuple[ErrorCode, str] | None, /) -> None:
         """Everything is written: close so that it arrives."""
