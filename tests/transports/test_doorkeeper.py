@@ -206,3 +206,35 @@ def test_a_new_connection_makes_no_room_for_http() -> None:
     full.entered("asking").at(Stage.HTTP)
     assert not full.entered("late").at(Stage.HTTP)
     assert full.closed == []
+
+
+def test_who_has_sent_a_part_makes_room_at_once_before_those_who_have_sent_nothing() -> None:
+    full = Full()
+    full.entered("silent")
+    one, two = full.entered("one"), full.entered("two")
+    two.at(Stage.PARTIAL)
+    one.at(Stage.PARTIAL)
+    full.entered("new").at(Stage.IDLE)
+    assert full.closed == ["two"]
+    full.entered("newer")
+    full.entered("newest")
+    assert full.closed == ["two", "new", "one"]
+    assert full.enter("too many") is None
+
+
+def test_a_head_that_is_whole_is_protected_again() -> None:
+    full = Full()
+    for name in ("a", "b", "c"):
+        visit = full.entered(name)
+        visit.at(Stage.PARTIAL)
+        visit.at(Stage.NEW)
+    assert full.enter("d") is None
+
+
+def test_what_came_in_part_does_not_make_room_for_http() -> None:
+    full = Full()
+    full.doorkeeper._http_max = 1
+    full.entered("partial").at(Stage.PARTIAL)
+    full.entered("asking").at(Stage.HTTP)
+    assert not full.entered("late").at(Stage.HTTP)
+    assert full.closed == []

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tidings.rsocket import decode
+from tidings.transports import doorkeeper
 from tidings.transports.doorway import check_origin
 from tidings.transports.head import Refusal
 from tidings.transports.listener import Listener, ListenError
@@ -220,6 +221,29 @@ async def test_strangers_of_one_address_are_limited_and_acquaintances_are_not(tr
             other.close()
         for peer in peers:
             await peer.__aexit__(None, None, None)
+        await stage.until(lambda: stage.listener.doorkeeper.present == 0)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("transport", "part"), [("websocket", b"GET / HTTP/1.1\r\nHost: "), ("tcp", b"\0\0\x40\0")])
+async def test_who_comes_to_sign_in_gets_the_place_of_what_has_come_in_part(transport: str, part: bytes) -> None:
+    limits = replace(SETTINGS.connections, strangers_per_address_max=2, evictable_seconds=60)
+    async with staged(replace(SETTINGS, connections=limits)) as stage:
+        port = stage.listener.http_port if transport == "websocket" else stage.listener.tcp_port
+        halves = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        for _, writer in halves:
+            writer.write(part)
+        strangers = stage.listener.doorkeeper._all
+        async with asyncio.timeout(GUARD_SECONDS):
+            while len(strangers._by_stage[doorkeeper.Stage.PARTIAL]) < 2:  # noqa: ASYNC110 (nothing says when)
+                await asyncio.sleep(0.001)
+        async with stage.peer(transport) as peer:
+            await peer.ask(1, "test.echo")
+        assert stage.metrics.refused == {"evicted": 1}
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await asyncio.wait_for(halves[0][0].readexactly(1), GUARD_SECONDS)
+        for _, writer in halves:
+            writer.close()
         await stage.until(lambda: stage.listener.doorkeeper.present == 0)
 
 

@@ -19,8 +19,12 @@ class Stage(Enum):
     """What a connection of a stranger is at."""
 
     NEW = "a head or a SETUP is awaited"
+    PARTIAL = "a part of a head or a SETUP has come"
     HTTP = "an HTTP request is read or answered"
     IDLE = "all HTTP requests are answered"
+
+
+SPEAKS_HTTP: Final = (Stage.HTTP, Stage.IDLE)
 
 
 class Visit:
@@ -80,7 +84,7 @@ class _Strangers:
     @property
     def http(self) -> int:
         """How many of them speak HTTP."""
-        return len(self._by_stage[Stage.HTTP]) + len(self._by_stage[Stage.IDLE])
+        return sum(len(self._by_stage[stage]) for stage in SPEAKS_HTTP)
 
     def add(self, visit: Visit) -> None:
         self._by_stage[visit.stage][visit] = None
@@ -89,9 +93,11 @@ class _Strangers:
         self._by_stage[visit.stage].pop(visit, None)
 
     def evictable(self, latest: float, stages: Iterable[Stage] = Stage) -> Visit | None:
-        """The oldest idle one; else the oldest one of these stages, if it has been at it since `latest` or longer."""
-        for visit in self._by_stage[Stage.IDLE]:
-            return visit
+        """The oldest idle one, else the oldest partial one; else the oldest of these stages that began by `latest`."""
+        for stage in (Stage.IDLE, Stage.PARTIAL):
+            if stage in stages:
+                for visit in self._by_stage[stage]:
+                    return visit
         oldest = [next(iter(self._by_stage[stage])) for stage in stages if self._by_stage[stage]]
         return min((visit for visit in oldest if visit.since <= latest), key=lambda visit: visit.since, default=None)
 
@@ -100,8 +106,10 @@ class Doorkeeper:
     """Counts. A connection that is one too many is closed before anything is read from it.
 
     Half-open connections cost an attacker nothing. So where all places are taken, a newcomer gets that of the oldest
-    stranger who has had time enough (`evictable_seconds`), and only if there is none such is it turned away. HTTP has
-    fewer places than there are, so that it never takes those of clients that come to sign in.
+    idle stranger, or else of the oldest one that has sent a part of a head or of a SETUP: clients send them whole, so
+    the rest is there within a moment, or never comes. A connection that has sent nothing may be that of a client a
+    round trip away, so it makes room only when it has had time enough (`evictable_seconds`); if none has, the newcomer
+    is turned away. HTTP has fewer places than there are, so that it never takes those of clients that come to sign in.
     """
 
     def __init__(self, limits: ConnectionLimits, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
@@ -161,8 +169,8 @@ class Doorkeeper:
         """See `Visit.at`."""
         if visit.strangers is None:
             return True
-        full = visit.stage is Stage.NEW and stage is not Stage.NEW and visit.strangers.http >= self._http_max
-        if full and not self._evict(visit.strangers, (Stage.HTTP,)):
+        more = stage in SPEAKS_HTTP and visit.stage not in SPEAKS_HTTP
+        if more and visit.strangers.http >= self._http_max and not self._evict(visit.strangers, SPEAKS_HTTP):
             self._metrics.refused["http_connections_per_address_max"] += 1
             return False
         for strangers in (visit.strangers, self._all):

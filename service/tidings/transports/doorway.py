@@ -205,6 +205,7 @@ class Doorway(asyncio.Protocol):
         end = self._data.find(END, begin) + len(END)
         head_bytes_max = self._reception.settings.connections.head_bytes_max
         if end < len(END) and len(self._data) <= head_bytes_max:
+            self._at(Stage.PARTIAL)
             return
         if end < len(END) or end > head_bytes_max:
             self._refuse(too_long(self._data[:head_bytes_max], head_bytes_max))
@@ -216,6 +217,7 @@ class Doorway(asyncio.Protocol):
             except Refusal as refusal:
                 self._refuse(refusal, head)
                 return
+            self._at(Stage.NEW)  # a SETUP is awaited
             self._transport.set_protocol(protocol)
             rest = bytes(self._data[end:])
             self._data.clear()
@@ -228,6 +230,11 @@ class Doorway(asyncio.Protocol):
             self._transport.pause_reading()
             self._give(self._reception.settings.connections.head_seconds, Doorway._http_is_late)
             self._reception.http.add_done_callback(self._http_is_there)
+
+    def _at(self, stage: Stage) -> None:
+        """It is at this now, and for how long is counted from where it came to it."""
+        if self._visit is not None and self._visit.stage is not stage:
+            self._visit.at(stage)
 
     def _http_is_there(self, http: asyncio.Future[Callable[[], asyncio.Protocol]]) -> None:
         if self._transport.is_closing():

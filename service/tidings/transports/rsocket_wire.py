@@ -13,7 +13,7 @@ from typing import Final, cast
 from tidings.contract.errors import resource_exhausted
 from tidings.contract.memory import Account
 from tidings.rsocket import Envelope, ErrorCode, State
-from tidings.transports.doorkeeper import Visit
+from tidings.transports.doorkeeper import Stage, Visit
 from tidings.transports.read_scheduler import CONNECTION_SECONDS, SETTLE_SECONDS
 from tidings.transports.rsocket_service import RSocketService
 from tidings.transports.rsocket_session import RSocketSession
@@ -174,6 +174,8 @@ class RSocketWire(asyncio.Protocol, abc.ABC):
         budget = self.budget
         budget.unfinished_bytes += held_bytes - self._unfinished_bytes
         self._account.force(held_bytes - self._unfinished_bytes)
+        if budget.kind == "address" and bool(held_bytes) is not bool(self._unfinished_bytes):
+            self.visit.at(Stage.PARTIAL if held_bytes else Stage.NEW)
         grew = held_bytes > self._unfinished_bytes
         self._unfinished_bytes = held_bytes
         if grew:

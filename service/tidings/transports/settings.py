@@ -83,8 +83,8 @@ class ConnectionLimits:
     # Of these, connections that speak HTTP, so that they leave room for those that come to sign in. A browser opens
     # six, and the idle ones of an office make room for one another.
     http_connections_per_address_max: int = 256
-    # Where all places of an address are taken, the oldest connection that has said nothing useful for so long makes
-    # room for the next one: a head and a SETUP come within two round trips, half-open connections never.
+    # Where all places of an address are taken, the oldest one that has sent a part of a head or a SETUP makes room for
+    # the next one; else the oldest that has said nothing for so long: both come within two round trips.
     evictable_seconds: float = 1.0
     head_bytes_max: int = 8_192  # of an HTTP request; browsers send 1 to 2 KiB
     head_seconds: float = 10.0  # for the whole head, and for TLS before it: a slow phone needs one or two
