@@ -157,7 +157,7 @@ def test_readers_end_with_their_right_to_read() -> None:
     desk.run()
     assert (mine.errors, told(mine), told(hers)) == ([error], ["live"], ["live", "a1"])
     assert desk.emptied == 0
-    desk.slate.end(None, error)
+    desk.slate.end("her", error)
     assert (hers.errors, desk.emptied) == ([error], 1)
 
 

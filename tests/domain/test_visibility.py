@@ -260,7 +260,7 @@ async def test_who_was_brought_into_a_room_is_seen_by_nobody_in_it_until_they_ac
     assert people((await life(eve, "trap")).items)["bob"] == (v1.OFFLINE, 0, 0)
     assert (await positions(eve, "trap"))["bob"] == 0
     # By an act of their own they are, on the watches that live.
-    await bob.mark("trap", read=2)
+    await bob.mark("trap", read=3)
     await settled()
     assert people(room.items)["bob"][0] == v1.BUSY
     assert seen(watching) == [("bob", "BUSY")]
@@ -278,7 +278,7 @@ async def edit(who: Person) -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     "act",
-    [Person.join, Person.send, react, edit, lambda who: who.mark(read=1)],
+    [Person.join, Person.send, react, edit, lambda who: who.mark(read=7)],
     ids=["join", "send", "react", "edit", "read"],
 )
 async def test_each_act_of_their_own_shows_a_member_to_those_who_watch(act: Callable[[Person], Awaitable[Any]]) -> None:
@@ -432,3 +432,22 @@ async def test_where_everybody_sees_everybody_consent_changes_nothing() -> None:
     await bob.send()
     await settled()
     assert not room.ended
+
+
+@pytest.mark.asyncio
+async def test_who_watches_a_member_who_is_not_seen_does_not_make_their_updates_dearer() -> None:
+    house = limited(update_weight_readers=1)
+    eve, bob = house.people("eve", "bob")
+    await eve.create("den", v1.GROUP, "bob")
+    rooms = [await life(eve) for _ in range(3)]
+    gatherings = house.rows["presence.set"].handler.__self__._gatherings
+    assert gatherings.weigh_user("bob") == 1
+    await bob.send()
+    assert gatherings.weigh_user("bob") == 4
+    await eve.quit(user="bob")
+    await eve.join(user="bob")
+    assert gatherings.weigh_user("bob") == 1
+    for room in rooms:
+        room.close()
+    await house.pass_time(70)
+    assert gatherings.weigh_user("eve") == 1

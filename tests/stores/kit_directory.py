@@ -221,7 +221,7 @@ class DirectoryKit:
             lambda store: store.append(reacted("team", "bob", 4, "👍")),
             lambda store: store.append(member("team", "bob", "bob")),
             lambda store: store.append(member("team", "bob", "bob", v1.READER)),
-            lambda store: store.mark("team", "bob", delivered=0, read=1),
+            lambda store: store.mark("team", "bob", delivered=0, read=8),
             lambda store: asyncio.gather(*(store.append(posted("team", "bob", f"{n}")) for n in range(3))),
         ],
         ids=["writing", "editing", "reacting", "joining", "taking a lesser role", "reading", "writing much at once"],
@@ -247,10 +247,11 @@ class DirectoryKit:
             lambda store: store.append(member("team", "ann", "ann", left=True)),
             lambda store: store.append(deleted("team", "bob", 5)),
             lambda store: store.append(reacted("team", "bob", 4, "x", removed=True)),
-            lambda store: store.mark("team", "bob", delivered=5, read=0),
+            lambda store: store.mark("team", "bob", delivered=9, read=0),
+            lambda store: store.mark("team", "bob", delivered=9, read=7),
             lambda store: store.append(posted("team", "bob", "hi", client_id="bobs")),
         ],
-        ids=["made owner", "heir", "deleting", "taking a reaction back", "delivered", "repeating what was written"],
+        ids=["made owner", "heir", "deleting", "taking a reaction back", "delivered", "read before", "repeating"],
     )
     async def test_what_others_do_to_a_member_or_what_takes_back_is_no_consent(self, store: Store, act: Act) -> None:
         await self._left_and_brought_in_again(store)
@@ -269,6 +270,30 @@ class DirectoryKit:
         await store.append(member("team", "bob", "bob", left=True))
         await store.append(member("team", "ann", "bob"))
         assert not (await store.standing("team", "bob")).consented
+
+    @pytest.mark.asyncio
+    async def test_consent_without_an_event_leaves_the_log_and_its_index_as_they_are(self, store: Store) -> None:
+        await group(store, "team", "ann", "bob")
+        head = await store.head("team")
+        await store.mark("team", "bob", delivered=0, read=1)
+        assert (await store.standing("team", "bob")).consented
+        assert await store.head("team") == head
+        await store.append(posted("team", "ann", "walrus"))
+        assert texts((await store.search("walrus", rooms=["team"], sender="", page="", limit=9)).events) == ["walrus"]
+
+    @pytest.mark.asyncio
+    async def test_what_became_of_a_member_is_told_in_the_order_in_which_it_happened(self, store: Store) -> None:
+        await group(store, "team", "ann", "bob")
+        heard: list[bool] = []
+        store.on_committed(lambda *told: heard.extend(change.consented for change in told[-1]))
+        await asyncio.gather(
+            store.append(posted("team", "bob", "hello")),
+            store.append(member("team", "bob", "bob", left=True)),
+            store.append(member("team", "ann", "bob")),
+            store.append(posted("team", "ann", "hello")),
+        )
+        assert heard == [True, False, False]
+        assert await store.sharing("ann", ["bob"]) == set()
 
     @pytest.mark.asyncio
     async def test_a_reader_of_an_open_room_who_cannot_leave_it_is_not_seen_there(self, store: Store) -> None:

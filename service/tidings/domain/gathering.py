@@ -39,7 +39,7 @@ TYPING: Final = "typing"
 class Gathering:
     """The people in one room.
 
-    `follow` and `unfollow` say whose states it wants to hear of; `account` holds its weight.
+    `follow` and `unfollow` say whose states it wants to hear of: of those who are seen; `account` holds its weight.
     """
 
     def __init__(
@@ -107,7 +107,8 @@ class Gathering:
     async def _load_people(self, people: Sequence[MemberRecord]) -> None:
         states = await self._roster.states([person.user for person in people])
         for person in people:
-            self._follow(person.user)
+            if person.user not in self._unseen:
+                self._follow(person.user)
             # What is known now is newer than what was read.
             self._put_user(person.user, self._seen(person.user) or states[person.user])
             self._put_receipt(person.user, person.delivered, person.read)
@@ -145,7 +146,7 @@ class Gathering:
     def state(self, user: str) -> None:
         """What others see of a member changed."""
         state = self._roster.known(user)
-        if state is not None and self._names(user) and user not in self._unseen:
+        if state is not None and self._names(user):
             self._put_user(user, state)
 
     def typing(self, users: Sequence[str]) -> None:
@@ -187,7 +188,8 @@ class Gathering:
         self._gone.pop(user, None)
         if self._counting is not None:
             return
-        self._follow(user)
+        if not unseen:
+            self._follow(user)
         if len(self._members) > self._limits.presence_room_members_max:
             self._count()
             return
@@ -212,6 +214,7 @@ class Gathering:
         else:
             self._unseen.discard(user)
         if self._counting is None:
+            (self._unfollow if unseen else self._follow)(user)
             self._show(user)
             self._show_receipt(user)
 

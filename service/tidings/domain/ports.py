@@ -234,7 +234,7 @@ class Directory(Protocol):
     async def mark(self, room: str, user: str, *, delivered: int, read: int) -> tuple[int, int, bool]:
         """Move positions forward (0 = leave), never back and never past the head; (delivered, read, changed).
 
-        A member who marks something as read, moved or not, consents to being seen in the room.
+        A member who marks as read, not behind where they are already, consents to being seen in the room.
         """
 
     async def hide(self, room: str, user: str, *, hidden: bool) -> bool:

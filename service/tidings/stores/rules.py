@@ -372,10 +372,10 @@ def mark(tables: Tables, journal: Journal, name: str, user: str, delivered: int,
     room = tables.room(name)
     if room is None:
         raise _no_room(name)
-    if read:
-        # Not for what was delivered: clients say that by themselves.
-        _consent(tables, journal, room, user)
     before = tables.positions(room, user)
+    if read and read >= before[1]:
+        # Clients say by themselves what was delivered, and with it what was read, maybe in an earlier membership.
+        _consent(tables, journal, room, user)
     read = max(before[1], min(read, room.head))
     delivered = max(before[0], min(delivered, room.head), read)  # what was read was delivered
     if (delivered, read) == before:
