@@ -105,3 +105,38 @@ async def test_nothing_is_read_for_a_peer_that_takes_no_answers_and_its_other_de
     taking.set_result(None)
     assert (await waiting).head.seq
     assert store.begun == 2
+
+
+class SlowLog(MemoryStore):
+    """Reads the log when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = 0
+        self.go_on = asyncio.Event()
+
+    async def read(self, *asked: Any) -> Any:
+        self.begun += 1
+        await self.go_on.wait()
+        return await super().read(*asked)
+
+
+@pytest.mark.asyncio
+async def test_readings_that_wait_are_no_tasks_and_one_that_has_ended_is_not_read_for() -> None:
+    store = SlowLog()
+    house = House(store, user_reads_max=2)
+    (alice,) = house.people("alice")
+    await alice.create("den", v1.OPEN)
+    await alice.send()
+    before = len(asyncio.all_tasks())
+    readers = [await alice.watch("history.read", v1.ReadRequest(room="den")) for _ in range(20)]
+    await settled()
+    assert store.begun == 2
+    assert len(asyncio.all_tasks()) <= before + 2
+    for reader in readers[2:15]:
+        assert reader.source is not None
+        reader.source.close()
+    store.go_on.set()
+    await settled()
+    assert store.begun == 7
+    assert [reader.completed for reader in readers] == [True, True, *[False] * 13, *[True] * 5]

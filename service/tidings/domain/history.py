@@ -1,5 +1,6 @@
 """Reading a room's log: a page, a range as a stream, words."""
 
+from functools import partial
 from typing import Any
 
 from tidings.contract import v1
@@ -80,8 +81,8 @@ class History:
             epoch=head.epoch,
             after=request.after.seq,
             last=min(request.to, head.seq) if request.HasField("to") else head.seq,
-            fetch=lambda after, limit, done: self._errands.run(
-                self._lines.wait(call, lambda: self._store.read(room, after, limit)), done
+            fetch=lambda after, limit, done, wanted: self._lines.run(
+                self._errands, call, partial(self._store.read, room, after, limit), done, wanted
             ),
             schedule=self._schedule,
             left=lambda: self._forget(key, reading),

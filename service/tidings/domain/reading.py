@@ -22,8 +22,8 @@ from tidings.domain.limits import DomainLimits
 from tidings.domain.ports import StoredEvent
 from tidings.hub import PAUSED, Batch, Sink
 
-Fetch = Callable[[int, int, Callable[[Sequence[StoredEvent] | Exception], None]], None]
-"""fetch(after, limit, done): a page of the log; `done` is called later, on the loop."""
+Fetch = Callable[[int, int, Callable[[Sequence[StoredEvent] | Exception], None], Callable[[], bool]], None]
+"""fetch(after, limit, done, wanted): a page of the log; `done` is called later, on the loop, while it is `wanted`."""
 
 Item = tuple[int, Prepared[v1.WatchItem]]
 
@@ -149,7 +149,10 @@ class Reading:
         wanted = max(demand, min(demand + ahead, limits.read_ahead_events_max), limits.read_events_min)
         limit = min(wanted, limits.read_events_max, self._last - self._position)
         self._reading = True
-        self._fetch(self._position, limit, self._arrived)
+        self._fetch(self._position, limit, self._arrived, self._is_open)
+
+    def _is_open(self) -> bool:
+        return self._sink is not None
 
     def _arrived(self, answer: Sequence[StoredEvent] | Exception) -> None:
         self._reading = False
