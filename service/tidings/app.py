@@ -340,14 +340,14 @@ def spare_the_collector() -> None:
 
     Requests leave no cycles behind, so looking at every 700 new objects finds nothing: `chat.send` under load took 81
     to 120 us of processor time with Python's own thresholds, 49 to 97 us with 50,000. Everybody waits while it looks:
-    at 50,000 objects for 27 ms and more, so not at more than 10,000, which 200 sends at once do not reach.
+    at 50,000 objects for 27 ms and more, so not at more than 20,000, which 400 sends at once do not reach.
 
     Whatever a pass of the first generation leaves is looked at once more in the second one, so that begins after every
-    second pass: with ten of them, it took 89 ms while a peer opened 12,000 streams.
+    second pass: with ten of them, it took 89 ms while a peer opened 12,000 streams. (Half of both costs a send 5 %.)
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 1, 4_000)
+    gc.set_threshold(20_000, 1, 2_000)
 
 
 def serve(
