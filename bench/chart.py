@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from bench.rows.row import Line
+from bench.benchmarks.benchmark import Measurement
 
 WIDTH, LEFT, RIGHT, LABEL = 760, 145, 180, 15
 BAR, GAP, HEAD, FOOT = 18, 8, 26, 14
@@ -24,16 +24,16 @@ text { fill: #e6edf3 } .quiet { fill: #9198a1 }
 </style>"""
 
 
-def bars(lines: Sequence[Line]) -> str:
+def bars(lines: Sequence[Measurement]) -> str:
     """One group of bars per line of the table."""
     out: list[str] = []
     top = 0.0
     for line in lines:
         top += HEAD
         out.append(_text(0, top - 8, f"{line.title}, {line.unit}", "title"))
-        most = max((max(values) for values in line.figures.values() if values), default=1.0) or 1.0
+        most = max((max(values) for values in line.samples.values() if values), default=1.0) or 1.0
         scale = (WIDTH - LEFT - RIGHT) / most
-        for name, values in line.figures.items():
+        for name, values in line.samples.items():
             middle = top + BAR / 2
             median = line.median(name)
             kind = "bar subject" if name == line.subject else "bar"
@@ -49,11 +49,11 @@ def bars(lines: Sequence[Line]) -> str:
     return _svg(top, out)
 
 
-def curves(lines: Sequence[Line]) -> str:
+def curves(lines: Sequence[Measurement]) -> str:
     """Figures over sizes, both logarithmic: a straight line is a power, its slope is written beside it."""
     height = 320.0
-    names = list(dict.fromkeys(name for line in lines for name in line.figures))
-    points = {name: [(line.size, line.median(name)) for line in lines if line.figures.get(name)] for name in names}
+    names = list(dict.fromkeys(name for line in lines for name in line.samples))
+    points = {name: [(line.size, line.median(name)) for line in lines if line.samples.get(name)] for name in names}
     every = [point for some in points.values() for point in some if point[0] > 0 and point[1] > 0]
     if not every:
         return _svg(HEAD, [_text(0, HEAD - 8, "nothing was measured")])

@@ -5,18 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-def usable() -> list[int]:
+def usable_cores() -> list[int]:
     """The cores this process may use; empty where the system does not say."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
-ALL = usable()
-SERVER = ALL[0] if ALL else None
-LOAD = ALL[-1] if ALL else None
+ALL_CORES = usable_cores()
+SERVER_CORE = ALL_CORES[0] if ALL_CORES else None
+LOAD_CORE = ALL_CORES[-1] if ALL_CORES else None
 
 
 @contextmanager
-def started_on(core: int | None) -> Iterator[None]:
+def pinned_to(core: int | None) -> Iterator[None]:
     """Processes started in this block run on that core only, with all their threads."""
     if core is None:
         yield
@@ -25,4 +25,4 @@ def started_on(core: int | None) -> Iterator[None]:
     try:
         yield
     finally:
-        os.sched_setaffinity(0, ALL)
+        os.sched_setaffinity(0, ALL_CORES)

@@ -17,67 +17,67 @@ from pathlib import Path
 from typing import Any
 
 from bench import chart
-from bench.rows.row import Line, Mark, Row, Verdict
-from bench.run import ROOT, Run
+from bench.benchmarks.benchmark import Benchmark, Measurement, Target, TargetResult
+from bench.run import ROOT, BenchmarkRun
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
-KEPT = HERE / "results.json"
+RESULTS_JSON = HERE / "results.json"
 CHARTS = HERE / "charts"
 LIBRARIES = ("uvloop", "picows", "aiohttp", "apsw", "protobuf", "rsocket")
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Three digits that matter."""
     if value >= 1000:
         return f"{value:,.0f}"
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def spread(line: Line, name: str) -> str:
+def format_spread(line: Measurement, name: str) -> str:
     """Median, and in brackets the smallest and largest."""
-    values = line.figures[name]
+    values = line.samples[name]
     if len(values) == 1:
-        return number(values[0])
-    return f"{number(line.median(name))} ({number(min(values))}–{number(max(values))})"
+        return format_number(values[0])
+    return f"{format_number(line.median(name))} ({format_number(min(values))}–{format_number(max(values))})"
 
 
-def ratio(line: Line, name: str) -> str:
+def format_ratio(line: Measurement, name: str) -> str:
     """The subject's figure as a multiple of another one's."""
-    times = line.ratio(line.subject, name)
-    return "not measured" if times is None else f"{times:.2f} ×"
+    multiple = line.ratio(line.subject, name)
+    return "not measured" if multiple is None else f"{multiple:.2f} ×"
 
 
-def verdicts(line: Line) -> str:
+def format_targets(line: Measurement) -> str:
     """The marks, each with what became of it."""
-    said = []
-    for verdict in line.verdicts():
-        sign = "✓" if verdict.reached else "✗"
-        said.append(f"{sign} {verdict.mark} ({reached(verdict)})")
-    return "; ".join(said)
+    parts = []
+    for result in line.target_results():
+        sign = "✓" if result.is_met else "✗"
+        parts.append(f"{sign} {result.target} ({format_value(result)})")
+    return "; ".join(parts)
 
 
-def reached(verdict: Verdict) -> str:
+def format_value(result: TargetResult) -> str:
     """What was measured where the mark stands."""
-    return "not measured" if verdict.value is None else number(verdict.value)
+    return "not measured" if result.value is None else format_number(result.value)
 
 
-def line_of_text(line: Line) -> str:
+def format_measurement(line: Measurement) -> str:
     """One line of the progress."""
-    figures = ", ".join(f"{name} {spread(line, name)}" for name in line.figures)
-    return f"    {line.title}: {figures} {line.unit}  {verdicts(line)}"
+    samples = ", ".join(f"{name} {format_spread(line, name)}" for name in line.samples)
+    return f"    {line.title}: {samples} {line.unit}  {format_targets(line)}"
 
 
-def table_of_text(lines: Sequence[Line]) -> str:
+def format_table(lines: Sequence[Measurement]) -> str:
     """The whole table for a screen."""
     out = []
     for line in lines:
         out.append(f"{line.title}  [{line.unit}]")
-        for name in line.figures:
-            beside = "" if name == line.subject else f"   ratio {ratio(line, name)}"
-            out.append(f"    {name:<14} {spread(line, name):<40}{beside}")
-        if line.marks:
-            out.append(f"    {verdicts(line)}")
+        for name in line.samples:
+            beside = "" if name == line.subject else f"   ratio {format_ratio(line, name)}"
+            out.append(f"    {name:<14} {format_spread(line, name):<40}{beside}")
+        if line.targets:
+            out.append(f"    {format_targets(line)}")
         if line.note:
             out.append(f"    {line.note}")
     return "\n".join(out)
@@ -86,141 +86,143 @@ def table_of_text(lines: Sequence[Line]) -> str:
 # --- the file -------------------------------------------------------------------------------------------------------
 
 
-def kept() -> dict[str, Any]:
+def load_results() -> dict[str, Any]:
     """What was measured last, by row."""
-    found: dict[str, Any] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    found: dict[str, Any] = json.loads(RESULTS_JSON.read_text()) if RESULTS_JSON.exists() else {}
     return found
 
 
-def stamp() -> dict[str, str]:
+def run_info() -> dict[str, str]:
     """When, of what, and beside how much else: to be asked for when a row ends."""
     at = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
     return {"commit": commit(), "at": at, "load": f"{os.getloadavg()[0]:.1f}"}
 
 
 def write(
-    measured: Mapping[Row, Sequence[Line]],
-    seconds: Mapping[Row, float],
-    stamps: Mapping[Row, Mapping[str, str]],
-    run: Run,
+    measured: Mapping[Benchmark, Sequence[Measurement]],
+    seconds: Mapping[Benchmark, float],
+    stamps: Mapping[Benchmark, Mapping[str, str]],
+    run: BenchmarkRun,
 ) -> list[Path]:
     """RESULTS.md and a chart for each row; rows that were not measured, or broke, keep what they had."""
-    entries = kept()
+    entries = load_results()
     for row, lines in measured.items():
         if lines:
             entries[row.name] = {
-                "about": row.about,
-                "curve": row.curve,
+                "description": row.description,
+                "is_curve": row.is_curve,
                 "lines": [asdict(line) for line in lines],
                 "seconds": round(seconds[row], 1),
-                "times": run.times,
+                "times": run.repetitions,
                 **stamps[row],
             }
-    KEPT.write_text(json.dumps(_ordered(entries), indent=1, ensure_ascii=False) + "\n")
+    RESULTS_JSON.write_text(json.dumps(_in_order(entries), indent=1, ensure_ascii=False) + "\n")
     return render()
 
 
-def _ordered(entries: Mapping[str, Any]) -> dict[str, Any]:
-    from bench.rows import ALL
+def _in_order(entries: Mapping[str, Any]) -> dict[str, Any]:
+    from bench.benchmarks import ALL_BENCHMARKS
 
-    return {row.name: entries[row.name] for row in ALL if row.name in entries}
+    return {row.name: entries[row.name] for row in ALL_BENCHMARKS if row.name in entries}
 
 
 def render() -> list[Path]:
     """RESULTS.md and the charts, from what was kept."""
-    ordered = _ordered(kept())
+    ordered = _in_order(load_results())
     shutil.rmtree(CHARTS, ignore_errors=True)
     CHARTS.mkdir()
     paths = [RESULTS]
     for name, entry in ordered.items():
         path = CHARTS / f"{name}.svg"
-        lines = [revived(line) for line in entry["lines"]]
-        path.write_text(chart.curves(lines) if entry["curve"] else chart.bars(lines))
+        lines = [measurement_from_json(line) for line in entry["lines"]]
+        path.write_text(chart.curves(lines) if entry["is_curve"] else chart.bars(lines))
         paths.append(path)
-    RESULTS.write_text(document(ordered))
+    RESULTS.write_text(render_document(ordered))
     return paths
 
 
-def revived(line: dict[str, Any]) -> Line:
+def measurement_from_json(line: dict[str, Any]) -> Measurement:
     """A line from its JSON."""
-    marks = tuple(Mark(**mark) for mark in line["marks"])
-    return Line(**{**line, "marks": marks, "wrong": tuple(line["wrong"])})
+    targets = tuple(Target(**target) for target in line["targets"])
+    return Measurement(**{**line, "targets": targets, "errors": tuple(line["errors"])})
 
 
-def document(ordered: Mapping[str, Any]) -> str:
+def render_document(ordered: Mapping[str, Any]) -> str:
     """RESULTS.md."""
     seconds = [entry.get("seconds", 0.0) for entry in ordered.values()]
-    took = f"All rows together took {sum(seconds) / 60:.0f} minutes.\n\n" if all(seconds) else ""
+    total_time = f"All rows together took {sum(seconds) / 60:.0f} minutes.\n\n" if all(seconds) else ""
     parts = [
-        INTRODUCTION.format(machine=machine(), versions=versions(), took=took),
-        glance(ordered),
-        missed(ordered),
+        INTRODUCTION.format(machine=machine(), versions=versions(), took=total_time),
+        render_overview(ordered),
+        render_missed_targets(ordered),
     ]
     for name, entry in ordered.items():
-        lines = [revived(line) for line in entry["lines"]]
-        parts.append(f"## {name}\n\n{sentence(entry['about'])}\n")
-        parts.append(table(lines))
-        noted = [line for line in lines if line.note]
-        parts += [f"{f'{line.title}: ' if len(noted) > 1 else ''}{line.note}\n" for line in noted]
+        lines = [measurement_from_json(line) for line in entry["lines"]]
+        parts.append(f"## {name}\n\n{as_sentence(entry['about'])}\n")
+        parts.append(render_table(lines))
+        with_notes = [line for line in lines if line.note]
+        parts += [f"{f'{line.title}: ' if len(with_notes) > 1 else ''}{line.note}\n" for line in with_notes]
         parts.append(f"![{name}](charts/{name}.svg)\n")
         parts.append(
-            f"<sub>{entry['at']}, commit {entry['commit']}, {runs(lines)}, load average {entry['load']}</sub>\n"
+            f"<sub>{entry['at']}, commit {entry['commit']}, {format_runs(lines)}, load average {entry['load']}</sub>\n"
         )
     return "\n".join(parts)
 
 
-def sentence(text: str) -> str:
+def as_sentence(text: str) -> str:
     """With a capital and a full stop; a method keeps its name."""
     first = text.split()[0]
     return f"{text if '.' in first else text[0].upper() + text[1:]}."
 
 
-def runs(lines: Sequence[Line]) -> str:
+def format_runs(lines: Sequence[Measurement]) -> str:
     """How often its figures were measured."""
-    times = {len(values) for line in lines for values in line.figures.values()}
+    times = {len(values) for line in lines for values in line.samples.values()}
     least, most = min(times), max(times)
     return f"{most} run{'s' if most > 1 else ''}" if least == most else f"{least} to {most} runs"
 
 
-def glance(ordered: Mapping[str, Any]) -> str:
+def render_overview(ordered: Mapping[str, Any]) -> str:
     """Every line that has marks, with what became of them."""
-    rows = ["| | median | marks |", "| --- | --- | --- |"]
+    rows = ["| | median | targets |", "| --- | --- | --- |"]
     for name, entry in ordered.items():
-        for line in map(revived, entry["lines"]):
-            if line.marks and line.figures.get(line.subject):
-                median = f"{number(line.median(line.subject))} {line.unit}"
-                said = verdicts(line).replace("; ", "<br>")
+        for line in map(measurement_from_json, entry["lines"]):
+            if line.targets and line.samples.get(line.subject):
+                median = f"{format_number(line.median(line.subject))} {line.unit}"
+                said = format_targets(line).replace("; ", "<br>")
                 rows.append(f"| [{line.title}](#{name}) | {median} | {said} |")
     return "\n".join(("## At a glance\n", *rows, ""))
 
 
-def missed(ordered: Mapping[str, Any]) -> str:
+def render_missed_targets(ordered: Mapping[str, Any]) -> str:
     """Every row that misses a mark, with what its definition says stands in the way."""
-    from bench.rows import ALL
+    from bench.benchmarks import ALL_BENCHMARKS
 
-    reasons = {row.name: row.in_the_way for row in ALL}
-    said = []
+    reasons = {row.name: row.known_cause for row in ALL_BENCHMARKS}
+    items = []
     for name, entry in ordered.items():
-        marks = [
-            f"{line.title}, which needs {verdict.mark} and has {reached(verdict)}"
-            for line in map(revived, entry["lines"])
-            for verdict in line.verdicts()
-            if not verdict.reached
+        targets = [
+            f"{line.title}, which needs {result.target} and has {format_value(result)}"
+            for line in map(measurement_from_json, entry["lines"])
+            for result in line.target_results()
+            if not result.is_met
         ]
-        if marks:
+        if targets:
             why = reasons.get(name) or "Nobody has looked yet."
-            said.append(f"- **[{name}](#{name})**: {'; '.join(marks)}. *What stands in the way:* {why}")
-    return "\n".join(("## Marks that are missed\n", *(said or ["None."]), ""))
+            items.append(f"- **[{name}](#{name})**: {'; '.join(targets)}. *What stands in the way:* {why}")
+    return "\n".join(("## Targets that are missed\n", *(items or ["None."]), ""))
 
 
-def table(lines: Sequence[Line]) -> str:
+def render_table(lines: Sequence[Measurement]) -> str:
     """The lines of a row as Markdown."""
-    names = list(dict.fromkeys(name for line in lines for name in line.figures))
-    rows = [["", *names, "ratio", "marks"]]
+    names = list(dict.fromkeys(name for line in lines for name in line.samples))
+    rows = [["", *names, "ratio", "targets"]]
     for line in lines:
-        cells = [spread(line, name) if line.figures.get(name) else "–" for name in names]
-        ratios = [f"{ratio(line, name)} {name}" for name in line.figures if name != line.subject]
-        rows.append([f"{line.title}, {line.unit}", *cells, "<br>".join(ratios), verdicts(line).replace("; ", "<br>")])
+        cells = [format_spread(line, name) if line.samples.get(name) else "–" for name in names]
+        ratios = [f"{format_ratio(line, name)} {name}" for name in line.samples if name != line.subject]
+        rows.append(
+            [f"{line.title}, {line.unit}", *cells, "<br>".join(ratios), format_targets(line).replace("; ", "<br>")]
+        )
     rows.insert(1, ["---"] * len(rows[0]))
     return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
 
@@ -270,13 +272,13 @@ def machine() -> str:
 
 def versions() -> str:
     """Of what takes part."""
-    said = [f"Python {platform.python_version()}", *_installed(LIBRARIES)]
+    parts = [f"Python {platform.python_version()}", *_installed(LIBRARIES)]
     try:
-        said.append(f"Node {said_by('node', '--version')}")
-        said.append("rsocket-js 0.0.27")
+        parts.append(f"Node {command_output('node', '--version')}")
+        parts.append("rsocket-js 0.0.27")
     except OSError:
-        said.append("no Node: rsocket-js is missing in the tables")
-    return ", ".join(said)
+        parts.append("no Node: rsocket-js is missing in the tables")
+    return ", ".join(parts)
 
 
 def _installed(names: Iterable[str]) -> list[str]:
@@ -286,12 +288,12 @@ def _installed(names: Iterable[str]) -> list[str]:
 def commit() -> str:
     """What was measured."""
     try:
-        changed = "+" if said_by("git", "status", "--porcelain", "--", "service") else ""
-        return said_by("git", "rev-parse", "--short", "HEAD") + changed
+        changed = "+" if command_output("git", "status", "--porcelain", "--", "service") else ""
+        return command_output("git", "rev-parse", "--short", "HEAD") + changed
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
 
-def said_by(*command: str) -> str:
+def command_output(*command: str) -> str:
     """The output of a command."""
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()

@@ -10,23 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from bench import cores
-from bench.loader import Loader, LoadFailed
-from bench.servers import PEERS, SERVICES, Server, Tidings, service
+from bench.load_process import LoadError, LoadProcess
+from bench.servers import PEERS, SERVICES, Server, TidingsProgram, service_program
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".tmp" / "bench"
-OTHERS_SECONDS_MAX = 600
+PEER_SECONDS_MAX = 600
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class BenchmarkRun:
     """What a row gets."""
 
     quick: bool
-    times: int  # how often everything is measured
-    loader: Loader = field(default_factory=Loader)
+    repetitions: int  # how often everything is measured
+    loader: LoadProcess = field(default_factory=LoadProcess)
 
-    def sized(self, full: int, quick: int) -> int:
+    def pick_size(self, full: int, quick: int) -> int:
         """A size that is smaller in the smoke run."""
         return quick if self.quick else full
 
@@ -40,7 +40,7 @@ class Run:
         """The service on free ports, its data in a temporary folder unless one is given."""
         with (
             tempfile.TemporaryDirectory(prefix="tidings-bench-") as folder,
-            Tidings(data or Path(folder), settings).running() as server,
+            TidingsProgram(data or Path(folder), settings).running() as server,
         ):
             yield server
 
@@ -50,8 +50,8 @@ class Run:
         with tempfile.TemporaryDirectory(prefix="tidings-bench-") as folder, ExitStack() as stack:
             running = {}
             for name in names:
-                program = service(name, Path(folder)) if name in SERVICES else PEERS[name]
-                missing = program.missing()
+                program = service_program(name, Path(folder)) if name in SERVICES else PEERS[name]
+                missing = program.missing_dependency()
                 if missing:
                     print(f"    without {name}: this machine has no {missing}", flush=True)
                 else:
@@ -65,9 +65,9 @@ class Run:
         return self.loader.measure(scenario, parameters)
 
 
-def spoken(command: Sequence[str], core: int | None, seconds_max: float = OTHERS_SECONDS_MAX) -> Any:
+def run_json(command: Sequence[str], core: int | None, seconds_max: float = PEER_SECONDS_MAX) -> Any:
     """The JSON in the last line that a command prints, run on a core."""
-    with cores.started_on(core):
+    with cores.pinned_to(core):
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         out, err = process.communicate(timeout=seconds_max)
@@ -76,5 +76,5 @@ def spoken(command: Sequence[str], core: int | None, seconds_max: float = OTHERS
         process.communicate()
         raise
     if process.returncode:
-        raise LoadFailed(f"{' '.join(command[2:])}\n{err.strip()[-2000:]}")
+        raise LoadError(f"{' '.join(command[2:])}\n{err.strip()[-2000:]}")
     return json.loads(out.strip().splitlines()[-1])

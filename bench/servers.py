@@ -38,25 +38,25 @@ class Server:
 
     def resident_bytes(self) -> int:
         """What it holds in memory now."""
-        return _status(self.pid, "VmRSS")
+        return _proc_status_bytes(self.pid, "VmRSS")
 
     def resident_bytes_max(self) -> int:
         """The most it has held since `forget_peak`."""
-        return _status(self.pid, "VmHWM")
+        return _proc_status_bytes(self.pid, "VmHWM")
 
-    def forget_peak(self) -> None:
+    def reset_peak(self) -> None:
         """Start anew with the peak."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
 
-def _status(pid: int, key: str) -> int:
+def _proc_status_bytes(pid: int, key: str) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(key):
             return int(line.split()[1]) * 1024
     return 0
 
 
-class Tidings:
+class TidingsProgram:
     """The service, as its command starts it."""
 
     def __init__(
@@ -75,7 +75,7 @@ class Tidings:
         # A pace for each user and a limit of connections for each address are for life, not for one loud process.
         self.environment = {f"TIDINGS_{name.upper()}": str(value) for name, value in settings.items()}
 
-    def missing(self) -> str:
+    def missing_dependency(self) -> str:
         """Never."""
         return ""
 
@@ -84,7 +84,10 @@ class Tidings:
         """Serve while the block runs."""
         ports_and_data = ["--port", "0", "--tcp-port", "0", "--data", str(self.data)]
         command = [*self.program, "serve", *self.options, *ports_and_data]
-        with _started(command, {"TIDINGS_LOG": "error", **self.environment}, self.log) as (process, began):
+        with _start_process(command, {"TIDINGS_LOG_LEVEL": "error", **self.environment}, self.log) as (
+            process,
+            started_at,
+        ):
             assert process.stdout is not None
             ports: dict[str, int] = {}
             while "http" not in ports:
@@ -95,7 +98,7 @@ class Tidings:
                     scheme.rstrip("s") if scheme != "tls" else "tcp": int(port)
                     for scheme, port in ADDRESS.findall(line)
                 }
-            took = time.perf_counter() - began
+            took = time.perf_counter() - started_at
             # What speaks HTTP is loaded behind the open port; it shall take nothing from what is measured.
             scheme = "https" if "TIDINGS_TLS__CERTIFICATE" in self.environment else "http"
             url = f"{scheme}://127.0.0.1:{ports['http']}/health"
@@ -104,21 +107,21 @@ class Tidings:
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class PeerProgram:
     """A program of `bench/peers`: prints its ports as JSON, then serves until its standard input ends."""
 
     name: str
     command: tuple[str, ...]
-    needs: tuple[str, ...] = ()  # programs and files without which it cannot run
+    dependencies: tuple[str, ...] = ()  # programs and files without which it cannot run
 
-    def missing(self) -> str:
+    def missing_dependency(self) -> str:
         """What this machine lacks to run it."""
-        return ", ".join(need for need in self.needs if not shutil.which(need) and not Path(need).exists())
+        return ", ".join(need for need in self.dependencies if not shutil.which(need) and not Path(need).exists())
 
     @contextmanager
     def running(self, *arguments: str) -> Iterator[Server]:
         """Serve while the block runs."""
-        with _started([*self.command, *arguments], {}) as (process, began):
+        with _start_process([*self.command, *arguments], {}) as (process, began):
             assert process.stdout is not None
             line = process.stdout.readline()
             if not line:
@@ -128,13 +131,13 @@ class Peer:
 
 
 @contextmanager
-def _started(
+def _start_process(
     command: Sequence[str], environment: Mapping[str, str], log: Path | None = None
 ) -> Iterator[tuple["subprocess.Popen[str]", float]]:
     # Whoever installs a program has its modules compiled; some machines for tests forbid that.
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    with cores.started_on(cores.SERVER), contextlib.ExitStack() as files:
-        began = time.perf_counter()
+    with cores.pinned_to(cores.SERVER_CORE), contextlib.ExitStack() as files:
+        started_at = time.perf_counter()
         process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -145,7 +148,7 @@ def _started(
             text=True,
         )
     try:
-        yield process, began
+        yield process, started_at
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
@@ -160,26 +163,26 @@ def _started(
         process.stdout.close()
 
 
-def _python(module: str) -> tuple[str, ...]:
+def _peer_command(module: str) -> tuple[str, ...]:
     return (sys.executable, "-m", f"bench.peers.{module}")
 
 
 # The service, and the service with a part of it exchanged.
-SERVICES: dict[str, tuple[str, ...]] = {"tidings": (str(TIDINGS),), "json_format": _python("json_format")}
+SERVICES: dict[str, tuple[str, ...]] = {"tidings": (str(TIDINGS),), "json_format": _peer_command("json_format")}
 
 
-def service(name: str, folder: Path) -> Tidings:
+def service_program(name: str, folder: Path) -> TidingsProgram:
     """One of SERVICES, its data below a folder."""
-    return Tidings(folder / name, {}, program=SERVICES[name])
+    return TidingsProgram(folder / name, {}, program=SERVICES[name])
 
 
-PEERS: dict[str, Peer] = {
-    "rsocket-py": Peer("rsocket-py", _python("rsocket_py")),
-    "rsocket-js": Peer(
+PEERS: dict[str, PeerProgram] = {
+    "rsocket-py": PeerProgram("rsocket-py", _peer_command("rsocket_py")),
+    "rsocket-js": PeerProgram(
         "rsocket-js",
         ("node", str(HERE / "peers" / "rsocket_js.cjs")),
-        needs=("node", str(INTEROP / "node_modules" / "protobufjs"), str(INTEROP / "legacy" / "node_modules")),
+        dependencies=("node", str(INTEROP / "node_modules" / "protobufjs"), str(INTEROP / "legacy" / "node_modules")),
     ),
-    "bare": Peer("bare", _python("bare")),
-    "bare-history": Peer("bare-history", _python("bare_history")),
+    "bare": PeerProgram("bare", _peer_command("bare")),
+    "bare-history": PeerProgram("bare-history", _peer_command("bare_history")),
 }

@@ -22,18 +22,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from bench import wire
-from bench.load.opening import HOST, PATH, Speaker, open_all, watching
-from bench.servers import Server, Tidings
-from bench.sockets import Socket
+from bench import codec
+from bench.load.clients import HOST, PATH, MessageSender, connect_all, watch_request
+from bench.servers import Server, TidingsProgram
+from bench.sockets import WebSocketClient
 from tidings.contract import v1
 
 MB = 1_000_000
 GROWTH_MB_PER_HOUR_MAX = 24.0  # of the rest: a day of it would be felt
 GROWTH_MB_MIN = 4.0  # what a run of any length may show by chance
-LEFT_MAX = 8  # files or tasks more than before anybody came; timers and a reader or two of the database
+LEAKED_MAX = 8  # files or tasks more than before anybody came; timers and a reader or two of the database
 SLOW_CREDIT = 5
-CALLED = re.compile(r"^(tidings_\w+)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
+METRIC_LINE = re.compile(r"^(tidings_\w+)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,13 @@ class Options:
 
 
 @dataclass(slots=True)
-class Crowd:
+class LoadCounters:
     """What visitors and senders did so far."""
 
     visits: int = 0
     deliveries: int = 0
     sends: int = 0
-    complaints: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,96 +81,102 @@ class Sample:
         return self.resident - self.sqlite - self.tails - self.free
 
 
-class Visitor(Socket):
+class Visitor(WebSocketClient):
     """Counts what comes, and complaints."""
 
-    def __init__(self, first: bytes, crowd: Crowd) -> None:
+    def __init__(self, first: bytes, counters: LoadCounters) -> None:
         super().__init__(HOST, PATH, first)
-        self.crowd = crowd
-        self._rest = b""
+        self.counters = counters
+        self._buffer = b""
 
-    def received(self, data: bytes) -> None:
+    def on_data(self, data: bytes) -> None:
         """Count messages."""
-        buffer = self._rest + data
-        found, rest = wire.messages(buffer)
-        self._rest = buffer[rest:]
+        buffer = self._buffer + data
+        found, rest = codec.split_websocket_messages(buffer)
+        self._buffer = buffer[rest:]
         for begin, end in found:
             kind = (buffer[begin + 4] << 8 | buffer[begin + 5]) >> 10
-            if kind == wire.PAYLOAD:
-                self.crowd.deliveries += 1
-            elif kind == wire.ERROR:
-                self.crowd.complaints.append(buffer[begin + 10 : end].decode(errors="replace"))
+            if kind == codec.PAYLOAD:
+                self.counters.deliveries += 1
+            elif kind == codec.ERROR:
+                self.counters.errors.append(buffer[begin + 10 : end].decode(errors="replace"))
 
 
-def asked(options: Options, chance: random.Random) -> bytes:
+def visitor_requests(options: Options, random_source: random.Random) -> bytes:
     """All that one visitor asks for, after SETUP."""
-    user = f"visitor{chance.randrange(options.users)}"
-    people = [f"visitor{chance.randrange(options.users)}" for _ in range(20)]
-    slow = v1.WatchRequest(room=room(chance.randrange(options.rooms)), after=v1.Cursor())
+    user = f"visitor{random_source.randrange(options.users)}"
+    watched_users = [f"visitor{random_source.randrange(options.users)}" for _ in range(20)]
+    slow = v1.WatchRequest(room=room_name(random_source.randrange(options.rooms)), after=v1.Cursor())
     streams = (
         (3, "chat.watch", slow, SLOW_CREDIT),
-        (5, "rooms.watch", v1.RoomsWatchRequest(), wire.UNBOUNDED),
-        (7, "presence.watch", v1.PresenceWatchRequest(users=people), wire.UNBOUNDED),
+        (5, "rooms.watch", v1.RoomsWatchRequest(), codec.UNBOUNDED),
+        (7, "presence.watch", v1.PresenceWatchRequest(users=watched_users), codec.UNBOUNDED),
         (9, "history.read", v1.ReadRequest(room=slow.room), SLOW_CREDIT),
     )
-    first = wire.masked(wire.setup(user)) + watching(room(chance.randrange(options.rooms)))
+    first = codec.websocket_message(codec.setup(user)) + watch_request(
+        room_name(random_source.randrange(options.rooms))
+    )
     return first + b"".join(
-        wire.masked(wire.request_stream(stream, route, request.SerializeToString(), n))
+        codec.websocket_message(codec.request_stream(stream, route, request.SerializeToString(), n))
         for stream, route, request, n in streams
     )
 
 
-def room(number: int) -> str:
+def room_name(number: int) -> str:
     """The name of one of the rooms."""
     return f"soak{number}"
 
 
-async def visit(port: int, options: Options, crowd: Crowd, chance: random.Random, until: float) -> None:
+async def run_visitor(
+    port: int, options: Options, counters: LoadCounters, random_source: random.Random, until: float
+) -> None:
     """One place in the crowd: a user connects, stays and leaves, then the next user does."""
     loop = asyncio.get_running_loop()
     while (left := until - loop.time()) > 0:
-        (visitor,) = await open_all(port, [partial(Visitor, asked(options, chance), crowd)])
-        crowd.visits += 1
-        await asyncio.sleep(min(left, chance.uniform(0.5, 1.5) * options.stay_seconds))
-        if chance.random() < 0.5:
+        (visitor,) = await connect_all(port, [partial(Visitor, visitor_requests(options, random_source), counters)])
+        counters.visits += 1
+        await asyncio.sleep(min(left, random_source.uniform(0.5, 1.5) * options.stay_seconds))
+        if random_source.random() < 0.5:
             visitor.transport.close()
         else:
             visitor.transport.abort()
 
 
-async def speak(port: int, options: Options, crowd: Crowd, until: float) -> None:
+async def send_messages(port: int, options: Options, counters: LoadCounters, until: float) -> None:
     """Write to all rooms in turn, evenly."""
     loop = asyncio.get_running_loop()
-    speaker = await Speaker.opened(port, user="speaker")
+    sender = await MessageSender.connect(port, user="speaker")
     burst = max(1, round(options.sends_per_second / 20))
     began, number = loop.time(), 0
     while loop.time() < until:
         for place in range(burst):
-            speaker.caller.ask("chat.send", *speaker.messages(room((number + place) % options.rooms), 1))
+            sender.client.send_requests(
+                "chat.send", *sender.next_messages(room_name((number + place) % options.rooms), 1)
+            )
         number += burst
-        crowd.sends += burst
+        counters.sends += burst
         await asyncio.sleep(max(0.0, began + number / options.sends_per_second - loop.time()))
-    crowd.complaints += speaker.complaints
-    speaker.caller.transport.close()
+    counters.errors += sender.errors
+    sender.client.transport.close()
 
 
-def sample(server: Server, at_seconds: float) -> Sample:
+def take_sample(server: Server, at_seconds: float) -> Sample:
     """Ask the kernel and the service's own metrics. Blocks."""
     with urllib.request.urlopen(f"http://{HOST}:{server.port}/metrics") as answer:
-        said: dict[str, float] = {}
-        for name, value in CALLED.findall(answer.read().decode()):
-            said[name] = said.get(name, 0.0) + float(value)
+        metrics: dict[str, float] = {}
+        for name, value in METRIC_LINE.findall(answer.read().decode()):
+            metrics[name] = metrics.get(name, 0.0) + float(value)
     return Sample(
         at_seconds,
         server.resident_bytes() / MB,
-        said["tidings_sqlite_bytes"] / MB,
-        said["tidings_tails_bytes"] / MB,
-        said["tidings_free_bytes"] / MB,
-        said["tidings_user_bytes"] / MB,
-        int(said["tidings_python_blocks"]),
+        metrics["tidings_sqlite_memory_bytes"] / MB,
+        metrics["tidings_log_tail_bytes"] / MB,
+        metrics["tidings_malloc_free_bytes"] / MB,
+        metrics["tidings_user_memory_bytes"] / MB,
+        int(metrics["tidings_python_allocated_blocks"]),
         sum(1 for _ in Path(f"/proc/{server.pid}/fd").iterdir()),
-        int(said["tidings_tasks"]),
-        int(said["tidings_connections"]),
+        int(metrics["tidings_asyncio_tasks"]),
+        int(metrics["tidings_connections"]),
     )
 
 
@@ -184,7 +190,7 @@ def slope_per_hour(samples: Sequence[Sample], values: Sequence[float]) -> float:
     return sum((at - middle) * (value - mean) for at, value in zip(times, values, strict=True)) / spread * 3_600
 
 
-def faults(before: Sample, samples: Sequence[Sample], after: Sample, crowd: Crowd) -> list[str]:
+def find_leaks(before: Sample, samples: Sequence[Sample], after: Sample, counters: LoadCounters) -> list[str]:
     """What grows, or was left behind; and what was refused, since then the load was not what it should be."""
     found = []
     half = samples[len(samples) // 2 :]
@@ -194,14 +200,14 @@ def faults(before: Sample, samples: Sequence[Sample], after: Sample, crowd: Crow
         found.append(f"memory beyond the caches grows by {slope:.0f} MB an hour")
     for what in ("files", "tasks"):
         left = getattr(after, what) - getattr(before, what)
-        if left > LEFT_MAX:
+        if left > LEAKED_MAX:
             found.append(f"{left} {what} are left though everybody has gone")
     if after.connections:
         found.append(f"{after.connections} connections are left though everybody has gone")
     if after.accounts > 0:
         found.append(f"{after.accounts:.3f} MB are left on the accounts of users who have gone")
-    if crowd.complaints:
-        found.append(f"{len(crowd.complaints)} requests were refused, such as: {crowd.complaints[0][:150]}")
+    if counters.errors:
+        found.append(f"{len(counters.errors)} requests were refused, such as: {counters.errors[0][:150]}")
     return found
 
 
@@ -215,51 +221,54 @@ HEADER = (
 )
 
 
-def line(name: str, each: Sample, crowd: Crowd) -> str:
+def format_sample(name: str, each: Sample, counters: LoadCounters) -> str:
     """A sample, to be read below HEADER."""
     memory = "".join(
         f"{value:10.1f}" for value in (each.resident, each.sqlite, each.tails, each.free, each.rest, each.accounts)
     )
     counts = f"{each.blocks:10,}{each.files:7}{each.tasks:7}{each.connections:7}"
-    return f"{name:>10}{memory}{counts}{crowd.visits:9,}{crowd.sends:9,}{crowd.deliveries:12,}"
+    return f"{name:>10}{memory}{counts}{counters.visits:9,}{counters.sends:9,}{counters.deliveries:12,}"
 
 
 async def soak(server: Server, options: Options) -> list[str]:
     """Run it; what is wrong."""
     loop = asyncio.get_running_loop()
-    crowd = Crowd()
-    speaker = await Speaker.opened(server.port)
-    await speaker.create([room(number) for number in range(options.rooms)])
-    speaker.caller.transport.close()
+    counters = LoadCounters()
+    sender = await MessageSender.connect(server.port)
+    await sender.create_rooms([room_name(number) for number in range(options.rooms)])
+    sender.client.transport.close()
     print(f"{COLUMNS}\nit takes {options.seconds / 60:g} minutes and {options.settle_seconds:g} s", flush=True)
     print(f"memory in MB; {options.visitors} visitors at a time, {options.rooms} rooms\n{HEADER}", flush=True)
     began = loop.time()
-    before = await asyncio.to_thread(sample, server, 0.0)
-    print(line("before", before, crowd), flush=True)
+    before = await asyncio.to_thread(take_sample, server, 0.0)
+    print(format_sample("before", before, counters), flush=True)
     until = began + options.seconds
-    places = [
-        loop.create_task(visit(server.port, options, crowd, random.Random(number), until))
+    tasks = [
+        loop.create_task(run_visitor(server.port, options, counters, random.Random(number), until))
         for number in range(options.visitors)
     ]
-    places.append(loop.create_task(speak(server.port, options, crowd, until)))
+    tasks.append(loop.create_task(send_messages(server.port, options, counters, until)))
     samples: list[Sample] = []
     while (left := until - loop.time()) > 0:
         await asyncio.sleep(min(left, options.interval_seconds))
-        samples.append(await asyncio.to_thread(sample, server, loop.time() - began))
-        print(line(time.strftime("%H:%M:%S", time.gmtime(samples[-1].at_seconds)), samples[-1], crowd), flush=True)
-    await asyncio.gather(*places)
+        samples.append(await asyncio.to_thread(take_sample, server, loop.time() - began))
+        print(
+            format_sample(time.strftime("%H:%M:%S", time.gmtime(samples[-1].at_seconds)), samples[-1], counters),
+            flush=True,
+        )
+    await asyncio.gather(*tasks)
     print(f"everybody has left; {options.settle_seconds:g} s for what is kept for who comes back", flush=True)
     await asyncio.sleep(options.settle_seconds)
-    after = await asyncio.to_thread(sample, server, loop.time() - began)
-    print(line("after", after, crowd), flush=True)
+    after = await asyncio.to_thread(take_sample, server, loop.time() - began)
+    print(format_sample("after", after, counters), flush=True)
     half = samples[len(samples) // 2 :]
     print("\nslopes of the second half, an hour:", flush=True)
     for name in ("resident", "sqlite", "tails", "free", "rest", "files", "tasks"):
         print(f"{name:>10}{slope_per_hour(half, [float(getattr(each, name)) for each in half]):+10.1f}")
-    return faults(before, samples, after, crowd)
+    return find_leaks(before, samples, after, counters)
 
 
-def parsed(arguments: Sequence[str] | None) -> Options:
+def parse_options(arguments: Sequence[str] | None) -> Options:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="make soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -272,20 +281,27 @@ def parsed(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--rooms", type=int, default=40)
     parser.add_argument("--sends", type=float, default=500.0, help="messages a second, over all rooms")
     parser.add_argument("--stay", type=float, default=5.0, help="seconds that a visitor stays, on average")
-    said = parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
     return Options(
-        said.minutes * 60, said.interval, said.settle, said.visitors, said.users, said.rooms, said.sends, said.stay
+        parsed.minutes * 60,
+        parsed.interval,
+        parsed.settle,
+        parsed.visitors,
+        parsed.users,
+        parsed.rooms,
+        parsed.sends,
+        parsed.stay,
     )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0, or 1 when something grows."""
-    options = parsed(arguments)
+    options = parse_options(arguments)
     # All visitors come from one address here; in life they do not.
-    settings = {"connections__strangers_per_address_max": 4_096}
+    settings = {"connections__unauthenticated_connections_per_address_max": 4_096}
     with (
         tempfile.TemporaryDirectory(prefix="tidings-soak-") as folder,
-        Tidings(Path(folder), settings).running() as server,
+        TidingsProgram(Path(folder), settings).running() as server,
     ):
         wrong = asyncio.run(soak(server, options))
     for text in wrong:

@@ -20,6 +20,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 @pytest.fixture(autouse=True)
-def _no_lines_of_other_tests() -> None:
+def _reset_log_counts() -> None:
     """The log counts lines of one kind, and all tests of a process share it."""
     log._windows.clear()

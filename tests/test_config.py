@@ -6,23 +6,23 @@ from pathlib import Path
 import pytest
 
 from tidings.config import ConfigError, Settings, describe, load
-from tidings.domain.limits import PACES, DomainLimits
+from tidings.domain.limits.limits import RATE_LIMITS, DomainLimits
 
 SECRET = "s" * 32
 
 
-def dev(**overrides: object) -> Settings:
+def dev_settings(**overrides: object) -> Settings:
     return load(None, {}, {"dev": True, **{key.replace("__", "."): value for key, value in overrides.items()}})
 
 
-def refused(*args: object, **overrides: object) -> str:
+def config_error(*args: object, **overrides: object) -> str:
     with pytest.raises(ConfigError) as error:
-        dev(**overrides)
+        dev_settings(**overrides)
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
-def from_file(tmp_path: Path, text: str, environment: dict[str, str] | None = None, **overrides: object) -> Settings:
+def load_file(tmp_path: Path, text: str, environment: dict[str, str] | None = None, **overrides: object) -> Settings:
     file = tmp_path / "tidings.toml"
     file.write_text(text)
     return load(file, environment or {}, {"dev": True, **overrides})
@@ -32,18 +32,18 @@ def from_file(tmp_path: Path, text: str, environment: dict[str, str] | None = No
 
 
 def test_development_needs_no_setting_but_dev() -> None:
-    settings = dev()
+    settings = dev_settings()
     assert settings.http.host == "127.0.0.1"
     assert settings.domain.sends_per_second_max == 0
     assert settings.domain.calls_per_second_max == 0
     paced = DomainLimits()
-    assert dataclasses.replace(paced, **dict.fromkeys(PACES, 0)) == settings.domain  # type: ignore[arg-type]
+    assert dataclasses.replace(paced, **dict.fromkeys(RATE_LIMITS, 0)) == settings.domain  # type: ignore[arg-type]
 
 
 def test_file_environment_and_command_line_overrule_each_other_in_this_order(tmp_path: Path) -> None:
     text = "[http]\nport = 1001\npath = '/a'\n[hub]\ntail_events_max = 5\n[tcp]\nport = 1001\n"
     environment = {"TIDINGS_HTTP__PORT": "1002", "TIDINGS_HTTP__PATH": "/b", "TIDINGS_DATA": "elsewhere"}
-    settings = from_file(tmp_path, text, environment, **{"http.port": 1003})
+    settings = load_file(tmp_path, text, environment, **{"http.port": 1003})
     assert (settings.tcp.port, settings.http.path, settings.http.port) == (1001, "/b", 1003)
     assert (settings.hub.tail_events_max, settings.data) == (5, "elsewhere")
     sources = {row.name: row.source for row in describe(settings)}
@@ -65,7 +65,7 @@ def test_text_of_the_environment_is_read_as_the_settings_type() -> None:
             "TIDINGS_DEV": "yes",
             "TIDINGS_TCP__ENABLED": "false",
             "TIDINGS_CONNECTIONS__CONNECTIONS_MAX": "12_000",
-            "TIDINGS_CONNECTIONS__HEAD_SECONDS": "2.5",
+            "TIDINGS_CONNECTIONS__HTTP_HEAD_SECONDS": "2.5",
             "TIDINGS_HTTP__ORIGINS": "https://a.example, https://b.example",
         },
         {},
@@ -73,16 +73,16 @@ def test_text_of_the_environment_is_read_as_the_settings_type() -> None:
     assert settings.dev is True
     assert settings.tcp.enabled is False
     assert settings.connections.connections_max == 12_000
-    assert settings.connections.head_seconds == 2.5
+    assert settings.connections.http_head_seconds == 2.5
     assert settings.http.origins == ("https://a.example", "https://b.example")
 
 
 def test_a_path_on_the_command_line_is_a_text(tmp_path: Path) -> None:
-    assert dev(data=tmp_path).data == str(tmp_path)
+    assert dev_settings(data=tmp_path).data == str(tmp_path)
 
 
 def test_explicit_rate_limits_hold_in_development_too() -> None:
-    assert dev(domain__sends_per_second_max=3.0).domain.sends_per_second_max == 3.0
+    assert dev_settings(domain__sends_per_second_max=3.0).domain.sends_per_second_max == 3.0
 
 
 # --- what is refused --------------------------------------------------------------------------------------------
@@ -107,10 +107,10 @@ def test_explicit_rate_limits_hold_in_development_too() -> None:
         ({"http__port": "7__878"}, ["http.port", "a whole number"]),
         ({"http__port": "7878_"}, ["http.port", "a whole number"]),
         ({"http__port": "9" * 5000}, ["http.port"]),
-        ({"connections__head_seconds": "1_0.5 "}, ["connections.head_seconds", "a number"]),
-        ({"connections__head_seconds": "１"}, ["connections.head_seconds", "a number"]),
-        ({"connections__head_seconds": True}, ["connections.head_seconds", "a number"]),
-        ({"connections__head_seconds": 10**400}, ["connections.head_seconds"]),
+        ({"connections__http_head_seconds": "1_0.5 "}, ["connections.http_head_seconds", "a number"]),
+        ({"connections__http_head_seconds": "１"}, ["connections.http_head_seconds", "a number"]),
+        ({"connections__http_head_seconds": True}, ["connections.http_head_seconds", "a number"]),
+        ({"connections__http_head_seconds": 10**400}, ["connections.http_head_seconds"]),
         ({"dev": "perhaps"}, ["dev", "true or false"]),
         ({"http__host": 5}, ["http.host", "a text"]),
         ({"http__origins": 5}, ["http.origins", "a list"]),
@@ -120,12 +120,12 @@ def test_explicit_rate_limits_hold_in_development_too() -> None:
         ({"http__trusted_proxies": ["10.0.0.1/8"]}, ["http.trusted_proxies", "host bits set"]),
         ({"http__trusted_proxies": ["0.0.0.0/0"]}, ["http.trusted_proxies", "every address"]),
         ({"http__trusted_proxies": ["::/0"]}, ["http.trusted_proxies", "every address"]),
-        ({"http__metrics": "everyone"}, ["http.metrics", "loopback, anyone, nobody"]),
+        ({"http__metrics_access": "everyone"}, ["http.metrics_access", "loopback, anyone, none"]),
         ({"loop": "trio"}, ["loop", "uvloop, asyncio"]),
         ({"hub__tail_events_max": 0}, ["hub.tail_events_max", "above 0"]),
         ({"domain__sends_per_second_max": -1}, ["domain.sends_per_second_max", "0 or more"]),
-        ({"connections__head_seconds": "inf"}, ["connections.head_seconds"]),
-        ({"connections__head_seconds": "nan"}, ["connections.head_seconds"]),
+        ({"connections__http_head_seconds": "inf"}, ["connections.http_head_seconds"]),
+        ({"connections__http_head_seconds": "nan"}, ["connections.http_head_seconds"]),
         ({"rsocket__fragment_bytes": 10}, ["rsocket.fragment_bytes", "64 to 16777215"]),
         ({"http__path": "rsocket"}, ["http.path"]),
         ({"http__path": "/metrics"}, ["http.path"]),
@@ -134,15 +134,15 @@ def test_explicit_rate_limits_hold_in_development_too() -> None:
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line_that_names_it(overrides: dict[str, object], words: list[str]) -> None:
-    text = refused(**overrides)
+    text = config_error(**overrides)
     for word in words:
         assert word in text
 
 
 def test_a_secret_is_never_repeated() -> None:
-    text = refused(auth__secret=12345)
+    text = config_error(auth__secret=12345)
     assert "12345" not in text
-    settings = dev(auth__secret=SECRET)
+    settings = dev_settings(auth__secret=SECRET)
     assert SECRET not in repr(settings)
     assert all(SECRET not in row.value for row in describe(settings))
     assert {row.name: row.value for row in describe(settings)}["auth.secret"] == "(set)"
@@ -151,7 +151,7 @@ def test_a_secret_is_never_repeated() -> None:
 def test_unknown_keys_of_a_file_are_refused_with_the_file(tmp_path: Path) -> None:
     for text in ("colour = 'red'", "[http]\ncolour = 'red'", "[colours]\nfront = 'red'", "[http.deeper]\nport = 1"):
         with pytest.raises(ConfigError, match=r"tidings\.toml"):
-            from_file(tmp_path, text)
+            load_file(tmp_path, text)
 
 
 def test_unknown_settings_of_the_environment_are_refused_with_the_variable() -> None:
@@ -175,7 +175,7 @@ def test_what_is_quoted_in_a_file_and_is_no_text_is_refused_with_the_right_form(
     tmp_path: Path, text: str, complaint: str
 ) -> None:
     with pytest.raises(ConfigError) as refused:
-        from_file(tmp_path, text)
+        load_file(tmp_path, text)
     assert str(refused.value).endswith(complaint)
 
 
@@ -183,25 +183,25 @@ def test_a_file_that_is_missing_or_no_toml_is_said_in_one_line(tmp_path: Path) -
     with pytest.raises(ConfigError, match="cannot read the settings in"):
         load(tmp_path / "absent.toml", {}, {"dev": True})
     with pytest.raises(ConfigError, match="is not TOML"):
-        from_file(tmp_path, "[http\nport")
+        load_file(tmp_path, "[http\nport")
     with pytest.raises(ConfigError, match="is not TOML"):
-        from_file(tmp_path, f"[http]\nport = {'9' * 5000}")
+        load_file(tmp_path, f"[http]\nport = {'9' * 5000}")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "", "::", "chat.example.org", "127.evil.example"])
 def test_development_listens_on_this_machine_only(host: str) -> None:
-    text = refused(http__host=host)
+    text = config_error(http__host=host)
     assert "--host" in text
     assert "--dev" in text
-    assert "tcp.host" in refused(tcp__host="0.0.0.0")
+    assert "tcp.host" in config_error(tcp__host="0.0.0.0")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1"])
 def test_loopback_has_many_names(host: str) -> None:
-    assert dev(http__host=host).http.host == host
+    assert dev_settings(http__host=host).http.host == host
 
 
-def production(**overrides: object) -> Settings:
+def production_settings(**overrides: object) -> Settings:
     named = {key.replace("__", "."): value for key, value in overrides.items()}
     return load(None, {"TIDINGS_AUTH__SECRET": SECRET}, named)
 
@@ -209,26 +209,26 @@ def production(**overrides: object) -> Settings:
 def test_production_needs_a_secret() -> None:
     with pytest.raises(ConfigError, match="TIDINGS_AUTH__SECRET"):
         load(None, {}, {})
-    assert production().auth.secret == SECRET
+    assert production_settings().auth.secret == SECRET
 
 
 def test_beyond_this_machine_there_is_encryption_somewhere() -> None:
     with pytest.raises(ConfigError, match=r"tls\.certificate"):
-        production(http__host="0.0.0.0")
-    assert production(http__host="0.0.0.0", tls__certificate="cert.pem").http.host == "0.0.0.0"
-    assert production(http__host="0.0.0.0", tls__elsewhere=True).http.host == "0.0.0.0"
-    assert production(tcp__enabled=False, tcp__host="0.0.0.0").tcp.host == "0.0.0.0"
+        production_settings(http__host="0.0.0.0")
+    assert production_settings(http__host="0.0.0.0", tls__certificate="cert.pem").http.host == "0.0.0.0"
+    assert production_settings(http__host="0.0.0.0", tls__terminated_by_proxy=True).http.host == "0.0.0.0"
+    assert production_settings(tcp__enabled=False, tcp__host="0.0.0.0").tcp.host == "0.0.0.0"
 
 
 # --- what there is ----------------------------------------------------------------------------------------------
 
 
 def test_every_setting_is_described_and_every_limit_has_a_unit() -> None:
-    rows = describe(dev())
+    rows = describe(dev_settings())
     assert len({row.name for row in rows}) == len(rows)
     by_name = {row.name: row for row in rows}
     assert by_name["hub.tail_events_max"].unit == "events"
-    assert by_name["connections.stall_seconds"].unit == "seconds"
+    assert by_name["connections.write_stall_seconds"].unit == "seconds"
     assert by_name["rsocket.keepalives_per_second_max"].unit == "keepalives per second"
     assert "phone" in by_name["hub.tail_events_max"].reason
     assert by_name["rsocket.frame_bytes_max"].value == "16_777_215"
@@ -237,7 +237,7 @@ def test_every_setting_is_described_and_every_limit_has_a_unit() -> None:
 
 
 def test_the_listener_gets_its_part() -> None:
-    settings = dev(http__port=0)
+    settings = dev_settings(http__port=0)
     assert settings.listener.http is settings.http
     assert settings.listener.tcp_host == "127.0.0.1"
     assert settings.listener.rsocket is settings.rsocket

@@ -13,7 +13,17 @@ import apsw
 import pytest
 import structlog.testing
 
-from tidings.log import LEVELS, VALUE_CHARS_MAX, WINDOW_SECONDS, Log, LogLimits, cause, log, raised, take_over
+from tidings.log import (
+    LEVELS,
+    VALUE_CHARS_MAX,
+    WINDOW_SECONDS,
+    Logger,
+    LogLimits,
+    error_summary,
+    format_traceback,
+    install_hooks,
+    log,
+)
 
 SECRET = "swordfish"
 
@@ -39,14 +49,14 @@ def lines() -> Iterator[list[Any]]:
         yield lines
 
 
-def limited(clock: Clock, lines_max: int = 3, origins_max: int = 2) -> Log:
-    log = Log(clock)
+def limited_logger(clock: Clock, lines_max: int = 3, origins_max: int = 2) -> Logger:
+    log = Logger(clock)
     log.configure("debug", LogLimits(lines_max, origins_max))
     return log
 
 
 def test_what_is_less_important_than_asked_for_is_not_said(lines: list[Any]) -> None:
-    log = Log()
+    log = Logger()
     log.configure("warning")
     for level in LEVELS:
         getattr(log, level)("it happened", number=7)
@@ -61,7 +71,7 @@ def test_what_is_less_important_than_asked_for_is_not_said(lines: list[Any]) -> 
 def test_lines_of_one_kind_are_limited_and_the_rest_is_counted_when_the_minute_is_over(
     clock: Clock, lines: list[Any]
 ) -> None:
-    log = limited(clock)
+    log = limited_logger(clock)
     for number in range(10):
         log.info("connection refused", number=number)
         log.tick()
@@ -70,7 +80,7 @@ def test_lines_of_one_kind_are_limited_and_the_rest_is_counted_when_the_minute_i
     clock.now += WINDOW_SECONDS
     log.tick()
     assert lines[4] == {
-        "event": "more lines of one kind were not written",
+        "event": "similar log lines were suppressed",
         "log_level": "info",
         "event_suppressed": "connection refused",
         "lines": 7,
@@ -82,7 +92,7 @@ def test_lines_of_one_kind_are_limited_and_the_rest_is_counted_when_the_minute_i
 
 
 def test_without_a_tick_the_next_line_tells_what_was_suppressed_first(clock: Clock, lines: list[Any]) -> None:
-    log = limited(clock, lines_max=1)
+    log = limited_logger(clock, lines_max=1)
     for _ in range(3):
         log.error("a request failed")
     clock.now += WINDOW_SECONDS
@@ -91,7 +101,7 @@ def test_without_a_tick_the_next_line_tells_what_was_suppressed_first(clock: Clo
 
 
 def test_at_the_end_everything_that_was_suppressed_is_told(clock: Clock, lines: list[Any]) -> None:
-    log = limited(clock, lines_max=1)
+    log = limited_logger(clock, lines_max=1)
     for _ in range(3):
         log.error("a request failed")
     log.flush()
@@ -101,10 +111,10 @@ def test_at_the_end_everything_that_was_suppressed_is_told(clock: Clock, lines: 
 def test_a_foreign_origin_has_one_line_a_minute_and_so_many_origins_are_told_apart(
     clock: Clock, lines: list[Any]
 ) -> None:
-    log = limited(clock)
+    log = limited_logger(clock)
     for _ in range(5):
         for number in range(4):
-            log.once_a_minute("refused", f"https://{number}.example")
+            log.warn_once_per_minute("refused", f"https://{number}.example")
     assert [line["origin"] for line in lines] == ["https://0.example", "https://1.example"]
     clock.now += WINDOW_SECONDS
     log.tick()
@@ -113,14 +123,14 @@ def test_a_foreign_origin_has_one_line_a_minute_and_so_many_origins_are_told_apa
         ("https://0.example", 4),
         ("https://1.example", 4),
     ]
-    log.once_a_minute("refused", "https://3.example")
+    log.warn_once_per_minute("refused", "https://3.example")
     assert lines[-1]["origin"] == "https://3.example"
 
 
 def test_what_is_remembered_of_a_flood_of_origins_is_bounded(clock: Clock, lines: list[Any]) -> None:
-    log = limited(clock)
+    log = limited_logger(clock)
     for number in range(1_000):
-        log.once_a_minute("refused", f"https://{number}.example")
+        log.warn_once_per_minute("refused", f"https://{number}.example")
     assert len(log._windows) == 3
 
 
@@ -139,7 +149,7 @@ def broken() -> BaseException:
 
 
 def test_an_exception_is_told_by_its_kind_and_place_and_not_by_its_message(lines: list[Any]) -> None:
-    Log().error("it broke", exc_info=broken())
+    Logger().error("it broke", exc_info=broken())
     [line] = lines
     assert line["error"] == "KeyError"
     assert "test_log.py" in line["exception"]
@@ -152,7 +162,7 @@ def test_the_exception_that_is_being_handled_is_told(lines: list[Any]) -> None:
     try:
         raise RuntimeError(SECRET)
     except RuntimeError:
-        Log().exception("it broke")
+        Logger().exception("it broke")
     assert (lines[0]["error"], SECRET in str(lines)) == ("RuntimeError", False)
 
 
@@ -168,10 +178,10 @@ def test_a_chain_of_exceptions_and_a_deep_stack_are_cut(lines: list[Any]) -> Non
             raise RuntimeError from error
         except RuntimeError as next_one:
             error = next_one
-    assert raised(error).count("RuntimeError") == 5
+    assert format_traceback(error).count("RuntimeError") == 5
     with pytest.raises(ValueError) as caught:
         deep(100)
-    assert raised(caught.value).count("File") == 30
+    assert format_traceback(caught.value).count("File") == 30
 
 
 @pytest.mark.parametrize(
@@ -185,7 +195,7 @@ def test_a_chain_of_exceptions_and_a_deep_stack_are_cut(lines: list[Any]) -> Non
     ],
 )
 def test_the_words_of_the_system_are_told_and_no_others(error: BaseException, told: str) -> None:
-    assert cause(error) == told
+    assert error_summary(error) == told
 
 
 def test_what_sqlite_says_of_a_disk_is_told_and_what_it_quotes_is_not() -> None:
@@ -193,11 +203,11 @@ def test_what_sqlite_says_of_a_disk_is_told_and_what_it_quotes_is_not() -> None:
     with pytest.raises(apsw.SQLError) as quoting:
         connection.execute(f"SELECT {SECRET}")
     assert SECRET in str(quoting.value)
-    assert cause(quoting.value) == "SQLError"
+    assert error_summary(quoting.value) == "SQLError"
     connection.execute("CREATE TABLE t (a UNIQUE); INSERT INTO t VALUES (1)")
     with pytest.raises(apsw.ConstraintError) as constant:
         connection.execute("INSERT INTO t VALUES (1)")
-    assert cause(constant.value) == "ConstraintError: UNIQUE constraint failed: t.a"
+    assert error_summary(constant.value) == "ConstraintError: UNIQUE constraint failed: t.a"
 
 
 @pytest.mark.parametrize(
@@ -212,13 +222,13 @@ def test_what_sqlite_says_of_a_disk_is_told_and_what_it_quotes_is_not() -> None:
     ],
 )
 def test_what_a_sentence_quotes_is_left_out(text: str, lines: list[Any]) -> None:
-    Log().info("connection refused", reason=text)
+    Logger().info("connection refused", reason=text)
     assert SECRET not in str(lines)
     assert lines[0]["reason"].startswith("the ")
 
 
 def test_a_value_is_one_short_line_that_no_terminal_acts_on(lines: list[Any]) -> None:
-    Log().info("it happened", name="a\nfake line\x1b[2J\u202e", long="x" * 10_000, many=["\r"] * 100)
+    Logger().info("it happened", name="a\nfake line\x1b[2J\u202e", long="x" * 10_000, many=["\r"] * 100)
     assert lines[0]["name"] == "a\\nfake line\\x1b[2J\\u202e"
     assert len(lines[0]["long"]) == VALUE_CHARS_MAX + 1
     assert lines[0]["many"] == ["\\r"] * 20
@@ -234,7 +244,7 @@ def taken_over(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.AbstractEven
     root = logging.getLogger()
     handlers = list(root.handlers)
     loop = asyncio.new_event_loop()
-    take_over(loop)
+    install_hooks(loop)
     yield loop
     loop.close()
     root.handlers = handlers
@@ -273,8 +283,8 @@ def test_what_the_loop_a_thread_or_a_finalizer_reports_is_told_without_its_messa
 
     Finalized()
     assert [(line["event"], line["error"]) for line in lines] == [
-        ("the event loop reports", "RuntimeError"),
-        ("a thread ended", "RuntimeError"),
+        ("event loop error", "RuntimeError"),
+        ("thread terminated by an exception", "RuntimeError"),
         ("a finalizer failed", "RuntimeError"),
     ]
     assert lines[0]["what"].startswith("Exception in callback")
@@ -284,7 +294,7 @@ def test_what_the_loop_a_thread_or_a_finalizer_reports_is_told_without_its_messa
 def test_what_a_finalizer_logs_while_a_line_is_written_is_told_behind_it(
     clock: Clock, lines: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log = Log(clock)
+    log = Logger(clock)
 
     class Collecting(dict[Any, Any]):
         """The collector runs a finalizer while the log's lock is held."""

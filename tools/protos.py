@@ -16,13 +16,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
-GEN = ROOT / "service" / "tidings" / "contract" / "gen"
+GENERATED = ROOT / "service" / "tidings" / "contract" / "gen"
 RELEASED = PROTOS / "released.binpb"
 BIN = Path(sys.executable).parent
 PACKAGE = "tidings.contract.gen.tidings"
 
 
-def generate(into: Path = GEN) -> None:
+def generate(into: Path = GENERATED) -> None:
     """Write messages and their types for every proto into `into`."""
     from grpc_tools import protoc
 
@@ -52,49 +52,49 @@ def generate(into: Path = GEN) -> None:
 
 def check() -> None:
     """Exit non-zero when the protos are untidy, break the release, or differ from the generated code."""
-    buf("lint", str(PROTOS))
-    compare(PROTOS)
+    run_buf("lint", str(PROTOS))
+    check_breaking(PROTOS)
     with tempfile.TemporaryDirectory() as scratch:
         generate(Path(scratch))
-        stale = sorted(differing(Path(scratch), GEN))
+        stale = sorted(differing_files(Path(scratch), GENERATED))
     if stale:
         sys.exit(f"generated code is stale ({', '.join(stale)}); run: make protos")
 
 
-def compare(protos: Path) -> None:
+def check_breaking(protos: Path) -> None:
     """Exit non-zero when the protos in a folder break those of the release."""
-    buf("breaking", str(protos), "--against", str(RELEASED))
+    run_buf("breaking", str(protos), "--against", str(RELEASED))
 
 
-def differing(fresh: Path, kept: Path) -> Iterator[str]:
+def differing_files(generated: Path, committed: Path) -> Iterator[str]:
     """The files that exist on one side only, or differ."""
-    names = {str(p.relative_to(fresh)) for p in fresh.rglob("*.py*")} | {
-        str(p.relative_to(kept)) for p in kept.rglob("*.py*") if "__pycache__" not in p.parts
+    names = {str(p.relative_to(generated)) for p in generated.rglob("*.py*")} | {
+        str(p.relative_to(committed)) for p in committed.rglob("*.py*") if "__pycache__" not in p.parts
     }
     for name in names:
-        left, right = fresh / name, kept / name
+        left, right = generated / name, committed / name
         if not (left.exists() and right.exists() and filecmp.cmp(left, right, shallow=False)):
             yield name
 
 
-def tidy() -> None:
+def format_protos() -> None:
     """Write the protos in buf's own layout."""
-    buf("format", "-w", str(PROTOS))
+    run_buf("format", "-w", str(PROTOS))
 
 
 def release() -> None:
     """Freeze today's protos as the ones that `check` compares with."""
-    buf("build", str(PROTOS), "-o", str(RELEASED))
+    run_buf("build", str(PROTOS), "-o", str(RELEASED))
 
 
-def buf(*arguments: str) -> None:
+def run_buf(*arguments: str) -> None:
     """Run buf and stop with its own exit code if it complains."""
     result = subprocess.run([BIN / "buf", *arguments], cwd=ROOT, check=False)
     if result.returncode != 0:
         sys.exit(result.returncode)
 
 
-COMMANDS = {"generate": generate, "check": check, "format": tidy, "release": release}
+COMMANDS = {"generate": generate, "check": check, "format": format_protos, "release": release}
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in COMMANDS:

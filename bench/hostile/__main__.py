@@ -24,28 +24,28 @@ from typing import Any
 
 from bench import cores
 from bench.hostile.attacks import ATTACKS
-from bench.load.processor import resident_bytes
-from bench.servers import ROOT, Server, Tidings
-from tidings.domain.tokens import issue_token
+from bench.load.process_stats import resident_bytes
+from bench.servers import ROOT, Server, TidingsProgram
+from tidings.domain.identity.jwt import issue_token
 
-HONEST = 10
+HONEST_CLIENTS = 10
 ROOM = "square"
 TOKEN_SECONDS = 86_400
-QUIET_SECONDS = 4.0
+BASELINE_SECONDS = 4.0
 P99_MS_MAX = 100.0
-P99_TIMES_MAX = 10.0
+P99_RATIO_MAX = 10.0
 # Ten times nothing is nothing: on a noisy machine a quiet p99 below this says more of luck than of the service.
-QUIET_P99_MS_MIN = 3.0
+BASELINE_P99_MS_MIN = 3.0
 SAMPLE_SECONDS = 0.1
 MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AttackResult:
     """What one attack did. Latencies in ms, memory in MiB, log in KiB."""
 
     name: str
-    quiet: dict[str, Any]
+    baseline: dict[str, Any]
     during: dict[str, Any]
     memory: tuple[float, float, float]  # before, the most, after the attackers have left
     log_kib: float
@@ -54,12 +54,12 @@ class Outcome:
     @property
     def problems(self) -> list[str]:
         """Why it is not passed; empty: it is."""
-        before, after = percentile(self.quiet["sends"], 99), percentile(self.during["sends"], 99)
+        before, after = percentile(self.baseline["sends"], 99), percentile(self.during["sends"], 99)
         found = []
         if after > P99_MS_MAX:
             found.append(f"p99 above {P99_MS_MAX:.0f} ms")
-        elif after > P99_TIMES_MAX * max(before, QUIET_P99_MS_MIN):
-            found.append(f"p99 above {P99_TIMES_MAX:.0f} × quiet")
+        elif after > P99_RATIO_MAX * max(before, BASELINE_P99_MS_MIN):
+            found.append(f"p99 above {P99_RATIO_MAX:.0f} × quiet")
         if self.during["refused"]:
             found.append(f"{self.during['refused']} newcomers turned away")
         found += [f"honest clients were refused: {text}" for text in self.during["failures"][:1]]
@@ -67,7 +67,7 @@ class Outcome:
 
     def row(self) -> list[str]:
         """The cells of the table."""
-        quiet, during = self.quiet["sends"], self.during["sends"]
+        quiet, during = self.baseline["sends"], self.during["sends"]
         refusals = ", ".join(
             f"{name} {count:,}" for name, count in sorted(self.counts.items()) if not name.endswith(("bytes", "opened"))
         )
@@ -84,7 +84,7 @@ class Outcome:
         ]
 
 
-HEAD = (
+COLUMNS = (
     "attack",
     "quiet p50 / p99 ms",
     "during p50 / p99 ms",
@@ -104,14 +104,14 @@ def percentile(values: Sequence[float], of_hundred: int) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[of_hundred - 1]
 
 
-class Honest:
+class HonestProcess:
     """The process of the honest clients."""
 
     def __init__(self, server: Server, tokens: Sequence[str]) -> None:
         options = {"port": server.port, "tokens": list(tokens), "room": ROOM}
-        with cores.started_on(cores.LOAD):
+        with cores.pinned_to(cores.LOAD_CORE):
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.hostile.honest", json.dumps(options)],
+                [sys.executable, "-m", "bench.hostile.honest_clients", json.dumps(options)],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -122,7 +122,7 @@ class Honest:
             self.close()
             raise RuntimeError("the honest clients could not begin")
 
-    def begin(self, seconds: float) -> None:
+    def start(self, seconds: float) -> None:
         """Let them talk for so long."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{seconds}\n")
@@ -144,27 +144,27 @@ class Honest:
         self._process.stdout.close()
 
 
-class MemoryWatch(threading.Thread):
+class MemorySampler(threading.Thread):
     """Looks at the memory of a process again and again; `most` is the largest it saw, MiB."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
         self._pid = pid
-        self._ended = threading.Event()
-        self.most = 0.0
+        self._stopped = threading.Event()
+        self.peak = 0.0
 
     def run(self) -> None:
         """Until `end`."""
-        while not self._ended.wait(SAMPLE_SECONDS):
-            self.most = max(self.most, resident_bytes(self._pid) / MIB)
+        while not self._stopped.wait(SAMPLE_SECONDS):
+            self.peak = max(self.peak, resident_bytes(self._pid) / MIB)
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Stop looking."""
-        self._ended.set()
+        self._stopped.set()
         self.join()
 
 
-def meet(name: str, seconds: float, connections: int, settings: dict[str, str]) -> Outcome:
+def run_attack(name: str, seconds: float, connections: int, settings: dict[str, str]) -> AttackResult:
     """One attack on a fresh service."""
     attack = ATTACKS[name]
     secret = secrets.token_hex(32)
@@ -174,17 +174,17 @@ def meet(name: str, seconds: float, connections: int, settings: dict[str, str]) 
 
     with tempfile.TemporaryDirectory(prefix="tidings-hostile-") as folder:
         log = Path(folder) / "log"
-        service = Tidings(
+        service = TidingsProgram(
             Path(folder) / "data", {"auth__secret": secret, "log": "info", **settings}, dev=False, log=log
         )
         with service.running() as server:
-            honest = Honest(server, [token(f"honest{n}") for n in range(HONEST)])
+            honest = HonestProcess(server, [token(f"honest{n}") for n in range(HONEST_CLIENTS)])
             try:
-                honest.begin(QUIET_SECONDS)
-                quiet = honest.result()
+                honest.start(BASELINE_SECONDS)
+                baseline = honest.result()
                 before = resident_bytes(server.pid) / MIB
                 log_before = log.stat().st_size
-                watch = MemoryWatch(server.pid)
+                watch = MemorySampler(server.pid)
                 watch.start()
                 options = {
                     "attack": name,
@@ -195,29 +195,29 @@ def meet(name: str, seconds: float, connections: int, settings: dict[str, str]) 
                     "connections": connections,
                     "tokens": [token(f"mallory{n}") for n in range(attack.users)],
                 }
-                with cores.started_on(cores.LOAD):
-                    hostile = subprocess.Popen(
+                with cores.pinned_to(cores.LOAD_CORE):
+                    attacker = subprocess.Popen(
                         [sys.executable, "-m", "bench.hostile.peer", json.dumps(options)],
                         cwd=ROOT,
                         stdout=subprocess.PIPE,
                         text=True,
                     )
                 time.sleep(0.5)  # until it has begun
-                honest.begin(seconds)
+                honest.start(seconds)
                 during = honest.result()
-                counts = json.loads(hostile.communicate()[0] or "{}")
+                counts = json.loads(attacker.communicate()[0] or "{}")
                 time.sleep(1.0)
-                watch.end()
-                memory = (before, watch.most, resident_bytes(server.pid) / MIB)
+                watch.stop()
+                memory = (before, watch.peak, resident_bytes(server.pid) / MIB)
             finally:
                 honest.close()
         log_kib = (log.stat().st_size - log_before) / 1024
-    return Outcome(name, quiet, during, memory, log_kib, counts)
+    return AttackResult(name, baseline, during, memory, log_kib, counts)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Markdown."""
-    lines = ["| " + " | ".join(row) + " |" for row in (HEAD, ["---"] * len(HEAD), *rows)]
+    lines = ["| " + " | ".join(row) + " |" for row in (COLUMNS, ["---"] * len(COLUMNS), *rows)]
     return "\n".join(lines)
 
 
@@ -232,7 +232,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.list:
         for name, attack in ATTACKS.items():
-            print(f"{name:18}{attack.about}")
+            print(f"{name:18}{attack.description}")
         return 0
     patterns = arguments.attack.split(",")
     names = [name for name in ATTACKS if any(fnmatchcase(name, pattern) for pattern in patterns)]
@@ -241,8 +241,8 @@ def main() -> int:
     settings = {key.replace(".", "__"): value for key, _, value in (each.partition("=") for each in arguments.set)}
     outcomes = []
     for number, name in enumerate(names, 1):
-        print(f"[{number}/{len(names)}] {name}: {ATTACKS[name].about}", flush=True)
-        outcomes.append(meet(name, arguments.seconds, arguments.connections, settings))
+        print(f"[{number}/{len(names)}] {name}: {ATTACKS[name].description}", flush=True)
+        outcomes.append(run_attack(name, arguments.seconds, arguments.connections, settings))
         print("    " + " | ".join(outcomes[-1].row()[1:]), flush=True)
     print()
     print(table([outcome.row() for outcome in outcomes]))

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bench import wire
+from bench import codec
 
 JSON = b"application/json"
 KEEPALIVE, REQUEST_FNF, REQUEST_CHANNEL, CANCEL, METADATA_PUSH = 0x03, 0x05, 0x07, 0x09, 0x0C
@@ -15,16 +15,16 @@ FOLLOWS, RESPOND, COMPLETE = 0x80, 0x80, 0x40
 class Attack:
     """One row. `connections` 0: as many as are asked for (`CONNECTIONS=4`); `users`: whom they belong to."""
 
-    about: str
+    description: str
     flood: "Callable[[Attacker], Iterator[bytes]]"
     transport: str = "ws"  # or tcp, http
-    signed_in: bool = True
-    data_mime: bytes = wire.PROTOBUF
+    is_signed_in: bool = True
+    data_mime: bytes = codec.PROTOBUF
     users: int = 1
     connections: int = 0
-    reads: bool = True  # takes what the service sends
+    reads_replies: bool = True  # takes what the service sends
     deflate: bool = False
-    same_address: bool = False  # as the honest clients
+    shares_address: bool = False  # as the honest clients
 
 
 class Attacker:
@@ -35,32 +35,32 @@ class Attacker:
         self.number = number
         self.token = token
         self.room = room
-        self.stream = -1
-        self.wrap = wire.length_prefixed if attack.transport == "tcp" else wire.masked
+        self.stream_id = -1
+        self.wrap = codec.tcp_message if attack.transport == "tcp" else codec.websocket_message
 
     def setup(self) -> bytes:
         """SETUP with the token."""
-        self.stream = -1
-        return wire.setup_bearer(self.token, self.attack.data_mime)
+        self.stream_id = -1
+        return codec.setup_bearer(self.token, self.attack.data_mime)
 
-    def next(self) -> int:
+    def next_stream_id(self) -> int:
         """A stream id of a client."""
-        self.stream += 2
-        return self.stream
+        self.stream_id += 2
+        return self.stream_id
 
     def request(
-        self, route: str, data: bytes, *, kind: int = wire.REQUEST_RESPONSE, extra: bytes = b"", n: int | None = None
+        self, route: str, data: bytes, *, kind: int = codec.REQUEST_RESPONSE, extra: bytes = b"", n: int | None = None
     ) -> bytes:
         """A request on the next stream."""
         credit = b"" if n is None else n.to_bytes(4, "big")
-        metadata = wire.route_metadata(route) + extra
-        return wire.frame(self.next(), kind, wire.METADATA, credit, wire.with_metadata(metadata, data))
+        metadata = codec.route_metadata(route) + extra
+        return codec.frame(self.next_stream_id(), kind, codec.METADATA, credit, codec.with_metadata(metadata, data))
 
-    def asks(self, route: str, data: Callable[[int], bytes], **options: object) -> Iterator[bytes]:
+    def request_loop(self, route: str, data: Callable[[int], bytes], **options: object) -> Iterator[bytes]:
         """One request after the other; `data` makes the n-th one's."""
         for number in itertools.count():
             yield self.wrap(self.request(route, data(number), **options))  # type: ignore[arg-type]
 
-    def key(self, number: int) -> str:
+    def client_id(self, number: int) -> str:
         """A client_id that no other request has."""
         return f"{id(self):x}-{self.number}-{number}"

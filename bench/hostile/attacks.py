@@ -9,45 +9,35 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 
-from bench import wire
-from bench.hostile import reading
-from bench.hostile.attack import (
-    CANCEL,
-    FOLLOWS,
-    JSON,
-    KEEPALIVE,
-    METADATA_PUSH,
-    REQUEST_FNF,
-    RESPOND,
-    Attack,
-    Attacker,
-)
+from bench import codec
+from bench.hostile import read_attacks
+from bench.hostile.attack import CANCEL, FOLLOWS, JSON, KEEPALIVE, METADATA_PUSH, REQUEST_FNF, RESPOND, Attack, Attacker
 from tidings.contract import v1
 
 OPAQUE_ID = 0x01  # a well-known MIME type that means nothing to the service
 PROBES = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
-def marks(count: int) -> str:
+def combining_text(count: int) -> str:
     """A letter with two classes of combining marks, which sorting by class has to mix."""
     return "a" + "\u0301" * count + "\u0323" * count
 
 
-def message(attacker: Attacker, number: int, text: str) -> bytes:
-    return v1.SendRequest(room=attacker.room, client_id=attacker.key(number), text=text).SerializeToString()
+def send_request(attacker: Attacker, number: int, text: str) -> bytes:
+    return v1.SendRequest(room=attacker.room, client_id=attacker.client_id(number), text=text).SerializeToString()
 
 
 # --- texts ------------------------------------------------------------------------------------------------------
 
 
-def combining_marks(size: int, route: str = "chat.send", kind: int = wire.REQUEST_RESPONSE) -> Callable[..., Iterator]:
+def combining_marks(size: int, route: str = "chat.send", kind: int = codec.REQUEST_RESPONSE) -> Callable[..., Iterator]:
     def flood(attacker: Attacker) -> Iterator[bytes]:
-        text = marks(size)
+        text = combining_text(size)
 
         def data(number: int) -> bytes:
             if route == "chat.edit":
                 return v1.EditRequest(
-                    room=attacker.room, client_id=attacker.key(number), target=1, text=text
+                    room=attacker.room, client_id=attacker.client_id(number), target=1, text=text
                 ).SerializeToString()
             if route == "history.search":
                 return v1.SearchRequest(query=text).SerializeToString()
@@ -55,9 +45,9 @@ def combining_marks(size: int, route: str = "chat.send", kind: int = wire.REQUES
                 return v1.SetPresenceRequest(status=v1.ONLINE, text=text).SerializeToString()
             if route == "rooms.create":
                 return v1.CreateRequest(kind=v1.GROUP, title=text).SerializeToString()
-            return message(attacker, number, text)
+            return send_request(attacker, number, text)
 
-        return attacker.asks(route, data, kind=kind)
+        return attacker.request_loop(route, data, kind=kind)
 
     return flood
 
@@ -65,7 +55,7 @@ def combining_marks(size: int, route: str = "chat.send", kind: int = wire.REQUES
 # --- frames of WebSocket and RSocket that ask for nothing -----------------------------------------------------------
 
 
-def repeated(*frames: bytes, first: bytes = b"") -> Callable[..., Iterator[bytes]]:
+def repeat_frames(*frames: bytes, first: bytes = b"") -> Callable[..., Iterator[bytes]]:
     """The same bytes again and again."""
 
     def flood(attacker: Attacker) -> Iterator[bytes]:
@@ -78,14 +68,14 @@ def repeated(*frames: bytes, first: bytes = b"") -> Callable[..., Iterator[bytes
     return flood
 
 
-def control(opcode: int, payload: bytes = b"") -> bytes:
+def control_frame(opcode: int, payload: bytes = b"") -> bytes:
     """A masked control or continuation frame."""
     return bytes((opcode, 0x80 | len(payload))) + bytes(4) + payload
 
 
 def frames_of_stream_0(kind: int, flags: int, body: bytes) -> Callable[..., Iterator[bytes]]:
     def flood(attacker: Attacker) -> Iterator[bytes]:
-        block = attacker.wrap(wire.frame(0, kind, flags, body)) * 512
+        block = attacker.wrap(codec.frame(0, kind, flags, body)) * 512
         while True:
             yield block
 
@@ -97,8 +87,8 @@ def frames_of_an_open_stream(kind: int, body: bytes, flags: int = 0) -> Callable
 
     def flood(attacker: Attacker) -> Iterator[bytes]:
         watch = v1.WatchRequest(room=attacker.room).SerializeToString()
-        yield attacker.wrap(attacker.request("chat.watch", watch, kind=wire.REQUEST_STREAM, n=1))
-        block = attacker.wrap(wire.frame(attacker.stream, kind, flags, body)) * 512
+        yield attacker.wrap(attacker.request("chat.watch", watch, kind=codec.REQUEST_STREAM, n=1))
+        block = attacker.wrap(codec.frame(attacker.stream_id, kind, flags, body)) * 512
         while True:
             yield block
 
@@ -108,9 +98,11 @@ def frames_of_an_open_stream(kind: int, body: bytes, flags: int = 0) -> Callable
 def fragments(attacker: Attacker) -> Iterator[bytes]:
     """Empty pieces of one request."""
     yield attacker.wrap(
-        wire.frame(attacker.next(), wire.REQUEST_RESPONSE, FOLLOWS | wire.METADATA, wire.with_metadata(b"", b""))
+        codec.frame(
+            attacker.next_stream_id(), codec.REQUEST_RESPONSE, FOLLOWS | codec.METADATA, codec.with_metadata(b"", b"")
+        )
     )
-    block = attacker.wrap(wire.frame(attacker.stream, wire.PAYLOAD, FOLLOWS | wire.NEXT)) * 512
+    block = attacker.wrap(codec.frame(attacker.stream_id, codec.PAYLOAD, FOLLOWS | codec.NEXT)) * 512
     while True:
         yield block
 
@@ -119,51 +111,51 @@ def fragments(attacker: Attacker) -> Iterator[bytes]:
 
 
 def metadata_entries(attacker: Attacker) -> Iterator[bytes]:
-    return attacker.asks("session.ping", lambda _: b"", extra=wire.entry(OPAQUE_ID, b"1234") * 5_000)
+    return attacker.request_loop("session.ping", lambda _: b"", extra=codec.metadata_entry(OPAQUE_ID, b"1234") * 5_000)
 
 
 def json_values(attacker: Attacker) -> Iterator[bytes]:
     data = b'{"a":[' + b",".join([b"1"] * 4_000) + b"]}"
-    return attacker.asks("session.ping", lambda _: data)
+    return attacker.request_loop("session.ping", lambda _: data)
 
 
 def json_members(attacker: Attacker) -> Iterator[bytes]:
     data = b'{"members":[' + b",".join(b'"u%d"' % n for n in range(4_000)) + b"]}"
-    return attacker.asks("rooms.create", lambda _: data)
+    return attacker.request_loop("rooms.create", lambda _: data)
 
 
 def json_escapes(attacker: Attacker) -> Iterator[bytes]:
     data = b'{"a":"' + b"\\u00e9" * 87_000 + b'"}'
-    return attacker.asks("session.ping", lambda _: data)
+    return attacker.request_loop("session.ping", lambda _: data)
 
 
 def json_nesting(attacker: Attacker) -> Iterator[bytes]:
     data = b'{"a":' + b"[" * 900 + b"]" * 900 + b"}"
-    return attacker.asks("session.ping", lambda _: data)
+    return attacker.request_loop("session.ping", lambda _: data)
 
 
 def json_digits(attacker: Attacker) -> Iterator[bytes]:
     data = b'{"room":"' + attacker.room.encode() + b'","after":' + b"9" * 4_000 + b"}"
-    return attacker.asks("history.page", lambda _: data)
+    return attacker.request_loop("history.page", lambda _: data)
 
 
 def new_tokens(attacker: Attacker) -> Iterator[bytes]:
     """A request with a token that was never seen, each."""
     for number in itertools.count():
         token = f"{attacker.token[:-12]}{number:012d}".encode()
-        extra = wire.entry(wire.AUTHENTICATION_ID, b"\x81" + token)
+        extra = codec.metadata_entry(codec.AUTHENTICATION_ID, b"\x81" + token)
         yield attacker.wrap(attacker.request("session.ping", b"", extra=extra))
 
 
 def watch_and_cancel(attacker: Attacker) -> Iterator[bytes]:
     watch = v1.WatchRequest(room=attacker.room).SerializeToString()
     while True:
-        yield attacker.wrap(attacker.request("chat.watch", watch, kind=wire.REQUEST_STREAM, n=1))
-        yield attacker.wrap(wire.frame(attacker.stream, CANCEL, 0))
+        yield attacker.wrap(attacker.request("chat.watch", watch, kind=codec.REQUEST_STREAM, n=1))
+        yield attacker.wrap(codec.frame(attacker.stream_id, CANCEL, 0))
 
 
 def pings(attacker: Attacker) -> Iterator[bytes]:
-    return attacker.asks("session.ping", lambda _: b"")
+    return attacker.request_loop("session.ping", lambda _: b"")
 
 
 def unknown_routes(attacker: Attacker) -> Iterator[bytes]:
@@ -171,18 +163,18 @@ def unknown_routes(attacker: Attacker) -> Iterator[bytes]:
         yield attacker.wrap(attacker.request(f"no.such{number}", b""))
 
 
-def bombs(attacker: Attacker) -> Iterator[bytes]:
+def compression_bombs(attacker: Attacker) -> Iterator[bytes]:
     """Compressed messages that inflate to the limit."""
     deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
-    body = wire.request_response(1, "session.ping", bytes(500_000))
+    body = codec.request_response(1, "session.ping", bytes(500_000))
     block = (deflate.compress(body) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4]
-    head = wire.masked(block)
+    head = codec.websocket_message(block)
     while True:
         yield bytes((head[0] | 0x40,)) + head[1:]
 
 
 def searches(attacker: Attacker) -> Iterator[bytes]:
-    return attacker.asks(
+    return attacker.request_loop(
         "history.search",
         lambda n: v1.SearchRequest(
             query="qw" + PROBES[n % len(PROBES)] + PROBES[n // len(PROBES) % len(PROBES)]
@@ -195,7 +187,7 @@ def searches(attacker: Attacker) -> Iterator[bytes]:
 
 def crowded_rooms(attacker: Attacker) -> Iterator[bytes]:
     members = [f"member{n}" for n in range(500)]
-    return attacker.asks(
+    return attacker.request_loop(
         "rooms.create",
         lambda n: v1.CreateRequest(kind=v1.GROUP, title=f"room {n}", members=members).SerializeToString(),
     )
@@ -205,36 +197,36 @@ def presence_watches(attacker: Attacker) -> Iterator[bytes]:
     for watch in range(50):
         users = [f"{attacker.number}-{watch}-{n}" for n in range(1_000)]
         data = v1.PresenceWatchRequest(users=users).SerializeToString()
-        yield attacker.wrap(attacker.request("presence.watch", data, kind=wire.REQUEST_STREAM, n=1))
+        yield attacker.wrap(attacker.request("presence.watch", data, kind=codec.REQUEST_STREAM, n=1))
 
 
 def typing(attacker: Attacker) -> Iterator[bytes]:
-    return attacker.asks(
+    return attacker.request_loop(
         "presence.typing", lambda n: v1.TypingRequest(room=attacker.room, stopped=bool(n % 2)).SerializeToString()
     )
 
 
 def reactions(attacker: Attacker) -> Iterator[bytes]:
-    return attacker.asks(
+    return attacker.request_loop(
         "chat.react",
         lambda n: v1.ReactRequest(
-            room=attacker.room, client_id=attacker.key(n), target=1, emoji="👍", remove=bool(n % 2)
+            room=attacker.room, client_id=attacker.client_id(n), target=1, emoji="👍", remove=bool(n % 2)
         ).SerializeToString(),
     )
 
 
 def long_texts(attacker: Attacker) -> Iterator[bytes]:
     text = "long text " * 6_000
-    return attacker.asks("chat.send", lambda n: message(attacker, n, text), kind=REQUEST_FNF)
+    return attacker.request_loop("chat.send", lambda n: send_request(attacker, n, text), kind=REQUEST_FNF)
 
 
 # --- what is held -----------------------------------------------------------------------------------------------
 
 
-def many_streams(route: str, data: Callable[[Attacker], bytes], count: int) -> Callable[..., Iterator[bytes]]:
+def open_streams(route: str, data: Callable[[Attacker], bytes], count: int) -> Callable[..., Iterator[bytes]]:
     def flood(attacker: Attacker) -> Iterator[bytes]:
         for _ in range(count):
-            yield attacker.wrap(attacker.request(route, data(attacker), kind=wire.REQUEST_STREAM, n=1))
+            yield attacker.wrap(attacker.request(route, data(attacker), kind=codec.REQUEST_STREAM, n=1))
 
     return flood
 
@@ -247,15 +239,20 @@ def room_watches(attacker: Attacker) -> bytes:
     return v1.WatchRequest(room=attacker.room).SerializeToString()
 
 
-def unfinished(attacker: Attacker) -> Iterator[bytes]:
+def unfinished_payloads(attacker: Attacker) -> Iterator[bytes]:
     """Payloads in pieces whose last one never comes."""
     piece = bytes(60_000)
     for _ in range(64):
         yield attacker.wrap(
-            wire.frame(attacker.next(), wire.REQUEST_RESPONSE, FOLLOWS | wire.METADATA, wire.with_metadata(b"", piece))
+            codec.frame(
+                attacker.next_stream_id(),
+                codec.REQUEST_RESPONSE,
+                FOLLOWS | codec.METADATA,
+                codec.with_metadata(b"", piece),
+            )
         )
         for _ in range(16):
-            yield attacker.wrap(wire.frame(attacker.stream, wire.PAYLOAD, FOLLOWS | wire.NEXT, piece))
+            yield attacker.wrap(codec.frame(attacker.stream_id, codec.PAYLOAD, FOLLOWS | codec.NEXT, piece))
 
 
 def unread_pages(attacker: Attacker) -> Iterator[bytes]:
@@ -267,18 +264,18 @@ def unread_pages(attacker: Attacker) -> Iterator[bytes]:
 # --- before anybody signs in ------------------------------------------------------------------------------------
 
 
-def once(data: bytes) -> Callable[..., Iterator[bytes]]:
+def send_once(data: bytes) -> Callable[..., Iterator[bytes]]:
     """These bytes, then nothing."""
     return lambda attacker: iter((data,))
 
 
 def wrong_tokens(attacker: Attacker) -> Iterator[bytes]:
     """A sign-in that is refused; the connection is closed by the service and opened again."""
-    yield attacker.wrap(wire.setup_bearer("e30.e30.e30", wire.PROTOBUF))
+    yield attacker.wrap(codec.setup_bearer("e30.e30.e30", codec.PROTOBUF))
 
 
 def requests_before_setup(attacker: Attacker) -> Iterator[bytes]:
-    yield attacker.wrap(wire.request_response(1, "session.ping", b""))
+    yield attacker.wrap(codec.request_response(1, "session.ping", b""))
 
 
 def page_requests(attacker: Attacker) -> Iterator[bytes]:
@@ -294,8 +291,8 @@ def bad_requests(attacker: Attacker) -> Iterator[bytes]:
         yield junk
 
 
-PONG, PING, CONTINUATION = control(0x8A), control(0x89), control(0x00)
-N = struct.pack(">I", 1)
+PONG, PING, CONTINUATION = control_frame(0x8A), control_frame(0x89), control_frame(0x00)
+ONE_ITEM = struct.pack(">I", 1)
 HALF_OPEN = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
 BODY = b"POST /health HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\n"
 
@@ -308,21 +305,21 @@ ATTACKS: dict[str, Attack] = {
     "marks-query": Attack("a query of combining marks", combining_marks(32_000, "history.search")),
     "marks-status": Attack("a status of combining marks", combining_marks(32_000, "presence.set")),
     "marks-title": Attack("a title of combining marks", combining_marks(32_000, "rooms.create")),
-    "pongs": Attack("empty PONG frames before SETUP", repeated(PONG), signed_in=False),
-    "pings": Attack("empty PING frames before SETUP", repeated(PING), signed_in=False),
+    "pongs": Attack("empty PONG frames before SETUP", repeat_frames(PONG), is_signed_in=False),
+    "pings": Attack("empty PING frames before SETUP", repeat_frames(PING), is_signed_in=False),
     "continuations": Attack(
         "empty continuation frames before SETUP",
-        repeated(CONTINUATION, first=bytes((0x02, 0x80)) + bytes(4)),
-        signed_in=False,
+        repeat_frames(CONTINUATION, first=bytes((0x02, 0x80)) + bytes(4)),
+        is_signed_in=False,
     ),
-    "pongs-in": Attack("empty PONG frames after SETUP", repeated(PONG)),
+    "pongs-in": Attack("empty PONG frames after SETUP", repeat_frames(PONG)),
     "keepalives": Attack("KEEPALIVE frames", frames_of_stream_0(KEEPALIVE, RESPOND, bytes(8))),
     "keepalives-tcp": Attack("the same over TCP", frames_of_stream_0(KEEPALIVE, RESPOND, bytes(8)), "tcp"),
-    "pushes": Attack("METADATA_PUSH frames", frames_of_stream_0(METADATA_PUSH, wire.METADATA, b"x")),
-    "credits": Attack("REQUEST_N frames of one watch", frames_of_an_open_stream(wire.REQUEST_N, N)),
+    "pushes": Attack("METADATA_PUSH frames", frames_of_stream_0(METADATA_PUSH, codec.METADATA, b"x")),
+    "credits": Attack("REQUEST_N frames of one watch", frames_of_an_open_stream(codec.REQUEST_N, ONE_ITEM)),
     "cancels": Attack("CANCEL frames of a stream that is over", frames_of_an_open_stream(CANCEL, b"")),
     "payloads": Attack(
-        "PAYLOAD frames without a request for them", frames_of_an_open_stream(wire.PAYLOAD, b"", wire.NEXT)
+        "PAYLOAD frames without a request for them", frames_of_an_open_stream(codec.PAYLOAD, b"", codec.NEXT)
     ),
     "fragments": Attack("empty fragments of one request", fragments),
     "fragments-tcp": Attack("the same over TCP", fragments, "tcp"),
@@ -337,7 +334,7 @@ ATTACKS: dict[str, Attack] = {
     "session-pings": Attack("session.ping", pings),
     "session-pings-tcp": Attack("session.ping over TCP", pings, "tcp"),
     "unknown-routes": Attack("routes that do not exist", unknown_routes),
-    "bombs": Attack("compressed messages of 500 KB", bombs, deflate=True),
+    "bombs": Attack("compressed messages of 500 KB", compression_bombs, deflate=True),
     "searches": Attack("history.search by guesses", searches),
     "crowded-rooms": Attack("rooms.create with 500 members", crowded_rooms),
     "presence": Attack(
@@ -347,40 +344,40 @@ ATTACKS: dict[str, Attack] = {
     "reactions": Attack("chat.react, on and off", reactions),
     "long-texts": Attack("texts of 60 KB without an answer", long_texts),
     "history-readers": Attack(
-        "3,000 history.read with credit 1 on each connection", many_streams("history.read", history_reads, 3_000)
+        "3,000 history.read with credit 1 on each connection", open_streams("history.read", history_reads, 3_000)
     ),
     "room-watches": Attack(
-        "2,500 watches of one room on each connection", many_streams("chat.watch", room_watches, 2_500)
+        "2,500 watches of one room on each connection", open_streams("chat.watch", room_watches, 2_500)
     ),
-    "unfinished": Attack("64 payloads of 1 MB that never end, on 20 connections", unfinished, connections=20),
-    "unread": Attack("4,000 pages of history that are not taken", unread_pages, reads=False),
-    "wrong-tokens": Attack("sign-ins with a wrong token", wrong_tokens, signed_in=False),
-    "early-requests": Attack("requests before SETUP", requests_before_setup, "tcp", signed_in=False),
+    "unfinished": Attack("64 payloads of 1 MB that never end, on 20 connections", unfinished_payloads, connections=20),
+    "unread": Attack("4,000 pages of history that are not taken", unread_pages, reads_replies=False),
+    "wrong-tokens": Attack("sign-ins with a wrong token", wrong_tokens, is_signed_in=False),
+    "early-requests": Attack("requests before SETUP", requests_before_setup, "tcp", is_signed_in=False),
     "half-open": Attack(
         "1,030 HTTP requests that never end, from the honest clients' address",
-        once(HALF_OPEN),
+        send_once(HALF_OPEN),
         "http",
-        signed_in=False,
+        is_signed_in=False,
         connections=1_030,
-        same_address=True,
+        shares_address=True,
     ),
     "half-bodies": Attack(
         "1,030 HTTP bodies that never come, from the honest clients' address",
-        once(BODY),
+        send_once(BODY),
         "http",
-        signed_in=False,
+        is_signed_in=False,
         connections=1_030,
-        same_address=True,
+        shares_address=True,
     ),
     "silent": Attack(
         "1,030 connections that say nothing, from the honest clients' address",
-        once(b""),
+        send_once(b""),
         "http",
-        signed_in=False,
+        is_signed_in=False,
         connections=1_030,
-        same_address=True,
+        shares_address=True,
     ),
-    "http-requests": Attack("GET / in a pipeline", page_requests, "http", signed_in=False),
-    "bad-requests": Attack("a malformed request, then junk", bad_requests, "http", signed_in=False, connections=64),
-    **reading.ATTACKS,
+    "http-requests": Attack("GET / in a pipeline", page_requests, "http", is_signed_in=False),
+    "bad-requests": Attack("a malformed request, then junk", bad_requests, "http", is_signed_in=False, connections=64),
+    **read_attacks.ATTACKS,
 }

@@ -17,7 +17,7 @@ from typing import Any
 
 import uvloop
 
-from bench import wire
+from bench import codec
 from bench.hostile.attack import Attack, Attacker
 from bench.hostile.attacks import ATTACKS
 
@@ -52,20 +52,20 @@ class Connection(asyncio.Protocol):
         self._counts["opened"] += 1
         self._opened.set()
         if self._attack.transport == "ws":
-            self._write(wire.upgrade("127.0.0.1", "/rsocket", deflate=self._attack.deflate))
+            self._write(codec.upgrade("127.0.0.1", "/rsocket", deflate=self._attack.deflate))
         else:
-            self._enter()
+            self._authenticate()
 
-    def _enter(self) -> None:
-        if self._attack.signed_in:
+    def _authenticate(self) -> None:
+        if self._attack.is_signed_in:
             self._write(self._attacker.wrap(self._attacker.setup()))
             self._write(self._attacker.wrap(self._attacker.request("session.ping", b"")))
         else:
-            self._begin()
+            self._start_flood()
 
-    def _begin(self) -> None:
+    def _start_flood(self) -> None:
         self._flood = self._attack.flood(self._attacker)
-        if not self._attack.reads:
+        if not self._attack.reads_replies:
             self._transport.pause_reading()
         self.resume_writing()
 
@@ -83,24 +83,24 @@ class Connection(asyncio.Protocol):
                 self._counts[head.split(b"\r\n")[0].decode(errors="replace")[9:]] += 1
                 self._transport.close()
                 return
-            self._enter()
+            self._authenticate()
             data = rest
         if self._attack.transport == "http":
             if data.startswith(b"HTTP/1.1 "):
                 self._counts[data[9:12].decode(errors="replace")] += 1
             return
         for frame in self._frames(data):
-            if len(frame) >= 10 and (frame[4] << 8 | frame[5]) >> 10 == wire.ERROR:
+            if len(frame) >= 10 and (frame[4] << 8 | frame[5]) >> 10 == codec.ERROR:
                 self._counts[frame[10:].split(b":")[0][:24].decode(errors="replace") or "ERROR"] += 1
             if self._flood is None and len(frame) >= 6:
-                self._begin()
+                self._start_flood()
 
     def _frames(self, data: bytes) -> Iterator[bytes]:
         buffer = self._buffer + data
         if self._attack.transport == "ws":
-            found, rest = wire.messages(buffer)
+            found, rest = codec.split_websocket_messages(buffer)
         else:
-            found, rest = wire.length_prefixed_frames(buffer)
+            found, rest = codec.split_tcp_frames(buffer)
         self._buffer = buffer[rest:]
         for begin, end in found:
             yield buffer[begin:end]
@@ -113,9 +113,9 @@ class Connection(asyncio.Protocol):
         """Send until the service takes no more."""
         self._paused = False
         if self._flood is not None:
-            self._some()
+            self._send_chunk()
 
-    def _some(self) -> None:
+    def _send_chunk(self) -> None:
         """Send one portion, and the next in the next round of the loop."""
         if self._paused or self._flood is None or self.lost.done():
             return
@@ -126,7 +126,7 @@ class Connection(asyncio.Protocol):
             if self._paused:
                 return
             if size >= CHUNK_BYTES:
-                asyncio.get_running_loop().call_soon(self._some)
+                asyncio.get_running_loop().call_soon(self._send_chunk)
                 return
 
     def _write(self, data: bytes) -> None:
@@ -140,13 +140,13 @@ class Connection(asyncio.Protocol):
             self.lost.set_result(None)
 
 
-async def keep_up(
+async def keep_connected(
     attack: Attack, attacker: Attacker, options: dict[str, Any], counts: Counter[str], opened: asyncio.Event
 ) -> None:
     """One connection after the other, for as long as the attack lasts."""
     loop = asyncio.get_running_loop()
     port = options["tcp_port"] if attack.transport == "tcp" else options["port"]
-    address = HOST if attack.same_address else ADDRESS
+    address = HOST if attack.shares_address else ADDRESS
     while True:
         try:
             _, connection = await loop.create_connection(
@@ -159,7 +159,7 @@ async def keep_up(
         await asyncio.sleep(RECONNECT_SECONDS)
 
 
-async def carry_out(options: dict[str, Any]) -> dict[str, int]:
+async def run_attack(options: dict[str, Any]) -> dict[str, int]:
     """Attack with all connections at once, for `seconds` and until the first of them was open; the counts."""
     attack = ATTACKS[options["attack"]]
     counts: Counter[str] = Counter()
@@ -169,7 +169,7 @@ async def carry_out(options: dict[str, Any]) -> dict[str, int]:
     tasks = []
     for number in range(connections):
         attacker = Attacker(attack, number, options["tokens"][number % len(options["tokens"])], options["room"])
-        tasks.append(asyncio.ensure_future(keep_up(attack, attacker, options, counts, opened)))
+        tasks.append(asyncio.ensure_future(keep_connected(attack, attacker, options, counts, opened)))
         if number % OPENING_AT_ONCE == OPENING_AT_ONCE - 1:
             await asyncio.sleep(0.01)
     await asyncio.sleep(max(0.0, options["seconds"] - (time.monotonic() - begin)))
@@ -186,7 +186,7 @@ def main() -> None:
     os.nice(NICENESS)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    print(json.dumps(uvloop.run(carry_out(json.loads(sys.argv[1])))), flush=True)
+    print(json.dumps(uvloop.run(run_attack(json.loads(sys.argv[1])))), flush=True)
 
 
 if __name__ == "__main__":

@@ -17,26 +17,26 @@ import uvloop
 
 from tidings.contract import v1
 
-HEAVY = (asyncio, uvloop, v1)
+PRELOADED = (asyncio, uvloop, v1)
 
 
 def main() -> None:
     """Until the standard input ends, or the one load that was asked for by hand."""
     if sys.argv[1:]:
-        say(answer(f'["{sys.argv[1]}", {sys.argv[2]}]'))
+        print_json(run_scenario(f'["{sys.argv[1]}", {sys.argv[2]}]'))
         return
     gc.freeze()
     for line in sys.stdin:
         child = os.fork()
         if not child:
-            say(answer(line))
+            print_json(run_scenario(line))
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if status:
-            say({"failed": f"the load ended with status {status}"})
+            print_json({"failed": f"the load ended with status {status}"})
 
 
-def answer(line: str) -> dict[str, object]:
+def run_scenario(line: str) -> dict[str, object]:
     """Carry out one load."""
     from bench.load.scenarios import SCENARIOS
 
@@ -47,9 +47,9 @@ def answer(line: str) -> dict[str, object]:
         return {"failed": traceback.format_exc()}
 
 
-def say(answer: dict[str, object]) -> None:
+def print_json(result: dict[str, object]) -> None:
     """One line."""
-    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.write(json.dumps(result) + "\n")
     sys.stdout.flush()
 
 

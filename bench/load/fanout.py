@@ -5,15 +5,24 @@ import socket
 import time
 from typing import Any
 
-from bench import wire
-from bench.load.opening import HOST, PATH, WAIT_SECONDS, Speaker, faults, open_all, seat_readers, watching
-from bench.load.processor import cpu_us
-from bench.sockets import Room, Socket
+from bench import codec
+from bench.load.clients import (
+    HOST,
+    PATH,
+    WAIT_SECONDS,
+    MessageSender,
+    connect_all,
+    connect_readers,
+    delivery_errors,
+    watch_request,
+)
+from bench.load.process_stats import cpu_us
+from bench.sockets import ReaderGroup, WebSocketClient
 
-ROOMS_AT_ONCE = 50  # rooms that are spoken in at the same time
+ACTIVE_ROOMS_MAX = 50  # rooms that are spoken in at the same time
 
 
-class Stopped(Socket):
+class StalledReader(WebSocketClient):
     """Asks for everything and takes nothing."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -21,7 +30,7 @@ class Stopped(Socket):
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         super().connection_made(transport)
 
-    def received(self, data: bytes) -> None:
+    def on_data(self, data: bytes) -> None:
         """No more."""
         self.transport.pause_reading()
 
@@ -39,40 +48,40 @@ async def fanout(
 ) -> dict[str, Any]:
     """Deliveries per second: `rooms` rooms of `readers` readers each. The next burst of a room begins when its last
     one has reached everybody, so no queue is measured."""
-    finished: asyncio.Queue[Room] = asyncio.Queue()
-    places = [Room(f"fan{n}-{readers}", finished.put_nowait) for n in range(rooms)]
-    speaker = await Speaker.opened(port, tls=tls)
-    await speaker.create([place.name for place in places])
-    await seat_readers(port, places, readers, tls=tls)
+    finished: asyncio.Queue[ReaderGroup] = asyncio.Queue()
+    groups = [ReaderGroup(f"fan{n}-{readers}", finished.put_nowait) for n in range(rooms)]
+    sender = await MessageSender.connect(port, tls=tls)
+    await sender.create_rooms([group.name for group in groups])
+    await connect_readers(port, groups, readers, tls=tls)
     for number in range(stopped):
-        first = wire.masked(wire.setup(f"stopped{number}")) + watching(places[0].name)
-        await open_all(port, [lambda first=first: Stopped(HOST, PATH, first)], tls=tls)  # type: ignore[misc]
-    sent = dict.fromkeys(places, 0)
+        first = codec.websocket_message(codec.setup(f"stopped{number}")) + watch_request(groups[0].name)
+        await connect_all(port, [lambda first=first: StalledReader(HOST, PATH, first)], tls=tls)  # type: ignore[misc]
+    sent = dict.fromkeys(groups, 0)
 
-    def speak(place: Room) -> None:
-        sent[place] += burst
-        place.done = finished.put_nowait
-        place.expect(1 + sent[place])
-        speaker.caller.ask("chat.send", *speaker.messages(place.name, burst))
+    def send_burst(group: ReaderGroup) -> None:
+        sent[group] += burst
+        group.on_done = finished.put_nowait
+        group.expect(1 + sent[group])
+        sender.client.send_requests("chat.send", *sender.next_messages(group.name, burst))
 
-    waiting = places[ROOMS_AT_ONCE:]
+    waiting = groups[ACTIVE_ROOMS_MAX:]
     spent = cpu_us(pid)
     begin = time.perf_counter()
-    for place in places[:ROOMS_AT_ONCE]:
-        speak(place)
-    deliveries, busy = 0, min(len(places), ROOMS_AT_ONCE)
-    while busy:
-        place = await asyncio.wait_for(finished.get(), WAIT_SECONDS)
+    for group in groups[:ACTIVE_ROOMS_MAX]:
+        send_burst(group)
+    deliveries, active = 0, min(len(groups), ACTIVE_ROOMS_MAX)
+    while active:
+        group = await asyncio.wait_for(finished.get(), WAIT_SECONDS)
         deliveries += burst * readers
         if time.perf_counter() - begin < seconds:
-            waiting.append(place)
-            speak(waiting.pop(0))
+            waiting.append(group)
+            send_burst(waiting.pop(0))
         else:
-            busy -= 1
+            active -= 1
     took, spent = time.perf_counter() - begin, cpu_us(pid) - spent
     return {
         "value": deliveries / took,
         "deliveries": deliveries,
         "cpu_us": spent / deliveries,
-        "wrong": faults(places, sent) + speaker.complaints,
+        "errors": delivery_errors(groups, sent) + sender.errors,
     }

@@ -5,17 +5,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import wire
-from bench.load.opening import WAIT_SECONDS, Speaker, faults, seat_readers
-from bench.load.processor import cpu_us
-from bench.sockets import Room, Witness
+from bench import codec
+from bench.load.clients import WAIT_SECONDS, MessageSender, connect_readers, delivery_errors
+from bench.load.process_stats import cpu_us
+from bench.sockets import ReaderGroup, ReferenceReader
 
 TEXTS = Path(__file__).parent.parent / "texts"
 TEXT_BYTES = 7_900
-INFLATED_TIMES = 200
+INFLATE_REPETITIONS = 200
 
 
-def turned(language: str, number: int) -> str:
+def rotated_text(language: str, number: int) -> str:
     """A text of that size, another one for every number: prose that begins at another place."""
     text = (TEXTS / f"{language}.txt").read_text(encoding="utf-8")
     text = text.encode()[:TEXT_BYTES].decode(errors="ignore")
@@ -36,37 +36,37 @@ async def large(
 ) -> dict[str, Any]:
     """Bytes on the wire and the server's processor time, both of one delivery; and what inflating it costs a reader."""
     finished = asyncio.Event()
-    room = Room(f"large-{language}-{readers}-{'deflated' if deflate else 'plain'}", lambda _: None)
-    speaker = await Speaker.opened(port, tls=tls)
-    await speaker.create([room.name])
-    await seat_readers(port, [room], readers, tls=tls, deflate=deflate)
-    witness = room.witness
-    assert witness is not None
-    room.done = lambda _: finished.set()
-    requests = [speaker.messages(room.name, 1, turned(language, number))[0] for number in range(messages)]
-    size = witness.bytes
+    room = ReaderGroup(f"large-{language}-{readers}-{'deflated' if deflate else 'plain'}", lambda _: None)
+    sender = await MessageSender.connect(port, tls=tls)
+    await sender.create_rooms([room.name])
+    await connect_readers(port, [room], readers, tls=tls, deflate=deflate)
+    reference = room.reference
+    assert reference is not None
+    room.on_done = lambda _: finished.set()
+    requests = [sender.next_messages(room.name, 1, rotated_text(language, number))[0] for number in range(messages)]
+    size = reference.bytes
     room.expect(1 + messages)
     spent, begin = cpu_us(pid), time.perf_counter()
     for number, request in enumerate(requests):
         await asyncio.sleep(max(0.0, begin + number / per_second - time.perf_counter()))
-        speaker.caller.ask("chat.send", request)
+        sender.client.send_requests("chat.send", request)
     await asyncio.wait_for(finished.wait(), WAIT_SECONDS)
     spent = cpu_us(pid) - spent
     return {
-        "bytes": (witness.bytes - size) / messages,
+        "bytes": (reference.bytes - size) / messages,
         "cpu_us": spent / messages / readers,
-        "inflating_us": inflating_us(witness),
-        "wrong": faults([room], {room: messages}) + speaker.complaints,
+        "inflating_us": inflate_us(reference),
+        "errors": delivery_errors([room], {room: messages}) + sender.errors,
     }
 
 
-def inflating_us(witness: Witness) -> float:
+def inflate_us(reference: ReferenceReader) -> float:
     """Processor time of a reader for one compressed message; 0 where none came."""
-    begin, end = witness.spans[-1]
-    if not wire.is_compressed(witness.kept, begin, end):
+    begin, end = reference.message_spans[-1]
+    if not codec.is_compressed(reference.buffer, begin, end):
         return 0.0
-    payload = bytes(witness.kept[begin:end])
+    payload = bytes(reference.buffer[begin:end])
     started = time.process_time()
-    for _ in range(INFLATED_TIMES):
-        wire.inflated(payload)
-    return (time.process_time() - started) / INFLATED_TIMES * 1e6
+    for _ in range(INFLATE_REPETITIONS):
+        codec.inflate(payload)
+    return (time.process_time() - started) / INFLATE_REPETITIONS * 1e6

@@ -5,58 +5,60 @@ import os
 from functools import partial
 from typing import Any
 
-from bench import wire
-from bench.load.opening import HOST, PATH, WAIT_SECONDS, open_all
-from bench.load.processor import cpu_us
-from bench.sockets import STREAM, Socket
+from bench import codec
+from bench.load.clients import HOST, PATH, WAIT_SECONDS, connect_all
+from bench.load.process_stats import cpu_us
+from bench.sockets import STREAM_ID, WebSocketClient
 from tidings.contract import v1
 
 
-class Watcher(Socket):
+class Watcher(WebSocketClient):
     """Counts the changes of those it watches."""
 
-    def __init__(self, number: int, users: list[str], seen: "Seen") -> None:
+    def __init__(self, number: int, users: list[str], seen: "ChangeCounter") -> None:
         request = v1.PresenceWatchRequest(users=users).SerializeToString()
-        asked = wire.request_stream(STREAM, "presence.watch", request)
-        super().__init__(HOST, PATH, wire.masked(wire.setup(f"watcher{number}")) + wire.masked(asked))
+        asked = codec.request_stream(STREAM_ID, "presence.watch", request)
+        super().__init__(
+            HOST, PATH, codec.websocket_message(codec.setup(f"watcher{number}")) + codec.websocket_message(asked)
+        )
         self.live = asyncio.Event()
-        self._seen = seen
-        self._rest = b""
+        self._counter = seen
+        self._buffer = b""
 
-    def received(self, data: bytes) -> None:
+    def on_data(self, data: bytes) -> None:
         """Snapshot, live mark, changes."""
-        buffer = self._rest + data if self._rest else data
-        found, at = wire.messages(buffer)
-        self._rest = buffer[at:]
+        buffer = self._buffer + data if self._buffer else data
+        found, at = codec.split_websocket_messages(buffer)
+        self._buffer = buffer[at:]
         if self.live.is_set():
-            self._seen.add(len(found))
+            self._counter.add(len(found))
             return
         for place, (begin, end) in enumerate(found):
             if v1.PresenceItem.FromString(buffer[begin + 6 : end]).HasField("live"):
                 self.live.set()
-                self._seen.add(len(found) - place - 1)
+                self._counter.add(len(found) - place - 1)
 
 
-class Seen:
+class ChangeCounter:
     """How many changes all watchers have seen together."""
 
     def __init__(self) -> None:
         self.changes = 0
-        self._wanted = 0
-        self._enough = asyncio.Event()
+        self._target = 0
+        self._is_reached = asyncio.Event()
 
     def add(self, changes: int) -> None:
         """Some more."""
         self.changes += changes
-        if self.changes >= self._wanted:
-            self._enough.set()
+        if self.changes >= self._target:
+            self._is_reached.set()
 
-    async def reach(self, wanted: int) -> None:
+    async def wait_until(self, target: int) -> None:
         """Wait until it is so many."""
-        self._wanted = wanted
-        self._enough.clear()
-        if self.changes < wanted:
-            await asyncio.wait_for(self._enough.wait(), WAIT_SECONDS)
+        self._target = target
+        self._is_reached.clear()
+        if self.changes < target:
+            await asyncio.wait_for(self._is_reached.wait(), WAIT_SECONDS)
 
 
 async def presence(
@@ -65,26 +67,28 @@ async def presence(
     """The service's processor time, ms, while so many users come and go so many times; each watcher watches so many
     of them, all of them about equally often."""
     names = [f"{os.getpid()}-{n}" for n in range(users)]
-    seen = Seen()
+    seen = ChangeCounter()
     makers = []
     for number in range(watchers):
         some = [names[(number * watched + n) % users] for n in range(watched)]
         makers.append(partial(Watcher, number, some, seen))
-    watching = await open_all(port, makers)
+    watching = await connect_all(port, makers)
     for watcher in watching:
         await asyncio.wait_for(watcher.live.wait(), WAIT_SECONDS)
     before = cpu_us(pid)
     expected = 0
     for _round in range(rounds):
-        here = await open_all(port, [partial(Socket, HOST, PATH, wire.masked(wire.setup(name))) for name in names])
+        here = await connect_all(
+            port, [partial(WebSocketClient, HOST, PATH, codec.websocket_message(codec.setup(name))) for name in names]
+        )
         expected += watchers * watched
-        await seen.reach(expected)
+        await seen.wait_until(expected)
         for user in here:
             user.transport.close()
         expected += watchers * watched
-        await seen.reach(expected)
+        await seen.wait_until(expected)
     if not watchers:
         await asyncio.sleep(1)  # nobody sees that the last ones have gone
     spent = (cpu_us(pid) - before) / 1000
     wrong = [] if seen.changes == expected else [f"{seen.changes} changes were seen instead of {expected}"]
-    return {"value": spent, "deliveries": seen.changes, "wrong": wrong}
+    return {"value": spent, "deliveries": seen.changes, "errors": wrong}

@@ -3,18 +3,18 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from bench.load.alone import alone, alone_send
 from bench.load.calls import calls
-from bench.load.crowds import idle, reconnect
 from bench.load.fanout import fanout
+from bench.load.history import pages, read, search
 from bench.load.large import large
+from bench.load.many_connections import idle, reconnect
 from bench.load.paced import paced
 from bench.load.presence import presence
-from bench.load.reading import pages, read, search
+from bench.load.sequential import sequential_pings, sequential_sends
 
 SCENARIOS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
-    "alone": alone,
-    "alone_send": alone_send,
+    "sequential_pings": sequential_pings,
+    "sequential_sends": sequential_sends,
     "calls": calls,
     "fanout": fanout,
     "idle": idle,

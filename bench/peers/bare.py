@@ -15,22 +15,22 @@ import struct
 import sys
 import zlib
 
-from bench import wire
-from bench.peers.messages import LIVE, Desk
+from bench import codec
+from bench.peers.message_log import LIVE, MessageLog
 from tidings.contract import v1
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-NEXT_COMPLETE = (wire.PAYLOAD << 10 | 0x60).to_bytes(2, "big")
+NEXT_COMPLETE = (codec.PAYLOAD << 10 | 0x60).to_bytes(2, "big")
 PING_BYTES_MAX = 80  # a request that is longer says something
 
 DEFLATE = "--deflate" in sys.argv
 EXTENSION = b"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n"
 
-DESK = Desk()
+LOG = MessageLog()
 READERS: dict[str, list[asyncio.Transport]] = {}
 
 
-def unmasked(message: bytes) -> bytes:
+def server_message(message: bytes) -> bytes:
     """A server's binary WebSocket message."""
     size = len(message)
     return (struct.pack(">BB", 0x82, size) if size < 126 else struct.pack(">BBH", 0x82, 126, size)) + message
@@ -40,11 +40,11 @@ def compressed(message: bytes) -> bytes:
     """The same, compressed as the service does it, but with all of it and for one reader."""
     stream = zlib.compressobj(6, zlib.DEFLATED, -15)
     data = (stream.compress(message) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
-    whole = unmasked(data)
+    whole = server_message(data)
     return bytes((whole[0] | 0x40,)) + whole[1:]
 
 
-def accepted(head: bytes) -> bytes:
+def handshake_response(head: bytes) -> bytes:
     """The answer to a handshake."""
     key = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key")).split(b": ")[1]
     return (
@@ -79,7 +79,7 @@ class BareWebSocket(asyncio.Protocol):
             if not found:
                 self.buffer = head
                 return
-            self.transport.write(accepted(head))
+            self.transport.write(handshake_response(head))
             self.open = True
         start, size = 0, len(buffer)
         replies: list[bytes] = []
@@ -94,13 +94,13 @@ class BareWebSocket(asyncio.Protocol):
                 start = begin - head_bytes
                 break
             kind = buffer[begin + 4] >> 2
-            if kind == wire.REQUEST_RESPONSE:
+            if kind == codec.REQUEST_RESPONSE:
                 if length <= PING_BYTES_MAX:
                     replies.append(b"\x82\x06" + buffer[begin : begin + 4] + NEXT_COMPLETE)
                 else:
-                    self.posted(buffer[begin:start], replies, bursts)
-            elif kind == wire.REQUEST_STREAM:
-                self.watched(buffer[begin:start])
+                    self.on_send(buffer[begin:start], replies, bursts)
+            elif kind == codec.REQUEST_STREAM:
+                self.on_watch(buffer[begin:start])
         self.buffer = buffer[start:]
         if replies:
             self.transport.write(b"".join(replies))
@@ -109,23 +109,23 @@ class BareWebSocket(asyncio.Protocol):
                 for reader in READERS.get(room, ()):
                     reader.write(b"".join([compressed(item) for item in items]))
                 continue
-            burst = b"".join([unmasked(item) for item in items])
+            burst = b"".join([server_message(item) for item in items])
             for reader in READERS.get(room, ()):
                 reader.write(burst)
 
-    def posted(self, frame: bytes, replies: list[bytes], bursts: dict[str, list[bytes]]) -> None:
+    def on_send(self, frame: bytes, replies: list[bytes], bursts: dict[str, list[bytes]]) -> None:
         """A message: its bytes are made once."""
         metadata_bytes = int.from_bytes(frame[6:9], "big")
-        room, item, reply = DESK.post(frame[9 + metadata_bytes :])
-        bursts.setdefault(room, []).append(wire.frame(1, wire.PAYLOAD, wire.NEXT, item))
-        replies.append(unmasked(frame[:4] + NEXT_COMPLETE + reply))
+        room, item, reply = LOG.append(frame[9 + metadata_bytes :])
+        bursts.setdefault(room, []).append(codec.frame(1, codec.PAYLOAD, codec.NEXT, item))
+        replies.append(server_message(frame[:4] + NEXT_COMPLETE + reply))
 
-    def watched(self, frame: bytes) -> None:
+    def on_watch(self, frame: bytes) -> None:
         """A reader."""
         metadata_bytes = int.from_bytes(frame[10:13], "big")
         self.room = v1.WatchRequest.FromString(frame[13 + metadata_bytes :]).room
         READERS.setdefault(self.room, []).append(self.transport)
-        self.transport.write(unmasked(wire.frame(1, wire.PAYLOAD, wire.NEXT, LIVE)))
+        self.transport.write(server_message(codec.frame(1, codec.PAYLOAD, codec.NEXT, LIVE)))
 
 
 class BareTcp(asyncio.Protocol):
@@ -145,7 +145,7 @@ class BareTcp(asyncio.Protocol):
             end = start + 3 + int.from_bytes(buffer[start : start + 3], "big")
             if end > size:
                 break
-            if buffer[start + 7] >> 2 == wire.REQUEST_RESPONSE:
+            if buffer[start + 7] >> 2 == codec.REQUEST_RESPONSE:
                 replies.append(b"\0\0\x06" + buffer[start + 3 : start + 7] + NEXT_COMPLETE)
             start = end
         self.buffer = buffer[start:]

@@ -13,25 +13,25 @@ import time
 from pathlib import Path
 
 from tidings.contract import v1
-from tidings.stores.limits import DEFAULTS
-from tidings.stores.schema import open_writer
-from tidings.stores.sql_tables import COLUMNS
+from tidings.stores.sqlite.limits import DEFAULT_LIMITS
+from tidings.stores.sqlite.schema import open_writer
+from tidings.stores.sqlite.tables import INSERT_COLUMNS
 
-Row = tuple[int, int, str, str, int, int, int, bytes]
+EventRow = tuple[int, int, str, str, int, int, int, bytes]
 POSTED = 10
 # The plain statement: the service has longer ones, which spare its threads a hand-over and SQLite nothing.
-INSERT = f"INSERT INTO events{COLUMNS} VALUES (?,?,?,?,?,?,?,?)"
+INSERT = f"INSERT INTO events{INSERT_COLUMNS} VALUES (?,?,?,?,?,?,?,?)"
 AT_MS = 1_700_000_000_000
 ROOM_BITS = 36
 ACTORS = 50
-WARM_PART = 0.2  # before the clock starts, as with the service
+WARMUP_FRACTION = 0.2  # before the clock starts, as with the service
 ROWS_MAX = 400_000
 ROWS_PER_SECOND, COMMITS_PER_SECOND = 100_000, 5_000  # prepared; what is measured ends with them or with the time
 
 
-def rows(count: int, rooms: int) -> list[Row]:
+def event_rows(count: int, rooms: int) -> list[EventRow]:
     """What the service would write for so many messages."""
-    made: list[Row] = []
+    made: list[EventRow] = []
     for number in range(count):
         room, seq = 1 + number % rooms, 1 + number // rooms
         actor, client_id = f"caller{number % ACTORS}", f"01234567-{number}"
@@ -45,13 +45,13 @@ def rows(count: int, rooms: int) -> list[Row]:
 def measure(batch: int, rooms: int, seconds: float) -> float:
     """Rows a second; for a batch of one, the median of a commit in ms."""
     pace = COMMITS_PER_SECOND if batch == 1 else ROWS_PER_SECOND
-    warm = seconds * WARM_PART
-    made = rows(min(ROWS_MAX, int(pace * (warm + seconds)) + batch * 20), rooms)
+    warm = seconds * WARMUP_FRACTION
+    made = event_rows(min(ROWS_MAX, int(pace * (warm + seconds)) + batch * 20), rooms)
     # Rooms one after the other, as the service has them: it touches fewer pages.
     batches = [sorted(made[start : start + batch]) for start in range(0, len(made), batch)]
     with tempfile.TemporaryDirectory(prefix="tidings-bench-") as folder:
-        connection = open_writer(Path(folder) / "bare.sqlite", DEFAULTS)
-        connection.wal_autocheckpoint(DEFAULTS.wal_pages)
+        connection = open_writer(Path(folder) / "bare.sqlite", DEFAULT_LIMITS)
+        connection.wal_autocheckpoint(DEFAULT_LIMITS.wal_pages_max)
         took: list[float] = []
         begin = time.perf_counter() + warm
         counted = 0

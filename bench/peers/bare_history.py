@@ -14,13 +14,13 @@ import threading
 
 import apsw
 
-from bench import wire
-from bench.peers.bare import accepted, unmasked
-from bench.peers.messages import EPOCH
-from tidings.stores.limits import DEFAULTS
-from tidings.stores.sql_tables import bounds
+from bench import codec
+from bench.peers.bare import handshake_response, server_message
+from bench.peers.message_log import EPOCH
+from tidings.stores.sqlite.limits import DEFAULT_LIMITS
+from tidings.stores.sqlite.tables import event_id_range
 
-TOGETHER = 256
+FRAMES_PER_WRITE = 256
 SELECT = "SELECT data FROM events WHERE id BETWEEN ? AND ? ORDER BY id"
 ROOM_NUMBER = 1
 
@@ -38,7 +38,7 @@ def varint(value: int) -> bytes:
 def main() -> None:
     """Listen on a free port, print it, serve one reader after the other."""
     database = apsw.Connection(sys.argv[1], flags=apsw.SQLITE_OPEN_READWRITE)
-    database.pragma("cache_size", -(DEFAULTS.reader_cache_bytes // 1024))
+    database.pragma("cache_size", -(DEFAULT_LIMITS.reader_cache_bytes // 1024))
     listening = socket.create_server(("127.0.0.1", 0))
     print(json.dumps({"ws": listening.getsockname()[1]}), flush=True)
     threading.Thread(target=end_with_parent, daemon=True).start()
@@ -59,18 +59,18 @@ def serve(peer: socket.socket, database: apsw.Connection) -> None:
     head = b""
     while b"\r\n\r\n" not in head:
         head += peer.recv(65_536)
-    peer.sendall(accepted(head))
+    peer.sendall(handshake_response(head))
     peer.recv(65_536)
     epoch = b"\x0a" + bytes((len(EPOCH),)) + EPOCH.encode()
     frames: list[bytes] = []
-    for seq, (event,) in enumerate(database.execute(SELECT, bounds(ROOM_NUMBER)), 1):
+    for seq, (event,) in enumerate(database.execute(SELECT, event_id_range(ROOM_NUMBER)), 1):
         cursor = epoch + b"\x10" + varint(seq)
         item = b"\x0a" + varint(len(cursor)) + cursor + b"\x12" + varint(len(event)) + event
-        frames.append(unmasked(wire.frame(1, wire.PAYLOAD, wire.NEXT, item)))
-        if len(frames) == TOGETHER:
+        frames.append(server_message(codec.frame(1, codec.PAYLOAD, codec.NEXT, item)))
+        if len(frames) == FRAMES_PER_WRITE:
             peer.sendall(b"".join(frames))
             frames.clear()
-    frames.append(unmasked(wire.frame(1, wire.PAYLOAD, wire.COMPLETE)))
+    frames.append(server_message(codec.frame(1, codec.PAYLOAD, codec.COMPLETE)))
     peer.sendall(b"".join(frames))
     while peer.recv(65_536):
         pass

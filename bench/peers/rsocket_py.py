@@ -18,14 +18,14 @@ from rsocket.payload import Payload
 from rsocket.request_handler import BaseRequestHandler
 from rsocket.transports.aiohttp_websocket import websocket_handler_factory
 
-from bench.peers.messages import LIVE, Desk
+from bench.peers.message_log import LIVE, MessageLog
 from tidings.contract import v1
 
-DESK = Desk()
+LOG = MessageLog()
 READERS: dict[str, list[Subscriber]] = {}
 
 
-class Watching(Publisher, Subscription):
+class RoomSubscription(Publisher, Subscription):
     """One reader of a room; every reader of the benchmark has asked for everything."""
 
     def __init__(self, room: str) -> None:
@@ -53,7 +53,7 @@ class Handler(BaseRequestHandler):
         """`chat.send`, `session.ping`; everything else is answered with nothing."""
         if route_of(payload) != "chat.send":
             return create_future(Payload(b""))
-        room, item, reply = DESK.post(payload.data)
+        room, item, reply = LOG.append(payload.data)
         message = Payload(item)
         for reader in READERS.get(room, ()):
             reader.on_next(message)
@@ -61,7 +61,7 @@ class Handler(BaseRequestHandler):
 
     async def request_stream(self, payload: Payload) -> Publisher:
         """`chat.watch`."""
-        return Watching(v1.WatchRequest.FromString(payload.data).room)
+        return RoomSubscription(v1.WatchRequest.FromString(payload.data).room)
 
 
 def route_of(payload: Payload) -> str:

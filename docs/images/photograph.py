@@ -19,7 +19,7 @@ from tidings_client import Client
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1] / "tests"))
 
-from running import running_service  # noqa: E402
+from service_runner import running_service  # noqa: E402
 
 PEOPLE = ("bob", "zoé", "小林", "amal")
 TALK = (

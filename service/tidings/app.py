@@ -17,27 +17,28 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidings import __version__, allocator, signals
+from tidings import __version__
 from tidings.config import ConfigError, Settings, describe
-from tidings.contract import table, v1
-from tidings.contract.errors import Failure
-from tidings.domain import product
-from tidings.domain.ports import Store
-from tidings.domain.tokens import TokenSettings
-from tidings.log import cause, log, take_over
-from tidings.metrics import Metrics
+from tidings.contract import methods, v1
+from tidings.contract.errors import ApiError
+from tidings.domain import services
+from tidings.domain.identity.jwt import JwtSettings
+from tidings.domain.ports.store import Store
+from tidings.log import error_summary, install_hooks, log
+from tidings.metrics.registry import Metrics
+from tidings.runtime import allocator, signals
+from tidings.server.listener import Listener, ListenError
+from tidings.server.settings import is_unspecified
 from tidings.stores.errors import StoreError
-from tidings.stores.files import FilesLost
-from tidings.stores.sqlite import SqliteStore, memory_bytes
-from tidings.transports.listener import Listener, ListenError
-from tidings.transports.settings import is_everywhere
+from tidings.stores.sqlite.files import DatabaseLostError
+from tidings.stores.sqlite.store import SqliteStore, sqlite_memory_bytes
 
 if TYPE_CHECKING:
     from reactivex.abc import SchedulerBase
 
 TICK_SECONDS = 1.0
-RELOADED = frozenset(("log", "tls.certificate", "tls.key"))  # settings that SIGHUP takes over
-OPEN_ROOM = "general"  # there in development, so that the first message needs no preparation
+RELOADABLE_SETTINGS = frozenset(("log_level", "tls.certificate", "tls.key"))  # settings that SIGHUP takes over
+DEV_ROOM = "general"  # there in development, so that the first message needs no preparation
 
 
 class StartError(Exception):
@@ -45,7 +46,7 @@ class StartError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Listening:
+class ListenInfo:
     """Where a started service can be reached."""
 
     http_url: str
@@ -53,15 +54,15 @@ class Listening:
     tcp_url: str
     data: Path
     dev: bool
-    everywhere: bool  # from other machines too, under every address of this one
+    all_interfaces: bool  # from other machines too, under every address of this one
 
 
-class Ending(Enum):
+class ShutdownResult(Enum):
     """How a service that was told to stop came to its end."""
 
-    FINISHED = "what was asked was answered"
-    CUT = "it took too long, and what was still open was cut off"
-    AT_ONCE = "it was told twice, and what was still open was cut off"
+    COMPLETED = "what was asked was answered"
+    TIMED_OUT = "it took too long, and what was still open was cut off"
+    FORCED = "it was told twice, and what was still open was cut off"
 
 
 class SystemClock:
@@ -82,13 +83,13 @@ class App:
         self.settings = settings
         self.metrics = Metrics()
         self.state = "starting"
-        self.writes = True
-        self.failed: asyncio.Future[str]
+        self.is_writable = True
+        self.store_failure: asyncio.Future[str]
         self._stack = contextlib.AsyncExitStack()
 
-    async def start(self) -> Listening:
+    async def start(self) -> ListenInfo:
         """Serve. StartError when something is in the way; nothing is left behind then."""
-        self.failed = asyncio.get_running_loop().create_future()
+        self.store_failure = asyncio.get_running_loop().create_future()
         try:
             await self._start()
         except (StoreError, ListenError, ValueError) as error:
@@ -98,46 +99,46 @@ class App:
             await self._stack.aclose()
             raise
         self.state = "ok"
-        return self.listening
+        return self.listen_info
 
     async def _start(self) -> None:
         settings = self.settings
         loop = asyncio.get_running_loop()
         clock = SystemClock()
         self.store: Store = await SqliteStore.open(Path(settings.data), settings.store)
-        self._closes(self.store.close)
-        self.store.on_failure(self._store_failed)
+        self._register_close(self.store.close)
+        self.store.on_failure(self._on_store_failure)
         self.store.on_transaction(self.metrics.observe_commit)
-        self.product = product.build(
+        self.domain = services.build_services(
             self.store,
             clock=clock,
             schedule=loop.call_soon,
             schedule_later=loop.call_later,
-            scheduler=reactive_scheduler,
-            report=report,
-            settings=product_settings(settings),
+            make_rx_scheduler=reactive_scheduler,
+            report=log_background_error,
+            settings=domain_settings(settings),
         )
-        self._closes(self.product.close)
+        self._register_close(self.domain.close)
         if settings.dev:
-            await self._open_room(clock)
+            await self._create_dev_room(clock)
         self.listener = Listener(
-            table.build(self.product.services),
-            self.product.gate,
+            methods.build_method_table(self.domain.handlers),
+            self.domain.authenticator,
             settings.listener,
             self.metrics,
             health=self.health,
-            troubles=self.troubles,
+            problems=self.problems,
         )
-        self._closes(self.listener.close)
+        self._register_close(self.listener.close)
         await self.listener.start()
-        ticking = loop.create_task(self._tick())
-        self._closes(lambda: cancelled(ticking))
-        if settings.trim_seconds:
-            trimming = loop.create_task(self._trim(settings.trim_seconds))
-            self._closes(lambda: cancelled(trimming))
-        self._add_probes()
+        tick_task = loop.create_task(self._tick())
+        self._register_close(lambda: cancel_and_wait(tick_task))
+        if settings.memory_trim_interval_seconds:
+            trim_task = loop.create_task(self._trim_memory(settings.memory_trim_interval_seconds))
+            self._register_close(lambda: cancel_and_wait(trim_task))
+        self._register_metrics()
 
-    def _closes(self, close: Callable[[], Awaitable[None]]) -> None:
+    def _register_close(self, close: Callable[[], Awaitable[None]]) -> None:
         self._stack.push_async_callback(close)
 
     async def drain(self) -> bool:
@@ -152,11 +153,11 @@ class App:
 
     def health(self) -> str:
         """`ok` while it serves, `degraded` while the store says that something is wrong with its files."""
-        return "degraded" if self.state == "ok" and self.store.troubles() else self.state
+        return "degraded" if self.state == "ok" and self.store.problems() else self.state
 
-    def troubles(self) -> Sequence[str]:
+    def problems(self) -> Sequence[str]:
         """What is wrong with the store, and what to do."""
-        return self.store.troubles()
+        return self.store.problems()
 
     @property
     def http_port(self) -> int:
@@ -169,72 +170,78 @@ class App:
         return self.listener.tcp_port
 
     @property
-    def listening(self) -> Listening:
+    def listen_info(self) -> ListenInfo:
         """The addresses, as a client would write them."""
         addresses = self.listener.addresses()
         page = addresses.ws.removesuffix(self.settings.http.path).replace("ws", "http", 1)
-        everywhere = is_everywhere(self.settings.http.host)
-        return Listening(
+        everywhere = is_unspecified(self.settings.http.host)
+        return ListenInfo(
             f"{page}/", addresses.ws, addresses.tcp, Path(self.settings.data), self.settings.dev, everywhere
         )
 
-    async def _open_room(self, clock: SystemClock) -> None:
-        with contextlib.suppress(Failure):  # it is there from an earlier start
+    async def _create_dev_room(self, clock: SystemClock) -> None:
+        with contextlib.suppress(ApiError):  # it is there from an earlier start
             await self.store.create_room(
-                OPEN_ROOM, kind=v1.OPEN, title="General", creator="", members=(), at_ms=clock.now_ms()
+                DEV_ROOM, kind=v1.OPEN, title="General", creator="", members=(), at_ms=clock.now_ms()
             )
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + TICK_SECONDS
+            due_at = loop.time() + TICK_SECONDS
             await asyncio.sleep(TICK_SECONDS)
-            self.metrics.observe_loop_lag(max(0.0, loop.time() - due))
+            self.metrics.observe_loop_lag(max(0.0, loop.time() - due_at))
             try:
-                self.product.tick(time.monotonic())
+                self.domain.tick(time.monotonic())
             except Exception:
-                log.exception("what is done once a second failed")
+                log.exception("the periodic tick failed")
             log.tick()
 
-    async def _trim(self, seconds: float) -> None:
+    async def _trim_memory(self, seconds: float) -> None:
         while True:
             await asyncio.sleep(seconds)
             await asyncio.to_thread(allocator.trim)
 
-    def _store_failed(self, error: Exception) -> None:
-        self.writes = False
-        if isinstance(error, FilesLost):
+    def _on_store_failure(self, error: Exception) -> None:
+        self.is_writable = False
+        if isinstance(error, DatabaseLostError):
             return  # stopping would take away what can still be read; the store says what to do
         self.state = "failed"
-        log.error("the store can no longer write; reading goes on", error=cause(error))
-        if not self.failed.done():
-            self.failed.set_result(cause(error))
+        log.error("the store can no longer write; reads continue", error=error_summary(error))
+        if not self.store_failure.done():
+            self.store_failure.set_result(error_summary(error))
 
-    def _add_probes(self) -> None:
-        hub = self.product.hub
-        probe = self.metrics.probe
-        probe("tidings_subscriptions", "Readers of rooms now.", lambda: hub.stats.subscriptions)
-        probe("tidings_feeds", "Rooms with a living tail now.", lambda: hub.stats.feeds)
-        probe("tidings_lag_events", "Events the slowest reader is behind.", lambda: hub.stats.lag_events_max)
-        accounts = self.product.accounts
-        probe("tidings_user_bytes", "Bytes held on users' accounts now.", lambda: sum(accounts.held.values()))
-        probe(
-            "tidings_user_bytes_most",
+    def _register_metrics(self) -> None:
+        hub = self.domain.hub
+        register = self.metrics.register_callback
+        register("tidings_subscriptions", "Readers of rooms now.", lambda: hub.stats.subscriptions)
+        register("tidings_active_rooms", "Rooms with a living tail now.", lambda: hub.stats.active_rooms)
+        register("tidings_lag_events_max", "Events the slowest reader is behind.", lambda: hub.stats.lag_events_max)
+        accounts = self.domain.accounts
+        register(
+            "tidings_user_memory_bytes",
+            "Bytes held on users' accounts now.",
+            lambda: sum(accounts.reserved_bytes.values()),
+        )
+        register(
+            "tidings_user_memory_bytes_max",
             "Bytes held on the account of the user who holds most (limit: domain.user_bytes_max).",
-            lambda: max(accounts.held.values(), default=0),
+            lambda: max(accounts.reserved_bytes.values(), default=0),
         )
-        probe(
-            "tidings_user_bytes_refused",
+        register(
+            "tidings_user_memory_rejections",
             "Requests refused by domain.user_bytes_max or domain.user_requests_max.",
-            lambda: accounts.refusals,
-            grows=True,
+            lambda: accounts.rejections,
+            is_counter=True,
         )
-        probe("tidings_tails_bytes", "Bytes of the newest events of rooms in memory.", lambda: hub.stats.tails_bytes)
-        probe("tidings_sqlite_bytes", "Bytes that SQLite holds, its page caches mostly.", memory_bytes)
-        probe("tidings_free_bytes", "Bytes freed and not given back to the system yet.", allocator.free_bytes)
-        probe("tidings_python_blocks", "Small objects that live now.", sys.getallocatedblocks)
-        probe("tidings_tasks", "Tasks of the event loop now.", lambda: len(asyncio.all_tasks()))
-        for name, help in (
+        register(
+            "tidings_log_tail_bytes", "Bytes of the newest events of rooms in memory.", lambda: hub.stats.tails_bytes
+        )
+        register("tidings_sqlite_memory_bytes", "Bytes that SQLite holds, its page caches mostly.", sqlite_memory_bytes)
+        register("tidings_malloc_free_bytes", "Bytes freed and not given back to the system yet.", allocator.free_bytes)
+        register("tidings_python_allocated_blocks", "Small objects that live now.", sys.getallocatedblocks)
+        register("tidings_asyncio_tasks", "Tasks of the event loop now.", lambda: len(asyncio.all_tasks()))
+        for name, description in (
             ("events_notified", "Events that were published to readers of this process."),
             ("deliveries", "Items delivered to readers."),
             ("reads", "Pages read from the log for readers who are behind."),
@@ -242,21 +249,21 @@ class App:
             ("stalls_ended", "Readers ended because they took nothing for too long."),
             ("gaps_sent", "Gaps told to readers who wanted the latest only."),
         ):
-            probe(f"tidings_{name}", help, lambda name=name: getattr(hub.stats, name), grows=True)  # type: ignore[misc]
+            register(f"tidings_{name}", description, lambda name=name: getattr(hub.stats, name), is_counter=True)  # type: ignore[misc]
 
 
-def product_settings(settings: Settings) -> product.Settings:
+def domain_settings(settings: Settings) -> services.DomainSettings:
     """What the domain needs of the settings."""
     auth = settings.auth
-    tokens = TokenSettings(auth.secret.encode(), auth.issuer, auth.audience) if auth.secret else None
-    return product.Settings(
+    tokens = JwtSettings(auth.secret.encode(), auth.issuer, auth.audience) if auth.secret else None
+    return services.DomainSettings(
         dev=settings.dev,
-        tokens=tokens,
+        jwt=tokens,
         limits=settings.domain,
         hub=settings.hub,
-        board=settings.board,
+        key_changes=settings.key_changes,
         version=__version__,
-        shown_limits={
+        advertised_limits={
             "frame_bytes_max": settings.rsocket.frame_bytes_max,
             "streams_max": settings.rsocket.streams_max,
         },
@@ -264,20 +271,20 @@ def product_settings(settings: Settings) -> product.Settings:
 
 
 def reactive_scheduler() -> "SchedulerBase":
-    """Time for reactivex, on the loop that runs; imported when the first big room needs it (`domain.gathering`)."""
+    """Time for reactivex, on the loop that runs; imported when the first big room needs it (`domain.presence.room_presence`)."""
     from reactivex.scheduler.eventloop import AsyncIOScheduler
 
     return AsyncIOScheduler(asyncio.get_running_loop())
 
 
-def report(error: BaseException, where: str) -> None:
+def log_background_error(error: BaseException, where: str) -> None:
     """Somebody shall look at a fault of the service."""
-    expected = isinstance(error, Failure)  # it says itself what is wrong
-    trace = {"reason": str(error)} if expected else {"exc_info": error}
-    log.error("something went wrong that nobody waits for", where=where, id=secrets.token_hex(4), **trace)
+    is_api_error = isinstance(error, ApiError)  # it says itself what is wrong
+    trace = {"reason": str(error)} if is_api_error else {"exc_info": error}
+    log.error("a background task failed", where=where, id=secrets.token_hex(4), **trace)
 
 
-async def cancelled(task: asyncio.Task[None]) -> None:
+async def cancel_and_wait(task: asyncio.Task[None]) -> None:
     """End a task and wait for its end."""
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -286,56 +293,66 @@ async def cancelled(task: asyncio.Task[None]) -> None:
 
 async def run(
     settings: Settings,
-    announce: Callable[[Listening], None],
-    conclude: Callable[[Ending, float], None],
-    reread: Callable[[], Settings],
+    on_started: Callable[[ListenInfo], None],
+    on_stopped: Callable[[ShutdownResult, float], None],
+    load_settings: Callable[[], Settings],
 ) -> int:
     """Serve until a signal says stop, or until the store cannot write any more; the exit code.
 
-    The first such signal drains, the second one ends at once; SIGHUP reloads (`signals`). `announce` is called when
-    everybody can connect, `conclude` when everything is closed, with the seconds that the draining took.
+    The first such signal drains, the second one ends at once; SIGHUP reloads (`signals`). `on_started` is called when
+    everybody can connect, `on_stopped` when everything is closed, with the seconds that the draining took.
     """
     loop = asyncio.get_running_loop()
-    take_over(loop)
-    stopping: asyncio.Queue[int] = asyncio.Queue()
+    install_hooks(loop)
+    stop_signals: asyncio.Queue[int] = asyncio.Queue()
     app = App(settings)
-    signals.listen(loop, stop=lambda: stopping.put_nowait(0), reload=lambda: reload(app, reread))
-    announce(await app.start())
-    signalled = loop.create_task(stopping.get())
-    await asyncio.wait((signalled, app.failed), return_when=asyncio.FIRST_COMPLETED)
-    again = loop.create_task(stopping.get())
-    begun = loop.time()
-    draining = loop.create_task(app.drain())
-    await asyncio.wait((again, draining), return_when=asyncio.FIRST_COMPLETED)
-    drained_seconds = loop.time() - begun
-    ending = Ending.AT_ONCE if not draining.done() else Ending.FINISHED if draining.result() else Ending.CUT
-    for task in (signalled, again, draining):
+    signals.install_handlers(
+        loop, on_stop=lambda: stop_signals.put_nowait(0), on_reload=lambda: reload_settings(app, load_settings)
+    )
+    on_started(await app.start())
+    first_signal = loop.create_task(stop_signals.get())
+    await asyncio.wait((first_signal, app.store_failure), return_when=asyncio.FIRST_COMPLETED)
+    second_signal = loop.create_task(stop_signals.get())
+    drain_started_at = loop.time()
+    drain_task = loop.create_task(app.drain())
+    await asyncio.wait((second_signal, drain_task), return_when=asyncio.FIRST_COMPLETED)
+    drained_seconds = loop.time() - drain_started_at
+    result = (
+        ShutdownResult.FORCED
+        if not drain_task.done()
+        else ShutdownResult.COMPLETED
+        if drain_task.result()
+        else ShutdownResult.TIMED_OUT
+    )
+    for task in (first_signal, second_signal, drain_task):
         task.cancel()
     await app.close()
     log.flush()
-    conclude(ending, drained_seconds)
-    return 0 if app.writes else 1
+    on_stopped(result, drained_seconds)
+    return 0 if app.is_writable else 1
 
 
-def reload(app: App, reread: Callable[[], Settings]) -> None:
+def reload_settings(app: App, load_settings: Callable[[], Settings]) -> None:
     """Read the settings again and take over what can be taken over while it serves; say what cannot.
 
     What is wrong leaves everything as it was.
     """
     try:
-        settings = reread()
+        settings = load_settings()
         app.listener.reload(settings.tls)
-    except (ConfigError, ListenError) as refused:
-        log.error("the settings were not reloaded", why=refused.args[0])
+    except (ConfigError, ListenError) as error:
+        log.error("the settings were not reloaded", cause=error.args[0])
         return
-    log.configure(settings.log, settings.log_limits)
-    before = {row.name: row.value for row in describe(app.settings)}
-    changed = [row.name for row in describe(settings) if row.value != before[row.name]]
-    waiting = [name for name in changed if name not in RELOADED and not name.startswith("log_limits.")]
-    log.warning("the settings were reloaded", need_a_restart=", ".join(waiting) or "none")
+    log.configure(settings.log_level, settings.log_limits)
+    old_values = {row.name: row.value for row in describe(app.settings)}
+    changed = [row.name for row in describe(settings) if row.value != old_values[row.name]]
+    restart_required = [
+        name for name in changed if name not in RELOADABLE_SETTINGS and not name.startswith("log_limits.")
+    ]
+    log.warning("the settings were reloaded", restart_required=", ".join(restart_required) or "none")
 
 
-def spare_the_collector() -> None:
+def tune_gc() -> None:
     """Let the cycle collector look seldom, and never at what exists by now, which lives as long as the process.
 
     Requests leave no cycles behind, so looking at every 700 new objects finds nothing: `chat.send` under load took 81
@@ -352,15 +369,15 @@ def spare_the_collector() -> None:
 
 def serve(
     settings: Settings,
-    announce: Callable[[Listening], None],
-    conclude: Callable[[Ending, float], None],
-    reread: Callable[[], Settings],
+    on_started: Callable[[ListenInfo], None],
+    on_stopped: Callable[[ShutdownResult, float], None],
+    load_settings: Callable[[], Settings],
 ) -> int:
-    """`run` in an event loop of its own; `reread` gives the settings as they are now. Raises StartError."""
-    log.configure(settings.log, settings.log_limits)
-    spare_the_collector()
+    """`run` in an event loop of its own; `load_settings` gives the settings as they are now. Raises StartError."""
+    log.configure(settings.log_level, settings.log_limits)
+    tune_gc()
     if settings.loop == "uvloop":
         import uvloop
 
-        return uvloop.run(run(settings, announce, conclude, reread))
-    return asyncio.run(run(settings, announce, conclude, reread))
+        return uvloop.run(run(settings, on_started, on_stopped, load_settings))
+    return asyncio.run(run(settings, on_started, on_stopped, load_settings))

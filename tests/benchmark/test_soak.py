@@ -6,7 +6,7 @@ import pytest
 from bench import soak
 
 
-def a_sample(at_seconds: float, **changed: float) -> soak.Sample:
+def new_sample(at_seconds: float, **changed: float) -> soak.Sample:
     usual = {
         "resident": 100.0,
         "sqlite": 20.0,
@@ -38,17 +38,21 @@ def test_a_short_soak_prints_a_line_for_each_interval_and_ends_with_a_verdict(
 
 
 def test_a_cache_that_fills_is_no_growth_and_memory_beyond_it_is() -> None:
-    before, after = a_sample(0), a_sample(900)
-    filling = [a_sample(60 * n, resident=100.0 + 5 * n, sqlite=20.0 + 5 * n) for n in range(10)]
-    assert soak.faults(before, filling, after, soak.Crowd()) == []
-    growing = [a_sample(60 * n, resident=100.0 + 5 * n) for n in range(10)]
-    assert soak.faults(before, growing, after, soak.Crowd()) == ["memory beyond the caches grows by 300 MB an hour"]
-    warming_up = [a_sample(60 * n, resident=100.0 + 5 * min(n, 5)) for n in range(10)]
-    assert soak.faults(before, warming_up, after, soak.Crowd()) == []
+    before, after = new_sample(0), new_sample(900)
+    filling = [new_sample(60 * n, resident=100.0 + 5 * n, sqlite=20.0 + 5 * n) for n in range(10)]
+    assert soak.find_leaks(before, filling, after, soak.LoadCounters()) == []
+    growing = [new_sample(60 * n, resident=100.0 + 5 * n) for n in range(10)]
+    assert soak.find_leaks(before, growing, after, soak.LoadCounters()) == [
+        "memory beyond the caches grows by 300 MB an hour"
+    ]
+    warming_up = [new_sample(60 * n, resident=100.0 + 5 * min(n, 5)) for n in range(10)]
+    assert soak.find_leaks(before, warming_up, after, soak.LoadCounters()) == []
 
 
 def test_files_tasks_connections_and_bytes_that_stay_are_told_as_is_what_was_refused() -> None:
-    before = a_sample(0)
-    after = a_sample(900, files=30, tasks=40, connections=2, accounts=0.5)
-    found = soak.faults(before, [a_sample(1), a_sample(2)], after, soak.Crowd(complaints=["RESOURCE_EXHAUSTED: no"]))
+    before = new_sample(0)
+    after = new_sample(900, files=30, tasks=40, connections=2, accounts=0.5)
+    found = soak.find_leaks(
+        before, [new_sample(1), new_sample(2)], after, soak.LoadCounters(errors=["RESOURCE_EXHAUSTED: no"])
+    )
     assert [text.split()[0] for text in found] == ["20", "37", "2", "0.500", "1"]

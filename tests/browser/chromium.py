@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 from playwright.async_api import Browser, async_playwright
 
 # CHROMIUM=/path/to/it says another one.
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+EXECUTABLES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, EXECUTABLES)), None)
 # What there is to run tests in browsers: code for pages is bundled with Node. In CI both must be there.
-AVAILABLE = bool((CHROMIUM and shutil.which("node")) or os.environ.get("CI"))
+IS_AVAILABLE = bool((CHROMIUM and shutil.which("node")) or os.environ.get("CI"))
 
 # A guard against a wait that never ends; nothing is measured with it.
-GUARD_MS = 100_000
+TEST_TIMEOUT_MS = 100_000
 # Where a page that a test makes itself says it is from. Nobody listens there.
 PAGE_ORIGIN = "http://localhost:1"
 
@@ -33,7 +33,7 @@ FLAGS = (
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     """Chromium without a window, while the block runs."""
-    assert CHROMIUM, f"the tests in a browser need one of {', '.join(NAMES)} on the PATH, or CHROMIUM=/path/to/it"
+    assert CHROMIUM, f"the tests in a browser need one of {', '.join(EXECUTABLES)} on the PATH, or CHROMIUM=/path/to/it"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         try:

@@ -10,16 +10,16 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from browser import chromium
-from browser.people import Person, person
-from browser.serving import served
-from running import RunningService, running_service
+from browser.page_users import PageUser, page_user
+from browser.static_site import static_site
+from service_runner import RunningService, running_service
 
-if not chromium.AVAILABLE:
+if not chromium.IS_AVAILABLE:
     warnings.warn("Chromium or Node is not on the PATH: the tests in a browser are left out", stacklevel=1)
     collect_ignore_glob = ["test_*.py"]
 
 HERE = Path(__file__).parent
-expect.set_options(timeout=chromium.GUARD_MS)
+expect.set_options(timeout=chromium.TEST_TIMEOUT_MS)
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
@@ -35,7 +35,7 @@ async def library(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str
     folder = tmp_path_factory.mktemp("library")
     bundler = await asyncio.create_subprocess_exec("node", str(HERE / "bundle.mjs"), "library", str(folder))
     assert await bundler.wait() == 0
-    async with served(folder, HERE / "library") as origin:
+    async with static_site(folder, HERE / "library") as origin:
         yield origin
 
 
@@ -47,14 +47,14 @@ async def service(tmp_path: Path) -> AsyncIterator[RunningService]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def ada(browser: Browser, service: RunningService) -> AsyncIterator[Person]:
+async def ada(browser: Browser, service: RunningService) -> AsyncIterator[PageUser]:
     """At the page, in `general`."""
-    async with person(browser, service.http_url, "ada") as ada:
+    async with page_user(browser, service.http_url, "ada") as ada:
         yield ada
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def bob(browser: Browser, service: RunningService) -> AsyncIterator[Person]:
+async def bob(browser: Browser, service: RunningService) -> AsyncIterator[PageUser]:
     """The same, with a browser of his own."""
-    async with person(browser, service.http_url, "bob") as bob:
+    async with page_user(browser, service.http_url, "bob") as bob:
         yield bob

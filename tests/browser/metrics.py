@@ -6,7 +6,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 
-class Metrics:
+class ServiceMetrics:
     """The metrics of the service at this URL."""
 
     def __init__(self, http_url: str) -> None:
@@ -22,10 +22,10 @@ class Metrics:
                 numbers[sample.name] = numbers.get(sample.name, 0) + sample.value
         return numbers
 
-    async def until(self, **wanted: float) -> dict[str, float]:
+    async def wait_until(self, **expected: float) -> dict[str, float]:
         """Wait until these numbers are as wanted."""
         async with asyncio.timeout(60):
             while True:
                 numbers = await self.read()
-                if all(numbers[f"tidings_{name}"] == value for name, value in wanted.items()):
+                if all(numbers[f"tidings_{name}"] == value for name, value in expected.items()):
                     return numbers

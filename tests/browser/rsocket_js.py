@@ -16,10 +16,10 @@ BUNDLER = Path(__file__).with_name("bundle.mjs")
 LINE_BYTES_MAX = 1 << 26
 
 
-async def bundled(line: str) -> str:
+async def bundle_driver(library: str) -> str:
     """The driver as a script for a page."""
     process = await asyncio.create_subprocess_exec(
-        "node", str(BUNDLER), "rsocket-js", line, stdout=asyncio.subprocess.PIPE
+        "node", str(BUNDLER), "rsocket-js", library, stdout=asyncio.subprocess.PIPE
     )
     script, _ = await process.communicate()
     if process.returncode:
@@ -35,7 +35,7 @@ async def stdin() -> asyncio.StreamReader:
     return lines
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """One line to the test."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
@@ -46,15 +46,15 @@ async def prepare(page: Page, script: str) -> None:
     await page.route(
         f"{PAGE_ORIGIN}/**", lambda route: route.fulfill(content_type="text/html", body="<title>rsocket-js</title>")
     )
-    await page.expose_function("tidingsSay", say)
+    await page.expose_function("tidingsSay", print_line)
     page.on("pageerror", lambda error: print(error, file=sys.stderr))
     await page.goto(PAGE_ORIGIN)
     await page.add_script_tag(content=script)
 
 
-async def main(line: str) -> None:
+async def main(library: str) -> None:
     """Carry lines until there are no more."""
-    script, lines = await asyncio.gather(bundled(line), stdin())
+    script, lines = await asyncio.gather(bundle_driver(library), stdin())
     async with chromium() as browser:
         page = await browser.new_page()
         await prepare(page, script)

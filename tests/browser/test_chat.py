@@ -6,40 +6,40 @@ import pytest
 from playwright.async_api import expect
 
 import tidings_client
-from browser.people import Person
-from running import RunningService
+from browser.page_users import PageUser
+from service_runner import RunningService
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_what_one_writes_the_other_sees_and_answers(ada: Person, bob: Person) -> None:
-    await ada.say("Shall we meet?")
-    await bob.sees("Shall we meet?")
-    await bob.say("At noon.")
-    await ada.sees("Shall we meet?", "At noon.")
+async def test_what_one_writes_the_other_sees_and_answers(ada: PageUser, bob: PageUser) -> None:
+    await ada.send("Shall we meet?")
+    await bob.expect_newest("Shall we meet?")
+    await bob.send("At noon.")
+    await ada.expect_newest("Shall we meet?", "At noon.")
     await expect(ada.message("At noon.").get_by_text("bob", exact=True)).to_be_visible()
 
 
-async def test_one_sees_that_the_other_is_typing(ada: Person, bob: Person) -> None:
+async def test_one_sees_that_the_other_is_typing(ada: PageUser, bob: PageUser) -> None:
     await bob.composer.press_sequentially("I am")
     await expect(ada.page.get_by_text("bob⁩ is typing…")).to_be_visible()
     await bob.composer.press("Enter")
-    await ada.sees("I am")
+    await ada.expect_newest("I am")
     await expect(ada.page.get_by_text("is typing…")).to_have_count(0)
 
 
-async def test_a_message_is_edited_answered_reacted_to_and_deleted(ada: Person, bob: Person) -> None:
-    await ada.say("lunch at one?")
-    await ada.sees("lunch at one?")
+async def test_a_message_is_edited_answered_reacted_to_and_deleted(ada: PageUser, bob: PageUser) -> None:
+    await ada.send("lunch at one?")
+    await ada.expect_newest("lunch at one?")
     await ada.composer.press("ArrowUp")
     await expect(ada.composer).to_have_value("lunch at one?")
-    await ada.say("lunch at two?")
+    await ada.send("lunch at two?")
     lunch = bob.message("lunch at two?")
     await expect(lunch.get_by_text("edited")).to_be_visible()
 
     await lunch.hover()
     await lunch.get_by_role("button", name="Reply").click()
-    await bob.say("two is fine")
+    await bob.send("two is fine")
     answer = ada.message("two is fine")
     await expect(answer.get_by_role("button", name="Answer to ada: lunch at two?")).to_be_visible()
 
@@ -57,7 +57,7 @@ async def test_a_message_is_edited_answered_reacted_to_and_deleted(ada: Person, 
 
 
 async def test_tab_leads_from_the_composer_to_one_message_and_from_there_to_what_is_in_it(
-    ada: Person, service: RunningService
+    ada: PageUser, service: RunningService
 ) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
         room = bob.rooms["general"]
@@ -86,19 +86,19 @@ async def test_tab_leads_from_the_composer_to_one_message_and_from_there_to_what
     await expect(ada.message("two")).to_be_focused()
 
 
-async def test_code_is_shown_as_code_and_edited_as_it_was_typed(ada: Person, bob: Person) -> None:
+async def test_code_is_shown_as_code_and_edited_as_it_was_typed(ada: PageUser, bob: PageUser) -> None:
     text = "run `make page` or\n```\n<b>x</b>\n```"
-    await ada.say(text)
+    await ada.send(text)
     code = bob.messages.last.get_by_role("code")
     await expect(code).to_have_text(["make page", "<b>x</b>"])
-    await ada.sees("make page")
+    await ada.expect_newest("make page")
     await ada.composer.press("ArrowUp")
     await expect(ada.composer).to_have_value(text)
 
 
-async def test_it_is_shown_who_has_read_a_message(ada: Person, bob: Person) -> None:
-    await ada.say("read this")
-    await bob.sees("read this")
+async def test_it_is_shown_who_has_read_a_message(ada: PageUser, bob: PageUser) -> None:
+    await ada.send("read this")
+    await bob.expect_newest("read this")
     await expect(ada.message("read this").get_by_role("img", name="read by bob")).to_be_visible()
 
 
@@ -117,14 +117,14 @@ HOSTILE = {
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 async def test_a_hostile_text_is_shown_as_text_and_breaks_nothing(
-    text: str, ada: Person, service: RunningService
+    text: str, ada: PageUser, service: RunningService
 ) -> None:
     dialogs: list[str] = []
     ada.page.on("dialog", lambda dialog: dialogs.append(dialog.message))
     async with tidings_client.connect(service.tcp_url, user="mallory") as mallory:
         await mallory.rooms["general"].send(text)
         await mallory.rooms["general"].send("after it")
-    await ada.sees("after it")
+    await ada.expect_newest("after it")
     body = ada.messages.nth(-2).locator("[dir=auto]")
     shown = visible(await body.inner_text())
     assert all(word[:100] in shown for word in visible(text).split()[:20]), shown
@@ -141,7 +141,7 @@ def visible(text: str) -> str:
 
 
 async def test_a_line_of_100_kb_is_refused_with_words_and_one_of_60_kb_is_shown_to_its_end(
-    ada: Person, bob: Person
+    ada: PageUser, bob: PageUser
 ) -> None:
     line = "a line that goes on " * 5_000
     await ada.composer.fill(line)
@@ -149,7 +149,7 @@ async def test_a_line_of_100_kb_is_refused_with_words_and_one_of_60_kb_is_shown_
     await expect(ada.page.get_by_role("button", name="Send")).to_be_disabled()
     await ada.composer.press("Enter")
     await expect(ada.composer).to_have_value(line)
-    await ada.say(line[:60_000])
+    await ada.send(line[:60_000])
     message = bob.message("a line that goes on")
     for _ in range(2):
         await message.get_by_role("button", name="Show").click()
@@ -157,6 +157,6 @@ async def test_a_line_of_100_kb_is_refused_with_words_and_one_of_60_kb_is_shown_
     await expect(message.get_by_role("button", name="Show less")).to_be_visible()
 
 
-async def test_control_characters_that_were_pasted_are_left_out_of_what_is_sent(ada: Person, bob: Person) -> None:
-    await ada.say("a bell\x07 rings \x1b[31mred")
-    await bob.sees("a bell rings [31mred")
+async def test_control_characters_that_were_pasted_are_left_out_of_what_is_sent(ada: PageUser, bob: PageUser) -> None:
+    await ada.send("a bell\x07 rings \x1b[31mred")
+    await bob.expect_newest("a bell rings [31mred")

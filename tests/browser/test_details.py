@@ -9,10 +9,10 @@ from playwright.async_api import Browser, Locator, async_playwright, expect
 
 import tidings_client
 from browser import chromium
-from browser.cable import cable_to
-from browser.crowd import say_numbers
-from browser.people import Person, person
-from running import RunningService
+from browser.load_users import send_numbered_messages
+from browser.page_users import PageUser, page_user
+from browser.tcp_proxy import tcp_proxy_to
+from service_runner import RunningService
 from tidings.contract import v1
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 TOUCH_FIRST = "--blink-settings=primaryPointerType=2,availablePointerTypes=6,primaryHoverType=1,availableHoverTypes=3"
 
 
-async def box(of: Locator) -> dict[str, float]:
-    found = await of.bounding_box()
+async def box(locator: Locator) -> dict[str, float]:
+    found = await locator.bounding_box()
     assert found
     return dict(found)
 
@@ -30,9 +30,9 @@ async def box(of: Locator) -> dict[str, float]:
 # --- buttons that ask before something is gone
 
 
-async def test_a_double_click_on_delete_only_asks_and_the_dialog_stays_open(ada: Person) -> None:
-    await ada.say("not to be deleted")
-    await ada.sees("not to be deleted")
+async def test_a_double_click_on_delete_only_asks_and_the_dialog_stays_open(ada: PageUser) -> None:
+    await ada.send("not to be deleted")
+    await ada.expect_newest("not to be deleted")
     await ada.message("not to be deleted").hover()
     await ada.message("not to be deleted").get_by_role("button", name="More").click()
     await ada.page.get_by_role("dialog", name="Actions").get_by_role("button", name="Delete").dblclick()
@@ -48,7 +48,7 @@ async def test_a_double_click_on_delete_only_asks_and_the_dialog_stays_open(ada:
     await expect(ada.messages.last).to_contain_text("This message was deleted.")
 
 
-async def test_a_member_is_removed_only_after_a_question(ada: Person) -> None:
+async def test_a_member_is_removed_only_after_a_question(ada: PageUser) -> None:
     await create_group(ada, "Books", "bob")
     await ada.page.keyboard.press("Alt+m")
     panel = ada.page.get_by_role("complementary")
@@ -63,7 +63,7 @@ async def test_a_member_is_removed_only_after_a_question(ada: Person) -> None:
     await expect(panel.get_by_role("listitem")).to_have_count(1)
 
 
-async def test_a_message_that_was_not_taken_is_discarded_only_after_a_question(ada: Person) -> None:
+async def test_a_message_that_was_not_taken_is_discarded_only_after_a_question(ada: PageUser) -> None:
     await ada.page.evaluate(
         """localStorage.setItem('tidings.failed ada general', JSON.stringify(
           [{clientId: 'x', text: 'not taken', replyTo: 0, atMs: Date.now(), state: 'failed', why: 'no'}]))"""
@@ -76,14 +76,14 @@ async def test_a_message_that_was_not_taken_is_discarded_only_after_a_question(a
     await expect(ada.message("not taken")).to_have_count(0)
 
 
-async def create_group(by: Person, title: str, *members: str) -> None:
-    await by.page.keyboard.press("Alt+n")
-    dialog = by.page.get_by_role("dialog", name="New conversation")
+async def create_group(user: PageUser, title: str, *members: str) -> None:
+    await user.page.keyboard.press("Alt+n")
+    dialog = user.page.get_by_role("dialog", name="New conversation")
     await dialog.get_by_role("radio", name="Group").check(force=True)
     await dialog.get_by_role("textbox", name="Name").fill(title)
     await dialog.get_by_role("textbox", name="Members").fill(", ".join(members))
     await dialog.get_by_role("button", name="Create").click()
-    await expect(by.page.get_by_role("heading", name=title)).to_be_visible()
+    await expect(user.page.get_by_role("heading", name=title)).to_be_visible()
 
 
 # --- what is where
@@ -92,37 +92,37 @@ async def create_group(by: Person, title: str, *members: str) -> None:
 async def test_the_banner_covers_no_message_and_moves_nothing_below_it(
     browser: Browser, service: RunningService
 ) -> None:
-    await say_numbers(service, 1, 100)
+    await send_numbered_messages(service, 1, 100)
     async with (
-        cable_to(service.app.http_port) as cable,
-        person(browser, cable.http_url, "ada", outages=True) as ada,
+        tcp_proxy_to(service.app.http_port) as proxy,
+        page_user(browser, proxy.http_url, "ada", outages=True) as ada,
     ):
-        await ada.sees("message 99", "message 100")
+        await ada.expect_newest("message 99", "message 100")
         before = [await box(part) for part in (ada.composer, ada.messages.last)]
-        await cable.cut()
+        await proxy.cut()
         banner = ada.page.get_by_role("status").filter(has_text="The connection was lost")
         await expect(banner).to_be_visible()
         assert [await box(part) for part in (ada.composer, ada.messages.last)] == before
         at = await box(banner)
         log = await box(ada.log)
         assert log["y"] >= at["y"] + at["height"] - 1
-        await cable.mend()
+        await proxy.resume()
         await expect(banner).to_have_count(0)
         # Who reads further up keeps the message they read where it is.
         await ada.log.evaluate("log => (log.scrollTop -= 500)")
         read = ada.message("message 90")
         await expect(read).to_be_in_viewport()
         place = await box(read)
-        await cable.cut()
+        await proxy.cut()
         await expect(banner).to_be_visible()
         assert abs((await box(read))["y"] - place["y"]) < 2
 
 
-async def test_what_became_of_a_message_stands_beside_its_text(ada: Person) -> None:
-    await ada.say("ok")
-    await ada.sees("ok")
-    await ada.say("words that fill a line " * 12 + "and end")
-    await ada.sees("and end")
+async def test_what_became_of_a_message_stands_beside_its_text(ada: PageUser) -> None:
+    await ada.send("ok")
+    await ada.expect_newest("ok")
+    await ada.send("words that fill a line " * 12 + "and end")
+    await ada.expect_newest("and end")
     ends = """row => {
       const text = document.createRange();
       text.selectNodeContents(row.querySelector('.body').firstChild);
@@ -136,7 +136,9 @@ async def test_what_became_of_a_message_stands_beside_its_text(ada: Person) -> N
         assert below < 12
 
 
-async def test_the_typing_line_keeps_away_from_the_composer_and_its_dots_are_three(ada: Person, bob: Person) -> None:
+async def test_the_typing_line_keeps_away_from_the_composer_and_its_dots_are_three(
+    ada: PageUser, bob: PageUser
+) -> None:
     await bob.composer.press_sequentially("I am")
     line = ada.page.get_by_text("is typing…")
     await expect(line).to_be_visible()
@@ -147,7 +149,7 @@ async def test_the_typing_line_keeps_away_from_the_composer_and_its_dots_are_thr
     assert all(right["x"] - (left["x"] + left["width"]) >= 2 for left, right in pairwise(dots))
 
 
-async def test_a_room_without_messages_says_so_below_who_came(ada: Person) -> None:
+async def test_a_room_without_messages_says_so_below_who_came(ada: PageUser) -> None:
     await create_group(ada, "Books", "bob", "eve")
     empty = await box(ada.log.get_by_text("No messages yet"))
     brought = await box(ada.log.get_by_text("ada⁩ brought"))
@@ -155,7 +157,7 @@ async def test_a_room_without_messages_says_so_below_who_came(ada: Person) -> No
     await expect(ada.log.get_by_text("brought")).to_have_count(1)
 
 
-async def test_there_is_one_button_of_the_wire_panel_and_it_says_what_it_is(ada: Person) -> None:
+async def test_there_is_one_button_of_the_wire_panel_and_it_says_what_it_is(ada: PageUser) -> None:
     button = ada.page.get_by_role("button", name="Wire")
     await expect(button).to_have_count(1)
     await expect(button).to_have_text("Wire")
@@ -166,7 +168,7 @@ async def test_there_is_one_button_of_the_wire_panel_and_it_says_what_it_is(ada:
 # --- what is said
 
 
-async def test_a_small_part_of_markdown_is_shown_and_edited_as_it_was_typed(ada: Person, bob: Person) -> None:
+async def test_a_small_part_of_markdown_is_shown_and_edited_as_it_was_typed(ada: PageUser, bob: PageUser) -> None:
     text = "**Plan** for _now_:\n- a\n- b\n> said\n[docs](https://example.org/)"
     await ada.composer.fill(text)
     await ada.composer.press("Enter")
@@ -177,17 +179,17 @@ async def test_a_small_part_of_markdown_is_shown_and_edited_as_it_was_typed(ada:
     await expect(message.get_by_role("blockquote")).to_have_text("said")
     await expect(message.get_by_role("link", name="docs")).to_have_attribute("href", "https://example.org/")
     await expect(bob.rooms.get_by_role("link", name="General")).to_contain_text("Plan for now: • a")
-    await ada.sees("Plan")
+    await ada.expect_newest("Plan")
     await ada.composer.press("ArrowUp")
     await expect(ada.composer).to_have_value(text)
 
 
-async def test_when_the_newest_message_is_deleted_the_list_shows_the_one_before(ada: Person, bob: Person) -> None:
+async def test_when_the_newest_message_is_deleted_the_list_shows_the_one_before(ada: PageUser, bob: PageUser) -> None:
     entry = ada.rooms.get_by_role("link", name="General")
-    await bob.say("stays")
-    await bob.say("goes")
+    await bob.send("stays")
+    await bob.send("goes")
     await expect(entry).to_contain_text("goes")
-    await bob.sees("stays", "goes")
+    await bob.expect_newest("stays", "goes")
     await bob.message("goes").hover()
     await bob.message("goes").get_by_role("button", name="More").click()
     await bob.page.get_by_role("button", name="Delete").click()
@@ -196,9 +198,9 @@ async def test_when_the_newest_message_is_deleted_the_list_shows_the_one_before(
     await expect(entry).not_to_contain_text("deleted")
 
 
-async def test_a_click_on_a_name_or_a_picture_leads_to_the_person(ada: Person, bob: Person) -> None:
-    await bob.say("hello")
-    await ada.sees("hello")
+async def test_a_click_on_a_name_or_a_picture_leads_to_the_person(ada: PageUser, bob: PageUser) -> None:
+    await bob.send("hello")
+    await ada.expect_newest("hello")
     await ada.message("hello").get_by_role("button", name="bob").click()
     card = ada.page.get_by_role("dialog", name="About bob")
     await expect(card).to_contain_text("online")
@@ -216,14 +218,14 @@ async def test_a_click_on_a_name_or_a_picture_leads_to_the_person(ada: Person, b
 
 
 async def test_a_search_in_a_room_that_one_is_no_member_of_says_so_and_finds_after_joining(
-    ada: Person, service: RunningService
+    ada: PageUser, service: RunningService
 ) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
         await bob.rooms.create("lobby", kind=v1.OPEN, title="The lobby")
         await bob.rooms["lobby"].send("the needle is here")
     await ada.page.goto(f"{service.http_url}/#/lobby")
     await expect(ada.message("the needle")).to_be_visible()
-    await ada.place.get_by_role("button", name="Search in this room").click()
+    await ada.room.get_by_role("button", name="Search in this room").click()
     dialog = ada.page.get_by_role("dialog", name="Search")
     await dialog.get_by_role("searchbox").fill("needle")
     await expect(dialog.get_by_text("Only rooms that you are a member of are searched")).to_be_visible()
@@ -234,7 +236,7 @@ async def test_a_search_in_a_room_that_one_is_no_member_of_says_so_and_finds_aft
 
 
 async def test_the_inspector_says_why_it_does_not_know_how_far_a_guest_is_behind(
-    ada: Person, service: RunningService
+    ada: PageUser, service: RunningService
 ) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
         await bob.rooms.create("lobby", kind=v1.OPEN, title="The lobby")
@@ -264,12 +266,12 @@ async def touch_first() -> AsyncIterator[Browser]:
 
 
 async def test_with_a_mouse_beside_a_touch_screen_the_actions_of_a_message_are_reached(service: RunningService) -> None:
-    async with touch_first() as browser, person(browser, service.http_url, "ada") as ada:
+    async with touch_first() as browser, page_user(browser, service.http_url, "ada") as ada:
         assert await ada.page.evaluate(
             "matchMedia('(hover: none)').matches && matchMedia('(any-hover: hover)').matches"
         )
-        await ada.say("point at me")
-        await ada.sees("point at me")
+        await ada.send("point at me")
+        await ada.expect_newest("point at me")
         await ada.message("point at me").hover()
         await ada.message("point at me").get_by_role("button", name="Edit").click()
         await expect(ada.composer).to_have_value("point at me")

@@ -10,10 +10,10 @@ import pytest_asyncio
 from playwright.async_api import Browser, Dialog, Page, expect
 
 import tidings_client
-from browser.metrics import Metrics
-from browser.windows import Profile, profile
-from interop.people import SECRET, token
-from running import RunningService, ServiceProcess, running_service
+from browser.metrics import ServiceMetrics
+from browser.profiles import Profile, profile
+from interop.credentials import SECRET, token
+from service_runner import RunningService, ServiceProcess, running_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -30,15 +30,15 @@ async def ada(request: pytest.FixtureRequest, browser: Browser) -> AsyncIterator
         yield ada
 
 
-async def tab(of: Profile, library: str, **options: Any) -> Page:
+async def tab(user_profile: Profile, library: str, **options: Any) -> Page:
     """A tab with a client that is online."""
-    page = await of.tab(library)
-    await begin(page, **options)
+    page = await user_profile.tab(library)
+    await start_client(page, **options)
     await expect(page.get_by_label("states")).to_contain_text("online")
     return page
 
 
-async def begin(page: Page, **options: Any) -> None:
+async def start_client(page: Page, **options: Any) -> None:
     await expect(page.locator("body[data-ready]")).to_be_attached()
     await page.evaluate("options => begin(options)", {"room": ROOM, **options})
 
@@ -59,7 +59,7 @@ async def texts(page: Page) -> list[str]:
 async def test_five_tabs_use_one_connection_and_go_on_when_the_first_is_closed(
     ada: Profile, library: str, service: RunningService
 ) -> None:
-    metrics = Metrics(service.http_url)
+    metrics = ServiceMetrics(service.http_url)
     tabs = [await tab(ada, library, url=service.ws_url, user="ada") for _ in range(TABS)]
     for page in tabs:
         await watch(page)
@@ -80,7 +80,7 @@ async def test_five_tabs_use_one_connection_and_go_on_when_the_first_is_closed(
     assert (await metrics.read())["tidings_connections"] == 1
     while tabs:
         await tabs.pop().close()
-    await metrics.until(connections=0)
+    await metrics.wait_until(connections=0)
 
 
 async def test_a_token_is_refreshed_on_the_living_connection_also_after_the_tab_that_did_it_is_gone(
@@ -114,7 +114,7 @@ async def test_a_token_is_refreshed_on_the_living_connection_also_after_the_tab_
             }"""
         )
         await expect(second.get_by_label("states")).to_have_text("online ")
-        numbers = await Metrics(service.http_url).read()
+        numbers = await ServiceMetrics(service.http_url).read()
         assert (numbers["tidings_connections"], numbers["tidings_connections_opened_total"]) == (1, 1)
 
 
@@ -125,14 +125,14 @@ async def test_a_page_of_an_origin_that_is_not_named_says_so_in_the_console(
     ada.context.on("console", lambda message: warned.append(message.text) if message.type == "warning" else None)
     async with running_service(tmp_path, dev=False, auth__secret=SECRET) as service:
         page = await ada.tab(library)
-        await begin(page, url=service.ws_url, **token("ada"))
+        await start_client(page, url=service.ws_url, **token("ada"))
         await expect(page.get_by_label("states")).to_have_text("connecting ")
-        for text in [await page.evaluate("tidings.trouble.text"), *warned]:
+        for text in [await page.evaluate("tidings.lastError.text"), *warned]:
             assert f"http.origins does not name {library}" in text
         assert len(warned) == 1
         await page.evaluate("tidings.close()")
     # Chromium complains of refused handshakes by itself.
-    ada.complaints[:] = [text for text in ada.complaints if "Unexpected response code: 403" not in text]
+    ada.errors[:] = [text for text in ada.errors if "Unexpected response code: 403" not in text]
 
 
 async def test_messages_written_while_the_service_is_away_survive_a_reload_and_are_sent_once(
@@ -151,7 +151,7 @@ async def test_messages_written_while_the_service_is_away_survive_a_reload_and_a
         await expect(page.get_by_label("pending").locator("li")).to_have_text(written)
 
         await page.reload()
-        await begin(page, url=service.ws_url, user="ada")
+        await start_client(page, url=service.ws_url, user="ada")
         await expect(page.get_by_label("pending").locator("li")).to_have_text(written)
 
         await service.start()
@@ -169,7 +169,7 @@ async def test_a_tab_that_stops_costs_the_service_nothing_holds_up_no_other_tab_
     stopped: str, browser: Browser, library: str, service: RunningService
 ) -> None:
     messages, granted_max = 2_000, 64
-    metrics = Metrics(service.http_url)
+    metrics = ServiceMetrics(service.http_url)
     async with (
         profile(browser) as ada,
         tidings_client.connect(service.tcp_url, user="bob") as bob,
@@ -195,8 +195,8 @@ async def test_a_tab_that_stops_costs_the_service_nothing_holds_up_no_other_tab_
         await expect(quick.get_by_label("read")).to_have_text(str(last))
         numbers = await metrics.read()
         # The other tab has asked for more; this one asks for nothing, and nothing is kept for it.
-        assert numbers["tidings_outbound_bytes"] == 0
-        assert numbers["tidings_credit_outstanding"] <= granted_max
+        assert numbers["tidings_outbound_queue_bytes"] == 0
+        assert numbers["tidings_outstanding_credit"] <= granted_max
         assert numbers["tidings_deliveries_total"] <= last + granted_max + 1
 
         if stopped == "stops taking":

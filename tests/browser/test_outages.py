@@ -9,11 +9,11 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 import tidings_client
-from browser.cable import Cable, cable_to
-from browser.crowd import say_numbers
-from browser.people import person
-from browser.reading import climb
-from running import RunningService, ServiceProcess
+from browser.load_users import send_numbered_messages
+from browser.page_users import page_user
+from browser.scrolling import scroll_up_to
+from browser.tcp_proxy import TcpProxy, tcp_proxy_to
+from service_runner import RunningService, ServiceProcess
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -40,10 +40,10 @@ STORED = """async () => {
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def cable(service: RunningService) -> AsyncIterator[Cable]:
+async def proxy(service: RunningService) -> AsyncIterator[TcpProxy]:
     """Between the browser and the service; others have a way of their own."""
-    async with cable_to(service.app.http_port) as cable:
-        yield cable
+    async with tcp_proxy_to(service.app.http_port) as proxy:
+        yield proxy
 
 
 @pytest.mark.timeout(400)
@@ -53,18 +53,18 @@ async def test_a_killed_service_comes_back_and_the_conversation_goes_on_with_not
     said: list[str] = []
     async with (
         ServiceProcess(tmp_path) as service,
-        person(browser, service.http_url, "ada", outages=True) as ada,
-        person(browser, service.http_url, "bob", outages=True) as bob,
+        page_user(browser, service.http_url, "ada", outages=True) as ada,
+        page_user(browser, service.http_url, "bob", outages=True) as bob,
     ):
         for life in range(3):
             for somebody in (ada, bob):
                 said.append(f"{somebody.name} in life {life}")
-                await somebody.say(said[-1])
+                await somebody.send(said[-1])
             # Not waited for: what is on its way when the service dies is what matters.
             await service.kill()
             for somebody in (ada, bob):
                 said.append(f"{somebody.name} while it is dead, {life}")
-                await somebody.say(said[-1])
+                await somebody.send(said[-1])
             await service.start()
         for somebody in (ada, bob):
             for text in said:
@@ -86,48 +86,48 @@ async def test_a_killed_service_comes_back_and_the_conversation_goes_on_with_not
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("how", ["connections end", "nothing arrives any more"])
 async def test_after_a_cut_during_which_5000_messages_came_there_is_no_gap_and_no_double(
-    how: str, browser: Browser, service: RunningService, cable: Cable
+    how: str, browser: Browser, service: RunningService, proxy: TcpProxy
 ) -> None:
-    await say_numbers(service, 1, 3)
-    async with person(browser, cable.http_url, "ada", outages=True) as ada:
-        await ada.sees("message 3")
+    await send_numbered_messages(service, 1, 3)
+    async with page_user(browser, proxy.http_url, "ada", outages=True) as ada:
+        await ada.expect_newest("message 3")
         if how == "connections end":
             composer = await ada.composer.bounding_box()
-            await cable.cut()
+            await proxy.cut()
             await expect(ada.page.get_by_text(LOST)).to_be_visible()
             assert await ada.composer.bounding_box() == composer  # nothing has moved
         else:
-            cable.silence()
-        await ada.say("message 0, written during the cut")
+            proxy.stall()
+        await ada.send("message 0, written during the cut")
         # A cut has a length of its own, whatever happens meanwhile: attempts to connect again come further apart.
-        await asyncio.gather(say_numbers(service, 4, MISSED), asyncio.sleep(CUT_SECONDS))
-        await cable.mend()
+        await asyncio.gather(send_numbered_messages(service, 4, MISSED), asyncio.sleep(CUT_SECONDS))
+        await proxy.resume()
         await expect(ada.page.get_by_text(LOST)).to_have_count(0)
-        await ada.sees(f"message {MISSED}", "message 0, written during the cut")
-        read = await climb(ada.log)
-        assert read.wrong == []
+        await ada.expect_newest(f"message {MISSED}", "message 0, written during the cut")
+        read = await scroll_up_to(ada.log)
+        assert read.errors == []
         assert sorted(read.numbers) == list(range(1, MISSED + 1))
 
 
 async def test_a_reload_without_a_network_shows_the_room_and_what_is_written_then_is_sent_once_there_is_one(
-    browser: Browser, service: RunningService, cable: Cable
+    browser: Browser, service: RunningService, proxy: TcpProxy
 ) -> None:
-    await say_numbers(service, 1, 30)
-    async with person(browser, cable.http_url, "ada", outages=True) as ada:
-        await ada.sees("message 29", "message 30")
+    await send_numbered_messages(service, 1, 30)
+    async with page_user(browser, proxy.http_url, "ada", outages=True) as ada:
+        await ada.expect_newest("message 29", "message 30")
         await ada.page.evaluate("navigator.serviceWorker.ready")
-        await cable.cut()
-        await ada.say("written before the reload")
+        await proxy.cut()
+        await ada.send("written before the reload")
         await expect(ada.message("written before the reload").get_by_role("img", name="on its way")).to_be_visible()
         await ada.page.evaluate(STORED)
         await ada.page.reload()
         await expect(ada.message("message 30")).to_be_visible()
         await expect(ada.message("message 1").first).to_be_attached()
         await expect(ada.message("written before the reload").get_by_role("img", name="on its way")).to_be_visible()
-        await ada.say("written after the reload")
+        await ada.send("written after the reload")
         await expect(ada.message("written after the reload").get_by_role("img", name="on its way")).to_be_visible()
-        await say_numbers(service, 31, 40)
-        await cable.mend()
-        await ada.sees("message 40", "written before the reload", "written after the reload")
+        await send_numbered_messages(service, 31, 40)
+        await proxy.resume()
+        await ada.expect_newest("message 40", "written before the reload", "written after the reload")
         for text in ("written before the reload", "written after the reload", "message 35"):
             await expect(ada.message(text)).to_have_count(1)

@@ -8,9 +8,9 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 import tidings_client
-from browser.people import Person, person
-from browser.windows import profile
-from running import RunningService, running_service
+from browser.page_users import PageUser, page_user
+from browser.profiles import profile
+from service_runner import RunningService, running_service
 from tidings.contract import v1
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -24,28 +24,30 @@ async def service(tmp_path: Path) -> AsyncIterator[RunningService]:
 
 
 async def test_a_direct_conversation_is_begun_and_the_other_sees_it_and_who_is_here(
-    ada: Person, browser: Browser, service: RunningService
+    ada: PageUser, browser: Browser, service: RunningService
 ) -> None:
-    async with person(browser, service.http_url, "bob") as bob:
+    async with page_user(browser, service.http_url, "bob") as bob:
         await ada.page.get_by_role("button", name="New conversation").click()
         dialog = ada.page.get_by_role("dialog", name="New conversation")
         await dialog.get_by_role("textbox", name="With whom").fill("bob")
         await dialog.get_by_role("button", name="Begin").click()
         await expect(ada.page.get_by_role("heading", name="bob")).to_be_visible()
-        await ada.say("only for you")
+        await ada.send("only for you")
 
         entry = bob.rooms.get_by_role("link", name="ada")
         await expect(entry).to_contain_text("only for you")
         await expect(entry).to_contain_text("1 unread")
         await entry.click()
-        await bob.sees("only for you")
+        await bob.expect_newest("only for you")
         await expect(entry).not_to_contain_text("unread")
         await expect(ada.message("only for you").get_by_role("img", name="read by bob")).to_be_visible()
-        await expect(ada.place.get_by_text("online", exact=True)).to_be_visible()
-    await expect(ada.place.get_by_text("last seen just now")).to_be_visible()
+        await expect(ada.room.get_by_text("online", exact=True)).to_be_visible()
+    await expect(ada.room.get_by_text("last seen just now")).to_be_visible()
 
 
-async def test_a_name_with_a_space_is_shown_as_wrong_and_brings_in_no_one(ada: Person, service: RunningService) -> None:
+async def test_a_name_with_a_space_is_shown_as_wrong_and_brings_in_no_one(
+    ada: PageUser, service: RunningService
+) -> None:
     await ada.page.get_by_role("button", name="New conversation").click()
     dialog = ada.page.get_by_role("dialog", name="New conversation")
     await dialog.get_by_role("radio", name="Group").check(force=True)
@@ -76,7 +78,7 @@ async def test_two_groups_of_one_title_are_told_apart_by_their_names_which_can_b
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
         made = [await bob.rooms.create(kind=v1.GROUP, title="Twins", members=["ada"]) for _ in range(2)]
     allowed = ["clipboard-read", "clipboard-write"]
-    async with person(browser, service.http_url, "ada", permissions=allowed) as ada:
+    async with page_user(browser, service.http_url, "ada", permissions=allowed) as ada:
         copied = set()
         for at in range(2):
             await ada.rooms.get_by_role("link", name="Twins").nth(at).click()
@@ -91,7 +93,7 @@ async def test_two_groups_of_one_title_are_told_apart_by_their_names_which_can_b
     assert copied == {reply.room.room for reply in made}
 
 
-async def test_a_direct_conversation_is_hidden_until_its_next_message(ada: Person, service: RunningService) -> None:
+async def test_a_direct_conversation_is_hidden_until_its_next_message(ada: PageUser, service: RunningService) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
         room = (await bob.rooms.create(kind=v1.DIRECT, members=["ada"])).room.room
         await bob.rooms[room].send("hello")
@@ -108,7 +110,7 @@ async def test_a_direct_conversation_is_hidden_until_its_next_message(ada: Perso
         await expect(entry).to_contain_text("are you there?")
 
 
-async def test_an_open_room_is_found_looked_at_joined_and_left(ada: Person, service: RunningService) -> None:
+async def test_an_open_room_is_found_looked_at_joined_and_left(ada: PageUser, service: RunningService) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
         await bob.rooms.create("lobby", kind=v1.OPEN, title="The lobby")
     await ada.page.get_by_role("button", name="Browse open rooms").click()
@@ -125,12 +127,14 @@ async def test_an_open_room_is_found_looked_at_joined_and_left(ada: Person, serv
     await expect(entry).to_have_count(0)
 
 
-async def test_a_message_is_found_by_its_words_and_shown_where_it_stands(ada: Person, service: RunningService) -> None:
+async def test_a_message_is_found_by_its_words_and_shown_where_it_stands(
+    ada: PageUser, service: RunningService
+) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
         for number in range(300):
             text = "the needle in the haystack" if number == 20 else f"straw {number}"
             await bob.rooms["general"].send(text)
-    await ada.sees("straw 299")
+    await ada.expect_newest("straw 299")
     await ada.page.keyboard.press("Control+k")
     await ada.page.get_by_role("searchbox", name="Words in messages, or a room").fill("needle hay")
     await ada.page.get_by_role("dialog").get_by_role("button", name="the needle in the haystack").click()
@@ -138,7 +142,7 @@ async def test_a_message_is_found_by_its_words_and_shown_where_it_stands(ada: Pe
 
 
 async def test_a_room_that_one_was_brought_into_is_marked_as_new_and_on_top_until_it_is_opened(
-    ada: Person, service: RunningService
+    ada: PageUser, service: RunningService
 ) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
         books = bob.rooms[(await bob.rooms.create("books", kind=v1.GROUP, title="Books")).room.room]
@@ -162,7 +166,7 @@ async def test_a_room_that_one_was_brought_into_is_marked_as_new_and_on_top_unti
 
 
 async def test_who_comes_back_is_in_the_room_that_was_open_last(
-    ada: Person, browser: Browser, service: RunningService
+    ada: PageUser, browser: Browser, service: RunningService
 ) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
         await bob.rooms.create("second", kind=v1.GROUP, title="The second room", members=["ada", "eve"])
@@ -176,17 +180,17 @@ async def test_who_comes_back_is_in_the_room_that_was_open_last(
     await ada.page.goto("about:blank")
     await ada.page.goto(service.http_url)
     await expect(ada.rooms.get_by_role("link", name="The second room")).to_be_visible()
-    await expect(ada.place).to_be_hidden()
+    await expect(ada.room).to_be_hidden()
     # Who has never been here and is in one room is in it.
-    async with profile(browser, locale="en") as theirs:
-        eve = Person(await theirs.tab(service.http_url), theirs, "eve")
+    async with profile(browser, locale="en") as user_profile:
+        eve = PageUser(await user_profile.tab(service.http_url), user_profile, "eve")
         await eve.sign_in()
         await expect(eve.page.get_by_role("heading", name="The second room")).to_be_visible()
 
 
 @pytest.mark.parametrize("title", ["<b>bold</b><img src=x onerror=alert(1)>", "من اليمين إلى اليسار!", "长" * 80])
 async def test_a_hostile_title_is_shown_as_text_and_breaks_nothing(
-    title: str, ada: Person, service: RunningService
+    title: str, ada: PageUser, service: RunningService
 ) -> None:
     async with tidings_client.connect(service.tcp_url, user="mallory") as mallory:
         made = await mallory.rooms.create("trap", kind=v1.GROUP, title=title, members=["ada"])
@@ -199,7 +203,7 @@ async def test_a_hostile_title_is_shown_as_text_and_breaks_nothing(
     assert await ada.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-async def test_everything_is_reached_with_the_keyboard_alone(ada: Person, service: RunningService) -> None:
+async def test_everything_is_reached_with_the_keyboard_alone(ada: PageUser, service: RunningService) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
         await bob.rooms.create("second", kind=v1.GROUP, title="The second room", members=["ada"])
     await expect(ada.rooms.get_by_role("link", name="The second room")).to_be_visible()
@@ -211,7 +215,7 @@ async def test_everything_is_reached_with_the_keyboard_alone(ada: Person, servic
     await keyboard.press("Shift+Enter")
     await keyboard.type("second line")
     await keyboard.press("Enter")
-    await ada.sees("first line")
+    await ada.expect_newest("first line")
     await expect(ada.message("first line")).to_contain_text("second line")
     await keyboard.press("Shift+Tab")
     await keyboard.press("Control+/")

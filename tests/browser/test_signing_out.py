@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from browser.windows import profile
-from interop.people import SECRET, token
-from running import running_service
+from browser.profiles import profile
+from interop.credentials import SECRET, token
+from service_runner import running_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -43,8 +43,8 @@ async def sign_in(page: Page, name: str) -> None:
 
 
 async def test_who_signs_out_leaves_nothing_that_was_read_or_begun(browser: Browser, tmp_path: Path) -> None:
-    async with running_service(tmp_path) as service, profile(browser, locale="en") as theirs:
-        page = await theirs.tab(f"{service.http_url}/#/general")
+    async with running_service(tmp_path) as service, profile(browser, locale="en") as user_profile:
+        page = await user_profile.tab(f"{service.http_url}/#/general")
         await sign_in(page, "ada")
         composer = page.get_by_role("textbox", name="Message to")
         await composer.fill("I was here")
@@ -68,9 +68,9 @@ async def test_a_token_that_was_refused_opens_nothing_at_the_next_load(browser: 
     forged = f"{token('ada')['token'].rpartition('.')[0]}.{'A' * 43}"
     async with (
         running_service(tmp_path, dev=False, auth__secret=SECRET) as service,
-        profile(browser, locale="en", outages=True) as theirs,
+        profile(browser, locale="en", outages=True) as user_profile,
     ):
-        page = await theirs.tab(f"{service.http_url}/#/general")
+        page = await user_profile.tab(f"{service.http_url}/#/general")
         await page.get_by_label("Token").fill(forged)
         await page.get_by_role("button", name="Sign in").click()
         await expect(page.get_by_role("alert")).to_contain_text("ask for a new one")
@@ -96,8 +96,8 @@ async def test_a_token_that_was_refused_opens_nothing_at_the_next_load(browser: 
 async def test_what_an_older_page_kept_does_not_keep_this_one_from_being_shown(
     browser: Browser, tmp_path: Path, key: str, value: str
 ) -> None:
-    async with running_service(tmp_path) as service, profile(browser, locale="en") as theirs:
-        page = await theirs.tab(f"{service.http_url}/#/general")
+    async with running_service(tmp_path) as service, profile(browser, locale="en") as user_profile:
+        page = await user_profile.tab(f"{service.http_url}/#/general")
         await page.evaluate("([key, value]) => localStorage.setItem(key, value)", [key, value])
         await page.reload()
         await sign_in(page, "eve")

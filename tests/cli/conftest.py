@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from cli.command import Caller
-from running import RunningService, running_service
+from cli.command import CommandRunner
+from service_runner import RunningService, running_service
 
 ROOM_NUMBERS = itertools.count(1)
 
@@ -20,14 +20,14 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
 
 
 @pytest.fixture
-def run(service: RunningService) -> Caller:
+def run(service: RunningService) -> CommandRunner:
     """Runs commands against the service."""
-    return Caller(service)
+    return CommandRunner(service)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def room(run: Caller) -> str:
+async def room(run: CommandRunner) -> str:
     """An open room of this test's own."""
     name = f"room-{next(ROOM_NUMBERS)}"
-    await run.well("create", name, "--open", user="owner")
+    await run.succeed("create", name, "--open", user="owner")
     return name

@@ -10,7 +10,7 @@ FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILIN
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 
-class Block(NamedTuple):
+class CodeBlock(NamedTuple):
     """A code block."""
 
     language: str
@@ -23,9 +23,9 @@ def documents() -> list[Path]:
     return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
-def blocks(document: Path) -> list[Block]:
+def blocks(document: Path) -> list[CodeBlock]:
     """Its code blocks."""
-    return [Block(*found) for found in FENCE.findall(document.read_text())]
+    return [CodeBlock(*found) for found in FENCE.findall(document.read_text())]
 
 
 def table(document: Path, mark: str) -> Iterator[list[str]]:

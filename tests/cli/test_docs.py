@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from cli.markdown import ROOT, documents, links, table
-from tidings.cli.commands import NAMES
+from tidings.cli.commands import COMMAND_NAMES
 from tidings.config import describe, load
-from tidings.contract.errors import ERRORS
+from tidings.contract.errors import ERROR_MAPPINGS
 from tidings.contract.gen.tidings.v1 import options_pb2
-from tidings.contract.table import FILES, VERBS, route_of
+from tidings.contract.methods import METHOD_KINDS, PROTO_FILES, route_name
 
 GUIDES = ROOT / "docs" / "guides"
 ADR = ROOT / "docs" / "adr"
@@ -19,12 +19,12 @@ ADR = ROOT / "docs" / "adr"
 def test_the_protocol_guide_lists_every_route_as_the_contract_has_it() -> None:
     contract = [
         [
-            route_of(service, method),
-            VERBS[method.client_streaming, method.server_streaming].value,
+            route_name(service, method),
+            METHOD_KINDS[method.client_streaming, method.server_streaming].value,
             f"{method.input_type.name} → {method.output_type.name}",
             options_pb2.Permission.Name(method.GetOptions().Extensions[options_pb2.permission]).lower(),
         ]
-        for file in FILES
+        for file in PROTO_FILES
         for service in file.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     ]
@@ -32,7 +32,7 @@ def test_the_protocol_guide_lists_every_route_as_the_contract_has_it() -> None:
 
 
 def test_the_protocol_guide_lists_every_error_as_the_contract_has_it() -> None:
-    contract = [[f"0x{code:X}", code.name, row.retry.value] for code, row in ERRORS.items()]
+    contract = [[f"0x{code:X}", code.name, row.retry.value] for code, row in ERROR_MAPPINGS.items()]
     assert list(table(GUIDES / "protocol.md", "errors")) == contract
 
 
@@ -74,14 +74,14 @@ def test_every_decision_is_in_the_index_with_its_own_title_date_author_status_an
 
 def test_the_readme_and_the_changelog_know_every_command() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text()
-    for name in NAMES:
+    for name in COMMAND_NAMES:
         assert f"`{name}`" in changelog, name
 
 
 def test_commands_named_in_the_documents_exist() -> None:
     for document in documents():
         named = set(re.findall(r"`(?:\.venv/bin/)?tidings ([a-z]+)", document.read_text()))
-        assert named <= NAMES, document
+        assert named <= COMMAND_NAMES, document
 
 
 def test_habits_named_in_the_documents_exist() -> None:

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import pytest
 import pytest_asyncio
 
-from cli.command import GUARD_SECONDS, TIDINGS, environment, next_line
-from cli.markdown import ROOT, Block, blocks, documents
-from running import ServiceProcess
+from cli.command import TEST_TIMEOUT_SECONDS, TIDINGS, environment, next_line
+from cli.markdown import ROOT, CodeBlock, blocks, documents
+from service_runner import ServiceProcess
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -46,7 +46,7 @@ class Example(NamedTuple):
     """A code block with a title, of a document."""
 
     document: Path
-    block: Block
+    block: CodeBlock
 
     def __str__(self) -> str:
         return f"{self.document.name}: {self.block.title}"
@@ -68,7 +68,7 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
         yield service
 
 
-def addressed(code: str, service: ServiceProcess) -> str:
+def with_service_address(code: str, service: ServiceProcess) -> str:
     """The code with this service's addresses."""
     return code.replace("ws://127.0.0.1:7878/rsocket", service.ws_url).replace("tcp://127.0.0.1:7879", service.tcp_url)
 
@@ -79,7 +79,7 @@ async def run_example(title: str, *command: str, **variables: str) -> None:
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment(**variables)
     )
     try:
-        async with asyncio.timeout(GUARD_SECONDS):
+        async with asyncio.timeout(TEST_TIMEOUT_SECONDS):
             if title in ENDLESS:
                 missing = set(ENDLESS[title])
                 while missing:
@@ -100,14 +100,14 @@ async def run_example(title: str, *command: str, **variables: str) -> None:
 @pytest.mark.parametrize("example", PYTHON, ids=str)
 async def test_a_python_example_runs(example: Example, service: ServiceProcess, tmp_path: Path) -> None:
     file = tmp_path / example.block.title
-    file.write_text(addressed(example.block.code, service))
+    file.write_text(with_service_address(example.block.code, service))
     await run_example(example.block.title, sys.executable, "-W", "error", str(file))
 
 
 @pytest.mark.parametrize("example", JAVASCRIPT, ids=str)
 async def test_a_javascript_example_runs(example: Example, service: ServiceProcess, tmp_path: Path) -> None:
     file = tmp_path / "example.cjs"
-    file.write_text(addressed(example.block.code, service))
+    file.write_text(with_service_address(example.block.code, service))
     paths = os.pathsep.join(map(str, NODE_PATHS[example.block.title]))
     await run_example(example.block.title, "node", str(file), NODE_PATH=paths)
 
@@ -129,7 +129,7 @@ async def test_the_commands_of_a_document_run_in_its_order(
             cwd=tmp_path,
             env=env,
         )
-        async with asyncio.timeout(GUARD_SECONDS):
+        async with asyncio.timeout(TEST_TIMEOUT_SECONDS):
             if re.search(r"tidings tail", command):
                 process.kill()
             out, err = await process.communicate()
@@ -148,5 +148,5 @@ async def test_the_settings_file_of_the_operating_guide_is_taken(tmp_path: Path)
     for addition in additions:
         (tmp_path / "addition.toml").write_text(addition.code)
         load(tmp_path / "addition.toml", {"TIDINGS_AUTH__SECRET": "x" * 32}, {})
-    assert settings.tls.elsewhere
+    assert settings.tls.terminated_by_proxy
     assert settings.http.origins == ("https://chat.example.org",)

@@ -6,29 +6,29 @@ import pytest
 import pytest_asyncio
 
 import tidings_client
-from client.service import QUICK, Service, serving
+from client.fake_service import FAST_BACKOFF, FakeService, run_fake_service
 from tidings_client import Client
 
 
 @pytest_asyncio.fixture
-async def service() -> AsyncIterator[Service]:
+async def service() -> AsyncIterator[FakeService]:
     """A small service on free ports."""
-    async with serving() as running:
+    async with run_fake_service() as running:
         yield running
 
 
 @pytest.fixture(params=["tcp", "ws"])
 def scheme(request: pytest.FixtureRequest) -> str:
     """Both wires."""
-    wire: str = request.param
-    return wire
+    transport: str = request.param
+    return transport
 
 
 @pytest.fixture
-def client(service: Service, scheme: str) -> Callable[..., Client]:
+def client(service: FakeService, scheme: str) -> Callable[..., Client]:
     """A client of the service, over each wire; takes the options of `connect`."""
 
     def make(**options: object) -> Client:
-        return tidings_client.connect(service.url(scheme), **{"jitter": QUICK, **options})  # type: ignore[arg-type]
+        return tidings_client.connect(service.url(scheme), **{"backoff": FAST_BACKOFF, **options})  # type: ignore[arg-type]
 
     return make

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tidings_client.address import Address, read_address
-from tidings_client.errors import Code, Failure
+from tidings_client.address import Address, parse_address
+from tidings_client.errors import ApiError, Code
 
 
 @pytest.mark.parametrize(
@@ -19,12 +19,12 @@ from tidings_client.errors import Code, Failure
     ],
 )
 def test_an_address_is_read(url: str, address: Address) -> None:
-    assert read_address(url) == address
+    assert parse_address(url) == address
 
 
 @pytest.mark.parametrize("url", ["", "h:7878", "http://h:1", "ws://", "tcp://h", "tcp://h:99999", "ws://[h"])
 def test_what_is_no_address_says_what_one_looks_like(url: str) -> None:
-    with pytest.raises(Failure) as refused:
-        read_address(url)
+    with pytest.raises(ApiError) as refused:
+        parse_address(url)
     assert refused.value.code is Code.INVALID_ARGUMENT
     assert "\n" not in refused.value.text

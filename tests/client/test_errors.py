@@ -2,39 +2,39 @@
 
 import pytest
 
-from tidings.rsocket import ErrorCode
+from tidings.protocols.rsocket import ErrorCode
 from tidings_client.errors import (
-    CALL_AGAIN,
-    WATCH_AGAIN,
+    CALL_RETRY_CODES,
+    WATCH_RETRY_CODES,
+    ApiError,
     Code,
-    Failure,
-    Lost,
-    Refused,
-    again,
-    answered_with,
-    refusal,
-    retry_seconds,
+    ConnectionLostError,
+    RequestRejectedError,
+    classify_error,
+    permanent_failure,
+    retry_after_seconds,
+    should_retry,
 )
 
 
 def test_a_code_of_the_contract_becomes_a_failure_without_its_prefix() -> None:
-    failure = answered_with(0x304, "NOT_FOUND: there is no room attic")
-    assert isinstance(failure, Failure)
+    failure = classify_error(0x304, "NOT_FOUND: there is no room attic")
+    assert isinstance(failure, ApiError)
     assert (failure.code, failure.text) == (Code.NOT_FOUND, "there is no room attic")
 
 
 def test_a_code_of_nobody_is_an_internal_failure_and_keeps_its_text() -> None:
-    failure = answered_with(0x201, "No handler for destination 'x'")
-    assert isinstance(failure, Failure)
+    failure = classify_error(0x201, "No handler for destination 'x'")
+    assert isinstance(failure, ApiError)
     assert (failure.code, failure.text) == (Code.INTERNAL, "No handler for destination 'x'")
 
 
 def test_rejected_is_a_request_that_was_not_processed() -> None:
-    assert isinstance(answered_with(ErrorCode.REJECTED, "draining"), Refused)
+    assert isinstance(classify_error(ErrorCode.REJECTED, "draining"), RequestRejectedError)
 
 
 def test_what_ends_a_connection_is_no_failure_of_the_request() -> None:
-    assert isinstance(answered_with(ErrorCode.CONNECTION_ERROR, "gone"), Lost)
+    assert isinstance(classify_error(ErrorCode.CONNECTION_ERROR, "gone"), ConnectionLostError)
 
 
 @pytest.mark.parametrize(
@@ -47,17 +47,17 @@ def test_what_ends_a_connection_is_no_failure_of_the_request() -> None:
     ],
 )
 def test_the_hint_when_to_try_again_is_read_from_the_sentence(text: str, seconds: float | None) -> None:
-    failure = answered_with(0x306, f"RESOURCE_EXHAUSTED: {text}")
-    assert isinstance(failure, Failure)
-    assert retry_seconds(failure) == seconds
-    assert again(failure, CALL_AGAIN) is (seconds is not None)
+    failure = classify_error(0x306, f"RESOURCE_EXHAUSTED: {text}")
+    assert isinstance(failure, ApiError)
+    assert retry_after_seconds(failure) == seconds
+    assert should_retry(failure, CALL_RETRY_CODES) is (seconds is not None)
 
 
 @pytest.mark.parametrize("code", list(Code))
 def test_calls_and_watches_go_on_after_exactly_what_the_table_says(code: Code) -> None:
-    failure = Failure(code, "x")
-    assert again(failure, CALL_AGAIN) is (code is Code.UNAVAILABLE)
-    assert again(failure, WATCH_AGAIN) is (code in (Code.UNAVAILABLE, Code.TOO_SLOW))
+    failure = ApiError(code, "x")
+    assert should_retry(failure, CALL_RETRY_CODES) is (code is Code.UNAVAILABLE)
+    assert should_retry(failure, WATCH_RETRY_CODES) is (code in (Code.UNAVAILABLE, Code.TOO_SLOW))
 
 
 @pytest.mark.parametrize(
@@ -77,5 +77,5 @@ def test_calls_and_watches_go_on_after_exactly_what_the_table_says(code: Code) -
 def test_an_ended_connection_is_final_only_if_the_same_credentials_cannot_help(
     code: ErrorCode, text: str, meant: Code | None
 ) -> None:
-    failure = refusal(Lost(code, text))
+    failure = permanent_failure(ConnectionLostError(code, text))
     assert (failure.code if failure else None) is meant

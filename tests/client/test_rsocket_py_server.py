@@ -23,22 +23,22 @@ from rsocket.transports.aiohttp_websocket import websocket_handler_factory
 from rsocket.transports.tcp import TransportTCP
 
 import tidings_client
-from client.service import QUICK, Room, texts
+from client.fake_service import FAST_BACKOFF, FakeRoom, texts
 from tidings.contract import v1
-from tidings.rsocket import Setup, metadata
-from tidings_client.address import read_address
-from tidings_client.errors import Code, Failure, Lost, Refused
-from tidings_client.link import Link, open_link
+from tidings.protocols.rsocket import Setup, metadata
+from tidings_client.address import parse_address
+from tidings_client.connection import ClientConnection, open_connection
+from tidings_client.errors import ApiError, Code, ConnectionLostError, RequestRejectedError
 
 pytestmark = pytest.mark.asyncio
 
 
-class Items(DefaultPublisher, DefaultSubscription):
+class ItemPublisher(DefaultPublisher, DefaultSubscription):
     """Sends items as they are asked for, and notes what it was asked."""
 
-    def __init__(self, items: list[bytes], *, ends: bool) -> None:
+    def __init__(self, items: list[bytes], *, is_finite: bool) -> None:
         self.items = items
-        self.ends = ends
+        self.is_finite = is_finite
         self.sent = 0
         self.demands: list[int] = []
         self.demand = 0
@@ -58,7 +58,7 @@ class Items(DefaultPublisher, DefaultSubscription):
         while self.demand and self.sent < len(self.items) and not self.cancelled.is_set():
             self.demand -= 1
             self.sent += 1
-            last = self.ends and self.sent == len(self.items)
+            last = self.is_finite and self.sent == len(self.items)
             assert self.subscriber is not None
             self.subscriber.on_next(Payload(self.items[self.sent - 1]), last)
 
@@ -66,7 +66,7 @@ class Items(DefaultPublisher, DefaultSubscription):
         self.cancelled.set()
 
 
-class Arrivals(DefaultSubscriber):
+class ItemSubscriber(DefaultSubscriber):
     """Takes what a channel's requester sends, two at a time."""
 
     def __init__(self) -> None:
@@ -90,15 +90,15 @@ class Arrivals(DefaultSubscriber):
         self.completed.set()
 
 
-class Foreign(BaseRequestHandler):  # type: ignore[misc]
+class RSocketPyHandler(BaseRequestHandler):  # type: ignore[misc]
     """The server's side: a few routes of nobody in particular, and as much of Tidings as a client needs to live."""
 
     def __init__(self) -> None:
-        self.told: asyncio.Queue[bytes] = asyncio.Queue()
-        self.stream = Items([str(n).encode() for n in range(1000)], ends=True)
-        self.arrivals = Arrivals()
-        self.room = Room("general")
-        self.watching = Items([], ends=False)
+        self.fire_and_forget_data: asyncio.Queue[bytes] = asyncio.Queue()
+        self.stream = ItemPublisher([str(n).encode() for n in range(1000)], is_finite=True)
+        self.subscriber = ItemSubscriber()
+        self.room = FakeRoom("general")
+        self.watch = ItemPublisher([], is_finite=False)
 
     def route(self, payload: Payload) -> str:
         entries = CompositeMetadata()
@@ -115,7 +115,7 @@ class Foreign(BaseRequestHandler):  # type: ignore[misc]
             case "chat.send":
                 request = v1.SendRequest.FromString(payload.data)
                 answer = self.room.append("alice", request.client_id, request.text).SerializeToString()
-                self.see_room()
+                self.publish_room()
             case route:
                 raise ValueError(f"no handler for {route}")
         future: asyncio.Future[Payload] = asyncio.get_running_loop().create_future()
@@ -123,79 +123,79 @@ class Foreign(BaseRequestHandler):  # type: ignore[misc]
         return future
 
     async def request_fire_and_forget(self, payload: Payload) -> None:
-        self.told.put_nowait(payload.data)
+        self.fire_and_forget_data.put_nowait(payload.data)
 
-    async def request_stream(self, payload: Payload) -> Items:
+    async def request_stream(self, payload: Payload) -> ItemPublisher:
         match self.route(payload):
             case "count":
                 return self.stream
             case "chat.watch":
                 request = v1.WatchRequest.FromString(payload.data)
-                self.watching = Items([], ends=False)
+                self.watch = ItemPublisher([], is_finite=False)
                 self.watching_from = request.after.seq
-                self.see_room()
-                return self.watching
+                self.publish_room()
+                return self.watch
         raise ValueError("no such stream")
 
-    async def request_channel(self, payload: Payload) -> tuple[Items, Arrivals]:
-        self.arrivals.items.append(payload.data)
-        return self.stream, self.arrivals
+    async def request_channel(self, payload: Payload) -> tuple[ItemPublisher, ItemSubscriber]:
+        self.subscriber.items.append(payload.data)
+        return self.stream, self.subscriber
 
-    def see_room(self) -> None:
-        for event in self.room.events[getattr(self, "watching_from", 0) + len(self.watching.items) :]:
+    def publish_room(self) -> None:
+        for event in self.room.events[getattr(self, "watching_from", 0) + len(self.watch.items) :]:
             cursor = v1.Cursor(epoch="e1", seq=event.seq)
-            self.watching.items.append(v1.WatchItem(cursor=cursor, event=event).SerializeToString())
-        if self.watching.subscriber is not None:
-            self.watching.pump()
+            self.watch.items.append(v1.WatchItem(cursor=cursor, event=event).SerializeToString())
+        if self.watch.subscriber is not None:
+            self.watch.pump()
 
 
-class Gathering:
+class RecordingObserver:
     """A receiver that keeps what it gets."""
 
     def __init__(self) -> None:
         self.items: list[bytes] = []
         self.is_complete = False
-        self.error: Failure | Lost | Refused | None = None
+        self.error: ApiError | ConnectionLostError | RequestRejectedError | None = None
         self.changed = asyncio.Event()
 
-    def item(self, data: bytes) -> None:
+    def on_next(self, data: bytes) -> None:
         self.items.append(data)
-        self.note()
+        self.notify()
 
-    def completed(self) -> None:
+    def on_completed(self) -> None:
         self.is_complete = True
-        self.note()
+        self.notify()
 
-    def failed(self, error: Failure | Lost | Refused) -> None:
+    def on_error(self, error: ApiError | ConnectionLostError | RequestRejectedError) -> None:
         self.error = error
-        self.note()
+        self.notify()
 
-    def credited(self) -> None:
-        self.note()
+    def on_credit(self) -> None:
+        self.notify()
 
-    def note(self) -> None:
+    def notify(self) -> None:
         self.changed.set()
         self.changed = asyncio.Event()
 
-    async def until(self, count: int) -> None:
+    async def wait_for_items(self, count: int) -> None:
         async with asyncio.timeout(20):
             while len(self.items) < count:
                 await self.changed.wait()
 
-    async def end(self) -> None:
+    async def wait_for_end(self) -> None:
         async with asyncio.timeout(20):
             while not self.is_complete and self.error is None:
                 await self.changed.wait()
 
 
 @contextlib.asynccontextmanager
-async def serving(scheme: str, foreign: Foreign) -> AsyncIterator[str]:
+async def run_rsocket_py_server(scheme: str, handler: RSocketPyHandler) -> AsyncIterator[str]:
     """An rsocket-py server while the block runs; its address."""
     made: list[RSocketServer] = []
     if scheme == "tcp":
 
         def session(*streams: Any) -> None:
-            made.append(RSocketServer(TransportTCP(*streams), handler_factory=lambda: foreign))
+            made.append(RSocketServer(TransportTCP(*streams), handler_factory=lambda: handler))
 
         server = await asyncio.start_server(session, "127.0.0.1", 0)
         try:
@@ -206,7 +206,7 @@ async def serving(scheme: str, foreign: Foreign) -> AsyncIterator[str]:
             server.close()
         return
     app = web.Application()
-    app.router.add_get("/rsocket", websocket_handler_factory(made.append, handler_factory=lambda: foreign))
+    app.router.add_get("/rsocket", websocket_handler_factory(made.append, handler_factory=lambda: handler))
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -220,12 +220,12 @@ async def serving(scheme: str, foreign: Foreign) -> AsyncIterator[str]:
 
 
 @pytest_asyncio.fixture
-async def foreign() -> Foreign:
-    return Foreign()
+async def handler() -> RSocketPyHandler:
+    return RSocketPyHandler()
 
 
 @pytest_asyncio.fixture
-async def link(scheme: str, foreign: Foreign) -> AsyncIterator[Link]:
+async def connection(scheme: str, handler: RSocketPyHandler) -> AsyncIterator[ClientConnection]:
     """A link to the foreign server."""
     setup = Setup(
         20_000,
@@ -234,104 +234,108 @@ async def link(scheme: str, foreign: Foreign) -> AsyncIterator[Link]:
         "application/octet-stream",
         metadata.write_composite([metadata.Entry(metadata.AUTHENTICATION, metadata.write_simple_auth("me", "pw"))]),
     )
-    async with serving(scheme, foreign) as url:
-        opened = await open_link(read_address(url), setup, ssl=None, seconds=10)
+    async with run_rsocket_py_server(scheme, handler) as url:
+        opened = await open_connection(parse_address(url), setup, ssl=None, seconds=10)
         yield opened
         await opened.close()
 
 
-async def test_request_response(link: Link) -> None:
-    assert await link.call("echo", b"hello") == b"hello"
-    many = await asyncio.gather(*(link.call("echo", str(n).encode()) for n in range(200)))
+async def test_request_response(connection: ClientConnection) -> None:
+    assert await connection.request_response("echo", b"hello") == b"hello"
+    many = await asyncio.gather(*(connection.request_response("echo", str(n).encode()) for n in range(200)))
     assert many == [str(n).encode() for n in range(200)]
 
 
-async def test_request_response_as_big_as_fragments_allow(link: Link) -> None:
+async def test_request_response_as_big_as_fragments_allow(connection: ClientConnection) -> None:
     data = bytes(range(256)) * 4096
-    assert await link.call("echo", data) == data
+    assert await connection.request_response("echo", data) == data
 
 
-async def test_an_error_of_the_other_side_is_a_failure_with_its_text(link: Link) -> None:
-    with pytest.raises(Failure) as raised:
-        await link.call("nowhere", b"")
+async def test_an_error_of_the_other_side_is_a_failure_with_its_text(connection: ClientConnection) -> None:
+    with pytest.raises(ApiError) as raised:
+        await connection.request_response("nowhere", b"")
     assert (raised.value.code, raised.value.text) == (Code.INTERNAL, "no handler for nowhere")
-    assert await link.call("echo", b"still there") == b"still there"
+    assert await connection.request_response("echo", b"still there") == b"still there"
 
 
-async def test_fire_and_forget(link: Link, foreign: Foreign) -> None:
-    link.tell("note", b"one")
-    assert await foreign.told.get() == b"one"
+async def test_fire_and_forget(connection: ClientConnection, handler: RSocketPyHandler) -> None:
+    connection.fire_and_forget("note", b"one")
+    assert await handler.fire_and_forget_data.get() == b"one"
 
 
-async def test_a_stream_sends_what_was_granted_and_no_more(link: Link, foreign: Foreign) -> None:
-    gathering = Gathering()
-    stream = link.watch("count", 5, b"", gathering)
-    await gathering.until(5)
-    await link.call("echo", b"")
-    assert (len(gathering.items), foreign.stream.demands) == (5, [5])
-    link.request(stream, 3)
-    await gathering.until(8)
-    await link.call("echo", b"")
-    assert (len(gathering.items), foreign.stream.demands) == (8, [5, 3])
-    link.request(stream, 1000)
-    await gathering.end()
+async def test_a_stream_sends_what_was_granted_and_no_more(
+    connection: ClientConnection, handler: RSocketPyHandler
+) -> None:
+    gathering = RecordingObserver()
+    stream = connection.request_stream("count", 5, b"", gathering)
+    await gathering.wait_for_items(5)
+    await connection.request_response("echo", b"")
+    assert (len(gathering.items), handler.stream.demands) == (5, [5])
+    connection.request_n(stream, 3)
+    await gathering.wait_for_items(8)
+    await connection.request_response("echo", b"")
+    assert (len(gathering.items), handler.stream.demands) == (8, [5, 3])
+    connection.request_n(stream, 1000)
+    await gathering.wait_for_end()
     assert gathering.items == [str(n).encode() for n in range(1000)]
 
 
-async def test_a_cancelled_stream_is_cancelled_over_there(link: Link, foreign: Foreign) -> None:
-    gathering = Gathering()
-    stream = link.watch("count", 5, b"", gathering)
-    await gathering.until(5)
-    link.cancel(stream)
-    await foreign.stream.cancelled.wait()
-    assert await link.call("echo", b"x") == b"x"
+async def test_a_cancelled_stream_is_cancelled_over_there(
+    connection: ClientConnection, handler: RSocketPyHandler
+) -> None:
+    gathering = RecordingObserver()
+    stream = connection.request_stream("count", 5, b"", gathering)
+    await gathering.wait_for_items(5)
+    connection.cancel(stream)
+    await handler.stream.cancelled.wait()
+    assert await connection.request_response("echo", b"x") == b"x"
 
 
-async def test_a_stream_that_fails_says_why(link: Link) -> None:
-    gathering = Gathering()
-    link.watch("nowhere", 5, b"", gathering)
-    await gathering.end()
-    assert isinstance(gathering.error, Failure)
+async def test_a_stream_that_fails_says_why(connection: ClientConnection) -> None:
+    gathering = RecordingObserver()
+    connection.request_stream("nowhere", 5, b"", gathering)
+    await gathering.wait_for_end()
+    assert isinstance(gathering.error, ApiError)
 
 
-async def test_a_channel_goes_both_ways(link: Link, foreign: Foreign) -> None:
-    gathering = Gathering()
-    stream = link.channel("talk", 4, b"first", gathering)
-    await gathering.until(4)
+async def test_a_channel_goes_both_ways(connection: ClientConnection, handler: RSocketPyHandler) -> None:
+    gathering = RecordingObserver()
+    stream = connection.request_channel("talk", 4, b"first", gathering)
+    await gathering.wait_for_items(4)
     for n in range(5):
-        while not stream.sendable():
+        while not stream.available_credit():
             await gathering.changed.wait()
-        link.send(stream, str(n).encode())
-    while len(foreign.arrivals.items) < 6:
-        foreign.arrivals.changed.clear()
-        await foreign.arrivals.changed.wait()
-    assert foreign.arrivals.items == [b"first", b"0", b"1", b"2", b"3", b"4"]
-    assert foreign.stream.demands[0] == 4
-    link.request(stream, 996)
-    await gathering.end()
+        connection.send(stream, str(n).encode())
+    while len(handler.subscriber.items) < 6:
+        handler.subscriber.changed.clear()
+        await handler.subscriber.changed.wait()
+    assert handler.subscriber.items == [b"first", b"0", b"1", b"2", b"3", b"4"]
+    assert handler.stream.demands[0] == 4
+    connection.request_n(stream, 996)
+    await gathering.wait_for_end()
     assert len(gathering.items) == 1000
 
 
-async def test_a_lost_server_fails_what_is_under_way(scheme: str, foreign: Foreign) -> None:
-    gathering = Gathering()
+async def test_a_lost_server_fails_what_is_under_way(scheme: str, handler: RSocketPyHandler) -> None:
+    gathering = RecordingObserver()
     setup = Setup(20_000, 90_000, metadata.COMPOSITE, "application/octet-stream")
-    async with serving(scheme, foreign) as url:
-        link = await open_link(read_address(url), setup, ssl=None, seconds=10)
-        link.watch("count", 5, b"", gathering)
-        await gathering.until(5)
-    await gathering.end()
-    assert isinstance(gathering.error, Lost)
-    await link.close()
+    async with run_rsocket_py_server(scheme, handler) as url:
+        connection = await open_connection(parse_address(url), setup, ssl=None, seconds=10)
+        connection.request_stream("count", 5, b"", gathering)
+        await gathering.wait_for_items(5)
+    await gathering.wait_for_end()
+    assert isinstance(gathering.error, ConnectionLostError)
+    await connection.close()
 
 
-async def test_the_whole_client_lives_on_a_service_of_that_make(scheme: str, foreign: Foreign) -> None:
+async def test_the_whole_client_lives_on_a_service_of_that_make(scheme: str, handler: RSocketPyHandler) -> None:
     async with (
-        serving(scheme, foreign) as url,
-        tidings_client.connect(url, user="alice", jitter=QUICK) as client,
+        run_rsocket_py_server(scheme, handler) as url,
+        tidings_client.connect(url, user="alice", backoff=FAST_BACKOFF) as client,
         client.rooms["general"].watch(after=0) as watch,
     ):
         for n in range(200):
             await client.rooms["general"].send(str(n))
         events = [await anext(watch) for _ in range(200)]
         assert texts(events) == [str(n) for n in range(200)]
-        assert foreign.watching.demands[:2] == [64, 48]
+        assert handler.watch.demands[:2] == [64, 48]

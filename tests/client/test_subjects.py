@@ -18,10 +18,10 @@ import tidings_client
     ],
 )
 def test_the_sdk_reads_the_subject_of_a_user(user: str, subject: str) -> None:
-    assert tidings_client.subject_of(user) == subject
+    assert tidings_client.user_to_subject(user) == subject
 
 
 @pytest.mark.parametrize("text", ["=", "a=7", "a=7C", "a=g0", "=ff"])
 def test_what_is_no_users_name_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):
-        tidings_client.subject_of(text)
+        tidings_client.user_to_subject(text)

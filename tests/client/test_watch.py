@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from client.service import Service, Session, texts
+from client.fake_service import FakeService, FakeSession, texts
 from tidings.contract import v1
 from tidings.contract.errors import cursor_lost, internal, not_found, resource_exhausted, too_slow, unavailable
-from tidings.rsocket import ErrorCode, Stream
-from tidings_client import Client, Code, Failure, State, Watch
+from tidings.protocols.rsocket import ErrorCode, Stream
+from tidings_client import ApiError, Client, ClientState, Code, Watch
 
 pytestmark = pytest.mark.asyncio
 MakeClient = Callable[..., Client]
@@ -25,7 +25,7 @@ async def take(watch: Watch[v1.Event], count: int) -> list[int]:
     return seqs
 
 
-async def test_a_watch_begins_behind_its_cursor_and_goes_on_live(service: Service, client: MakeClient) -> None:
+async def test_a_watch_begins_behind_its_cursor_and_goes_on_live(service: FakeService, client: MakeClient) -> None:
     service.post(5)
     async with client() as me, me.rooms["general"].watch(after=2) as watch:
         assert await take(watch, 3) == [3, 4, 5]
@@ -35,15 +35,15 @@ async def test_a_watch_begins_behind_its_cursor_and_goes_on_live(service: Servic
         assert watch.live
 
 
-async def test_a_watch_without_cursor_begins_now(service: Service, client: MakeClient) -> None:
+async def test_a_watch_without_cursor_begins_now(service: FakeService, client: MakeClient) -> None:
     service.post(5)
     async with client() as me, me.rooms["general"].watch() as watch:
-        await watch.started()
+        await watch.wait_started()
         service.post(1)
         assert await take(watch, 1) == [6]
 
 
-async def test_the_marks_come_when_they_are_asked_for(service: Service, client: MakeClient) -> None:
+async def test_the_marks_come_when_they_are_asked_for(service: FakeService, client: MakeClient) -> None:
     service.post(1)
     async with client() as me, me.rooms["general"].watch(after=0, items=True) as watch:
         kinds = [(await anext(watch)).WhichOneof("item") for _ in range(2)]
@@ -51,7 +51,7 @@ async def test_the_marks_come_when_they_are_asked_for(service: Service, client: 
 
 
 async def test_a_connection_that_is_cut_at_any_frame_costs_no_event_and_doubles_none(
-    service: Service, client: MakeClient
+    service: FakeService, client: MakeClient
 ) -> None:
     service.post(20)
     for frames in range(0, 60, 3):
@@ -62,14 +62,14 @@ async def test_a_connection_that_is_cut_at_any_frame_costs_no_event_and_doubles_
             assert service.cut_after_frames is None, "the connection was not cut"
 
 
-async def test_events_during_an_outage_come_after_it(service: Service, client: MakeClient) -> None:
+async def test_events_during_an_outage_come_after_it(service: FakeService, client: MakeClient) -> None:
     service.post(3)
     async with client() as me, me.rooms["general"].watch(after=0) as watch:
         assert await take(watch, 3) == [1, 2, 3]
         for round_ in range(5):
-            service.kill()
+            service.stop()
             async for state in me.states():
-                if state is State.RECONNECTING:
+                if state is ClientState.RECONNECTING:
                     break
             service.post(4)
             await service.start()
@@ -77,53 +77,55 @@ async def test_events_during_an_outage_come_after_it(service: Service, client: M
 
 
 async def test_a_watch_from_now_on_keeps_its_place_from_the_moment_the_service_answered(
-    service: Service, client: MakeClient
+    service: FakeService, client: MakeClient
 ) -> None:
     service.post(3)
     async with client() as me, me.rooms["general"].watch() as watch:
-        await watch.started()
-        service.kill()
+        await watch.wait_started()
+        service.stop()
         service.post(2)
         await service.start()
         assert await take(watch, 2) == [4, 5]
 
 
-async def test_what_comes_twice_at_the_seam_is_dropped(service: Service, client: MakeClient) -> None:
-    service.overlap = 7
+async def test_what_comes_twice_at_the_seam_is_dropped(service: FakeService, client: MakeClient) -> None:
+    service.repeated_events = 7
     service.post(10)
     async with client() as me, me.rooms["general"].watch(after=0) as watch:
         assert await take(watch, 10) == list(range(1, 11))
-        service.kill()
+        service.stop()
         service.post(2)
         await service.start()
         assert await take(watch, 2) == [11, 12]
 
 
-async def test_events_out_of_order_at_the_seam_move_forward_only(service: Service, client: MakeClient) -> None:
-    def answer(session: Session, stream: Stream, request: v1.WatchRequest) -> bool:
+async def test_events_out_of_order_at_the_seam_move_forward_only(service: FakeService, client: MakeClient) -> None:
+    def answer(session: FakeSession, stream: Stream, request: v1.WatchRequest) -> bool:
         for seq in (3, 1, 2, 3, 4):
             cursor = v1.Cursor(epoch="e1", seq=seq)
-            session.item(stream, v1.WatchItem(cursor=cursor, event=v1.Event(room="general", seq=seq)))
+            session.send_item(stream, v1.WatchItem(cursor=cursor, event=v1.Event(room="general", seq=seq)))
         return True
 
-    service.answers["chat.watch"] = answer
+    service.handlers["chat.watch"] = answer
     async with client() as me, me.rooms["general"].watch(after=v1.Cursor(epoch="e1", seq=2)) as watch:
         assert await take(watch, 2) == [3, 4]
 
 
-async def test_what_has_arrived_and_was_not_taken_is_not_asked_for_again(service: Service, client: MakeClient) -> None:
+async def test_what_has_arrived_and_was_not_taken_is_not_asked_for_again(
+    service: FakeService, client: MakeClient
+) -> None:
     service.post(30)
     async with client(window_items=8) as me, me.rooms["general"].watch(after=0) as watch:
         assert await take(watch, 1) == [1]
-        await service.until(lambda: service.items_sent == 8)
-        service.kill()
+        await service.wait_until(lambda: service.items_sent == 8)
+        service.stop()
         await service.start()
         assert await take(watch, 29) == list(range(2, 31))
-        resumed = [request.after.seq for route, request in service.asked if route == "chat.watch"]
+        resumed = [request.after.seq for route, request in service.requests if route == "chat.watch"]
         assert resumed == [0, 8]
 
 
-async def test_a_slow_consumer_slows_the_service(service: Service, client: MakeClient) -> None:
+async def test_a_slow_consumer_slows_the_service(service: FakeService, client: MakeClient) -> None:
     service.post(1000)
     async with client(window_items=16) as me, me.rooms["general"].watch(after=0) as watch:
         for taken in range(1, 301):
@@ -136,7 +138,7 @@ async def test_a_slow_consumer_slows_the_service(service: Service, client: MakeC
         assert service.credit_seen_max <= 16
 
 
-async def test_a_consumer_that_stops_stops_the_service(service: Service, client: MakeClient) -> None:
+async def test_a_consumer_that_stops_stops_the_service(service: FakeService, client: MakeClient) -> None:
     service.post(1000)
     async with client() as me, me.rooms["general"].watch(after=0) as watch:
         await take(watch, 10)
@@ -151,16 +153,16 @@ async def test_a_consumer_that_stops_stops_the_service(service: Service, client:
 
 
 async def test_a_stopped_consumer_asks_for_nothing_after_a_reconnect_either(
-    service: Service, client: MakeClient
+    service: FakeService, client: MakeClient
 ) -> None:
     service.post(1000)
     async with client() as me, me.rooms["general"].watch(after=0) as watch:
-        await watch.started()
-        await service.until(lambda: service.items_sent == 64)
-        service.kill()
+        await watch.wait_started()
+        await service.wait_until(lambda: service.items_sent == 64)
+        service.stop()
         await service.start()
         async for state in me.states():
-            if state is State.CONNECTED and service.sessions:
+            if state is ClientState.CONNECTED and service.sessions:
                 break
         await me.session.ping()
         assert service.items_sent == 64
@@ -168,24 +170,26 @@ async def test_a_stopped_consumer_asks_for_nothing_after_a_reconnect_either(
         assert await take(watch, 100) == list(range(1, 101))
 
 
-async def test_big_events_hold_the_refill_back_by_their_bytes(service: Service, client: MakeClient) -> None:
+async def test_big_events_hold_the_refill_back_by_their_bytes(service: FakeService, client: MakeClient) -> None:
     for n in range(100):
         service.room().append("bob", str(n), "x" * 60_000)
     async with client(window_bytes=100_000, window_items=8) as me, me.rooms["general"].watch(after=0) as watch:
         assert await take(watch, 100) == list(range(1, 101))
 
 
-async def test_leaving_the_loop_cancels_the_watch_on_the_service(service: Service, client: MakeClient) -> None:
+async def test_leaving_the_loop_cancels_the_watch_on_the_service(service: FakeService, client: MakeClient) -> None:
     service.post(100)
     async with client() as me:
         async for event in me.rooms["general"].watch(after=0):
             if event.seq == 3:
                 break
         gc.collect()
-        await service.until(lambda: service.cancelled["chat.watch"] == 1)
+        await service.wait_until(lambda: service.cancelled["chat.watch"] == 1)
 
 
-async def test_an_exception_in_the_loop_cancels_the_watch_on_the_service(service: Service, client: MakeClient) -> None:
+async def test_an_exception_in_the_loop_cancels_the_watch_on_the_service(
+    service: FakeService, client: MakeClient
+) -> None:
     service.post(100)
 
     async def consume(me: Client) -> None:
@@ -196,10 +200,10 @@ async def test_an_exception_in_the_loop_cancels_the_watch_on_the_service(service
         with pytest.raises(ValueError, match="mine"):
             await consume(me)
         gc.collect()
-        await service.until(lambda: service.cancelled["chat.watch"] == 1)
+        await service.wait_until(lambda: service.cancelled["chat.watch"] == 1)
 
 
-async def test_a_watch_that_is_kept_may_be_iterated_further(service: Service, client: MakeClient) -> None:
+async def test_a_watch_that_is_kept_may_be_iterated_further(service: FakeService, client: MakeClient) -> None:
     service.post(10)
     async with client() as me:
         watch = me.rooms["general"].watch(after=0)
@@ -210,7 +214,7 @@ async def test_a_watch_that_is_kept_may_be_iterated_further(service: Service, cl
 
 
 async def test_a_cancelled_task_harms_neither_its_watch_nor_the_connection(
-    service: Service, client: MakeClient
+    service: FakeService, client: MakeClient
 ) -> None:
     async with client() as me, me.rooms["general"].watch(after=0) as watch:
         for n in range(1, 20):
@@ -223,14 +227,14 @@ async def test_a_cancelled_task_harms_neither_its_watch_nor_the_connection(
             assert await take(watch, 1) == [n]
 
 
-async def test_many_watches_share_one_connection_and_all_come_back(service: Service, client: MakeClient) -> None:
+async def test_many_watches_share_one_connection_and_all_come_back(service: FakeService, client: MakeClient) -> None:
     async with client() as me:
         watches = [me.rooms[f"room{n}"].watch(after=0) for n in range(50)]
         for n in range(50):
             service.post(2, f"room{n}")
         assert [await take(watch, 2) for watch in watches] == [[1, 2]] * 50
         assert len(service.sessions) == 1
-        service.kill()
+        service.stop()
         for n in range(50):
             service.post(1, f"room{n}")
         await service.start()
@@ -246,26 +250,26 @@ async def test_many_watches_share_one_connection_and_all_come_back(service: Serv
     ],
     ids=lambda failure: failure.code.name,
 )
-async def test_a_failure_that_passes_is_not_seen(service: Service, client: MakeClient, failure: Failure) -> None:
+async def test_a_failure_that_passes_is_not_seen(service: FakeService, client: MakeClient, failure: ApiError) -> None:
     service.post(3)
     async with client() as me, me.rooms["general"].watch(after=0) as watch:
         assert await take(watch, 3) == [1, 2, 3]
-        watching = next(iter(service.sessions[0].watching.values()))
-        watching.stream.fail(failure.row.rsocket, failure.wire)
-        service.sessions[0].watching.clear()
+        watching = next(iter(service.sessions[0].watches.values()))
+        watching.stream.fail(failure.mapping.rsocket, failure.rsocket_text)
+        service.sessions[0].watches.clear()
         service.sessions[0].flush()
         service.post(2)
         assert await take(watch, 2) == [4, 5]
-        resumed = [request.after for route, request in service.asked if route == "chat.watch"]
+        resumed = [request.after for route, request in service.requests if route == "chat.watch"]
         assert resumed[-1] == v1.Cursor(epoch="e1", seq=3)
 
 
-async def test_a_watch_that_the_service_ends_goes_on(service: Service, client: MakeClient) -> None:
+async def test_a_watch_that_the_service_ends_goes_on(service: FakeService, client: MakeClient) -> None:
     service.post(3)
     async with client() as me, me.rooms["general"].watch(after=0) as watch:
         assert await take(watch, 3) == [1, 2, 3]
-        next(iter(service.sessions[0].watching.values())).stream.complete()
-        service.sessions[0].watching.clear()
+        next(iter(service.sessions[0].watches.values())).stream.complete()
+        service.sessions[0].watches.clear()
         service.sessions[0].flush()
         service.post(1)
         assert await take(watch, 1) == [4]
@@ -277,49 +281,49 @@ async def test_a_watch_that_the_service_ends_goes_on(service: Service, client: M
     ids=lambda failure: failure.code.name,
 )
 async def test_a_failure_that_does_not_pass_is_raised_behind_what_came_before_it(
-    service: Service, client: MakeClient, failure: Failure
+    service: FakeService, client: MakeClient, failure: ApiError
 ) -> None:
-    def answer(session: Session, stream: Stream, request: v1.WatchRequest) -> bool:
-        session.item(stream, v1.WatchItem(cursor=v1.Cursor(epoch="e1", seq=1), event=v1.Event(seq=1)))
-        stream.fail(failure.row.rsocket, failure.wire)
+    def answer(session: FakeSession, stream: Stream, request: v1.WatchRequest) -> bool:
+        session.send_item(stream, v1.WatchItem(cursor=v1.Cursor(epoch="e1", seq=1), event=v1.Event(seq=1)))
+        stream.fail(failure.mapping.rsocket, failure.rsocket_text)
         return True
 
-    service.answers["chat.watch"] = answer
+    service.handlers["chat.watch"] = answer
     async with client() as me:
         watch = me.rooms["general"].watch(after=0)
         assert await take(watch, 1) == [1]
         for _ in range(2):
-            with pytest.raises(Failure) as raised:
+            with pytest.raises(ApiError) as raised:
                 await anext(watch)
             assert (raised.value.code, raised.value.text) == (failure.code, failure.text)
 
 
-async def test_a_watch_rejected_unprocessed_is_asked_for_again(service: Service, client: MakeClient) -> None:
-    def reject_once(session: Session, stream: Stream, request: object) -> bool:
-        del service.answers["chat.watch"]
+async def test_a_watch_rejected_unprocessed_is_asked_for_again(service: FakeService, client: MakeClient) -> None:
+    def reject_once(session: FakeSession, stream: Stream, request: object) -> bool:
+        del service.handlers["chat.watch"]
         stream.fail(ErrorCode.REJECTED, "draining")
         return True
 
-    service.answers["chat.watch"] = reject_once
+    service.handlers["chat.watch"] = reject_once
     service.post(1)
     async with client() as me:
         assert await take(me.rooms["general"].watch(after=0), 1) == [1]
 
 
-async def test_what_is_no_item_is_an_internal_failure(service: Service, client: MakeClient) -> None:
-    def answer(session: Session, stream: Stream, request: object) -> bool:
+async def test_what_is_no_item_is_an_internal_failure(service: FakeService, client: MakeClient) -> None:
+    def answer(session: FakeSession, stream: Stream, request: object) -> bool:
         stream.next(b"\xff\xff")
         return True
 
-    service.answers["chat.watch"] = answer
+    service.handlers["chat.watch"] = answer
     async with client() as me:
-        with pytest.raises(Failure) as raised:
+        with pytest.raises(ApiError) as raised:
             await anext(me.rooms["general"].watch())
     assert raised.value.code is Code.INTERNAL
-    await service.until(lambda: not service.sessions)
+    await service.wait_until(lambda: not service.sessions)
 
 
-async def test_what_cannot_be_asked_for_is_raised_and_harms_nobody(service: Service, client: MakeClient) -> None:
+async def test_what_cannot_be_asked_for_is_raised_and_harms_nobody(service: FakeService, client: MakeClient) -> None:
     service.post(1)
     async with client() as me:
         with pytest.raises(TypeError):
@@ -328,7 +332,7 @@ async def test_what_cannot_be_asked_for_is_raised_and_harms_nobody(service: Serv
         assert await take(me.rooms["general"].watch(after=0), 1) == [1]
 
 
-async def test_closing_the_client_ends_the_loops_over_its_watches(service: Service, client: MakeClient) -> None:
+async def test_closing_the_client_ends_the_loops_over_its_watches(service: FakeService, client: MakeClient) -> None:
     service.post(3)
     seen: list[v1.Event] = []
     async with client() as me:
@@ -337,19 +341,19 @@ async def test_closing_the_client_ends_the_loops_over_its_watches(service: Servi
             seen.extend([event async for event in me.rooms["general"].watch(after=0)])
 
         consuming = asyncio.create_task(consume())
-        await service.until(lambda: service.items_sent == 3)
+        await service.wait_until(lambda: service.items_sent == 3)
         await me.session.ping()
     await consuming
     assert texts(seen) == ["text 1", "text 2", "text 3"]
 
 
-async def test_a_range_ends_by_itself(service: Service, client: MakeClient) -> None:
+async def test_a_range_ends_by_itself(service: FakeService, client: MakeClient) -> None:
     service.post(200)
     async with client() as me:
         assert [event.seq async for event in me.rooms["general"].read(after=50)] == list(range(51, 201))
 
 
-async def test_a_range_that_is_cut_at_any_frame_is_whole_all_the_same(service: Service, client: MakeClient) -> None:
+async def test_a_range_that_is_cut_at_any_frame_is_whole_all_the_same(service: FakeService, client: MakeClient) -> None:
     service.post(20)
     for frames in range(0, 45, 3):
         service.cut_after_frames = frames
@@ -357,16 +361,16 @@ async def test_a_range_that_is_cut_at_any_frame_is_whole_all_the_same(service: S
             assert [event.seq async for event in me.rooms["general"].read()] == list(range(1, 21))
 
 
-async def test_a_range_of_a_closed_client_does_not_look_complete(service: Service, client: MakeClient) -> None:
+async def test_a_range_of_a_closed_client_does_not_look_complete(service: FakeService, client: MakeClient) -> None:
     service.post(200)
     async with client() as me:
         reading = me.rooms["general"].read()
         await anext(reading)
-    with pytest.raises(Failure, match="the client is closed"):
+    with pytest.raises(ApiError, match="the client is closed"):
         _ = [event async for event in reading]
 
 
-async def test_a_page_and_its_head_begin_a_watch_that_misses_nothing(service: Service, client: MakeClient) -> None:
+async def test_a_page_and_its_head_begin_a_watch_that_misses_nothing(service: FakeService, client: MakeClient) -> None:
     service.post(10)
     async with client() as me:
         page = await me.rooms["general"].history(limit=3)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import tidings_client
-from client.service import QUICK
-from running import RunningService, ServiceProcess, running_service
+from client.fake_service import FAST_BACKOFF
+from service_runner import RunningService, ServiceProcess, running_service
 from tidings.contract import v1
-from tidings.domain.tokens import issue_token
-from tidings_client import Client, Code, Failure, State, Watch
+from tidings.domain.identity.jwt import issue_token
+from tidings_client import ApiError, Client, ClientState, Code, Watch
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
 
@@ -24,7 +24,7 @@ def url_of(service: RunningService | ServiceProcess, scheme: str) -> str:
 
 
 def connect(service: RunningService | ServiceProcess, scheme: str, user: str = "alice", **options: object) -> Client:
-    return tidings_client.connect(url_of(service, scheme), user=user, jitter=QUICK, **options)  # type: ignore[arg-type]
+    return tidings_client.connect(url_of(service, scheme), user=user, backoff=FAST_BACKOFF, **options)  # type: ignore[arg-type]
 
 
 async def take(watch: Watch[v1.Event], count: int) -> list[int]:
@@ -111,7 +111,7 @@ async def test_a_slow_loop_slows_the_service(scheme: str, tmp_path: Path) -> Non
 
 def delivered(service: RunningService) -> int:
     """Items that the service has given to readers so far."""
-    count: int = service.app.product.hub.stats.deliveries
+    count: int = service.app.domain.hub.stats.deliveries
     return count
 
 
@@ -121,7 +121,7 @@ async def test_a_reader_that_stopped_for_too_long_goes_on_where_it_was(scheme: s
         async with connect(service, scheme) as client, client.rooms["general"].watch(after=0) as watch:
             assert await take(watch, 5) == [1, 2, 3, 4, 5]
             async with asyncio.timeout(30):
-                while not service.app.product.hub.stats.stalls_ended:
+                while not service.app.domain.hub.stats.stalls_ended:
                     await client.session.ping()
             assert await take(watch, 495) == list(range(6, 501))
 
@@ -146,7 +146,7 @@ async def test_a_reader_that_wants_the_newest_is_told_what_it_skipped(scheme: st
 
 async def test_a_cursor_beyond_the_log_is_lost(scheme: str, tmp_path: Path) -> None:
     async with running_service(tmp_path) as service, connect(service, scheme) as client:
-        with pytest.raises(Failure) as raised:
+        with pytest.raises(ApiError) as raised:
             await anext(client.rooms["general"].watch(after=v1.Cursor(epoch="another", seq=7)))
         assert raised.value.code is Code.CURSOR_LOST
 
@@ -227,7 +227,7 @@ async def test_every_call_of_a_room_is_carried_out(scheme: str, tmp_path: Path) 
         assert (await client.session.info()).user == client.user == "alice"
 
 
-def signed(user: str, seconds: float) -> str:
+def sign_token(user: str, seconds: float) -> str:
     """A token that holds for so long."""
     now_ms = time.time_ns() // 1_000_000
     return issue_token(user, secret=SECRET.encode(), ttl_seconds=seconds, now_ms=now_ms)  # type: ignore[arg-type]
@@ -236,10 +236,10 @@ def signed(user: str, seconds: float) -> str:
 async def test_a_token_says_who_is_there_and_a_wrong_one_is_refused(scheme: str, tmp_path: Path) -> None:
     async with running_service(tmp_path, dev=False, auth__secret=SECRET) as service:
         url = url_of(service, scheme)
-        async with tidings_client.connect(url, signed("alice", 60)) as client:
+        async with tidings_client.connect(url, sign_token("alice", 60)) as client:
             assert client.user == "alice"
-        for token in ("nonsense", signed("alice", -60)):
-            with pytest.raises(Failure) as raised:
+        for token in ("nonsense", sign_token("alice", -60)):
+            with pytest.raises(ApiError) as raised:
                 async with tidings_client.connect(url, token, wait=True):
                     pass
             assert raised.value.code is Code.UNAUTHENTICATED
@@ -250,14 +250,14 @@ async def test_with_a_function_for_tokens_nothing_is_interrupted_when_they_run_o
     made: list[str] = []
 
     def fresh() -> str:
-        made.append(signed("alice", 2))
+        made.append(sign_token("alice", 2))
         return made[-1]
 
     async with (
         running_service(tmp_path, dev=False, auth__secret=SECRET) as service,
-        tidings_client.connect(url_of(service, scheme), fresh, jitter=QUICK) as client,
+        tidings_client.connect(url_of(service, scheme), fresh, backoff=FAST_BACKOFF) as client,
     ):
-        changes: list[State] = []
+        changes: list[ClientState] = []
 
         async def note() -> None:
             changes.extend([state async for state in client.states()])
@@ -270,22 +270,22 @@ async def test_with_a_function_for_tokens_nothing_is_interrupted_when_they_run_o
                 await take(watch, 1)
         await client.aclose()
         await noting
-    assert changes == [State.CONNECTED, State.CLOSED]
+    assert changes == [ClientState.CONNECTED, ClientState.CLOSED]
 
 
 @pytest.mark.parametrize("scheme", ["tcp"])
 async def test_a_token_that_runs_out_and_cannot_be_renewed_ends_in_refused(scheme: str, tmp_path: Path) -> None:
     async with (
         running_service(tmp_path, dev=False, auth__secret=SECRET) as service,
-        tidings_client.connect(url_of(service, scheme), signed("alice", 1), jitter=QUICK) as client,
+        tidings_client.connect(url_of(service, scheme), sign_token("alice", 1), backoff=FAST_BACKOFF) as client,
     ):
         await client.rooms.create("attic", kind=v1.OPEN)
         async with asyncio.timeout(30):
-            with pytest.raises(Failure) as raised:
+            with pytest.raises(ApiError) as raised:
                 async for _ in client.rooms["attic"].watch():
                     pass
         assert raised.value.code is Code.UNAUTHENTICATED
         async with asyncio.timeout(30):
             async for state in client.states():
-                if state is State.REFUSED:
+                if state is ClientState.REFUSED:
                     break

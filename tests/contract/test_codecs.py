@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidings.contract import v1
-from tidings.contract.codecs import CODECS, JSON, PROTOBUF, Codec, Prepared, codec_for
-from tidings.contract.errors import Code, Failure
+from tidings.contract.codecs import CODECS, JSON, PROTOBUF, Codec, PreparedMessage, codec_for
+from tidings.contract.errors import ApiError, Code
 
 MESSAGE = v1.SendRequest(room="general", client_id="c1", text="hello 世界 🙂", reply_to=2**53 + 1)
 
@@ -62,7 +62,7 @@ def test_fields_of_a_newer_client_are_skipped() -> None:
     ids=lambda value: repr(value)[:20],
 )
 def test_what_is_no_message_is_an_invalid_argument_in_one_line(codec: Codec, data: bytes) -> None:
-    with pytest.raises(Failure) as refused:
+    with pytest.raises(ApiError) as refused:
         codec.decode(v1.SendRequest, data)
     assert refused.value.code is Code.INVALID_ARGUMENT
     assert "\n" not in refused.value.text
@@ -73,7 +73,7 @@ def test_no_bytes_at_all_crash_a_decoder(data: bytes) -> None:
     for codec in CODECS:
         try:
             codec.decode(v1.ChannelCommand, data)
-        except Failure as refused:
+        except ApiError as refused:
             assert refused.code is Code.INVALID_ARGUMENT
 
 
@@ -85,7 +85,7 @@ def test_data_mime_types_choose_the_codec() -> None:
 
 
 def test_a_prepared_item_is_encoded_once_per_codec() -> None:
-    prepared = Prepared.of(MESSAGE)
-    assert prepared.data(JSON) is prepared.data(JSON)
-    assert prepared.data(PROTOBUF) is prepared.protobuf
-    assert prepared.message() == MESSAGE
+    prepared = PreparedMessage.from_message(MESSAGE)
+    assert prepared.encoded(JSON) is prepared.encoded(JSON)
+    assert prepared.encoded(PROTOBUF) is prepared.protobuf
+    assert prepared.parse() == MESSAGE

@@ -5,12 +5,12 @@ import dataclasses
 import pytest
 
 from tidings.contract import errors, v1
-from tidings.contract.errors import ERRORS, Code, Failure, Retry, read_failure
+from tidings.contract.errors import ERROR_MAPPINGS, ApiError, Code, RetryHint, parse_error
 
 
 @pytest.mark.parametrize("code", list(Code))
 def test_every_error_has_a_row_without_an_empty_column(code: Code) -> None:
-    row = ERRORS[code]
+    row = ERROR_MAPPINGS[code]
     assert all(getattr(row, field.name) not in (None, "", 0) for field in dataclasses.fields(row))
 
 
@@ -21,19 +21,19 @@ def test_the_protos_name_the_same_codes() -> None:
 @pytest.mark.parametrize("code", list(Code))
 def test_codes_are_application_codes_that_every_client_can_hold(code: Code) -> None:
     # Below 0x301 they are the protocol's own; above 0x7FFFFFFF legacy rsocket-js closes the connection.
-    assert 0x301 <= ERRORS[code].rsocket <= 0x7FFFFFFF
+    assert 0x301 <= ERROR_MAPPINGS[code].rsocket <= 0x7FFFFFFF
 
 
 @pytest.mark.parametrize("code", list(Code))
 def test_a_failure_read_from_the_wire_is_the_failure_that_was_written(code: Code) -> None:
-    written = Failure(code, "do something else")
-    read = read_failure(written.row.rsocket, written.wire)
+    written = ApiError(code, "do something else")
+    read = parse_error(written.mapping.rsocket, written.rsocket_text)
     assert read is not None
     assert (read.code, read.text) == (code, "do something else")
 
 
 def test_an_error_of_another_application_is_not_taken_for_ours() -> None:
-    assert read_failure(0x201, "boom") is None
+    assert parse_error(0x201, "boom") is None
 
 
 def test_the_shortcuts_make_the_error_they_are_named_after() -> None:
@@ -44,4 +44,4 @@ def test_the_shortcuts_make_the_error_they_are_named_after() -> None:
 def test_too_slow_names_the_cursor_to_resume_from() -> None:
     failure = errors.too_slow("read faster", epoch="e1", seq=7)
     assert failure.cursor == ("e1", 7)
-    assert failure.row.retry is Retry.WITH_CURSOR
+    assert failure.mapping.retry is RetryHint.WITH_CURSOR

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
-from tidings.contract import table
+from tidings.contract import methods
 from tidings.contract.gen.tidings.v1 import errors_pb2, log_pb2, options_pb2
 
 GOLDEN = Path(__file__).with_name("surface.txt")
@@ -21,13 +21,13 @@ KINDS = {
 
 def surface() -> Iterator[str]:
     """One line per route, message field, enum value."""
-    files = [file.DESCRIPTOR for file in (*table.FILES, log_pb2, errors_pb2, options_pb2)]
+    files = [file.DESCRIPTOR for file in (*methods.PROTO_FILES, log_pb2, errors_pb2, options_pb2)]
     for file in files:
         for service in file.services_by_name.values():
             for method in service.methods:
-                verb = table.VERBS[method.client_streaming, method.server_streaming].value
+                verb = methods.METHOD_KINDS[method.client_streaming, method.server_streaming].value
                 permission = options_pb2.Permission.Name(method.GetOptions().Extensions[options_pb2.permission])
-                route = table.route_of(service, method)
+                route = methods.route_name(service, method)
                 yield f"route {route}: {verb} {method.input_type.name} -> {method.output_type.name}, {permission}"
         for message in file.message_types_by_name.values():
             yield from fields(message)

@@ -14,7 +14,7 @@ import websockets.asyncio.client
 
 import tidings_client
 from cli.markdown import ROOT, blocks
-from running import RunningService, free_port, running_service
+from service_runner import RunningService, free_port, running_service
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin") or ""
 GUIDE = ROOT / "docs" / "guides" / "operating.md"
@@ -26,14 +26,14 @@ pytestmark = [
 ]
 
 
-def configuration(folder: Path, port: int, upstream: int, passed_on: bool) -> str:
+def configuration(folder: Path, port: int, upstream: int, forwards_address: bool) -> str:
     """The guide's, without TLS and on another port, in its own folder; `passed_on`: it keeps Forwarded and /metrics."""
     [block] = [block.code for block in blocks(GUIDE) if block.title == "nginx.conf"]
     block = re.sub(r"(?m)^\s*ssl_certificate.*\n", "", block)
     block = block.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};").replace(
         "127.0.0.1:7878", f"127.0.0.1:{upstream}"
     )
-    if passed_on:
+    if forwards_address:
         block = re.sub(r"(?s)location = /metrics \{.*?\n    \}", "", block)
         block = re.sub(r"(?m)^\s*proxy_set_header Forwarded .*\n", "", block)
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -45,11 +45,11 @@ def configuration(folder: Path, port: int, upstream: int, passed_on: bool) -> st
 
 
 @contextlib.asynccontextmanager
-async def nginx(folder: Path, upstream: int, passed_on: bool) -> AsyncIterator[int]:
+async def nginx(folder: Path, upstream: int, forwards_address: bool) -> AsyncIterator[int]:
     """Its port, while it runs."""
     port = free_port()
     config = folder / "nginx.conf"
-    config.write_text(configuration(folder, port, upstream, passed_on))
+    config.write_text(configuration(folder, port, upstream, forwards_address))
     process = await asyncio.create_subprocess_exec(
         NGINX, "-p", str(folder), "-c", str(config), "-e", f"{folder}/first.log"
     )
@@ -71,19 +71,19 @@ async def nginx(folder: Path, upstream: int, passed_on: bool) -> AsyncIterator[i
 
 @contextlib.asynccontextmanager
 async def proxied(
-    folder: Path, passed_on: bool = False, **overrides: object
+    folder: Path, forwards_address: bool = False, **overrides: object
 ) -> AsyncIterator[tuple[RunningService, int]]:
     settings: dict[str, object] = {"http__trusted_proxies": ("127.0.0.1",)} | overrides
     async with (
         running_service(folder / "data", **settings) as service,
-        nginx(folder, service.app.http_port, passed_on) as port,
+        nginx(folder, service.app.http_port, forwards_address) as port,
     ):
         yield service, port
 
 
 def addresses(service: RunningService) -> list[str]:
     """Whose the RSocket connections count as, in order of their coming."""
-    return [session.wire.visit.address for session in service.app.listener.service.sessions]  # type: ignore[attr-defined]
+    return [session.transport.visit.address for session in service.app.listener.rsocket_server.connections]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("passed_on", [False, True], ids=["as in the guide", "without clearing Forwarded"])
@@ -108,7 +108,7 @@ async def test_clients_talk_through_it_and_count_as_themselves(tmp_path: Path, p
 
 
 async def test_one_client_that_takes_all_its_places_locks_no_other_out(tmp_path: Path) -> None:
-    limits = {"connections__strangers_per_address_max": 3, "connections__evictable_seconds": 60}
+    limits = {"connections__unauthenticated_connections_per_address_max": 3, "connections__evictable_after_seconds": 60}
     async with proxied(tmp_path, **limits) as (_service, port), contextlib.AsyncExitStack() as stack:
         url = f"ws://127.0.0.1:{port}/rsocket"
 

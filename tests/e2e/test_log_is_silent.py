@@ -18,20 +18,20 @@ import structlog.testing
 
 import tidings_client
 from cli.command import environment
-from rsocket_kit import COMPOSITE, error, frame, setup
-from running import ServiceProcess, running_service
-from tidings.app import report
+from kits.transport.harness import call_frame, channel_frame, fire_and_forget_frame, running_harness, watch_frame
+from rsocket_harness import COMPOSITE, error, frame, setup
+from service_runner import ServiceProcess, running_service
+from tidings.app import log_background_error
 from tidings.contract import v1
-from tidings.domain.tokens import issue_token
+from tidings.domain.identity.jwt import issue_token
 from tidings.log import log
-from tidings.rsocket import FrameType, metadata
-from transports.stage import call, channel, forget, staged, watch
-from transports.test_websocket import BINARY, CLOSE, TEXT, client_frame
+from tidings.protocols.rsocket import FrameType, metadata
+from transports.websocket.test_frames import BINARY, CLOSE, TEXT, client_frame
 
 WORD = "swordfish"
 TOKEN = f"eyJhbGciOiJIUzI1NiJ9.{WORD}.{WORD}"
 KEY = "0123456789abcdef0123456789abcdef"
-GUARD_SECONDS = 60
+TEST_TIMEOUT_SECONDS = 60
 
 pytestmark = pytest.mark.asyncio
 
@@ -41,13 +41,15 @@ async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
     """With every line of the log, and none of them suppressed."""
     dev = request.param == "dev"
     env = environment(
-        TIDINGS_LOG="debug", TIDINGS_LOG_LIMITS__LINES_PER_MINUTE_MAX="1000000", PYTHONASYNCIODEBUG="1"
+        TIDINGS_LOG_LEVEL="debug", TIDINGS_LOG_LIMITS__LINES_PER_MINUTE_MAX="1000000", PYTHONASYNCIODEBUG="1"
     ) | ({} if dev else {"TIDINGS_AUTH__SECRET": KEY})
     async with ServiceProcess(tmp_path / "data", dev=dev, environment=env) as service:
         yield service
 
 
-async def told(service: ServiceProcess, port: str, *sent: bytes, abort: bool = False, seconds: float = 0.3) -> bytes:
+async def send_and_receive(
+    service: ServiceProcess, port: str, *chunks: bytes, abort: bool = False, seconds: float = 0.3
+) -> bytes:
     """What is answered to these bytes, one part after the other, until there is nothing more for 0.3 s.
 
     `seconds`: how long the first answer may take.
@@ -55,7 +57,7 @@ async def told(service: ServiceProcess, port: str, *sent: bytes, abort: bool = F
     reader, writer = await asyncio.open_connection("127.0.0.1", service.ports[port])
     answer = b""
     with contextlib.suppress(ConnectionError):
-        for part in sent:
+        for part in chunks:
             writer.write(part)
             await writer.drain()
             if abort:
@@ -67,24 +69,24 @@ async def told(service: ServiceProcess, port: str, *sent: bytes, abort: bool = F
     return answer
 
 
-def sized(*frames: bytes) -> bytes:
+def length_prefixed(*frames: bytes) -> bytes:
     return b"".join(len(each).to_bytes(3, "big") + each for each in frames)
 
 
-def signed_in(**fields: Any) -> bytes:
+def setup_frame(**fields: Any) -> bytes:
     token = issue_token("ada", secret=KEY.encode(), ttl_seconds=600, now_ms=time.time_ns() // 1_000_000)
     entries = [(metadata.AUTHENTICATION, metadata.write_bearer_auth(token))]
     return setup(metadata=metadata.write_composite(entries), metadata_mime=COMPOSITE, **fields)
 
 
-def admitted(service: ServiceProcess) -> bytes:
+def has_session(service: ServiceProcess) -> bytes:
     if "--dev" in service.arguments:
         entries = [(metadata.AUTHENTICATION, metadata.write_simple_auth("ada", "any"))]
         return setup(metadata=metadata.write_composite(entries), metadata_mime=COMPOSITE)
-    return signed_in()
+    return setup_frame()
 
 
-def heads() -> list[bytes]:
+def request_heads() -> list[bytes]:
     """Requests with the word in every place of a head, well-formed and not."""
     token = TOKEN.encode()
     found = []
@@ -134,19 +136,19 @@ def heads() -> list[bytes]:
 
 async def test_http(service: ServiceProcess) -> None:
     whole = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
-    async with asyncio.timeout(GUARD_SECONDS):
-        for batch in (heads()[begin : begin + 20] for begin in range(0, len(heads()), 20)):
+    async with asyncio.timeout(TEST_TIMEOUT_SECONDS):
+        for batch in (request_heads()[begin : begin + 20] for begin in range(0, len(request_heads()), 20)):
             await asyncio.gather(
-                *(told(service, "http", head) for head in batch),
-                *(told(service, "http", whole, head) for head in batch),
-                *(told(service, "http", head, abort=True) for head in batch),
-                *(told(service, "tcp", head) for head in batch[:3]),
+                *(send_and_receive(service, "http", head) for head in batch),
+                *(send_and_receive(service, "http", whole, head) for head in batch),
+                *(send_and_receive(service, "http", head, abort=True) for head in batch),
+                *(send_and_receive(service, "tcp", head) for head in batch[:3]),
             )
-        answer = await told(service, "http", whole, seconds=GUARD_SECONDS)
+        answer = await send_and_receive(service, "http", whole, seconds=TEST_TIMEOUT_SECONDS)
     assert b" 200 " in answer
     assert await service.stop() == 0
-    assert WORD not in service.printed
-    assert "Traceback" not in service.printed
+    assert WORD not in service.output
+    assert "Traceback" not in service.output
 
 
 async def test_setup(service: ServiceProcess) -> None:
@@ -174,17 +176,17 @@ async def test_setup(service: ServiceProcess) -> None:
         b"GET /rsocket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
-    async with asyncio.timeout(GUARD_SECONDS):
+    async with asyncio.timeout(TEST_TIMEOUT_SECONDS):
         await asyncio.gather(
-            *(told(service, "tcp", sized(each)) for each in setups),
-            *(told(service, "http", handshake, client_frame(BINARY, each)) for each in setups),
-            told(service, "http", handshake, client_frame(TEXT, TOKEN.encode())),
-            told(service, "http", handshake, client_frame(CLOSE, b"\x03\xe8" + TOKEN.encode())),
-            told(service, "http", handshake, TOKEN.encode() * 10),
+            *(send_and_receive(service, "tcp", length_prefixed(each)) for each in setups),
+            *(send_and_receive(service, "http", handshake, client_frame(BINARY, each)) for each in setups),
+            send_and_receive(service, "http", handshake, client_frame(TEXT, TOKEN.encode())),
+            send_and_receive(service, "http", handshake, client_frame(CLOSE, b"\x03\xe8" + TOKEN.encode())),
+            send_and_receive(service, "http", handshake, TOKEN.encode() * 10),
         )
     assert await service.stop() == 0
-    assert "connection refused" in service.printed
-    assert WORD not in service.printed
+    assert "connection refused" in service.output
+    assert WORD not in service.output
 
 
 async def test_requests(service: ServiceProcess) -> None:
@@ -195,20 +197,20 @@ async def test_requests(service: ServiceProcess) -> None:
     bearer.append((metadata.AUTHENTICATION, metadata.write_bearer_auth(TOKEN)))
     send = v1.SendRequest(room="general", client_id=WORD, text=text)
     requests = [
-        call(1, "chat.send", v1.SendRequest(room=room, client_id=WORD, text=text)),
-        call(3, "chat.send", v1.SendRequest(room=WORD, client_id=WORD, text=text)),
-        call(5, "chat.send", broken),
-        call(7, f"chat.{WORD}", broken),
-        call(9, "history.search", v1.SearchRequest(query=f'"{WORD} AND NEAR(')),
-        call(11, "rooms.create", v1.CreateRequest(room=room, title=text + "\x00")),
-        call(13, "session.refresh", v1.RefreshRequest(token=TOKEN)),
-        call(15, "chat.react", v1.ReactRequest(room=WORD, target=1, emoji=WORD)),
-        *(forget(17 + 2 * number, "chat.send", each) for number, each in enumerate((broken, send))),
-        forget(31, f"chat.{WORD}", broken),
-        forget(33, "chat.send", v1.SendRequest(room=WORD, client_id=WORD, text=text)),
-        watch(41, 9, "chat.watch", v1.WatchRequest(room=room)),
-        watch(43, 9, "chat.watch", broken),
-        channel(45, 9, 1),
+        call_frame(1, "chat.send", v1.SendRequest(room=room, client_id=WORD, text=text)),
+        call_frame(3, "chat.send", v1.SendRequest(room=WORD, client_id=WORD, text=text)),
+        call_frame(5, "chat.send", broken),
+        call_frame(7, f"chat.{WORD}", broken),
+        call_frame(9, "history.search", v1.SearchRequest(query=f'"{WORD} AND NEAR(')),
+        call_frame(11, "rooms.create", v1.CreateRequest(room=room, title=text + "\x00")),
+        call_frame(13, "session.refresh", v1.RefreshRequest(token=TOKEN)),
+        call_frame(15, "chat.react", v1.ReactRequest(room=WORD, target=1, emoji=WORD)),
+        *(fire_and_forget_frame(17 + 2 * number, "chat.send", each) for number, each in enumerate((broken, send))),
+        fire_and_forget_frame(31, f"chat.{WORD}", broken),
+        fire_and_forget_frame(33, "chat.send", v1.SendRequest(room=WORD, client_id=WORD, text=text)),
+        watch_frame(41, 9, "chat.watch", v1.WatchRequest(room=room)),
+        watch_frame(43, 9, "chat.watch", broken),
+        channel_frame(45, 9, 1),
         frame(FrameType.REQUEST_CHANNEL, 47, 0, metadata.write_composite(bearer[:1]), broken, initial_n=9),
         frame(FrameType.REQUEST_RESPONSE, 49, 0, metadata.write_composite(bearer), send.SerializeToString()),
         frame(FrameType.REQUEST_FNF, 51, 0, metadata.write_composite(bearer), send.SerializeToString()),
@@ -218,18 +220,25 @@ async def test_requests(service: ServiceProcess) -> None:
     ]
     endings = [error(0, 0x101, text), frame(FrameType.REQUEST_RESPONSE, 2, 0, broken, broken), broken]
     json = [b'{"room": "' + WORD.encode(), b'{"text": "\\ud800' + WORD.encode() + b'"}', b'"' + WORD.encode() + b'"']
-    as_json = [call(1 + 2 * number, "chat.send", each, mime="application/json") for number, each in enumerate(json)]
-    as_json += [forget(11 + 2 * number, "chat.send", each, mime="application/json") for number, each in enumerate(json)]
-    first = admitted(service)
-    async with asyncio.timeout(GUARD_SECONDS):
+    as_json = [
+        call_frame(1 + 2 * number, "chat.send", each, mime="application/json") for number, each in enumerate(json)
+    ]
+    as_json += [
+        fire_and_forget_frame(11 + 2 * number, "chat.send", each, mime="application/json")
+        for number, each in enumerate(json)
+    ]
+    first = has_session(service)
+    async with asyncio.timeout(TEST_TIMEOUT_SECONDS):
         for ending in endings:
-            answer = await told(service, "tcp", sized(first, *requests), sized(ending), seconds=GUARD_SECONDS)
-            assert answer, service.printed
-        assert await told(service, "tcp", sized(first, *as_json), seconds=GUARD_SECONDS)
-        await told(service, "tcp", sized(first, *requests), abort=True)
+            answer = await send_and_receive(
+                service, "tcp", length_prefixed(first, *requests), length_prefixed(ending), seconds=TEST_TIMEOUT_SECONDS
+            )
+            assert answer, service.output
+        assert await send_and_receive(service, "tcp", length_prefixed(first, *as_json), seconds=TEST_TIMEOUT_SECONDS)
+        await send_and_receive(service, "tcp", length_prefixed(first, *requests), abort=True)
     assert await service.stop() == 0
-    assert "a request without answer failed" in service.printed
-    assert WORD not in service.printed
+    assert "a fire-and-forget request failed" in service.output
+    assert WORD not in service.output
 
 
 @pytest.mark.parametrize("fault", [RuntimeError, KeyError, ValueError, UnicodeError, OSError, apsw.SQLError])
@@ -245,7 +254,7 @@ async def test_a_store_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
                     if hasattr(store, name):
                         monkeypatch.setattr(store, name, fail, raising=False)
                 for room in (WORD, "general"):
-                    with pytest.raises(tidings_client.Failure):
+                    with pytest.raises(tidings_client.ApiError):
                         await client.rooms[room].send(WORD)
             monkeypatch.undo()
     assert lines
@@ -254,16 +263,16 @@ async def test_a_store_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 async def test_handlers_that_fail() -> None:
     with structlog.testing.capture_logs() as lines:
-        async with staged() as stage, stage.peer("websocket") as peer:
+        async with running_harness() as harness, harness.peer("websocket") as peer:
             for number, route in enumerate(("test.crash", "test.later")):
-                answer = await peer.ask(1 + 2 * number, route, v1.SendRequest(text=WORD))
+                answer = await peer.request(1 + 2 * number, route, v1.SendRequest(text=WORD))
                 assert answer.type is FrameType.ERROR
-            await peer.send(forget(11, "test.crash"), forget(13, "test.later"))
-            await peer.ask(15, "test.echo")
+            await peer.send(fire_and_forget_frame(11, "test.crash"), fire_and_forget_frame(13, "test.later"))
+            await peer.request(15, "test.echo")
         try:
             raise RuntimeError(WORD)
         except RuntimeError as fault:
-            report(fault, "an errand")
+            log_background_error(fault, "an errand")
             log.error("it broke", exc_info=fault)
     assert len(lines) >= 6
     assert WORD not in str(lines)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from tidings.hub import Batch, Head, Hub, HubLimits, Lag, Subscription
-from tidings.hub.hub import as_it_is
+from tidings.hub import Batch, Hub, HubLimits, LagPolicy, LogHead, LogSubscription
+from tidings.hub.log.hub import passthrough
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class Gap(NamedTuple):
 Item = Event | Live | Gap
 
 
-class EventMarks:
+class EventMarkers:
     """Makes the items that are not events."""
 
     def live(self, room: str, epoch: str, seq: int, /) -> Item:
@@ -44,7 +44,7 @@ class EventMarks:
 
 
 @dataclass(eq=False)
-class Reader(Generic[T]):
+class RecordingSink(Generic[T]):
     """A sink that remembers what it got and holds the hub to its demand."""
 
     credit: int = UNBOUNDED
@@ -87,29 +87,29 @@ class Reader(Generic[T]):
 
 
 @dataclass(eq=False)
-class LogRead:
+class PendingRead:
     """A read that waits for its answer; `seen` is the log as it was when the read began."""
 
     room: str
     after: int
     limit: int
     done: Callable[[Sequence[tuple[int, Item]] | Exception], None]
-    seen: dict[int, Item]
+    snapshot: dict[int, Item]
 
     def page(self) -> list[tuple[int, Item]]:
-        return [(seq, item) for seq, item in sorted(self.seen.items()) if seq > self.after][: self.limit]
+        return [(seq, item) for seq, item in sorted(self.snapshot.items()) if seq > self.after][: self.limit]
 
 
 @dataclass(eq=False)
-class HeadRead:
+class PendingHeadRead:
     """A reading of the head that waits for its answer; `seen` is the head as it was when the reading began."""
 
     room: str
-    done: Callable[[Head | Exception], None]
-    seen: int
+    done: Callable[[LogHead | Exception], None]
+    snapshot: int
 
 
-class Loop:
+class FakeLoop:
     """Callbacks run when the test says so, one round at a time."""
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class Loop:
     def clock(self) -> float:
         return self.now
 
-    def turn(self) -> None:
+    def run_round(self) -> None:
         """One round: what is scheduled meanwhile waits for the next."""
         for _ in range(len(self.callbacks)):
             self.callbacks.popleft()()
@@ -135,7 +135,7 @@ class Loop:
         """Rounds until nothing is scheduled; how many."""
         rounds = 0
         while self.callbacks:
-            self.turn()
+            self.run_round()
             rounds += 1
             assert rounds < 100_000, "the loop spins"
         return rounds
@@ -153,49 +153,49 @@ class Loop:
         self.now = end
 
 
-class Stage:
+class HubHarness:
     """A hub, its loop, and a log that answers when it is told to."""
 
     def __init__(
         self,
         limits: HubLimits | None = None,
         *,
-        weigh: Callable[[Item], int] = lambda _: 100,
-        worded: Callable[[Exception], Exception] = as_it_is,
+        item_size: Callable[[Item], int] = lambda _: 100,
+        translate_error: Callable[[Exception], Exception] = passthrough,
     ) -> None:
-        self.loop = Loop()
+        self.loop = FakeLoop()
         self.epoch = "e1"
         self.log: dict[str, dict[int, Item]] = {}
         self.heads: dict[str, int] = {}
-        self.at_once = False  # the log answers before the call returns
-        self.broken: Exception | None = None  # the log raises
-        self.reads: list[LogRead] = []
-        self.head_reads: list[HeadRead] = []
+        self.answers_immediately = False  # the log answers before the call returns
+        self.read_error: Exception | None = None  # the log raises
+        self.reads: list[PendingRead] = []
+        self.head_reads: list[PendingHeadRead] = []
         self.hub: Hub[Item] = Hub(
-            read=self._read,
-            head=self._head,
-            marks=EventMarks(),
+            read_events=self._read,
+            read_head=self._head,
+            markers=EventMarkers(),
             schedule=self.loop.call_soon,
             clock=self.loop.clock,
             limits=limits,
-            weigh=weigh,
-            worded=worded,
+            item_size=item_size,
+            translate_error=translate_error,
         )
 
     def _read(
         self, room: str, after: int, limit: int, done: Callable[[Sequence[tuple[int, Item]] | Exception], None]
     ) -> None:
-        if self.broken:
-            raise self.broken
-        self.reads.append(LogRead(room, after, limit, done, dict(self.log.get(room, {}))))
-        if self.at_once:
+        if self.read_error:
+            raise self.read_error
+        self.reads.append(PendingRead(room, after, limit, done, dict(self.log.get(room, {}))))
+        if self.answers_immediately:
             self.answer_read()
 
-    def _head(self, room: str, done: Callable[[Head | Exception], None]) -> None:
-        if self.broken:
-            raise self.broken
-        self.head_reads.append(HeadRead(room, done, self.heads.get(room, 0)))
-        if self.at_once:
+    def _head(self, room: str, done: Callable[[LogHead | Exception], None]) -> None:
+        if self.read_error:
+            raise self.read_error
+        self.head_reads.append(PendingHeadRead(room, done, self.heads.get(room, 0)))
+        if self.answers_immediately:
             self.answer_head()
 
     # the log
@@ -221,7 +221,7 @@ class Stage:
     def answer_head(self, seq: int | None = None) -> None:
         """With the head as it is now, or as it was."""
         read = self.head_reads.pop(0)
-        read.done(Head(self.epoch, self.heads.get(read.room, 0) if seq is None else seq))
+        read.done(LogHead(self.epoch, self.heads.get(read.room, 0) if seq is None else seq))
 
     def answer_read(self, index: int = 0) -> None:
         read = self.reads.pop(index)
@@ -239,22 +239,22 @@ class Stage:
 
     # readers
 
-    def watch(
+    def subscribe(
         self,
-        reader: Reader[Item],
+        reader: RecordingSink[Item],
         after: int | None = None,
         *,
         room: str = ROOM,
         owner: str = "ann",
         epoch: str = "",
-        lag: Lag = Lag.CATCH_UP,
-    ) -> Subscription[Item]:
-        return self.hub.subscribe(room, reader, owner=owner, after=after, epoch=epoch, lag=lag)
+        lag_policy: LagPolicy = LagPolicy.CATCH_UP,
+    ) -> LogSubscription[Item]:
+        return self.hub.subscribe(room, reader, owner=owner, after=after, epoch=epoch, lag_policy=lag_policy)
 
-    def reader(self, after: int | None = None, *, credit: int = UNBOUNDED, **options: Any) -> Reader[Item]:
+    def reader(self, after: int | None = None, *, credit: int = UNBOUNDED, **options: Any) -> RecordingSink[Item]:
         """A reader that is up to date with what is there."""
-        reader: Reader[Item] = Reader(credit)
-        self.watch(reader, after, **options)
+        reader: RecordingSink[Item] = RecordingSink(credit)
+        self.subscribe(reader, after, **options)
         self.settle()
         return reader
 

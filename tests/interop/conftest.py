@@ -10,21 +10,31 @@ import pytest
 import pytest_asyncio
 
 from browser.chromium import PAGE_ORIGIN
-from interop.foreign import LEGACY, LINES, RSOCKET_JAVA, WAYS, Connect, Connection, Driver, Line, Way
-from interop.people import ALICE, SECRET
-from running import RunningService, running_service
+from interop.credentials import ALICE, SECRET
+from interop.foreign_clients import (
+    COMBINATIONS,
+    LEGACY,
+    LIBRARIES,
+    RSOCKET_JAVA,
+    Combination,
+    Connect,
+    Connection,
+    Driver,
+    Library,
+)
+from service_runner import RunningService, running_service
 
-if LEGACY not in LINES:
+if LEGACY not in LIBRARIES:
     warnings.warn("Node is not on the PATH: the tests of rsocket-js are left out", stacklevel=1)
     collect_ignore = ["test_tutorials.py"]
-if RSOCKET_JAVA not in LINES:
+if RSOCKET_JAVA not in LIBRARIES:
     warnings.warn("a JDK and Maven are not on the PATH: the tests of Java clients are left out", stacklevel=1)
 
 
-@pytest.fixture(params=WAYS, ids=str)
-def way(request: pytest.FixtureRequest) -> Way:
+@pytest.fixture(params=COMBINATIONS, ids=str)
+def combination(request: pytest.FixtureRequest) -> Combination:
     """A library and a transport; a test that asks for it runs once for each."""
-    chosen: Way = request.param
+    chosen: Combination = request.param
     return chosen
 
 
@@ -36,7 +46,7 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningService]:
+async def production_service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningService]:
     """A service that is not for development: who wants to come in brings a token, and a page the right origin."""
     settings = {"auth__secret": SECRET, "http__origins": (PAGE_ORIGIN,)}
     async with running_service(tmp_path_factory.mktemp("guarded"), dev=False, **settings) as service:
@@ -44,29 +54,31 @@ async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def driver_of() -> AsyncIterator[Callable[[Line], Awaitable[Driver]]]:
+async def driver_for() -> AsyncIterator[Callable[[Library], Awaitable[Driver]]]:
     """The process of a library, started by the first who asks."""
-    drivers: dict[Line, Driver] = {}
+    drivers: dict[Library, Driver] = {}
 
-    async def started(line: Line) -> Driver:
+    async def get_driver(line: Library) -> Driver:
         if line not in drivers:
             driver = Driver(line)
             await driver.start()
             drivers[line] = driver
         return drivers[line]
 
-    yield started
+    yield get_driver
     for driver in drivers.values():
         await driver.stop()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def connect_to(way: Way, driver_of: Callable[[Line], Awaitable[Driver]]) -> AsyncIterator[Connect]:
+async def connect_to(
+    combination: Combination, driver_for: Callable[[Library], Awaitable[Driver]]
+) -> AsyncIterator[Connect]:
     """Connects with this test's library to a URL; closes the connections afterwards."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def connect(url: str, **options: Any) -> Connection:
-            connection = await (await driver_of(way.line)).connect(url, **options)
+            connection = await (await driver_for(combination.library)).connect(url, **options)
             stack.push_async_callback(connection.close)
             return connection
 
@@ -74,9 +86,9 @@ async def connect_to(way: Way, driver_of: Callable[[Line], Awaitable[Driver]]) -
 
 
 @pytest.fixture
-def connect(way: Way, service: RunningService, connect_to: Connect) -> Connect:
+def connect(combination: Combination, service: RunningService, connect_to: Connect) -> Connect:
     """Connects with this test's library over this test's transport to the service, as alice unless told otherwise."""
-    url = {"ws": service.ws_url, "tcp": service.tcp_url}[way.scheme]
+    url = {"ws": service.ws_url, "tcp": service.tcp_url}[combination.scheme]
 
     async def connected(**options: Any) -> Connection:
         return await connect_to(url, **{"auth": ALICE, **options})

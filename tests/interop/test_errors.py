@@ -2,7 +2,7 @@
 
 import pytest
 
-from interop.foreign import Connect, ForeignError
+from interop.foreign_clients import Connect, ForeignError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -28,7 +28,7 @@ async def test_a_route_asked_with_another_interaction_is_unimplemented(connect: 
         await alice.call("chat.watch", {"room": room})
     assert caught.value.code == UNIMPLEMENTED
     watch = await alice.watch("chat.send", {"room": room, "clientId": "a", "text": "b"}, n=1)
-    error = await watch.end()
+    error = await watch.wait_end()
     assert error is not None
     assert error.code == UNIMPLEMENTED
 
@@ -47,7 +47,7 @@ async def test_a_room_that_does_not_exist_is_not_found_by_calls_and_watches(conn
         await alice.call("history.page", {"room": f"not-{room}"})
     assert caught.value.code == NOT_FOUND
     watch = await alice.watch("chat.watch", {"room": f"not-{room}"}, n=1)
-    error = await watch.end()
+    error = await watch.wait_end()
     assert error is not None
     assert (error.code, error.text.partition(":")[0]) == (NOT_FOUND, "NOT_FOUND")
 
@@ -63,7 +63,7 @@ async def test_the_same_client_id_with_another_text_is_a_conflict(connect: Conne
 async def test_a_cursor_of_another_log_is_lost(connect: Connect, room: str) -> None:
     alice = await connect()
     watch = await alice.watch("chat.watch", {"room": room, "after": {"epoch": "another", "seq": "1"}}, n=1)
-    error = await watch.end()
+    error = await watch.wait_end()
     assert error is not None
     assert error.code == CURSOR_LOST
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from interop.foreign import Connect, ForeignError, Way
-from interop.people import ALICE, BOB, token
-from running import RunningService
+from interop.credentials import ALICE, BOB, token
+from interop.foreign_clients import Combination, Connect, ForeignError
+from service_runner import RunningService
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -16,8 +16,8 @@ UNAUTHENTICATED = 0x302
 
 
 @pytest.fixture
-def guarded_url(guarded: RunningService, way: Way) -> str:
-    return {"ws": guarded.ws_url, "tcp": guarded.tcp_url}[way.scheme]
+def guarded_url(production_service: RunningService, combination: Combination) -> str:
+    return {"ws": production_service.ws_url, "tcp": production_service.tcp_url}[combination.scheme]
 
 
 # --- for development --------------------------------------------------------------------------------------------
@@ -49,7 +49,7 @@ async def test_one_request_may_be_somebody_elses(connect: Connect, room: str) ->
 
 async def test_a_name_that_breaks_the_rules_is_refused(connect: Connect) -> None:
     nobody = await connect(auth={"user": "no body", "password": ""})
-    closed = await nobody.closed()
+    closed = await nobody.wait_closed()
     assert closed.code == REJECTED_SETUP
     assert closed.text.startswith("UNAUTHENTICATED: ")
 
@@ -76,7 +76,7 @@ REFUSED: dict[str, Any] = {
 @pytest.mark.parametrize("credentials", REFUSED.values(), ids=REFUSED.keys())
 async def test_who_is_refused_sees_why(connect_to: Connect, guarded_url: str, credentials: Any) -> None:
     somebody = await connect_to(guarded_url, auth=credentials())
-    closed = await somebody.closed()
+    closed = await somebody.wait_closed()
     assert closed.code == REJECTED_SETUP
     assert closed.text.startswith("UNAUTHENTICATED: ")
 

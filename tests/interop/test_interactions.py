@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from interop.foreign import Connect
-from interop.people import ALICE, BOB
+from interop.credentials import ALICE, BOB
+from interop.foreign_clients import Connect
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-def send(room: str, number: int, text: str | None = None) -> dict[str, Any]:
+def send_request(room: str, number: int, text: str | None = None) -> dict[str, Any]:
     return {"room": room, "clientId": f"message-{number}", "text": text or f"text {number}"}
 
 
@@ -26,22 +26,22 @@ def texts(items: list[dict[str, Any]]) -> list[str]:
 
 async def test_a_message_is_answered_with_its_place_in_the_log(connect: Connect, room: str) -> None:
     alice = await connect()
-    first = await alice.call("chat.send", send(room, 1))
-    second = await alice.call("chat.send", send(room, 2))
+    first = await alice.call("chat.send", send_request(room, 1))
+    second = await alice.call("chat.send", send_request(room, 2))
     assert first["cursor"]["epoch"] == second["cursor"]["epoch"] != ""
     assert int(second["cursor"]["seq"]) == int(first["cursor"]["seq"]) + 1
-    assert await alice.call("chat.send", send(room, 1)) == {**first, "duplicate": True}
+    assert await alice.call("chat.send", send_request(room, 1)) == {**first, "duplicate": True}
 
 
 async def test_a_watcher_sees_what_was_said_before_and_what_is_said_now(connect: Connect, room: str) -> None:
     alice, bob = await connect(), await connect(auth=BOB)
-    await alice.call("chat.send", send(room, 1))
+    await alice.call("chat.send", send_request(room, 1))
     watch = await bob.watch("chat.watch", {"room": room, "after": {"seq": "0"}}, n=100)
     items = [await watch.next()]
     while "live" not in items[-1]:
         items.append(await watch.next())
     assert texts(items) == ["text 1"]
-    sent = await alice.call("chat.send", send(room, 2))
+    sent = await alice.call("chat.send", send_request(room, 2))
     event = (await watch.next())["event"]
     assert (event["actor"], event["seq"], event["posted"]["text"]) == ("alice", sent["cursor"]["seq"], "text 2")
 
@@ -51,18 +51,18 @@ async def test_no_more_items_arrive_than_were_requested(connect: Connect, room: 
     watch = await alice.watch("chat.watch", {"room": room, "after": {"seq": "0"}}, n=3)
     other = await alice.watch("chat.watch", {"room": room, "after": {"seq": "0"}}, n=1_000)
     for number in range(10):
-        await alice.call("chat.send", send(room, number))
+        await alice.call("chat.send", send_request(room, number))
     # What the other watch has seen was due on this one as well, and the call's answer came after it on the same wire.
     seen: list[dict[str, Any]] = []
     while texts(seen)[-1:] != ["text 9"] or not any("live" in item for item in seen):
         seen.append(await other.next())
     await alice.call("session.ping")
     first = await watch.take(3)
-    assert watch.arrived == 3
+    assert watch.received_count == 3
     await watch.request(2)
     more = await watch.take(2)
     await alice.call("session.ping")
-    assert watch.arrived == 5
+    assert watch.received_count == 5
     await watch.request(1_000)
     rest = await watch.take(len(seen) - 5)
     assert events(first + more + rest) == events(seen)
@@ -74,18 +74,18 @@ async def test_nothing_arrives_after_a_cancel(connect: Connect, room: str) -> No
     while "live" not in await watch.next():
         pass
     await watch.cancel()
-    arrived = watch.arrived
-    await alice.call("chat.send", send(room, 1))
+    arrived = watch.received_count
+    await alice.call("chat.send", send_request(room, 1))
     other = await alice.watch("chat.watch", {"room": room, "after": {"seq": "0"}}, n=1_000)
     while "live" not in await other.next():
         pass
-    assert (watch.arrived, watch.ended) == (arrived, False)
+    assert (watch.received_count, watch.is_ended) == (arrived, False)
 
 
 async def test_a_channel_carries_commands_answers_and_events(connect: Connect, room: str) -> None:
     alice = await connect()
     channel = await alice.channel("chat.channel", {"ref": "1", "open": {"room": room}}, n=1_000)
-    await channel.send({"ref": "2", "send": send(room, 1)})
+    await channel.send({"ref": "2", "send": send_request(room, 1)})
     await channel.send({"ref": "3", "typing": {"room": room}})
     await channel.send({"ref": "4", "send": {"room": room, "clientId": "empty", "text": ""}})
     await channel.send({"ref": "5", "mark": {"room": room, "read": "1"}})
@@ -113,7 +113,7 @@ async def test_a_channel_that_has_no_more_commands_goes_on_until_its_last_room_i
     while "ref" not in await channel.next():
         pass
     await channel.complete()
-    await alice.call("chat.send", send(room, 1))
+    await alice.call("chat.send", send_request(room, 1))
     happened: list[dict[str, Any]] = []
     while not texts(happened):
         happened.append((await channel.next()).get("event", {}))
@@ -121,17 +121,17 @@ async def test_a_channel_that_has_no_more_commands_goes_on_until_its_last_room_i
     channel = await alice.channel("chat.channel", {"ref": "1", "open": {"room": room}}, n=1_000)
     await channel.send({"ref": "2", "close": {"room": room}})
     await channel.complete()
-    assert await channel.end() is None
+    assert await channel.wait_end() is None
 
 
 async def test_a_channel_keeps_to_its_credit(connect: Connect, room: str) -> None:
     alice = await connect()
     channel = await alice.channel("chat.channel", {"ref": "1", "open": {"room": room}}, n=1)
     for number in range(2, 6):
-        await channel.send({"ref": str(number), "send": send(room, number)})
+        await channel.send({"ref": str(number), "send": send_request(room, number)})
     items = [await channel.next()]
     await alice.call("session.ping")
-    assert channel.arrived == 1
+    assert channel.received_count == 1
     await channel.request(1_000)
     answered: set[str] = set()
     while answered < {"1", "2", "3", "4", "5"}:
@@ -144,7 +144,7 @@ async def test_fire_and_forget_is_carried_out(connect: Connect, room: str) -> No
     alice = await connect()
     watch = await alice.watch("chat.watch", {"room": room}, n=10)
     assert "live" in await watch.next()
-    await alice.fire("chat.send", send(room, 1))
+    await alice.fire("chat.send", send_request(room, 1))
     assert texts([await watch.next()]) == ["text 1"]
     page = await alice.call("history.page", {"room": room, "limit": 1})
     assert page["events"][0]["posted"]["text"] == "text 1"
@@ -153,7 +153,7 @@ async def test_fire_and_forget_is_carried_out(connect: Connect, room: str) -> No
 async def test_history_comes_in_pages(connect: Connect, room: str) -> None:
     alice = await connect()
     for number in range(7):
-        await alice.call("chat.send", send(room, number))
+        await alice.call("chat.send", send_request(room, number))
     newest = await alice.call("history.page", {"room": room, "limit": 3})
     assert [event["posted"]["text"] for event in newest["events"]] == ["text 4", "text 5", "text 6"]
     assert newest["more"] is True
@@ -168,12 +168,12 @@ async def test_history_comes_in_pages(connect: Connect, room: str) -> None:
 async def test_a_range_of_history_completes_at_its_end(connect: Connect, room: str) -> None:
     alice = await connect()
     for number in range(5):
-        await alice.call("chat.send", send(room, number))
+        await alice.call("chat.send", send_request(room, number))
     stream = await alice.watch("history.read", {"room": room}, n=2)
     items = await stream.take(2)
     await stream.request(1_000)
-    assert await stream.end() is None
-    items += await stream.take(stream.arrived - 2)
+    assert await stream.wait_end() is None
+    items += await stream.take(stream.received_count - 2)
     assert texts(items) == [f"text {number}" for number in range(5)]
 
 
@@ -182,7 +182,7 @@ async def test_one_connection_carries_many_interactions_at_once(connect: Connect
     watches = [await alice.watch("chat.watch", {"room": room}, n=1_000) for _ in range(20)]
     for watch in watches:
         assert "live" in await watch.next()
-    await asyncio.gather(*(alice.call("chat.send", send(room, number)) for number in range(20)))
+    await asyncio.gather(*(alice.call("chat.send", send_request(room, number)) for number in range(20)))
     seen = [texts(await watch.take(20)) for watch in watches]
     assert sorted(seen[0]) == sorted(f"text {number}" for number in range(20))
     assert all(order == seen[0] for order in seen)

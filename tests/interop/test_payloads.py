@@ -2,8 +2,8 @@
 
 import pytest
 
-from interop.foreign import Connect, Way
-from interop.people import BOB
+from interop.credentials import BOB
+from interop.foreign_clients import Combination, Connect
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -70,9 +70,11 @@ async def test_items_of_64_kib_arrive_whole_on_a_stream(connect: Connect, room: 
 
 
 @pytest.mark.parametrize("fragment_bytes", [1_000, 64_000], ids=lambda size: f"in pieces of {size:,} bytes")
-async def test_a_request_of_64_kib_is_understood(connect: Connect, way: Way, room: str, fragment_bytes: int) -> None:
+async def test_a_request_of_64_kib_is_understood(
+    connect: Connect, combination: Combination, room: str, fragment_bytes: int
+) -> None:
     # rsocket-js 0.0.27 cannot fragment what it sends and sends one frame.
-    alice = await connect(fragment_bytes=fragment_bytes if way.line.fragments else None)
+    alice = await connect(fragment_bytes=fragment_bytes if combination.library.supports_fragments else None)
     text = "wide " * (TEXT_BYTES_MAX // 5)
     await alice.call("chat.send", {"room": room, "clientId": "a", "text": text})
     await alice.fire("chat.send", {"room": room, "clientId": "b", "text": text})

@@ -8,8 +8,17 @@ from pathlib import Path
 import pytest
 
 import tidings_client
-from interop.foreign import ALPHA, ANSWER_SECONDS, HERE, JAVA_PATH, LEGACY, LINES, RSOCKET_JAVA, Line
-from running import ServiceProcess, running_service
+from interop.foreign_clients import (
+    ALPHA,
+    HERE,
+    JAVA_PATH,
+    LEGACY,
+    LIBRARIES,
+    REPLY_TIMEOUT_SECONDS,
+    RSOCKET_JAVA,
+    Library,
+)
+from service_runner import ServiceProcess, running_service
 
 GUIDE = (HERE.parent.parent / "docs" / "guides" / "rsocket-js.md").read_text()
 JS_BLOCK = re.compile(r"^```js\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -23,7 +32,7 @@ ADDRESS = "ws://127.0.0.1:7878/rsocket"
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("line", [LEGACY, ALPHA], ids=lambda line: line.name)
-async def test_the_readmes_program_sends_a_message_and_shows_it(line: Line, tmp_path: Path) -> None:
+async def test_the_readmes_program_sends_a_message_and_shows_it(line: Library, tmp_path: Path) -> None:
     program = dict(BLOCK.findall(README))[line.name]
     assert ADDRESS in program
     async with running_service(tmp_path) as service:
@@ -36,7 +45,7 @@ JAVA_PROGRAMS = {"Hello.java": "Hello from Java", "HelloSpring.java": "Hello fro
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("name", JAVA_PROGRAMS if RSOCKET_JAVA in LINES else ())
+@pytest.mark.parametrize("name", JAVA_PROGRAMS if RSOCKET_JAVA in LIBRARIES else ())
 async def test_the_guides_java_program_sends_a_message_and_shows_it(name: str, tmp_path: Path) -> None:
     program = dict(JAVA_BLOCK.findall(OTHER_CLIENTS))[name]
     assert ADDRESS in program
@@ -60,7 +69,7 @@ async def assert_prints(command: Sequence[str], expected: Sequence[str], folder:
     process.stdin.close()
     said = ""
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(REPLY_TIMEOUT_SECONDS):
             while not all(part in said for part in expected):
                 printed = await process.stdout.readline()
                 assert printed, f"the program ended after it printed:\n{said}"
@@ -74,7 +83,7 @@ async def assert_prints(command: Sequence[str], expected: Sequence[str], folder:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("line", [LEGACY], ids=lambda line: line.name)
 async def test_the_guides_program_stays_in_the_room_while_the_service_is_killed_and_started_again(
-    tmp_path: Path, line: Line
+    tmp_path: Path, line: Library
 ) -> None:
     program = next(block for block in JS_BLOCK.findall(GUIDE) if block.startswith("// stay.cjs"))
     messages = 30
@@ -97,7 +106,7 @@ async def test_the_guides_program_stays_in_the_room_while_the_service_is_killed_
                 if number % 10 == 0:
                     await service.kill()
                     await service.start()
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(REPLY_TIMEOUT_SECONDS):
                 shown = [(await process.stdout.readline()).decode().strip() for _ in range(messages)]
         finally:
             process.kill()

@@ -16,7 +16,7 @@ CHAT = "tidings/v1/chat.proto"
 def compare() -> Callable[[Path], None]:
     """What `make lint` compares the protos with the release by."""
     tools: dict[str, Any] = runpy.run_path(str(ROOT / "tools" / "protos.py"))
-    checked: Callable[[Path], None] = tools["compare"]
+    checked: Callable[[Path], None] = tools["check_breaking"]
     return checked
 
 

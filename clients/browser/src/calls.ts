@@ -5,10 +5,10 @@
  * calls are idempotent: reads change nothing, writes carry a client_id.
  */
 import {create, type DescMessage, fromBinary, type MessageInitShape, type MessageShape, toBinary} from "@bufbuild/protobuf";
-import {again, CALL_AGAIN, Code, Failure, Lost, Rejected, retryMs} from "./errors.ts";
-import {ask, type Keeper} from "./keeper.ts";
-import {Attempts} from "./reconnect.ts";
-import type {Wire} from "./wire.ts";
+import {shouldRetry, CALL_RETRY_CODES, Code, ApiError, ConnectionLostError, RequestRejectedError, retryAfterMs} from "./errors.ts";
+import {requestOnce, type Reconnector} from "./reconnector.ts";
+import {Backoff} from "./backoff.ts";
+import type {Connection} from "./connection.ts";
 
 const CALL_MS = 30_000; // a restart of the service fits in it
 
@@ -27,7 +27,7 @@ function routeOf(method: {readonly name: string; readonly parent: {readonly name
 
 /** The reply. Rejects with Failure; UNAVAILABLE when there was none within `ms` (Infinity: waits for ever). */
 export async function call<I extends DescMessage, O extends DescMessage>(
-  keeper: Keeper,
+  reconnector: Reconnector,
   method: Method<I, O>,
   init: MessageInitShape<I>,
   ms: number = CALL_MS,
@@ -36,54 +36,54 @@ export async function call<I extends DescMessage, O extends DescMessage>(
   const data = toBinary(method.input, create(method.input, init));
   const stop = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    if (ms !== Infinity) timer = setTimeout(() => reject(noAnswer(keeper, route, ms)), ms);
+  const timeout = new Promise<never>((_, reject) => {
+    if (ms !== Infinity) timer = setTimeout(() => reject(timeoutError(reconnector, route, ms)), ms);
   });
   try {
-    return fromBinary(method.output, await Promise.race([untilAnswered(keeper, route, data, stop.signal), late]));
+    return fromBinary(method.output, await Promise.race([callWithRetries(reconnector, route, data, stop.signal), timeout]));
   } finally {
     clearTimeout(timer);
     stop.abort();
   }
 }
 
-async function untilAnswered(keeper: Keeper, route: string, data: Uint8Array, stop: AbortSignal): Promise<Uint8Array> {
-  const attempts = new Attempts(keeper.settings.jitter);
+async function callWithRetries(reconnector: Reconnector, route: string, data: Uint8Array, stop: AbortSignal): Promise<Uint8Array> {
+  const attempts = new Backoff(reconnector.settings.backoff);
   for (;;) {
-    const wire = await linked(keeper, stop);
+    const connection = await waitForConnection(reconnector, stop);
     let pauseMs = 0;
     try {
-      return await ask(wire, route, data);
+      return await requestOnce(connection, route, data);
     } catch (error) {
-      if (error instanceof Rejected) pauseMs = attempts.nextMs();
-      else if (error instanceof Failure && again(error, CALL_AGAIN)) pauseMs = attempts.nextMs(retryMs(error));
+      if (error instanceof RequestRejectedError) pauseMs = attempts.nextDelayMs();
+      else if (error instanceof ApiError && shouldRetry(error, CALL_RETRY_CODES)) pauseMs = attempts.nextDelayMs(retryAfterMs(error));
       // The next connection comes after a pause of its own.
-      else if (!(error instanceof Lost)) throw error;
+      else if (!(error instanceof ConnectionLostError)) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
 
-/** The living wire, waiting for it if need be. Rejects when there will be none; stops waiting when nobody cares. */
-function linked(keeper: Keeper, stop: AbortSignal): Promise<Wire> {
+/** The living connection, waiting for it if need be. Rejects when there will be none; stops waiting when nobody cares. */
+function waitForConnection(reconnector: Reconnector, stop: AbortSignal): Promise<Connection> {
   return new Promise((resolve, reject) => {
-    const follower = {
-      wireUp(wire: Wire) {
-        keeper.unfollow(follower);
-        resolve(wire);
+    const observer = {
+      onConnected(connection: Connection) {
+        reconnector.removeObserver(observer);
+        resolve(connection);
       },
-      wireGoneForGood: reject,
+      onClosed: reject,
     };
     if (stop.aborted) {
-      reject(new Failure(Code.UNAVAILABLE, "nobody waits for the answer any more"));
+      reject(new ApiError(Code.UNAVAILABLE, "nobody waits for the answer any more"));
       return;
     }
-    stop.addEventListener("abort", () => keeper.unfollow(follower), {once: true});
-    keeper.follow(follower);
+    stop.addEventListener("abort", () => reconnector.removeObserver(observer), {once: true});
+    reconnector.addObserver(observer);
   });
 }
 
-function noAnswer(keeper: Keeper, route: string, ms: number): Failure {
-  const why = keeper.wire || !keeper.trouble ? "" : `; ${keeper.trouble.text}`;
-  return new Failure(Code.UNAVAILABLE, `no answer to ${route} within ${ms / 1000} s${why}`);
+function timeoutError(reconnector: Reconnector, route: string, ms: number): ApiError {
+  const reason = reconnector.connection || !reconnector.lastError ? "" : `; ${reconnector.lastError.text}`;
+  return new ApiError(Code.UNAVAILABLE, `no answer to ${route} within ${ms / 1000} s${reason}`);
 }

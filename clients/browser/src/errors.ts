@@ -14,8 +14,8 @@ import {Code} from "./gen/tidings/v1/errors_pb.ts";
 export {Code};
 
 /** What leaves this package when something failed: a code of the contract and a sentence that says what to do. */
-export class Failure extends Error {
-  override readonly name = "Failure";
+export class ApiError extends Error {
+  override readonly name = "ApiError";
 
   constructor(
     readonly code: Code,
@@ -26,80 +26,80 @@ export class Failure extends Error {
 }
 
 /** An ERROR on one stream, as the wire tells it: RSocket's number and the text. */
-export interface WireError {
+export interface StreamError {
   readonly code: number;
   readonly text: string;
   /** The WebSocket never opened. */
-  readonly unopened?: boolean;
+  readonly isUnopened?: boolean;
 }
 
 /** The connection ended (or never came to be). */
-export class Lost extends Error {
-  override readonly name = "Lost";
+export class ConnectionLostError extends Error {
+  override readonly name = "ConnectionLostError";
 
   constructor(
     readonly code: number,
     readonly text: string,
     /** The WebSocket never opened: nobody was there, or the handshake was refused. A browser does not tell which. */
-    readonly unopened = false,
+    readonly isUnopened = false,
   ) {
     super(text);
   }
 }
 
 /** The request was certainly not carried out (RSocket REJECTED): it may be repeated whatever it was. */
-export class Rejected extends Error {
-  override readonly name = "Rejected";
+export class RequestRejectedError extends Error {
+  override readonly name = "RequestRejectedError";
 }
 
-const STREAM_CODES_FROM = 0x201; // below it an ERROR is about the connection
+const FIRST_STREAM_CODE = 0x201; // below it an ERROR is about the connection
 const RSOCKET_REJECTED = 0x202;
 const REJECTED_SETUP = 0x003;
-const SETUP_NOT_TAKEN: ReadonlySet<number> = new Set([0x001, 0x002]);
-const PASSING: ReadonlySet<Code> = new Set([Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.INTERNAL, Code.TOO_SLOW]);
+const UNSUPPORTED_SETUP_CODES: ReadonlySet<number> = new Set([0x001, 0x002]);
+const TRANSIENT_CODES: ReadonlySet<Code> = new Set([Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.INTERNAL, Code.TOO_SLOW]);
 
-export const CALL_AGAIN: ReadonlySet<Code> = new Set([Code.UNAVAILABLE]);
-export const WATCH_AGAIN: ReadonlySet<Code> = new Set([Code.UNAVAILABLE, Code.TOO_SLOW]);
+export const CALL_RETRY_CODES: ReadonlySet<Code> = new Set([Code.UNAVAILABLE]);
+export const WATCH_RETRY_CODES: ReadonlySet<Code> = new Set([Code.UNAVAILABLE, Code.TOO_SLOW]);
 
 /** What an ERROR that ended a stream means. */
-export function answeredWith({code, text}: WireError): Failure | Lost | Rejected {
-  if (code < STREAM_CODES_FROM) return new Lost(code, text);
-  if (code === RSOCKET_REJECTED) return new Rejected(text);
+export function classifyError({code, text}: StreamError): ApiError | ConnectionLostError | RequestRejectedError {
+  if (code < FIRST_STREAM_CODE) return new ConnectionLostError(code, text);
+  if (code === RSOCKET_REJECTED) return new RequestRejectedError(text);
   const known = Code[code] !== undefined;
-  return new Failure(known ? code : Code.INTERNAL, sentence(text) || `the service answered with error ${code}`);
+  return new ApiError(known ? code : Code.INTERNAL, withoutCodeName(text) || `the service answered with error ${code}`);
 }
 
 /** In how many milliseconds the service wants to be asked again; undefined: it did not say. */
-export function retryMs(failure: Failure): number | undefined {
-  const said = /\btry again in (\d+(?:\.\d+)?) ?(ms|s)\b/.exec(failure.text);
-  if (!said) return undefined;
-  return Number(said[1]) * (said[2] === "s" ? 1000 : 1);
+export function retryAfterMs(failure: ApiError): number | undefined {
+  const match = /\btry again in (\d+(?:\.\d+)?) ?(ms|s)\b/.exec(failure.text);
+  if (!match) return undefined;
+  return Number(match[1]) * (match[2] === "s" ? 1000 : 1);
 }
 
 /** Whether the client repeats by itself; `codes` is CALL_AGAIN or WATCH_AGAIN. */
-export function again(failure: Failure, codes: ReadonlySet<Code>): boolean {
-  return failure.code === Code.RESOURCE_EXHAUSTED ? retryMs(failure) !== undefined : codes.has(failure.code);
+export function shouldRetry(failure: ApiError, codes: ReadonlySet<Code>): boolean {
+  return failure.code === Code.RESOURCE_EXHAUSTED ? retryAfterMs(failure) !== undefined : codes.has(failure.code);
 }
 
 /** Why another attempt with the same credentials is of no use; undefined: it may help. */
-export function refusal(lost: Lost): Failure | undefined {
-  const code = namedCode(lost.text);
-  if (code !== undefined) return PASSING.has(code) ? undefined : new Failure(code, sentence(lost.text));
-  if (lost.code === REJECTED_SETUP) return new Failure(Code.UNAUTHENTICATED, lost.text);
-  if (SETUP_NOT_TAKEN.has(lost.code)) return new Failure(Code.UNIMPLEMENTED, `the service does not take this client: ${lost.text}`);
+export function permanentFailure(lost: ConnectionLostError): ApiError | undefined {
+  const code = codeNamedIn(lost.text);
+  if (code !== undefined) return TRANSIENT_CODES.has(code) ? undefined : new ApiError(code, withoutCodeName(lost.text));
+  if (lost.code === REJECTED_SETUP) return new ApiError(Code.UNAUTHENTICATED, lost.text);
+  if (UNSUPPORTED_SETUP_CODES.has(lost.code)) return new ApiError(Code.UNIMPLEMENTED, `the service does not take this client: ${lost.text}`);
   return undefined;
 }
 
-export function closed(): Failure {
-  return new Failure(Code.UNAVAILABLE, "the client is closed");
+export function clientClosed(): ApiError {
+  return new ApiError(Code.UNAVAILABLE, "the client is closed");
 }
 
-function namedCode(text: string): Code | undefined {
+function codeNamedIn(text: string): Code | undefined {
   const name = /^([A-Z_]+): /.exec(text)?.[1];
   const code = name === undefined ? undefined : Code[name as keyof typeof Code];
   return typeof code === "number" ? code : undefined;
 }
 
-function sentence(text: string): string {
-  return namedCode(text) === undefined ? text : text.slice(text.indexOf(": ") + 2);
+function withoutCodeName(text: string): string {
+  return codeNamedIn(text) === undefined ? text : text.slice(text.indexOf(": ") + 2);
 }

@@ -13,19 +13,19 @@ const SIMPLE = 0x80;
 const BEARER = 0x81;
 
 /** Composite metadata with this route. Throws RangeError when it is longer than 255 bytes. */
-export function routing(route: string): Buffer {
+export function routeMetadata(route: string): Buffer {
   const name = Buffer.from(route);
   if (name.length > 255) throw new RangeError(`a route has 255 bytes at most, this one has ${name.length}`);
   return entry(ROUTING, [Uint8Array.of(name.length), name]);
 }
 
 /** Composite metadata with this token. */
-export function bearer(token: string): Buffer {
+export function bearerMetadata(token: string): Buffer {
   return entry(AUTHENTICATION, [Uint8Array.of(BEARER), Buffer.from(token)]);
 }
 
 /** Composite metadata with this name, of 65,535 bytes at most, and password. */
-export function simple(user: string, password: string): Buffer {
+export function simpleAuthMetadata(user: string, password: string): Buffer {
   const name = Buffer.from(user);
   if (name.length > 65_535) throw new RangeError("a user's name has 65,535 bytes at most");
   return entry(AUTHENTICATION, [Uint8Array.of(SIMPLE, name.length >> 8, name.length), name, Buffer.from(password)]);

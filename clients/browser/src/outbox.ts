@@ -10,137 +10,137 @@
 import type {SendReply} from "./gen/tidings/v1/chat_pb.ts";
 import {Chat} from "./gen/tidings/v1/chat_pb.ts";
 import {call} from "./calls.ts";
-import type {Failure} from "./errors.ts";
-import type {Keeper} from "./keeper.ts";
-import type {News, Siblings} from "./siblings.ts";
-import type {Pending, Storage} from "./storage/storage.ts";
+import type {ApiError} from "./errors.ts";
+import type {Reconnector} from "./reconnector.ts";
+import type {OutboxUpdate, TabCoordinator} from "./tab-coordinator.ts";
+import type {PendingMessage, Storage} from "./storage/storage.ts";
 
-export interface Told {
+export interface OutboxListener {
   /** Written, or found after a reload: show it as on its way. */
-  pending(message: Pending): void;
+  pending(message: PendingMessage): void;
   /** It is in the log. */
-  sent(message: Pending, reply: SendReply): void;
+  sent(message: PendingMessage, reply: SendReply): void;
   /** It will not be sent: the service does not take it. */
-  failed(message: Pending, failure: Failure): void;
+  failed(message: PendingMessage, failure: ApiError): void;
 }
 
-const SETTLED_MAX = 1000; // a storage is read in less time than other tabs send so many
+const SETTLED_IDS_MAX = 1000; // a storage is read in less time than other tabs send so many
 
 export class Outbox {
-  private readonly known = new Map<string, Pending>();
-  private readonly lines = new Map<string, Promise<unknown>>();
+  private readonly messages = new Map<string, PendingMessage>();
+  private readonly sendQueues = new Map<string, Promise<unknown>>();
   /** Told of by other tabs while the storage was being read, or later: what was read of them is no longer true. */
-  private readonly settled = new Set<string>();
-  private order = Date.now();
+  private readonly settledIds = new Set<string>();
+  private lastOrder = Date.now();
   /** The last message put into the storage. */
-  private storing: Promise<unknown> = Promise.resolve();
+  private lastWrite: Promise<unknown> = Promise.resolve();
 
   constructor(
-    private readonly keeper: Keeper,
+    private readonly reconnector: Reconnector,
     private readonly storage: Promise<Storage>,
-    private readonly told: Told,
-    private readonly siblings?: Siblings,
+    private readonly listener: OutboxListener,
+    private readonly tabs?: TabCoordinator,
   ) {}
 
   /** What is on its way, in the order it was written. */
-  pending(room?: string): Pending[] {
-    return [...this.known.values()].filter((message) => room === undefined || message.room === room).sort((a, b) => a.order - b.order);
+  pending(room?: string): PendingMessage[] {
+    return [...this.messages.values()].filter((message) => room === undefined || message.room === room).sort((a, b) => a.order - b.order);
   }
 
   /** Resolves when the message is in the log. A promise nobody waits for is fine: `failed` tells the same. */
   send(room: string, text: string, replyTo: number, clientId: string): Promise<SendReply> {
     // Later than everything before it, also of an earlier load: time orders those.
-    this.order = Math.max(this.order + 1, Date.now());
-    return this.enqueue({clientId, room, text, replyTo, atMs: Date.now(), order: this.order, ...this.mine()});
+    this.lastOrder = Math.max(this.lastOrder + 1, Date.now());
+    return this.enqueue({clientId, room, text, replyTo, atMs: Date.now(), order: this.lastOrder, ...this.ownership()});
   }
 
   /** Take up what an earlier load, or a tab that is gone, left behind. */
-  async adopt(): Promise<void> {
-    await this.siblings?.ready;
+  async recoverPending(): Promise<void> {
+    await this.tabs?.ready;
     const left = await (await this.storage).pending().catch(() => []);
     for (const message of left) {
-      if (this.known.has(message.clientId) || this.settled.has(message.clientId) || this.keeper.over) continue;
-      if (this.siblings && message.by !== undefined) this.hear({message, of: "pending"});
-      else this.takeUp(message);
+      if (this.messages.has(message.clientId) || this.settledIds.has(message.clientId) || this.reconnector.isClosed) continue;
+      if (this.tabs && message.ownerTab !== undefined) this.onTabUpdate({message, status: "pending"});
+      else this.resend(message);
     }
   }
 
   /** Another tab tells of a message of its own. */
-  hear(news: News): void {
-    const {message} = news;
-    if (news.of === "pending") {
-      this.show(message);
-      const {by} = message;
-      if (by !== undefined) this.siblings?.whenGone(by, () => this.inherit(by));
+  onTabUpdate(update: OutboxUpdate): void {
+    const {message} = update;
+    if (update.status === "pending") {
+      this.track(message);
+      const {ownerTab: by} = message;
+      if (by !== undefined) this.tabs?.onTabGone(by, () => this.claimFrom(by));
     } else {
-      if (this.settled.size >= SETTLED_MAX) this.settled.clear();
-      this.settled.add(message.clientId);
-      if (!this.known.delete(message.clientId)) return;
-      if (news.of === "sent") this.told.sent(message, news.reply);
-      else this.told.failed(message, news.failure);
+      if (this.settledIds.size >= SETTLED_IDS_MAX) this.settledIds.clear();
+      this.settledIds.add(message.clientId);
+      if (!this.messages.delete(message.clientId)) return;
+      if (update.status === "sent") this.listener.sent(message, update.reply);
+      else this.listener.failed(message, update.failure);
     }
   }
 
   /** What the tab `by` has left is mine now: what it stored, and what it only told of. */
-  private async inherit(by: string): Promise<void> {
+  private async claimFrom(by: string): Promise<void> {
     const stored = await (await this.storage).pending().catch(() => []);
-    const left = new Map([...stored, ...this.known.values()].filter((message) => message.by === by).map((message) => [message.clientId, message]));
-    if (this.keeper.over) return;
-    for (const message of [...left.values()].sort((a, b) => a.order - b.order)) this.takeUp(message);
+    const left = new Map([...stored, ...this.messages.values()].filter((message) => message.ownerTab === by).map((message) => [message.clientId, message]));
+    if (this.reconnector.isClosed) return;
+    for (const message of [...left.values()].sort((a, b) => a.order - b.order)) this.resend(message);
     // The next tab that waits for `by` must find them as mine.
-    await this.storing;
+    await this.lastWrite;
   }
 
-  private takeUp(message: Pending): void {
-    this.enqueue({...message, ...this.mine()}).catch(() => undefined);
+  private resend(message: PendingMessage): void {
+    this.enqueue({...message, ...this.ownership()}).catch(() => undefined);
   }
 
-  private mine(): {by?: string} {
-    return this.siblings ? {by: this.siblings.me} : {};
+  private ownership(): {by?: string} {
+    return this.tabs ? {by: this.tabs.tabId} : {};
   }
 
-  private show(message: Pending): void {
+  private track(message: PendingMessage): void {
     const {clientId} = message;
-    const before = this.known.get(clientId);
-    this.known.set(clientId, message);
-    if (!before) this.told.pending(message);
+    const before = this.messages.get(clientId);
+    this.messages.set(clientId, message);
+    if (!before) this.listener.pending(message);
   }
 
-  private enqueue(message: Pending): Promise<SendReply> {
-    this.show(message);
-    this.siblings?.tell({message, of: "pending"});
-    const stored = (this.storing = this.storage.then((storage) => storage.putPending(message)).catch(() => undefined));
-    const before = this.lines.get(message.room) ?? Promise.resolve();
+  private enqueue(message: PendingMessage): Promise<SendReply> {
+    this.track(message);
+    this.tabs?.publish({message, status: "pending"});
+    const stored = (this.lastWrite = this.storage.then((storage) => storage.putPending(message)).catch(() => undefined));
+    const before = this.sendQueues.get(message.room) ?? Promise.resolve();
     const answer = Promise.all([before, stored]).then(() => this.deliver(message));
-    const line = answer.catch(() => undefined);
-    this.lines.set(message.room, line);
-    void line.then(() => {
-      if (this.lines.get(message.room) === line) this.lines.delete(message.room);
+    const pipe = answer.catch(() => undefined);
+    this.sendQueues.set(message.room, pipe);
+    void pipe.then(() => {
+      if (this.sendQueues.get(message.room) === pipe) this.sendQueues.delete(message.room);
     });
     return answer;
   }
 
-  private async deliver(message: Pending): Promise<SendReply> {
+  private async deliver(message: PendingMessage): Promise<SendReply> {
     const {room, clientId, text, replyTo} = message;
     try {
-      const reply = await call(this.keeper, Chat.method.send, {room, clientId, text, replyTo: BigInt(replyTo)}, Infinity);
-      this.siblings?.tell({message, of: "sent", reply});
-      await this.done(message);
-      this.told.sent(message, reply);
+      const reply = await call(this.reconnector, Chat.method.send, {room, clientId, text, replyTo: BigInt(replyTo)}, Infinity);
+      this.tabs?.publish({message, status: "sent", reply});
+      await this.removeMessage(message);
+      this.listener.sent(message, reply);
       return reply;
     } catch (error) {
       // A client that is closed or refused leaves its messages to the next one.
-      if (!this.keeper.over) {
-        this.siblings?.tell({message, of: "failed", failure: error as Failure});
-        await this.done(message);
-        this.told.failed(message, error as Failure);
+      if (!this.reconnector.isClosed) {
+        this.tabs?.publish({message, status: "failed", failure: error as ApiError});
+        await this.removeMessage(message);
+        this.listener.failed(message, error as ApiError);
       }
       throw error;
     }
   }
 
-  private async done({clientId}: Pending): Promise<void> {
-    this.known.delete(clientId);
+  private async removeMessage({clientId}: PendingMessage): Promise<void> {
+    this.messages.delete(clientId);
     await (await this.storage).removePending(clientId).catch(() => undefined);
   }
 }

@@ -1,8 +1,8 @@
 import type {Cursor} from "./gen/tidings/v1/log_pb.ts";
-import type {Feed} from "./feed.ts";
+import type {WatchStream} from "./watch-stream.ts";
 
-// Nobody can take from a feed whose watch is gone. The keeper knows the feed, the feed does not know its watch.
-const forgotten = new FinalizationRegistry<Feed<any>>((feed) => feed.close());
+// Nobody can take from a stream whose watch is gone. The reconnector knows the stream, the stream does not know its watch.
+const collectedWatches = new FinalizationRegistry<WatchStream<any>>((stream) => stream.close());
 
 /**
  * Something that goes on happening, as an async iterator. Made by `room.watch()` and its kin.
@@ -15,24 +15,24 @@ const forgotten = new FinalizationRegistry<Feed<any>>((feed) => feed.close());
  * watch that is forgotten without that ends when the browser collects it.
  */
 export class Watch<Out> implements AsyncIterableIterator<Out> {
-  private wasLive = false;
+  private isLive = false;
 
   /** @internal */
   constructor(
-    private readonly feed: Feed<any>,
-    private readonly pick: (item: any) => Out | undefined,
+    private readonly stream: WatchStream<any>,
+    private readonly select: (item: any) => Out | undefined,
   ) {
-    forgotten.register(this, feed);
+    collectedWatches.register(this, stream);
   }
 
   /** Behind the last item taken: hand it in as `after` another day, and the watch goes on there. */
   get cursor(): Cursor | undefined {
-    return this.feed.position;
+    return this.stream.position;
   }
 
   /** Everything there was has been taken; what follows is happening now. */
   get live(): boolean {
-    return this.wasLive;
+    return this.isLive;
   }
 
   [Symbol.asyncIterator](): this {
@@ -41,19 +41,19 @@ export class Watch<Out> implements AsyncIterableIterator<Out> {
 
   /** The next item. Rejects with the Failure that a new connection does not heal. */
   async next(): Promise<IteratorResult<Out, undefined>> {
-    this.feed.start();
+    this.stream.start();
     for (;;) {
-      while (!this.feed.empty) {
-        const item = this.feed.take() as {item?: {case?: string}};
-        this.wasLive ||= item.item?.case === "live";
-        const picked = this.pick(item);
+      while (!this.stream.isEmpty) {
+        const item = this.stream.popItem() as {item?: {case?: string}};
+        this.isLive ||= item.item?.case === "live";
+        const picked = this.select(item);
         if (picked !== undefined) return {done: false, value: picked};
       }
-      if (this.feed.over) {
-        if (this.feed.failure) throw this.feed.failure;
+      if (this.stream.isClosed) {
+        if (this.stream.failure) throw this.stream.failure;
         return {done: true, value: undefined};
       }
-      await this.feed.change();
+      await this.stream.nextChange();
     }
   }
 
@@ -61,22 +61,22 @@ export class Watch<Out> implements AsyncIterableIterator<Out> {
    * Resolves when the next item is here, which it does not take: until `next` is called the item is held, and counts as
    * not read. False: the watch is over, and `next` says how.
    */
-  async arrived(): Promise<boolean> {
-    this.feed.start();
-    while (this.feed.empty && !this.feed.over) await this.feed.change();
-    return !this.feed.empty;
+  async waitForItem(): Promise<boolean> {
+    this.stream.start();
+    while (this.stream.isEmpty && !this.stream.isClosed) await this.stream.nextChange();
+    return !this.stream.isEmpty;
   }
 
   /** Resolves when the service has begun to answer: what happens from then on will be seen. */
-  async started(): Promise<void> {
-    this.feed.start();
-    while (!this.feed.answered && !this.feed.over) await this.feed.change();
-    if (this.feed.failure) throw this.feed.failure;
+  async waitStarted(): Promise<void> {
+    this.stream.start();
+    while (!this.stream.hasResponse && !this.stream.isClosed) await this.stream.nextChange();
+    if (this.stream.failure) throw this.stream.failure;
   }
 
   /** End it here and on the service. */
   close(): void {
-    this.feed.close();
+    this.stream.close();
   }
 
   /** Called by the language when a loop is left. */

@@ -11,7 +11,7 @@ import {
 } from "rsocket-composite-metadata";
 import {deserializeFrame, Flags, type Frame, FrameTypes, serializeFrame} from "rsocket-core";
 import {Buffer} from "../src/buffer.ts";
-import {bearer, routing, simple} from "../src/metadata.ts";
+import {bearerMetadata, routeMetadata, simpleAuthMetadata} from "../src/metadata.ts";
 
 const ROUNDS = 300;
 const TEXTS = ["", "a", "chat.send", "Zoë", "\uFEFFmark", "𝕏 👩‍👩‍👧", "\u0000", "lone \uD800", "ü".repeat(70)];
@@ -75,12 +75,12 @@ test("routes and credentials are written as by rsocket-composite-metadata", () =
   const composite = (type: WellKnownMimeType, value: unknown) => encodeCompositeMetadata([[type, value as globalThis.Buffer]]);
   for (let i = 0; i < ROUNDS; i++) {
     const [said, other] = [text(), text().repeat(randomInt(400))];
-    if (Real.byteLength(said) < 256) same(routing(said), composite(WellKnownMimeType.MESSAGE_RSOCKET_ROUTING, encodeRoute(said)));
-    same(bearer(other), composite(WellKnownMimeType.MESSAGE_RSOCKET_AUTHENTICATION, encodeBearerAuthMetadata(other)));
-    same(simple(said, other), composite(WellKnownMimeType.MESSAGE_RSOCKET_AUTHENTICATION, encodeSimpleAuthMetadata(said, other)));
+    if (Real.byteLength(said) < 256) same(routeMetadata(said), composite(WellKnownMimeType.MESSAGE_RSOCKET_ROUTING, encodeRoute(said)));
+    same(bearerMetadata(other), composite(WellKnownMimeType.MESSAGE_RSOCKET_AUTHENTICATION, encodeBearerAuthMetadata(other)));
+    same(simpleAuthMetadata(said, other), composite(WellKnownMimeType.MESSAGE_RSOCKET_AUTHENTICATION, encodeSimpleAuthMetadata(said, other)));
   }
-  assert.throws(() => routing("x".repeat(256)), RangeError);
-  assert.throws(() => simple("x".repeat(65_536), ""), RangeError);
+  assert.throws(() => routeMetadata("x".repeat(256)), RangeError);
+  assert.throws(() => simpleAuthMetadata("x".repeat(65_536), ""), RangeError);
 });
 
 test("frames of rsocket-js come out of it as they went in", () => {

@@ -4,13 +4,13 @@ import {after, before, test} from "node:test";
 import vm from "node:vm";
 import {build} from "esbuild";
 import WebSocket from "ws";
-import {Service} from "./service.ts";
+import {TestService} from "./test-service.ts";
 
-let service: Service;
+let service: TestService;
 const {options} = await import(join(process.cwd(), "tools/bundle.mjs"));
 
 before(async () => {
-  service = await Service.start();
+  service = await TestService.start();
 });
 after(() => service.stop());
 
@@ -42,6 +42,6 @@ test("it runs without a global Buffer or process, where code from strings is for
 
 test("what is not used is not in a page's bundle", async () => {
   const whole = await bundled('import {connect} from "./src/index.ts"; console.log(connect)');
-  const little = await bundled('import {Failure} from "./src/index.ts"; console.log(Failure)');
+  const little = await bundled('import {ApiError} from "./src/index.ts"; console.log(ApiError)');
   assert.ok(little.length < whole.length / 6, `${little.length} of ${whole.length} bytes`);
 });

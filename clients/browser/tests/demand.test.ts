@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import {after, before, test} from "node:test";
 import WebSocket from "ws";
-import type {Tidings} from "../src/index.ts";
-import {openRoom, Service, take} from "./service.ts";
+import type {TidingsClient} from "../src/index.ts";
+import {openRoom, TestService, takeItems} from "./test-service.ts";
 
 const REQUEST_STREAM = 0x06;
 const REQUEST_N = 0x08;
@@ -10,7 +10,7 @@ const CANCEL = 0x09;
 const PAYLOAD = 0x0a;
 
 /** Counts, as the frames pass, what every stream was granted and what it was sent. */
-class Meter {
+class FrameMeter {
   readonly granted = new Map<number, number>();
   readonly sent = new Map<number, number>();
   readonly cancelled = new Set<number>();
@@ -44,12 +44,12 @@ class Meter {
   }
 }
 
-let service: Service;
-let ada: Tidings;
+let service: TestService;
+let ada: TidingsClient;
 const EVENTS = 300;
 
 before(async () => {
-  service = await Service.start();
+  service = await TestService.start();
   ada = service.client("ada");
   await openRoom(ada, "long");
   await Promise.all(Array.from({length: EVENTS}, (_, i) => ada.room("long").send(`message ${i}`)));
@@ -57,15 +57,15 @@ before(async () => {
 after(() => service.stop());
 
 test("a watch is never sent more than it asked for, and reads everything", async () => {
-  const meter = new Meter();
+  const meter = new FrameMeter();
   const bob = service.client("bob", {makeSocket: meter.makeSocket});
-  const events = await take(bob.room("long").watch({after: 0, window: 8}), EVENTS);
+  const events = await takeItems(bob.room("long").watch({after: 0, window: 8}), EVENTS);
   assert.deepEqual(events.map(({seq}) => seq), Array.from({length: EVENTS}, (_, i) => BigInt(i + 1)));
   assert.equal(meter.exceeded, false);
 });
 
 test("a consumer that stops is sent its window and nothing more", async () => {
-  const meter = new Meter();
+  const meter = new FrameMeter();
   const bob = service.client("bob", {makeSocket: meter.makeSocket});
   const watch = bob.room("long").watch({after: 0, window: 8});
   await watch.next();
@@ -78,9 +78,9 @@ test("a consumer that stops is sent its window and nothing more", async () => {
 });
 
 test("leaving a loop cancels the stream", async () => {
-  const meter = new Meter();
+  const meter = new FrameMeter();
   const bob = service.client("bob", {makeSocket: meter.makeSocket});
-  await take(bob.room("long").watch({after: 0}), 3);
+  await takeItems(bob.room("long").watch({after: 0}), 3);
   await bob.session.ping();
   assert.equal(meter.cancelled.size, 1);
 });

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import {after, before, test} from "node:test";
-import {drop, inspect, type State} from "../src/index.ts";
-import {openRoom, Service, take, textOf, until} from "./service.ts";
+import {simulateOffline, inspect, type ClientState} from "../src/index.ts";
+import {openRoom, TestService, takeItems, textOf, waitUntil} from "./test-service.ts";
 
-let service: Service;
+let service: TestService;
 
 before(async () => {
-  service = await Service.start();
+  service = await TestService.start();
 });
 after(() => service.stop());
 
@@ -15,12 +15,12 @@ test("an inspection shows each stream's credit, what is held and where the reade
   await openRoom(ada, "seen");
   for (let i = 0; i < 20; i++) await ada.room("seen").send(`message ${i}`);
   const watch = ada.room("seen").watch({after: 0, window: 8});
-  await take(keepOpen(watch), 2);
-  await until(async () => (await inspect(ada)).streams[0]?.credit === 0, "the credit is spent");
+  await takeItems(withoutReturn(watch), 2);
+  await waitUntil(async () => (await inspect(ada)).streams[0]?.credit === 0, "the credit is spent");
   const {state, streams, roundTripMs, attempts, pending} = await inspect(ada);
   assert.deepEqual([state, attempts, pending], ["online", 0, 0]);
   assert.ok(roundTripMs! > 0);
-  const [{route, about, asked, credit, received, held, position, arrived, opened, open, bytes}] = streams as [(typeof streams)[0]];
+  const [{route, subject: about, requested: asked, credit, received, buffered: held, position, receivedPosition: arrived, openedStreams: opened, isStreaming: open, bytes}] = streams as [(typeof streams)[0]];
   assert.deepEqual({route, about, asked, credit, received, held, position, arrived, opened, open}, {
     ...{route: "chat.watch", about: "seen", asked: 8, credit: 0, received: 8, held: 6, position: 2n, arrived: 8n},
     ...{opened: 1, open: true},
@@ -36,15 +36,15 @@ test("an item that is here is held until it is taken, also by who waited for it"
   const {head} = await ada.room("waited-for").history({limit: 1});
   const watch = ada.room("waited-for").items({after: head!});
   await watch.next(); // that it is live
-  const arrival = watch.arrived();
+  const arrival = watch.waitForItem();
   const {cursor} = await ada.room("waited-for").send("the first");
   assert.equal(await arrival, true);
   const [before] = (await inspect(ada)).streams;
-  assert.deepEqual([before!.held, before!.position, before!.arrived], [1, head!.seq, cursor!.seq]);
+  assert.deepEqual([before!.buffered, before!.position, before!.receivedPosition], [1, head!.seq, cursor!.seq]);
   await watch.next();
   const [after] = (await inspect(ada)).streams;
-  assert.deepEqual([after!.held, after!.position], [0, cursor!.seq]);
-  const end = watch.arrived();
+  assert.deepEqual([after!.buffered, after!.position], [0, cursor!.seq]);
+  const end = watch.waitForItem();
   watch.close();
   assert.equal(await end, false);
 });
@@ -64,34 +64,34 @@ test("a client that is dropped is offline, says until when, and then misses noth
   const [ada, bob] = [service.client("ada"), service.client("bob")];
   await openRoom(ada, "dropped");
   const seqs: bigint[] = [];
-  const states: State[] = [];
+  const states: ClientState[] = [];
   bob.room("dropped").on("event", (event) => seqs.push(event.seq));
   await ada.room("dropped").send("before");
-  await until(() => seqs.length >= 1, "the first one");
+  await waitUntil(() => seqs.length >= 1, "the first one");
   bob.on("state", (state) => states.push(state));
-  const come = drop(bob, 3_600_000);
+  const come = simulateOffline(bob, 3_600_000);
   assert.equal(bob.state, "offline");
   for (let i = 0; i < 100; i++) await ada.room("dropped").send(`meanwhile ${i}`);
-  const {state, connection, dropEndsMs, streams} = await inspect(bob);
-  assert.deepEqual([state, connection, streams[0]!.open], ["offline", undefined, false]);
+  const {state, connection, offlineUntilMs: dropEndsMs, streams} = await inspect(bob);
+  assert.deepEqual([state, connection, streams[0]!.isStreaming], ["offline", undefined, false]);
   assert.ok(dropEndsMs! > Date.now());
   const {head} = await ada.room("dropped").history({limit: 1});
   come();
   come();
-  await until(() => seqs.at(-1) === head!.seq, "all of it");
+  await waitUntil(() => seqs.at(-1) === head!.seq, "all of it");
   assert.deepEqual(seqs, seqs.map((_, i) => BigInt(i + 1)));
   assert.deepEqual(states, ["offline", "reconnecting", "online"]);
   const [stream] = (await inspect(bob)).streams;
-  assert.deepEqual([stream!.opened, stream!.open], [2, true]);
+  assert.deepEqual([stream!.openedStreams, stream!.isStreaming], [2, true]);
 });
 
-test("a drop ends by itself", async () => {
+test("a simulateOffline ends by itself", async () => {
   const ada = service.client("ada");
   await ada.session.ping();
-  drop(ada, 50);
+  simulateOffline(ada, 50);
   assert.equal(ada.state, "offline");
   await ada.session.ping();
-  assert.equal((await inspect(ada)).dropEndsMs, undefined);
+  assert.equal((await inspect(ada)).offlineUntilMs, undefined);
 });
 
 test("a watch that nobody knows any more ends on the service", async () => {
@@ -102,18 +102,18 @@ test("a watch that nobody knows any more ends on the service", async () => {
     await watch.next();
   })();
   assert.equal((await inspect(ada)).streams.length, 1);
-  await until(async () => {
+  await waitUntil(async () => {
     (globalThis as unknown as {gc: () => void}).gc();
     return (await inspect(ada)).streams.length === 0;
   }, "the stream has ended");
 });
 
 /** The watch, without its end: leaving the loop ends nothing. */
-function keepOpen<T>(values: AsyncIterableIterator<T>): AsyncIterable<T> {
+function withoutReturn<T>(values: AsyncIterableIterator<T>): AsyncIterable<T> {
   return {[Symbol.asyncIterator]: () => ({next: () => values.next()})};
 }
 
-test("a tab's inspection tells of the shared connection, and a drop of one tab leaves the others theirs", async () => {
+test("a tab's inspection tells of the shared connection, and a simulateOffline of one tab leaves the others theirs", async () => {
   const {tabs, opened} = await sharedTabs(3);
   await openRoom(tabs[0]!, "one-of-three");
   const texts: (string | undefined)[] = [];
@@ -121,9 +121,9 @@ test("a tab's inspection tells of the shared connection, and a drop of one tab l
   await Promise.all(tabs.map((tab) => tab.session.ping()));
   const {connection} = await inspect(tabs[1]!);
   assert.deepEqual([connection!.sharing, connection!.tabs], ["worker", 3]);
-  const come = drop(tabs[0]!, 3_600_000);
+  const come = simulateOffline(tabs[0]!, 3_600_000);
   await tabs[1]!.room("one-of-three").send("still here");
-  await until(() => texts.length === 1, "the third tab reads on");
+  await waitUntil(() => texts.length === 1, "the third tab reads on");
   assert.deepEqual([tabs[0]!.state, (await inspect(tabs[1]!)).connection!.tabs], ["offline", 2]);
   come();
   await tabs[0]!.session.ping();
@@ -131,14 +131,14 @@ test("a tab's inspection tells of the shared connection, and a drop of one tab l
 });
 
 async function sharedTabs(count: number) {
-  const {Host} = await import("../src/shared/host.ts");
-  const {portLine} = await import("../src/shared/protocol.ts");
-  const {TabConnector} = await import("../src/shared/tab.ts");
-  const {direct} = await import("../src/index.ts");
-  const {makeSocket} = await import("./service.ts");
+  const {ConnectionHost} = await import("../src/shared/connection-host.ts");
+  const {pipeOverPort: portLine} = await import("../src/shared/protocol.ts");
+  const {TabConnector} = await import("../src/shared/tab-connection.ts");
+  const {directConnector} = await import("../src/index.ts");
+  const {makeSocket} = await import("./test-service.ts");
   let opened = 0;
-  const own = direct(makeSocket);
-  const host = new Host({open: (setup) => ((opened += 1), own.open(setup))});
+  const own = directConnector(makeSocket);
+  const host = new ConnectionHost({open: (setup) => ((opened += 1), own.open(setup))});
   const tabs = Array.from({length: count}, () => {
     const {port1, port2} = new MessageChannel() as unknown as {port1: MessagePort; port2: MessagePort};
     host.add(portLine(port2));

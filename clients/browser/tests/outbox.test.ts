@@ -1,13 +1,13 @@
 import "fake-indexeddb/auto";
 import assert from "node:assert/strict";
 import {after, before, test} from "node:test";
-import {Code, type Failure, inspect, MemoryStorage, openStorage, type Pending, type Storage} from "../src/index.ts";
-import {OneProcessLocks, openRoom, Service, textOf, until} from "./service.ts";
+import {Code, type ApiError, inspect, MemoryStorage, openStorage, type PendingMessage, type Storage} from "../src/index.ts";
+import {InProcessLocks, openRoom, TestService, textOf, waitUntil} from "./test-service.ts";
 
-let service: Service;
+let service: TestService;
 
 before(async () => {
-  service = await Service.start();
+  service = await TestService.start();
 });
 after(() => service.stop());
 
@@ -31,16 +31,16 @@ for (const [kind, make] of STORAGES) {
     void before.room(room).send("two");
     assert.deepEqual(shown, ["one", "two"]);
     assert.deepEqual(before.room(room).pending().map(({text}) => text), ["one", "two"]);
-    await until(async () => (await storage.pending()).length === 2, "both are stored");
+    await waitUntil(async () => (await storage.pending()).length === 2, "both are stored");
     before.close();
 
     const again = kind === "memory" ? storage : await make("reload");
     const later = service.client("ada", {storage: again});
-    const found: Pending[] = [];
+    const found: PendingMessage[] = [];
     const sent: string[] = [];
     later.on("pending", (message) => found.push(message));
     later.on("sent", ({message}) => sent.push(message.text));
-    await until(() => sent.length === 2, "both are sent");
+    await waitUntil(() => sent.length === 2, "both are sent");
     assert.deepEqual(found.map(({text}) => text), ["one", "two"]);
     assert.deepEqual(sent, ["one", "two"]);
     assert.deepEqual(await again.pending(), []);
@@ -53,12 +53,12 @@ for (const [kind, make] of STORAGES) {
     const event = (room: string, seq: number) => ({room, seq, epoch: "e", data: new Uint8Array([seq])});
     await storage.putEvents([event("a", 2), event("a", 1), event("b", 7), event("a", 10)]);
     assert.deepEqual((await storage.events("a")).map(({seq}) => seq), [1, 2, 10]);
-    await storage.forget("a", 3);
+    await storage.deleteEvents("a", 3);
     assert.deepEqual((await storage.events("a")).map(({seq}) => seq), [10]);
-    await storage.forget("a", Infinity);
+    await storage.deleteEvents("a", Infinity);
     assert.deepEqual(await storage.events("a"), []);
     assert.deepEqual((await storage.events("b")).map(({seq}) => seq), [7]);
-    await storage.forgetRooms();
+    await storage.deleteAllEvents();
     assert.deepEqual(await storage.events("b"), []);
   });
 }
@@ -70,7 +70,7 @@ test("two tabs that find the same message send it once", async () => {
   const tabs = [service.client("ada", {storage}), service.client("ada", {storage})];
   const sent: string[] = [];
   for (const tab of tabs) tab.on("sent", ({message}) => sent.push(message.clientId));
-  await until(() => sent.length > 0, "it is sent");
+  await waitUntil(() => sent.length > 0, "it is sent");
   await Promise.all(tabs.map((tab) => tab.room("twins").send("after")));
   const texts = (await tabs[0]!.room("twins").history()).events.map(textOf);
   assert.equal(texts.filter((text) => text === "once").length, 1);
@@ -78,7 +78,7 @@ test("two tabs that find the same message send it once", async () => {
 
 test("what one tab writes is on its way in the other, and sent once", async () => {
   await openRoom(service.client("ada"), "mirrored");
-  const [storage, locks] = [new MemoryStorage(), new OneProcessLocks()];
+  const [storage, locks] = [new MemoryStorage(), new InProcessLocks()];
   const [one, two] = [service.client("ada", {storage, locks, account: "mirrored"}), service.client("ada", {storage, locks, account: "mirrored"})];
   const told: string[] = [];
   two.on("pending", ({text}) => told.push(`pending ${text}`));
@@ -88,7 +88,7 @@ test("what one tab writes is on its way in the other, and sent once", async () =
   const {connection} = await inspect(two);
   const reply = await one.room("mirrored").send("hello");
   await assert.rejects(one.room("mirrored").send("bell \u0007"), ({code}) => code === Code.INVALID_ARGUMENT);
-  await until(() => told.length === 4, "both ends");
+  await waitUntil(() => told.length === 4, "both ends");
   assert.deepEqual(told, ["pending hello", `sent hello ${reply.cursor!.seq}`, "pending bell \u0007", `failed bell ${Code.INVALID_ARGUMENT}`]);
   assert.equal((await inspect(two)).connection!.framesOut, connection!.framesOut);
   assert.deepEqual(two.room("mirrored").pending(), []);
@@ -96,15 +96,15 @@ test("what one tab writes is on its way in the other, and sent once", async () =
 
 test("a tab that is closed leaves its messages to the others, in order", async () => {
   await openRoom(service.client("ada"), "inherited");
-  const [storage, locks] = [new MemoryStorage(), new OneProcessLocks()];
+  const [storage, locks] = [new MemoryStorage(), new InProcessLocks()];
   const gone = service.client("ada", {storage, locks, account: "inherited", network: offline});
   const others = [0, 1].map(() => service.client("ada", {storage, locks, account: "inherited"}));
   for (const text of ["one", "two", "three"]) void gone.room("inherited").send(text);
   const waiting = () => others.map((tab) => tab.room("inherited").pending().map(({text}) => text).join(" "));
-  await until(() => waiting().every((texts) => texts === "one two three"), "the others show them");
-  await until(async () => (await storage.pending()).length === 3, "they are stored");
+  await waitUntil(() => waiting().every((texts) => texts === "one two three"), "the others show them");
+  await waitUntil(async () => (await storage.pending()).length === 3, "they are stored");
   gone.close();
-  await until(() => waiting().every((texts) => texts === ""), "they are sent");
+  await waitUntil(() => waiting().every((texts) => texts === ""), "they are sent");
   const texts = (await others[0]!.room("inherited").history()).events.map(textOf).filter((text) => text !== undefined);
   assert.deepEqual(texts, ["one", "two", "three"]);
   assert.deepEqual(await storage.pending(), []);
@@ -113,7 +113,7 @@ test("a tab that is closed leaves its messages to the others, in order", async (
 test("a message the service does not take fails, and the next one goes on", async () => {
   const ada = service.client("ada");
   await openRoom(ada, "strict");
-  const failures: Failure[] = [];
+  const failures: ApiError[] = [];
   ada.on("failed", ({failure}) => failures.push(failure));
   const bad = ada.room("strict").send("bell \u0007");
   const good = ada.room("strict").send("fine");
@@ -131,16 +131,16 @@ test("a reload shows the history before there is a network, and then only what w
   const seen: (string | undefined)[] = [];
   const first = service.client("bob", {storage});
   first.room("kept").on("event", (event) => textOf(event) !== undefined && seen.push(textOf(event)));
-  await until(() => seen.length === 3, "three messages");
+  await waitUntil(() => seen.length === 3, "three messages");
   const {events} = await writer.room("kept").history();
   await writer.room("kept").delete(events.at(-1)!.seq);
-  await until(async () => (await storage.events("kept")).length === events.length + 1, "all are kept");
+  await waitUntil(async () => (await storage.events("kept")).length === events.length + 1, "all are kept");
   first.close();
 
   const reloaded: (string | undefined)[] = [];
   const dark = service.client("bob", {storage, network: offline});
   dark.room("kept").on("event", (event) => textOf(event) !== undefined && reloaded.push(textOf(event)));
-  await until(() => reloaded.length === 3, "what was kept");
+  await waitUntil(() => reloaded.length === 3, "what was kept");
   assert.deepEqual(reloaded, ["one", "two", ""]);
   assert.equal(dark.state, "offline");
 
@@ -148,6 +148,6 @@ test("a reload shows the history before there is a network, and then only what w
   const seqs: bigint[] = [];
   const back = service.client("bob", {storage});
   back.room("kept").on("event", (event) => seqs.push(event.seq));
-  await until(() => seqs.length >= events.length + 2, "everything");
+  await waitUntil(() => seqs.length >= events.length + 2, "everything");
   assert.deepEqual(seqs, seqs.map((_, i) => BigInt(i + 1)));
 });

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import {readFileSync} from "node:fs";
 import {after, before, test} from "node:test";
-import {drop, inspect, type Tidings} from "../src/index.ts";
-import {openRoom, Service} from "./service.ts";
+import {simulateOffline, inspect, type TidingsClient} from "../src/index.ts";
+import {openRoom, TestService} from "./test-service.ts";
 
 const AsyncFunction = Object.getPrototypeOf(async () => undefined).constructor as FunctionConstructor;
 const examples = [
@@ -16,11 +16,11 @@ function found(file: string, pattern: RegExp): string[] {
   return codes;
 }
 
-let service: Service;
-let tidings: Tidings;
+let service: TestService;
+let tidings: TidingsClient;
 
 before(async () => {
-  service = await Service.start();
+  service = await TestService.start();
   tidings = service.client("ada");
   await openRoom(tidings, "general").catch(() => undefined); // the service may have made it
 });
@@ -31,7 +31,7 @@ examples.forEach((code, i) => {
     const own = code.includes("connect(");
     const body = code.replace(/^import .*\n/, "");
     const quiet = {log: () => undefined};
-    const run = new AsyncFunction("connect", "console", "inspect", "drop", ...(own ? [] : ["tidings"]), body);
-    await run(() => service.client("ada"), quiet, inspect, drop, tidings);
+    const run = new AsyncFunction("connect", "console", "inspect", "simulateOffline", ...(own ? [] : ["tidings"]), body);
+    await run(() => service.client("ada"), quiet, inspect, simulateOffline, tidings);
   });
 });

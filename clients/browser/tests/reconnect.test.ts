@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import {after, before, test} from "node:test";
-import {Code, Failure, type State} from "../src/index.ts";
-import {openRoom, Service, until} from "./service.ts";
+import {Code, ApiError, type ClientState} from "../src/index.ts";
+import {openRoom, TestService, waitUntil} from "./test-service.ts";
 
-let service: Service;
+let service: TestService;
 
 before(async () => {
-  service = await Service.start();
+  service = await TestService.start();
 });
 after(() => service.stop());
 
@@ -14,7 +14,7 @@ test("three kills of the service lose nothing and double nothing", async () => {
   const ada = service.client("ada");
   const bob = service.client("bob");
   await openRoom(ada, "hall");
-  const states: State[] = [];
+  const states: ClientState[] = [];
   bob.on("state", (state) => states.push(state));
   const seqs: bigint[] = [];
   const texts: string[] = [];
@@ -34,7 +34,7 @@ test("three kills of the service lose nothing and double nothing", async () => {
     await service.run();
     await Promise.all(answers);
   }
-  await until(() => texts.length >= written.length, "all messages at the reader");
+  await waitUntil(() => texts.length >= written.length, "all messages at the reader");
   assert.deepEqual(texts, written);
   assert.deepEqual(seqs, seqs.map((_, i) => BigInt(i + 1)));
   assert.ok(states.includes("reconnecting") && states.at(-1) === "online");
@@ -45,9 +45,9 @@ test("without a network nothing is tried, and with it at once", async () => {
   let changed = (): void => undefined;
   const network = {online: () => online, onChange: (listener: () => void) => ((changed = listener), () => undefined)};
   const ada = service.client("ada", {network});
-  const states: State[] = [];
+  const states: ClientState[] = [];
   ada.on("state", (state) => states.push(state));
-  await until(() => states.length > 0, "a first state");
+  await waitUntil(() => states.length > 0, "a first state");
   assert.deepEqual(states, ["offline"]);
   online = true;
   changed();
@@ -57,9 +57,9 @@ test("without a network nothing is tried, and with it at once", async () => {
 
 test("a token that is not taken is refused, and nothing is tried any more", async () => {
   const ada = service.client("", {user: undefined, token: "not a token"});
-  const states: State[] = [];
+  const states: ClientState[] = [];
   ada.on("state", (state) => states.push(state));
-  await assert.rejects(ada.session.ping(), (error) => error instanceof Failure && error.code === Code.UNAUTHENTICATED);
+  await assert.rejects(ada.session.ping(), (error) => error instanceof ApiError && error.code === Code.UNAUTHENTICATED);
   assert.equal(ada.state, "refused");
   assert.deepEqual(states, ["refused"]);
 });
@@ -71,11 +71,11 @@ test("a page of an origin that is never let in is told why, once in the console 
     const closed = service.url.replace("/rsocket", "/no-such-path");
     const ada = service.client("ada", {url: closed});
     const told: string[] = [];
-    ada.on("state", (state) => told.push(`${state}: ${ada.trouble?.text}`));
-    await until(() => told.length > 0, "a state with a reason");
+    ada.on("state", (state) => told.push(`${state}: ${ada.lastError?.text}`));
+    await waitUntil(() => told.length > 0, "a state with a reason");
     assert.match(told[0]!, /^connecting: .*in 3 attempts.* http\.origins does not name https:\/\/shop\.example/);
-    const attempts = () => ada.core.keeper.attempts.count;
-    await until(() => attempts() >= 6, "further attempts");
+    const attempts = () => ada.context.reconnector.backoff.attempts;
+    await waitUntil(() => attempts() >= 6, "further attempts");
     assert.equal(told.length, 1);
     const warned = (console.warn as unknown as {mock: {calls: {arguments: string[]}[]}}).mock.calls;
     assert.equal(warned.length, 1);
@@ -99,8 +99,8 @@ test("who was let in once, or is from where the service is, hears nothing of ori
         await ada.session.ping();
         await service.kill();
       }
-      await until(() => ada.core.keeper.attempts.count >= 6, "attempts");
-      assert.match(ada.trouble!.text, /^cannot reach/);
+      await waitUntil(() => ada.context.reconnector.backoff.attempts >= 6, "attempts");
+      assert.match(ada.lastError!.text, /^cannot reach/);
       assert.equal(warned.length, 0);
       ada.close();
       if (url === service.url) await service.run();

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import {after, before, test} from "node:test";
-import {Failure, MemoryStorage, RoomKind, Status, type Tidings} from "../src/index.ts";
-import {openRoom, Service, take, textOf, until} from "./service.ts";
+import {ApiError, MemoryStorage, RoomKind, Status, type TidingsClient} from "../src/index.ts";
+import {openRoom, TestService, takeItems, textOf, waitUntil} from "./test-service.ts";
 
-let service: Service;
-let ada: Tidings;
-let bob: Tidings;
+let service: TestService;
+let ada: TidingsClient;
+let bob: TidingsClient;
 
 before(async () => {
-  service = await Service.start();
+  service = await TestService.start();
   ada = service.client("ada");
   bob = service.client("bob");
 });
@@ -17,14 +17,14 @@ after(() => service.stop());
 test("a message that is sent is watched by another", async () => {
   await openRoom(ada, "hall");
   const watch = bob.room("hall").watch();
-  await watch.started();
+  await watch.waitStarted();
   await ada.room("hall").send("hi");
-  const [event] = await take(watch, 1);
+  const [event] = await takeItems(watch, 1);
   assert.equal(textOf(event!), "hi");
   assert.equal(event!.actor, "ada");
 });
 
-test("a direct room that is hidden is marked so in lists until its next message", async () => {
+test("a directConnector room that is hidden is marked so in lists until its next message", async () => {
   const name = (await ada.rooms.create("", {kind: RoomKind.DIRECT, members: ["bob"]})).room!.room;
   const hidden = async () => (await ada.rooms.list()).rooms.find(({room}) => room!.room === name)!.hidden;
   await ada.room(name).hide();
@@ -83,7 +83,7 @@ test("hostile texts stay texts, byte for byte", async () => {
 });
 
 test("what the service does not take is thrown with its code", async () => {
-  await assert.rejects(ada.room("no such room").history(), (error) => error instanceof Failure && error.text.length > 0);
+  await assert.rejects(ada.room("no such room").history(), (error) => error instanceof ApiError && error.text.length > 0);
 });
 
 test("a room shows its history, then what happens, each once", async () => {
@@ -99,7 +99,7 @@ test("a room shows its history, then what happens, each once", async () => {
   await first;
   await ada.room("stage").send("two");
   await ada.room("stage").send("three");
-  await until(() => seen.length === 3, "three messages");
+  await waitUntil(() => seen.length === 3, "three messages");
   assert.deepEqual(seen, ["one", "two", "three"]);
 });
 
@@ -118,15 +118,15 @@ test("a page after 0 is the beginning, one before 0 is empty, and so is a range 
 test("what is kept of a room is here without the network, and can be forgotten", async () => {
   await openRoom(ada, "attic");
   const attic = ada.room("attic");
-  assert.equal(await attic.kept(), undefined);
+  assert.equal(await attic.cachedEvents(), undefined);
   await attic.send("a trunk");
   const page = await attic.history();
-  await attic.keep(page.events, page.head!);
-  const kept = await attic.kept();
+  await attic.cacheEvents(page.events, page.head!);
+  const kept = await attic.cachedEvents();
   assert.deepEqual(kept!.events.map(textOf), page.events.map(textOf));
   assert.equal(kept!.cursor.seq, page.head!.seq);
-  await attic.forget();
-  assert.equal(await attic.kept(), undefined);
+  await attic.clearCache();
+  assert.equal(await attic.cachedEvents(), undefined);
 });
 
 test("who signs out leaves nothing of the rooms, but what is on its way", async () => {
@@ -136,12 +136,12 @@ test("who signs out leaves nothing of the rooms, but what is on its way", async 
   const cellar = eve.room("cellar");
   await cellar.send("a barrel");
   const page = await cellar.history();
-  await cellar.keep(page.events, page.head!);
+  await cellar.cacheEvents(page.events, page.head!);
   await storage.putPending({clientId: "c", room: "cellar", text: "wine", replyTo: 0, atMs: 0, order: 0});
-  const late = cellar.keep(page.events, page.head!);
+  const late = cellar.cacheEvents(page.events, page.head!);
   await eve.signOut();
   await late;
-  await cellar.keep(page.events, page.head!);
+  await cellar.cacheEvents(page.events, page.head!);
   assert.equal(eve.state, "closed");
   assert.deepEqual(await storage.events("cellar"), []);
   assert.deepEqual((await storage.pending()).map(({text}) => text), ["wine"]);

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import {createHmac} from "node:crypto";
 import {after, before, test} from "node:test";
-import {accountOf} from "../src/identity.ts";
-import type {State} from "../src/index.ts";
-import {Service, until} from "./service.ts";
+import {accountOf} from "../src/credentials.ts";
+import type {ClientState} from "../src/index.ts";
+import {TestService, waitUntil} from "./test-service.ts";
 
 const SECRET = "a secret of more than thirty-two bytes, for tests";
-let service: Service;
+let service: TestService;
 
 before(async () => {
-  service = await Service.start({TIDINGS_AUTH__SECRET: SECRET});
+  service = await TestService.start({TIDINGS_AUTH__SECRET: SECRET});
 });
 after(() => service.stop());
 
@@ -24,10 +24,10 @@ test("a token is refreshed on the living connection before it runs out", async (
   let asked = 0;
   const fresh = () => token("ada", ++asked < 3 ? 2 : 3600);
   const ada = service.client("", {user: undefined, token: fresh});
-  const states: State[] = [];
+  const states: ClientState[] = [];
   ada.on("state", (state) => states.push(state));
   assert.equal((await ada.session.info()).user, "ada");
-  await until(() => asked >= 3, "two refreshes");
+  await waitUntil(() => asked >= 3, "two refreshes");
   for (let info = await ada.session.info(); info.expiresAtMs - info.nowMs < 60_000n; ) info = await ada.session.info();
   assert.deepEqual(states, ["online"]);
 });
@@ -35,7 +35,7 @@ test("a token is refreshed on the living connection before it runs out", async (
 test("tokens that are refused three times in a row are given up", async () => {
   let asked = 0;
   const ada = service.client("", {user: undefined, token: async () => `wrong ${++asked}`});
-  await until(() => ada.state === "refused", "refused");
+  await waitUntil(() => ada.state === "refused", "refused");
   assert.equal(asked, 3);
 });
 

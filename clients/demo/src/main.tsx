@@ -1,13 +1,13 @@
 /** Begins the page. */
-import "./style/base.css";
-import "./parts/parts.css";
+import "./styles/base.css";
+import "./components/components.css";
 import {render} from "preact";
-import {App} from "./app.tsx";
-import "./model/newcomer.ts";
-import "./model/returning.ts";
-import {signInAgain} from "./session.ts";
-import "./shell/title.ts";
-import "./theme.ts";
+import {App} from "./app/app.tsx";
+import "./rooms/first-visit.ts";
+import "./rooms/restore-room.ts";
+import {restoreSession} from "./session/session.ts";
+import "./app/title.ts";
+import "./settings/theme.ts";
 
 // The only two scripts the page ever loads beside itself; everything else is refused (require-trusted-types-for).
 const SCRIPTS: ReadonlySet<string> = new Set(["/worker.js", "/sw.js"].map((path) => new URL(path, location.href).href));
@@ -23,6 +23,6 @@ interface TrustedTypes {
   },
 });
 
-signInAgain();
+restoreSession();
 render(<App />, document.getElementById("page")!);
 if ("serviceWorker" in navigator && isSecureContext) void navigator.serviceWorker.register("/sw.js").catch(() => undefined);

@@ -2,8 +2,8 @@
  * Keeps the page itself, so that a reload without a network still shows it. Network first: who is online always gets the
  * page the service has now. Nothing else is kept: messages are the client's to keep, for whom they are meant.
  */
-const KEPT = "tidings BUILD"; // another build, another cache
-const PAGE: readonly string[] = ["/", "/app.js", "/app.css", "/worker.js", "/icon.svg", "/manifest.webmanifest"];
+const CACHE_NAME = "tidings BUILD"; // another build, another cache
+const PAGE_PATHS: readonly string[] = ["/", "/app.js", "/app.css", "/worker.js", "/icon.svg", "/manifest.webmanifest"];
 const NETWORK_MS = 4_000; // a network that does not answer for so long is none
 
 // The types of a page and of a service worker cannot both be there; this is what is used of the latter.
@@ -12,7 +12,7 @@ interface WaitingEvent extends Event {
 }
 interface FetchingEvent extends Event {
   readonly request: Request;
-  respondWith(answer: Promise<Response>): void;
+  respondWith(respond: Promise<Response>): void;
 }
 interface Worker {
   addEventListener(name: "install" | "activate", listener: (event: WaitingEvent) => void): void;
@@ -25,14 +25,14 @@ const worker = self as unknown as Worker;
 worker.addEventListener("install", (event) => {
   event.waitUntil(
     caches
-      .open(KEPT)
-      .then((cache) => cache.addAll(PAGE.map((path) => new Request(path, {cache: "no-cache"}))))
+      .open(CACHE_NAME)
+      .then((cache) => cache.addAll(PAGE_PATHS.map((path) => new Request(path, {cache: "no-cache"}))))
       .then(() => worker.skipWaiting()),
   );
 });
 
 worker.addEventListener("activate", (event) => {
-  const old = (name: string) => name.startsWith("tidings ") && name !== KEPT;
+  const old = (name: string) => name.startsWith("tidings ") && name !== CACHE_NAME;
   event.waitUntil(
     caches
       .keys()
@@ -44,11 +44,11 @@ worker.addEventListener("activate", (event) => {
 worker.addEventListener("fetch", (event) => {
   const {request} = event;
   const {origin, pathname} = new URL(request.url);
-  if (request.method === "GET" && origin === location.origin && PAGE.includes(pathname)) event.respondWith(answer(request, pathname));
+  if (request.method === "GET" && origin === location.origin && PAGE_PATHS.includes(pathname)) event.respondWith(respond(request, pathname));
 });
 
-async function answer(request: Request, path: string): Promise<Response> {
-  const cache = await caches.open(KEPT);
+async function respond(request: Request, path: string): Promise<Response> {
+  const cache = await caches.open(CACHE_NAME);
   try {
     const response = await fetch(request, {signal: AbortSignal.timeout(NETWORK_MS)});
     if (response.ok) {

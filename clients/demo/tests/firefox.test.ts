@@ -7,8 +7,8 @@ import {accessSync, constants, mkdirSync} from "node:fs";
 import {delimiter, join} from "node:path";
 import {after, before, describe, test} from "node:test";
 import {launch} from "puppeteer-core";
-import type {Tidings} from "@tidings/client";
-import {Service, until} from "../../browser/tests/service.ts";
+import type {TidingsClient} from "@tidings/client";
+import {TestService, waitUntil} from "../../browser/tests/test-service.ts";
 
 const SCREENSHOTS = join(process.cwd(), "../../.tmp/screenshots");
 const GUARD_MS = 60_000;
@@ -19,13 +19,13 @@ type Browser = Awaited<ReturnType<typeof launch>>;
 type Page = Awaited<ReturnType<Browser["newPage"]>>;
 
 describe("in Firefox", {skip}, () => {
-  let service: Service;
+  let service: TestService;
   let browser: Browser;
-  let bob: Tidings;
+  let bob: TidingsClient;
 
   before(async () => {
     assert.ok(FIREFOX, "the page's tests need Firefox on the PATH, or FIREFOX=/path/to/it");
-    service = await Service.start();
+    service = await TestService.start();
     bob = service.client("bob");
     await bob.room("general").join();
     browser = await launch({browser: "firefox", executablePath: FIREFOX, headless: true, extraPrefsFirefox: {"intl.accept_languages": "en"}});
@@ -58,7 +58,7 @@ describe("in Firefox", {skip}, () => {
     bob.room("general").on("event", ({what}) => void (what.case === "posted" && heard.push(what.value.text)));
     await person("ada", async (page) => {
       await say(page, "Hello from **Firefox**");
-      await until(() => heard.includes("Hello from **Firefox**"), "the message at bob's");
+      await waitUntil(() => heard.includes("Hello from **Firefox**"), "the message at bob's");
       await bob.room("general").send("Hello, ada. مرحبا 你好");
       await sees(page, "Hello, ada. مرحبا 你好");
       assert.equal(await page.$eval("[role=log] strong", (strong) => strong.textContent), "Firefox");
@@ -89,7 +89,7 @@ describe("in Firefox", {skip}, () => {
     await person("eve", async (page) => {
       await sees(page, "straw 300.");
       const seen = new Set<number>();
-      await until(async () => {
+      await waitUntil(async () => {
         const numbers = await page.$$eval("article[data-seq]", (rows) => rows.map(({textContent}) => Number(/straw (\d+)\./.exec(textContent)?.[1] ?? 0)));
         for (const number of numbers) if (number) seen.add(number);
         await page.$eval("[role=log]", (log) => void (log.scrollTop = 0));

@@ -1,23 +1,23 @@
 import assert from "node:assert/strict";
 import {test} from "node:test";
-import {clockDifferenceMs, clockRead, latency, nowMs, type Pause, pauseMeasuring, shown} from "../src/wire/latency.ts";
-import {pace} from "../src/wire/pace.ts";
+import {clockDifferenceMs, addClockSample, latency, nowMs, type PauseReason, pauseMeasuring, eventPainted} from "../src/inspector/latency.ts";
+import {readThrottle} from "../src/inspector/read-throttle.ts";
 
 /** The service's clock is ours here. */
 const event = (agoMs: number) => ({atMs: nowMs() - agoMs});
 
 test("what waited for this side is no latency", () => {
-  clockRead(nowMs(), nowMs(), nowMs());
-  shown(event(5));
+  addClockSample(nowMs(), nowMs(), nowMs());
+  eventPainted(event(5));
   assert.equal(latency.value?.samples, 1);
-  for (const why of ["hidden", "reading slowly", "not connected"] as Pause[]) {
+  for (const why of ["hidden", "reading slowly", "not connected"] as PauseReason[]) {
     pauseMeasuring(why, true);
-    shown(event(1));
+    eventPainted(event(1));
     pauseMeasuring(why, false);
-    shown(event(28_000));
+    eventPainted(event(28_000));
     assert.equal(latency.value?.samples, 1, why);
   }
-  shown({atMs: nowMs() + 1});
+  eventPainted({atMs: nowMs() + 1});
   assert.equal(latency.value?.samples, 2, "what happens after a pause is measured again");
 });
 
@@ -26,7 +26,7 @@ test("one pause goes on when another ends", () => {
   pauseMeasuring("hidden", true);
   pauseMeasuring("not connected", true);
   pauseMeasuring("hidden", false);
-  shown({atMs: nowMs() + 1});
+  eventPainted({atMs: nowMs() + 1});
   assert.equal(latency.value?.samples, before);
   pauseMeasuring("not connected", false);
 });
@@ -34,18 +34,18 @@ test("one pause goes on when another ends", () => {
 test("who stops reading, or reads slowly, measures nothing until they read freely again", () => {
   const before = latency.value?.samples;
   for (const reading of [{how: "stopped"}, {how: "slowly", perSecond: 1}] as const) {
-    pace.read(reading);
-    shown({atMs: nowMs() + 1});
-    pace.read({how: "freely"});
-    shown(event(1_000));
+    readThrottle.setSpeed(reading);
+    eventPainted({atMs: nowMs() + 1});
+    readThrottle.setSpeed({mode: "freely"});
+    eventPainted(event(1_000));
   }
   assert.equal(latency.value?.samples, before);
 });
 
-test("a difference between the clocks is told from a second on, and not below half the round trip", () => {
-  const told = (offsetMs: number, roundTripMs: number) => clockDifferenceMs({offsetMs, roundTripMs});
-  assert.deepEqual([told(-89, 4), told(89, 4), told(-999, 4)], [undefined, undefined, undefined]);
-  assert.deepEqual([told(-1_000, 4), told(60_000, 4)], [-1_000, 60_000]);
-  assert.deepEqual([told(1_900, 4_000), told(-2_000, 4_000)], [undefined, -2_000]);
+test("a difference between the clocks is serverConfig from a second on, and not below half the round trip", () => {
+  const serverConfig = (offsetMs: number, roundTripMs: number) => clockDifferenceMs({offsetMs, roundTripMs});
+  assert.deepEqual([serverConfig(-89, 4), serverConfig(89, 4), serverConfig(-999, 4)], [undefined, undefined, undefined]);
+  assert.deepEqual([serverConfig(-1_000, 4), serverConfig(60_000, 4)], [-1_000, 60_000]);
+  assert.deepEqual([serverConfig(1_900, 4_000), serverConfig(-2_000, 4_000)], [undefined, -2_000]);
   assert.equal(clockDifferenceMs(undefined), undefined);
 });

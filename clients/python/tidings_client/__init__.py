@@ -23,7 +23,7 @@ A first program
     asyncio.run(main())
 
 `connect` takes ws://, wss://, tcp:// and tls:// (TCP under TLS) addresses. Say who you are with `token="…"`, or with
-`user=` where the service runs with --dev. Entering waits for the first connection and raises `Failure` with one clear
+`user=` where the service runs with --dev. Entering waits for the first connection and raises `ApiError` with one clear
 line if there is none (`wait=True` keeps trying instead). From then on the client reconnects by itself, with
 full jitter, until you leave the block.
 
@@ -153,11 +153,11 @@ When something goes wrong
 
     try:
         await client.rooms["no such room"].send("hello?")
-    except tidings_client.Failure as failure:
+    except tidings_client.ApiError as failure:
         print(failure.code, failure.text)
     print(client.state, await client.session.ping())
 
-Everything raised here is a `Failure`: its `code` is one of `Code`, its `text` a sentence that says what to do. What
+Everything raised here is a `ApiError`: its `code` is one of `Code`, its `text` a sentence that says what to do. What
 passes by itself is not raised but waited for; `tidings_client.errors` has the table. `client.state` tells how the
 connection is, and `async for state in client.states()` every change of it: CONNECTING, CONNECTED, RECONNECTING,
 REFUSED (the service does not take this token: nothing is tried any more, everything that waits raises
@@ -176,18 +176,30 @@ What else there is to know
 A client belongs to one event loop and to its thread; from other threads use `asyncio.run_coroutine_threadsafe`.
 Cancelling a task is safe at any point: a call that is cancelled cancels its request (which may have been carried out
 already), a cancelled `async for` leaves its watch where it was. `client.call("chat.send", request, v1.SendReply)`
-reaches any route of the contract, `client.tell(route, request)` does not wait for the answer. With `json=True` the
+reaches any route of the contract, `client.fire_and_forget(route, request)` does not wait for the answer. With `json=True` the
 payloads are JSON, to be read along on the wire.
 """
 
 from tidings.contract import v1
-from tidings.contract.subjects import subject_of
+from tidings.contract.user_ids import user_to_subject
+from tidings_client.backoff import BackoffPolicy
 from tidings_client.channel import Channel
 from tidings_client.client import Client, connect
-from tidings_client.errors import Code, Failure
-from tidings_client.keeper import State
-from tidings_client.reconnect import Jitter
+from tidings_client.errors import ApiError, Code
+from tidings_client.reconnector import ClientState
 from tidings_client.rooms import Room
 from tidings_client.watch import Watch
 
-__all__ = ["Channel", "Client", "Code", "Failure", "Jitter", "Room", "State", "Watch", "connect", "subject_of", "v1"]
+__all__ = [
+    "ApiError",
+    "BackoffPolicy",
+    "Channel",
+    "Client",
+    "ClientState",
+    "Code",
+    "Room",
+    "Watch",
+    "connect",
+    "user_to_subject",
+    "v1",
+]

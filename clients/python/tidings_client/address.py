@@ -8,10 +8,10 @@ from tidings.contract.errors import invalid_argument
 WEBSOCKET_SCHEMES: Final = frozenset({"ws", "wss"})
 SECURE_SCHEMES: Final = frozenset({"wss", "tls"})
 SCHEMES: Final = frozenset({"ws", "wss", "tcp", "tls"})
-PATH_DEFAULT: Final = "/rsocket"
+WEBSOCKET_PATH_DEFAULT: Final = "/rsocket"
 
 
-OTHER_SCHEME: Final = {"ws": "wss", "wss": "ws", "tcp": "tls", "tls": "tcp"}  # the same with TLS, or without
+SCHEME_WITH_TLS_TOGGLED: Final = {"ws": "wss", "wss": "ws", "tcp": "tls", "tls": "tcp"}  # the same with TLS, or without
 
 
 class Address(NamedTuple):
@@ -20,24 +20,24 @@ class Address(NamedTuple):
     url: str
     host: str
     port: int
-    websocket: bool
-    secure: bool
+    is_websocket: bool
+    is_secure: bool
 
-    def hint(self) -> str:
+    def tls_hint(self) -> str:
         """What to try where the other side seems to have TLS and this address has none, or the reverse."""
         scheme = self.url.partition(":")[0]
-        has = "no TLS" if self.secure else "TLS"
-        return f"if the service has {has}, write {OTHER_SCHEME[scheme]}:// instead of {scheme}://"
+        has = "no TLS" if self.is_secure else "TLS"
+        return f"if the service has {has}, write {SCHEME_WITH_TLS_TOGGLED[scheme]}:// instead of {scheme}://"
 
     def port_hint(self) -> str:
         """What to look at where the other side seems to be the port of the other transport."""
-        other, scheme = ("RSocket over TCP", "tcp") if self.websocket else ("HTTP and WebSocket", "ws")
-        if self.secure:
-            scheme = OTHER_SCHEME[scheme]
+        other, scheme = ("RSocket over TCP", "tcp") if self.is_websocket else ("HTTP and WebSocket", "ws")
+        if self.is_secure:
+            scheme = SCHEME_WITH_TLS_TOGGLED[scheme]
         return f"it looks like the port for {other} ({scheme}://): ws:// is 7878, tcp:// is 7879 unless configured"
 
 
-def read_address(url: str) -> Address:
+def parse_address(url: str) -> Address:
     """The address that `url` says; INVALID_ARGUMENT with the reason when it says none."""
     try:
         parts = urlsplit(url)
@@ -55,5 +55,5 @@ def read_address(url: str) -> Address:
             raise invalid_argument(f"{url!r} says no port; write {parts.scheme}://{parts.hostname}:PORT")
         port = 443 if secure else 80
     if websocket and parts.path in ("", "/"):
-        url = parts._replace(path=PATH_DEFAULT).geturl()
+        url = parts._replace(path=WEBSOCKET_PATH_DEFAULT).geturl()
     return Address(url, parts.hostname, port, websocket, secure)

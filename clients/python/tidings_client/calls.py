@@ -13,13 +13,20 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 
 from tidings.contract.errors import unavailable
-from tidings.contract.table import FILES, route_of
-from tidings_client.errors import CALL_AGAIN, Failure, Lost, Refused, again, retry_seconds
-from tidings_client.keeper import Keeper
-from tidings_client.reconnect import Attempts
+from tidings.contract.methods import PROTO_FILES, route_name
+from tidings_client.backoff import Backoff
+from tidings_client.errors import (
+    CALL_RETRY_CODES,
+    ApiError,
+    ConnectionLostError,
+    RequestRejectedError,
+    retry_after_seconds,
+    should_retry,
+)
+from tidings_client.reconnector import Reconnector
 
-M = TypeVar("M", bound=Message)
-Request = TypeVar("Request", bound=Message)
+ReplyT = TypeVar("ReplyT", bound=Message)
+RequestT = TypeVar("RequestT", bound=Message)
 
 CALLS_MAX: Final = 256  # with 64 KiB each this is 16 MiB on their way; the rest waits its turn here
 CALL_SECONDS: Final = 30.0  # a restart of the service fits in it
@@ -27,15 +34,15 @@ CALL_SECONDS: Final = 30.0  # a restart of the service fits in it
 
 def _idempotent_routes() -> frozenset[str]:
     return frozenset(
-        route_of(service, method)
-        for file in FILES
+        route_name(service, method)
+        for file in PROTO_FILES
         for service in file.DESCRIPTOR.services_by_name.values()
         for method in service.methods
         if method.GetOptions().idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN
     )
 
 
-IDEMPOTENT: Final = _idempotent_routes()
+IDEMPOTENT_ROUTES: Final = _idempotent_routes()
 
 
 def new_client_id() -> str:
@@ -43,61 +50,61 @@ def new_client_id() -> str:
     return uuid.uuid4().hex
 
 
-def with_client_id(request: Request) -> Request:
+def with_client_id(request: RequestT) -> RequestT:
     """The request with a key of its own, if it has a place for one and brings none."""
-    asked: Any = request
-    if "client_id" not in request.DESCRIPTOR.fields_by_name or asked.client_id:
+    fields: Any = request
+    if "client_id" not in request.DESCRIPTOR.fields_by_name or fields.client_id:
         return request
-    keyed: Any = type(request)()
-    keyed.CopyFrom(request)
-    keyed.client_id = new_client_id()
-    return cast(Request, keyed)
+    copy: Any = type(request)()
+    copy.CopyFrom(request)
+    copy.client_id = new_client_id()
+    return cast(RequestT, copy)
 
 
-class Calls:
+class CallRunner:
     """All calls of one client, at most `calls_max` under way at once; they are sent in the order they were made."""
 
-    def __init__(self, keeper: Keeper, *, calls_max: int) -> None:
-        self._keeper = keeper
+    def __init__(self, reconnector: Reconnector, *, calls_max: int) -> None:
+        self._keeper = reconnector
         self._slots = asyncio.Semaphore(calls_max)
 
-    async def call(self, route: str, request: Message, reply_type: type[M], seconds: float | None) -> M:
+    async def call(self, route: str, request: Message, reply_type: type[ReplyT], seconds: float | None) -> ReplyT:
         """The reply. Raises Failure; UNAVAILABLE when there was none in time."""
         codec = self._keeper.settings.codec
         data = codec.encode(with_client_id(request))
-        answer = await self._until_answered(route, data, seconds)
-        reply: M = codec.decode_answer(reply_type, answer)
+        reply_data = await self._call_with_retries(route, data, seconds)
+        reply: ReplyT = codec.decode_reply(reply_type, reply_data)
         return reply
 
-    async def _until_answered(self, route: str, data: bytes, seconds: float | None) -> bytes:
-        said = ""  # by the service, of the last attempt that it put off
-        attempts = Attempts(self._keeper.settings.jitter)
+    async def _call_with_retries(self, route: str, data: bytes, seconds: float | None) -> bytes:
+        last_error_text = ""  # by the service, of the last attempt that it put off
+        backoff = Backoff(self._keeper.settings.backoff)
         try:
             async with asyncio.timeout(seconds):
                 while True:
                     async with self._slots:
                         # What it raises is final: there will be no link.
-                        link = await self._keeper.linked()
+                        connection = await self._keeper.wait_connected()
                         try:
-                            return await link.call(route, data)
-                        except Lost as lost:
+                            return await connection.request_response(route, data)
+                        except ConnectionLostError as lost_error:
                             # The next connection comes after a pause of its own.
-                            if route not in IDEMPOTENT:
-                                text = f"{route} may or may not have been carried out: {lost.text}"
+                            if route not in IDEMPOTENT_ROUTES:
+                                text = f"{route} may or may not have been carried out: {lost_error.text}"
                                 raise unavailable(text) from None
                             pause_seconds = 0.0
-                        except Refused:
-                            pause_seconds = attempts.next_seconds()
-                        except Failure as failure:
-                            if not again(failure, CALL_AGAIN):
+                        except RequestRejectedError:
+                            pause_seconds = backoff.next_delay_seconds()
+                        except ApiError as failure:
+                            if not should_retry(failure, CALL_RETRY_CODES):
                                 raise
-                            said = failure.wire
-                            pause_seconds = attempts.next_seconds(retry_seconds(failure) or 0.0)
+                            last_error_text = failure.rsocket_text
+                            pause_seconds = backoff.next_delay_seconds(retry_after_seconds(failure) or 0.0)
                     await asyncio.sleep(pause_seconds)
         except TimeoutError:
-            raise unavailable(self._no_answer(route, seconds, said)) from None
+            raise unavailable(self._timeout_text(route, seconds, last_error_text)) from None
 
-    def _no_answer(self, route: str, seconds: float | None, said: str) -> str:
-        trouble = self._keeper.trouble
-        why = trouble.text if trouble is not None and self._keeper.link is None else said
-        return f"no answer to {route} within {seconds:g} s{'; ' if why else ''}{why}"
+    def _timeout_text(self, route: str, seconds: float | None, last_error_text: str) -> str:
+        last_error = self._keeper.last_error
+        reason = last_error.text if last_error is not None and self._keeper.connection is None else last_error_text
+        return f"no answer to {route} within {seconds:g} s{'; ' if reason else ''}{reason}"

@@ -9,28 +9,28 @@ from google.protobuf.message import Message
 
 from tidings.contract import v1
 from tidings.contract.codecs import JSON, PROTOBUF
-from tidings_client import window as windows
-from tidings_client.address import read_address
-from tidings_client.calls import CALL_SECONDS, CALLS_MAX, Calls, with_client_id
+from tidings_client import flow_window as windows
+from tidings_client.address import parse_address
+from tidings_client.backoff import BackoffPolicy
+from tidings_client.calls import CALL_SECONDS, CALLS_MAX, CallRunner, with_client_id
 from tidings_client.channel import Channel
-from tidings_client.errors import Failure, Lost, Refused
-from tidings_client.identity import Identity, Token
-from tidings_client.keeper import Keeper, Settings, State
+from tidings_client.credentials import CredentialsProvider, TokenSource
+from tidings_client.errors import ApiError, ConnectionLostError, RequestRejectedError
+from tidings_client.flow_window import FlowWindow
 from tidings_client.presence import Presence
-from tidings_client.reconnect import Jitter
+from tidings_client.reconnector import ClientState, ConnectionSettings, Reconnector
 from tidings_client.rooms import Rooms
 from tidings_client.rx import Rx
 from tidings_client.session import Session
-from tidings_client.window import Window
 
-M = TypeVar("M", bound=Message)
+ReplyT = TypeVar("ReplyT", bound=Message)
 
-_UNSET: Final = -1.0
+_DEFAULT_SECONDS: Final = -1.0
 
 
 def connect(
     url: str,
-    token: Token | None = None,
+    token: TokenSource | None = None,
     *,
     user: str | None = None,
     password: str | None = None,
@@ -44,7 +44,7 @@ def connect(
     lifetime_seconds: float = 90.0,
     window_items: int = windows.ITEMS_MAX,
     window_bytes: int = windows.BYTES_MAX,
-    jitter: Jitter = Jitter(),
+    backoff: BackoffPolicy = BackoffPolicy(),
 ) -> "Client":
     """A client of the service at `url`, to be used with `async with`.
 
@@ -67,19 +67,19 @@ def connect(
     Raises Failure: INVALID_ARGUMENT for a URL that is none. Entering raises UNAVAILABLE if nobody is there, and
     UNAUTHENTICATED if the service does not take the token.
     """
-    settings = Settings(
-        read_address(url),
+    settings = ConnectionSettings(
+        parse_address(url),
         ssl=ssl,
         codec=JSON if json else PROTOBUF,
         connect_seconds=connect_seconds,
         wait=wait,
         keepalive_seconds=keepalive_seconds,
         lifetime_seconds=lifetime_seconds,
-        jitter=jitter,
+        backoff=backoff,
     )
     return Client(
         settings,
-        Identity(token, user, password),
+        CredentialsProvider(token, user, password),
         call_seconds=call_seconds,
         calls_max=calls_max,
         window_items=window_items,
@@ -92,17 +92,17 @@ class Client:
 
     def __init__(
         self,
-        settings: Settings,
-        identity: Identity,
+        settings: ConnectionSettings,
+        identity: CredentialsProvider,
         *,
         call_seconds: float | None,
         calls_max: int,
         window_items: int,
         window_bytes: int,
     ) -> None:
-        self.keeper = Keeper(settings, identity)
+        self.reconnector = Reconnector(settings, identity)
         self.call_seconds = call_seconds
-        self._calls = Calls(self.keeper, calls_max=calls_max)
+        self._call_runner = CallRunner(self.reconnector, calls_max=calls_max)
         self._window_items = window_items
         self._window_bytes = window_bytes
         self.rooms = Rooms(self)
@@ -114,9 +114,9 @@ class Client:
 
     async def __aenter__(self) -> "Client":
         try:
-            await self.keeper.start()
+            await self.reconnector.start()
         except BaseException:
-            await self.keeper.close()
+            await self.reconnector.close()
             raise
         return self
 
@@ -127,48 +127,50 @@ class Client:
 
     async def aclose(self) -> None:
         """Leave. Watches end, calls that wait raise UNAVAILABLE. Idempotent."""
-        await self.keeper.close()
+        await self.reconnector.close()
 
     @property
-    def state(self) -> State:
+    def state(self) -> ClientState:
         """What the client is doing: CONNECTING, CONNECTED, RECONNECTING, REFUSED or CLOSED."""
-        return self.keeper.state
+        return self.reconnector.state
 
-    def states(self) -> AsyncIterator[State]:
+    def states(self) -> AsyncIterator[ClientState]:
         """The state now, then every change of it; ends with REFUSED or CLOSED."""
-        return self.keeper.states()
+        return self.reconnector.states()
 
     @property
-    def trouble(self) -> Failure | None:
+    def last_error(self) -> ApiError | None:
         """Why there is no connection now: what became of the last attempt. None while there is one."""
-        return self.keeper.trouble if self.keeper.link is None else None
+        return self.reconnector.last_error if self.reconnector.connection is None else None
 
     @property
     def user(self) -> str:
         """Who the service says I am."""
-        return self.keeper.info.user
+        return self.reconnector.session_info.user
 
     # --- everything -------------------------------------------------------------------------------------------------
 
-    async def call(self, route: str, request: Message, reply_type: type[M], *, seconds: float | None = _UNSET) -> M:
+    async def call(
+        self, route: str, request: Message, reply_type: type[ReplyT], *, seconds: float | None = _DEFAULT_SECONDS
+    ) -> ReplyT:
         """Any call by its route: `await client.call("chat.send", v1.SendRequest(…), v1.SendReply)`.
 
         `seconds` replaces `call_seconds` for this one. A request with an empty `client_id` gets one. Raises Failure.
         """
-        limit = self.call_seconds if seconds == _UNSET else seconds
-        return await self._calls.call(route, request, reply_type, limit)
+        timeout_seconds = self.call_seconds if seconds == _DEFAULT_SECONDS else seconds
+        return await self._call_runner.call(route, request, reply_type, timeout_seconds)
 
-    def tell(self, route: str, request: Message) -> bool:
+    def fire_and_forget(self, route: str, request: Message) -> bool:
         """Any call without its answer (fire and forget).
 
         False: nothing was sent, because there is no connection now or it does not take any more at the moment.
         """
-        link = self.keeper.link
-        if link is None or link.congested:
+        connection = self.reconnector.connection
+        if connection is None or connection.is_congested:
             return False
         try:
-            link.tell(route, self.keeper.settings.codec.encode(with_client_id(request)))
-        except (Lost, Refused):
+            connection.fire_and_forget(route, self.reconnector.settings.codec.encode(with_client_id(request)))
+        except (ConnectionLostError, RequestRejectedError):
             return False
         return True
 
@@ -190,6 +192,6 @@ class Client:
         """One stream for everything: commands in, events out; see `Channel`."""
         return Channel(self)
 
-    def window(self) -> Window:
+    def new_window(self) -> FlowWindow:
         """A fresh window for a watch."""
-        return Window(self._window_items, self._window_bytes)
+        return FlowWindow(self._window_items, self._window_bytes)

@@ -1,6 +1,6 @@
 """What can go wrong, and what the client does about it by itself.
 
-One exception leaves this package: `Failure`, with a `Code` of the contract. Inside there is one more, `Lost`: the
+One exception leaves this package: `ApiError`, with a `Code` of the contract. Inside there is one more, `ConnectionLostError`: the
 connection ended before something was answered. What becomes of each is a table:
 
 | what happened                                  | call                     | watch                     |
@@ -15,34 +15,34 @@ connection ended before something was answered. What becomes of each is a table:
 import re
 from typing import Final
 
-from tidings.contract.errors import Code, Failure, read_failure, unauthenticated, unavailable, unimplemented
-from tidings.rsocket import ErrorCode
+from tidings.contract.errors import ApiError, Code, parse_error, unauthenticated, unavailable, unimplemented
+from tidings.protocols.rsocket import ErrorCode
 
 __all__ = [
-    "CALL_AGAIN",
-    "WATCH_AGAIN",
+    "CALL_RETRY_CODES",
+    "WATCH_RETRY_CODES",
+    "ApiError",
     "Code",
-    "Failure",
-    "Lost",
-    "Refused",
-    "again",
-    "answered_with",
-    "closed",
-    "refusal",
-    "retry_seconds",
-    "said_by_peer",
+    "ConnectionLostError",
+    "RequestRejectedError",
+    "classify_error",
+    "client_closed",
+    "parse_error_text",
+    "permanent_failure",
+    "retry_after_seconds",
+    "should_retry",
     "unavailable",
 ]
 
 # ERROR frames carry a sentence and no numbers; the services' sentences all say it in these words.
-_TRY_AGAIN: Final = re.compile(r"\btry again in (\d+(?:\.\d+)?) ?(ms|s)\b")
+_RETRY_AFTER: Final = re.compile(r"\btry again in (\d+(?:\.\d+)?) ?(ms|s)\b")
 # Below it an ERROR ends the connection, from it on only a stream.
-_STREAM_CODES_FROM: Final = 0x201
+_FIRST_STREAM_CODE: Final = 0x201
 # A connection that ends with one of these is worth another attempt with the same credentials.
-_PASSING: Final = frozenset({Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.INTERNAL, Code.TOO_SLOW})
+_TRANSIENT_CODES: Final = frozenset({Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.INTERNAL, Code.TOO_SLOW})
 
 
-class Lost(Exception):
+class ConnectionLostError(Exception):
     """The connection ended (or never came to be). `code` is RSocket's, `text` says what happened."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -51,65 +51,65 @@ class Lost(Exception):
         self.text = text
 
 
-class Refused(Exception):
+class RequestRejectedError(Exception):
     """The request was certainly not processed (RSocket REJECTED): it may be repeated whatever it was."""
 
 
-CALL_AGAIN: Final = frozenset({Code.UNAVAILABLE})
-WATCH_AGAIN: Final = frozenset({Code.UNAVAILABLE, Code.TOO_SLOW})
+CALL_RETRY_CODES: Final = frozenset({Code.UNAVAILABLE})
+WATCH_RETRY_CODES: Final = frozenset({Code.UNAVAILABLE, Code.TOO_SLOW})
 
 
-def said_by_peer(text: str) -> Failure | None:
+def parse_error_text(text: str) -> ApiError | None:
     """The Failure in a text `NAME: sentence`, or None if it does not begin with the name of a code."""
     name, colon, _ = text.partition(": ")
-    return read_failure(Code[name], text) if colon and name in Code.__members__ else None
+    return parse_error(Code[name], text) if colon and name in Code.__members__ else None
 
 
-def answered_with(code: int, text: str) -> Failure | Lost | Refused:
+def classify_error(code: int, text: str) -> ApiError | ConnectionLostError | RequestRejectedError:
     """What an ERROR that ended a stream means."""
-    if code < _STREAM_CODES_FROM:
-        return Lost(code, text)
+    if code < _FIRST_STREAM_CODE:
+        return ConnectionLostError(code, text)
     if code == ErrorCode.REJECTED:
-        return Refused(text)
-    failure = read_failure(code, text)
+        return RequestRejectedError(text)
+    failure = parse_error(code, text)
     if failure is None:
-        failure = Failure(Code.INTERNAL, text or f"the service answered with error 0x{code:x}")
-    hint = retry_seconds(failure)
+        failure = ApiError(Code.INTERNAL, text or f"the service answered with error 0x{code:x}")
+    hint = retry_after_seconds(failure)
     if hint is not None:
         failure.retry_after_ms = round(hint * 1000)
     return failure
 
 
-def retry_seconds(failure: Failure) -> float | None:
+def retry_after_seconds(failure: ApiError) -> float | None:
     """In how many seconds the service wants to be asked again, None if it did not say."""
     if failure.retry_after_ms:
         return failure.retry_after_ms / 1000
-    found = _TRY_AGAIN.search(failure.text)
-    if found is None:
+    match = _RETRY_AFTER.search(failure.text)
+    if match is None:
         return None
-    number = float(found.group(1))
-    return number / 1000 if found.group(2) == "ms" else number
+    number = float(match.group(1))
+    return number / 1000 if match.group(2) == "ms" else number
 
 
-def again(failure: Failure, codes: frozenset[Code]) -> bool:
+def should_retry(failure: ApiError, codes: frozenset[Code]) -> bool:
     """Whether the client repeats by itself after `failure`; `codes` is CALL_AGAIN or WATCH_AGAIN."""
     if failure.code is Code.RESOURCE_EXHAUSTED:
-        return retry_seconds(failure) is not None
+        return retry_after_seconds(failure) is not None
     return failure.code in codes
 
 
-def refusal(lost: Lost) -> Failure | None:
+def permanent_failure(lost_error: ConnectionLostError) -> ApiError | None:
     """Why another attempt with the same credentials is of no use, or None if it may help."""
-    said = said_by_peer(lost.text)
-    if said is not None:
-        return None if said.code in _PASSING else said
-    if lost.code == ErrorCode.REJECTED_SETUP:
-        return unauthenticated(lost.text)
-    if lost.code in (ErrorCode.INVALID_SETUP, ErrorCode.UNSUPPORTED_SETUP):
-        return unimplemented(f"the service does not take this client's SETUP: {lost.text}")
+    failure = parse_error_text(lost_error.text)
+    if failure is not None:
+        return None if failure.code in _TRANSIENT_CODES else failure
+    if lost_error.code == ErrorCode.REJECTED_SETUP:
+        return unauthenticated(lost_error.text)
+    if lost_error.code in (ErrorCode.INVALID_SETUP, ErrorCode.UNSUPPORTED_SETUP):
+        return unimplemented(f"the service does not take this client's SETUP: {lost_error.text}")
     return None
 
 
-def closed() -> Failure:
+def client_closed() -> ApiError:
     """The client was closed by its own program."""
     return unavailable("the client is closed")

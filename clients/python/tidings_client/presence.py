@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tidings.contract import v1
-from tidings_client.errors import Code, Failure
-from tidings_client.feed import Feed
-from tidings_client.watch import BoardSeam, Watch
+from tidings_client.errors import ApiError, Code
+from tidings_client.watch import SnapshotResumePoint, Watch
+from tidings_client.watch_stream import WatchStream
 
 if TYPE_CHECKING:
     from tidings_client.client import Client
@@ -35,7 +35,16 @@ class Presence:
         """
         names = list(users)
         if bool(names) == bool(room):
-            raise Failure(Code.INVALID_ARGUMENT, "say users or a room, and not both")
-        seam = BoardSeam(after, lambda position: v1.PresenceWatchRequest(users=names, room=room, after=position))
-        feed = Feed(self._client.keeper, "presence.watch", seam, v1.PresenceItem, self._client.window(), endless=True)
-        return Watch(feed, lambda item: item, asyncio.get_running_loop())
+            raise ApiError(Code.INVALID_ARGUMENT, "say users or a room, and not both")
+        resume_point = SnapshotResumePoint(
+            after, lambda position: v1.PresenceWatchRequest(users=names, room=room, after=position)
+        )
+        stream = WatchStream(
+            self._client.reconnector,
+            "presence.watch",
+            resume_point,
+            v1.PresenceItem,
+            self._client.new_window(),
+            is_endless=True,
+        )
+        return Watch(stream, lambda item: item, asyncio.get_running_loop())

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 
 from tidings.contract import v1
 from tidings_client.calls import new_client_id
-from tidings_client.feed import Feed
-from tidings_client.watch import BoardSeam, LogSeam, Watch, cursor_from
+from tidings_client.watch import LogResumePoint, SnapshotResumePoint, Watch, cursor_from
+from tidings_client.watch_stream import WatchStream
 
 if TYPE_CHECKING:
     from tidings_client.client import Client
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 After: TypeAlias = v1.Cursor | int | None
 """Where to begin: behind a cursor, behind a seq (0: from the beginning), or None."""
 
-TYPING_SECONDS = 5.0  # typing is over by then; later it would be a lie
+TYPING_CALL_SECONDS = 5.0  # typing is over by then; later it would be a lie
 
 
 class Rooms:
@@ -66,9 +66,16 @@ class Rooms:
         A slow reader gets the newest state of each room, never a backlog. After a reconnect the changes since come, or,
         if the service cannot tell them, all rooms and `live` anew: take each item as the state of its room.
         """
-        seam = BoardSeam(after, lambda position: v1.RoomsWatchRequest(after=position))
-        feed = Feed(self._client.keeper, "rooms.watch", seam, v1.RoomsItem, self._client.window(), endless=True)
-        return Watch(feed, lambda item: item, asyncio.get_running_loop())
+        resume_point = SnapshotResumePoint(after, lambda position: v1.RoomsWatchRequest(after=position))
+        stream = WatchStream(
+            self._client.reconnector,
+            "rooms.watch",
+            resume_point,
+            v1.RoomsItem,
+            self._client.new_window(),
+            is_endless=True,
+        )
+        return Watch(stream, lambda item: item, asyncio.get_running_loop())
 
 
 class Room:
@@ -110,7 +117,7 @@ class Room:
     async def typing(self, *, stopped: bool = False) -> None:
         """I am typing; dies by itself after a few seconds. Not worth long attempts: given up after 5 s."""
         request = v1.TypingRequest(room=self.name, stopped=stopped)
-        await self._client.call("presence.typing", request, v1.TypingReply, seconds=TYPING_SECONDS)
+        await self._client.call("presence.typing", request, v1.TypingReply, seconds=TYPING_CALL_SECONDS)
 
     async def mark(self, *, read: int = 0, delivered: int = 0) -> v1.MarkReply:
         """My positions, as seqs; 0 leaves one as it is. They never go back, and what was read was delivered."""
@@ -141,9 +148,18 @@ class Room:
         Raises CURSOR_LOST when `after` is not in this log any more, NOT_FOUND, PERMISSION_DENIED.
         """
         name = self.name
-        seam = LogSeam(cursor_from(after), lambda position: v1.WatchRequest(room=name, after=position, lag=lag))
-        feed = Feed(self._client.keeper, "chat.watch", seam, v1.WatchItem, self._client.window(), endless=True)
-        return _watch_log(feed, items)
+        resume_point = LogResumePoint(
+            cursor_from(after), lambda position: v1.WatchRequest(room=name, after=position, lag=lag)
+        )
+        stream = WatchStream(
+            self._client.reconnector,
+            "chat.watch",
+            resume_point,
+            v1.WatchItem,
+            self._client.new_window(),
+            is_endless=True,
+        )
+        return _watch_log(stream, items)
 
     @overload
     def read(self, *, after: After = 0, to: int | None = None, items: Literal[False] = False) -> Watch[v1.Event]: ...
@@ -156,9 +172,18 @@ class Room:
     ) -> Watch[v1.Event] | Watch[v1.WatchItem]:
         """The events behind `after` up to `to` (None: what is the newest now), at your pace; then the loop ends."""
         name = self.name
-        seam = LogSeam(cursor_from(after), lambda position: v1.ReadRequest(room=name, after=position, to=to))
-        feed = Feed(self._client.keeper, "history.read", seam, v1.WatchItem, self._client.window(), endless=False)
-        return _watch_log(feed, items)
+        resume_point = LogResumePoint(
+            cursor_from(after), lambda position: v1.ReadRequest(room=name, after=position, to=to)
+        )
+        stream = WatchStream(
+            self._client.reconnector,
+            "history.read",
+            resume_point,
+            v1.WatchItem,
+            self._client.new_window(),
+            is_endless=False,
+        )
+        return _watch_log(stream, items)
 
     async def history(self, *, before: int | None = None, after: int | None = None, limit: int = 0) -> v1.PageReply:
         """A page of events in seq order: before or after a seq (after 0: from the beginning), or (neither) the newest.
@@ -209,14 +234,14 @@ class Room:
         return self._client.presence.watch(room=self.name)
 
 
-def _watch_log(feed: Feed[v1.WatchItem], items: bool) -> Watch[v1.Event] | Watch[v1.WatchItem]:
+def _watch_log(stream: WatchStream[v1.WatchItem], items: bool) -> Watch[v1.Event] | Watch[v1.WatchItem]:
     loop = asyncio.get_running_loop()
-    return Watch(feed, _whole, loop) if items else Watch(feed, _event, loop)
+    return Watch(stream, _select_item, loop) if items else Watch(stream, _select_event, loop)
 
 
-def _whole(item: v1.WatchItem) -> v1.WatchItem:
+def _select_item(item: v1.WatchItem) -> v1.WatchItem:
     return item
 
 
-def _event(item: v1.WatchItem) -> v1.Event | None:
+def _select_event(item: v1.WatchItem) -> v1.Event | None:
     return item.event if item.HasField("event") else None

@@ -52,12 +52,12 @@ class Rx:
         return observable(self._client.rooms.watch)
 
 
-def observable(make: Callable[[], Watch[T]]) -> reactivex.Observable[T]:
+def observable(start_watch: Callable[[], Watch[T]]) -> reactivex.Observable[T]:
     """An Observable that begins a watch of its own for every subscription."""
 
     def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
         loop = asyncio.get_running_loop()
-        task = loop.create_task(run(make(), observer))
+        task = loop.create_task(forward_items(start_watch(), observer))
 
         def dispose() -> None:
             # Allowed from any thread; a task may only be touched on its loop.
@@ -69,7 +69,7 @@ def observable(make: Callable[[], Watch[T]]) -> reactivex.Observable[T]:
     return reactivex.create(subscribe)
 
 
-async def run(watch: Watch[T], observer: abc.ObserverBase[T]) -> None:
+async def forward_items(watch: Watch[T], observer: abc.ObserverBase[T]) -> None:
     """Hand every item to the observer, then how it ended."""
     try:
         async with watch:

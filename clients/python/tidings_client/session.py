@@ -22,12 +22,12 @@ class Session:
     async def ping(self) -> float:
         """There and back, in seconds."""
         loop = asyncio.get_running_loop()
-        began_at = loop.time()
+        started_at = loop.time()
         await self._client.call("session.ping", v1.PingRequest(), v1.PingReply)
-        return loop.time() - began_at
+        return loop.time() - started_at
 
     async def refresh(self, token: str) -> v1.RefreshReply:
         """Use a new token of the same user, on this connection and on later ones; nothing is interrupted."""
         reply = await self._client.call("session.refresh", v1.RefreshRequest(token=token), v1.RefreshReply)
-        self._client.keeper.identity.replace(token)
+        self._client.reconnector.credentials.set_token(token)
         return reply

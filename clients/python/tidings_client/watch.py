@@ -8,14 +8,14 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.message import Message
 
 from tidings.contract import v1
-from tidings_client.errors import Failure
-from tidings_client.feed import Feed
+from tidings_client.errors import ApiError
+from tidings_client.watch_stream import WatchStream
 
-Out = TypeVar("Out")
-Asked = TypeVar("Asked", bound=Message)
+OutputT = TypeVar("OutputT")
+RequestT = TypeVar("RequestT", bound=Message)
 
 
-class Watch(AsyncIterator[Out], Generic[Out]):
+class Watch(AsyncIterator[OutputT], Generic[OutputT]):
     """Something that goes on happening, as an async iterator. Made by `room.watch()` and its kin.
 
         async for event in client.rooms["general"].watch(after=cursor):
@@ -29,9 +29,11 @@ class Watch(AsyncIterator[Out], Generic[Out]):
     `async with` (or `aclose()`) it ends there and then. A watch that is kept may be iterated further.
     """
 
-    def __init__(self, feed: Feed[Any], pick: Callable[[Any], Out | None], loop: asyncio.AbstractEventLoop) -> None:
-        self._feed = feed
-        self._pick = pick
+    def __init__(
+        self, stream: WatchStream[Any], select: Callable[[Any], OutputT | None], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._stream = stream
+        self._select = select
         self._loop = loop
         self._cursor: v1.Cursor | None = None
         self._live = False
@@ -46,69 +48,69 @@ class Watch(AsyncIterator[Out], Generic[Out]):
         """Everything there was has been taken; what follows is happening now."""
         return self._live
 
-    def __aiter__(self) -> "Watch[Out]":
+    def __aiter__(self) -> "Watch[OutputT]":
         return self
 
-    async def __anext__(self) -> Out:
+    async def __anext__(self) -> OutputT:
         """The next item. Raises Failure for what a new connection does not heal."""
-        feed = self._feed
+        feed = self._stream
         feed.start()
         while True:
-            item = feed.take()
+            item = feed.pop_item()
             if item is not None:
                 if item.HasField("cursor"):
                     self._cursor = item.cursor
                 self._live = self._live or item.HasField("live")
-                picked = self._pick(item)
-                if picked is not None:
-                    return picked
-            elif feed.over:
+                selected = self._select(item)
+                if selected is not None:
+                    return selected
+            elif feed.is_closed:
                 if feed.failure is not None:
-                    raise Failure(feed.failure.code, feed.failure.text, cursor=feed.failure.cursor)
+                    raise ApiError(feed.failure.code, feed.failure.text, cursor=feed.failure.cursor)
                 raise StopAsyncIteration
             else:
-                await feed.arrival()
+                await feed.wait_for_item()
 
-    async def started(self) -> None:
+    async def wait_started(self) -> None:
         """Wait until the service has begun to answer: what happens from then on will be seen.
 
         Worth it without `after`, where the watch begins with what happens from now on. Raises Failure.
         """
-        self._feed.start()
-        await self._feed.answer()
-        if self._feed.failure is not None:
-            raise Failure(self._feed.failure.code, self._feed.failure.text)
+        self._stream.start()
+        await self._stream.wait_for_response()
+        if self._stream.failure is not None:
+            raise ApiError(self._stream.failure.code, self._stream.failure.text)
 
     async def aclose(self) -> None:
         """End it here and on the service. Idempotent."""
-        self._feed.close()
+        self._stream.close()
 
-    async def __aenter__(self) -> "Watch[Out]":
-        self._feed.start()
+    async def __aenter__(self) -> "Watch[OutputT]":
+        self._stream.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._feed.close()
+        self._stream.close()
 
     def __del__(self) -> None:
         # `async for … break` leaves nothing but this. The collector may run anywhere, the feed only on its loop.
-        if self._feed.started and not self._feed.over and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._feed.close)
+        if self._stream.is_started and not self._stream.is_closed and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stream.close)
 
 
-class LogSeam(Generic[Asked]):
+class LogResumePoint(Generic[RequestT]):
     """A room's log. Each event has a number and comes once: what is not beyond the position was here before."""
 
-    def __init__(self, after: v1.Cursor | None, request: Callable[[v1.Cursor | None], Asked]) -> None:
+    def __init__(self, after: v1.Cursor | None, make_request: Callable[[v1.Cursor | None], RequestT]) -> None:
         self.position = after
-        self._request = request
+        self._make_request = make_request
 
-    def request(self) -> Asked:
-        return self._request(self.position)
+    def next_request(self) -> RequestT:
+        return self._make_request(self.position)
 
-    def opened(self) -> None:
+    def on_stream_opened(self) -> None:
         """The position says it all."""
 
     def accept(self, item: v1.WatchItem) -> bool:
@@ -122,26 +124,26 @@ class LogSeam(Generic[Asked]):
         return True
 
 
-class BoardSeam:
+class SnapshotResumePoint:
     """Latest values: presence, the list of rooms. A repeated value does no harm, so all are new.
 
     A cursor counts only once the snapshot is complete: whatever breaks off before is asked for as a whole again.
     """
 
-    def __init__(self, after: v1.Cursor | None, request: Callable[[v1.Cursor | None], Message]) -> None:
+    def __init__(self, after: v1.Cursor | None, make_request: Callable[[v1.Cursor | None], Message]) -> None:
         self.position = after
-        self._request = request
-        self._complete = False
+        self._make_request = make_request
+        self._is_complete = False
 
-    def request(self) -> Message:
-        return self._request(self.position)
+    def next_request(self) -> Message:
+        return self._make_request(self.position)
 
-    def opened(self) -> None:
-        self._complete = False
+    def on_stream_opened(self) -> None:
+        self._is_complete = False
 
     def accept(self, item: v1.PresenceItem | v1.RoomsItem) -> bool:
-        self._complete = self._complete or item.HasField("live")
-        if self._complete and item.HasField("cursor"):
+        self._is_complete = self._is_complete or item.HasField("live")
+        if self._is_complete and item.HasField("cursor"):
             self.position = item.cursor
         return True
 

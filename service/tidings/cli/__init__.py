@@ -9,49 +9,49 @@ Exit codes: 0 done, 1 could not be done, 2 wrongly called, 130 ended with Ctrl-C
 import os
 import sys
 
-INTERRUPTED = 130
-PIPE_CLOSED = 141
+EXIT_INTERRUPTED = 130
+EXIT_PIPE_CLOSED = 141
 
 
 def main() -> int:
     """Run the command that `sys.argv` names; the exit code. What fails is one line on stderr, never a traceback."""
-    from tidings.cli.screen import prepare_streams
+    from tidings.cli.terminal import prepare_streams
 
     prepare_streams()
     try:
-        code = _run()
+        exit_code = _run()
         sys.stdout.flush()
-        return code
+        return exit_code
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
-        code = PIPE_CLOSED
+        exit_code = EXIT_PIPE_CLOSED
     except OSError as error:
-        from tidings.cli.complaints import complain
+        from tidings.cli.errors import print_error
 
-        code = complain(error)
+        exit_code = print_error(error)
     # The interpreter flushes stdout once more on its way out; that must not fail again.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return code
+    return exit_code
 
 
 def _run() -> int:
-    from tidings.cli.commands import program
-    from tidings.cli.screen import ReaderLeft
+    from tidings.cli.commands import build_program
+    from tidings.cli.terminal import StdoutClosed
 
     try:
-        asked = sys.argv[1] if len(sys.argv) > 1 else ""
-        code = program(asked).main(prog_name="tidings", standalone_mode=False)
-    except ReaderLeft as left:
-        raise BrokenPipeError from left
+        command_name = sys.argv[1] if len(sys.argv) > 1 else ""
+        exit_code = build_program(command_name).main(prog_name="tidings", standalone_mode=False)
+    except StdoutClosed as closed:
+        raise BrokenPipeError from closed
     except OSError as error:
         if error.filename is None:
             raise  # of stdout: the one file that is written without a name
-        from tidings.cli.complaints import complain
+        from tidings.cli.errors import print_error
 
-        return complain(error)
+        return print_error(error)
     except Exception as error:
-        from tidings.cli.complaints import complain
+        from tidings.cli.errors import print_error
 
-        return complain(error)
-    return int(code or 0)
+        return print_error(error)
+    return int(exit_code or 0)

@@ -14,7 +14,7 @@ USER_PUNCTUATION: Final = "._-@:"
 SEQ_MAX: Final = 2**64 - 1
 
 
-def to_path(text: str) -> Path:
+def parse_path(text: str) -> Path:
     """A file or folder that was named; an empty name would be this folder."""
     if not text:
         raise typer.BadParameter("the name is empty")
@@ -46,7 +46,7 @@ ConfigFile = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        parser=to_path,
+        parser=parse_path,
         envvar="TIDINGS_CONFIG",
         help="Settings in TOML (see: tidings config).",
         metavar="FILE",
@@ -56,7 +56,7 @@ ConfigFile = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ConnectOptions:
     """Which service to talk to, and as whom. A token names its user; else `user` does."""
 
     url: str = URL_DEFAULT
@@ -64,7 +64,7 @@ class Link:
     user: str = ""
 
     @property
-    def name(self) -> str:
+    def user_name(self) -> str:
         """The user's name to sign in with, None needed where there is a token."""
         return self.user or login_name()
 

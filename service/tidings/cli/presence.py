@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidings.cli.options import URL_DEFAULT, Json, Link, Token, Url, User
+from tidings.cli.options import URL_DEFAULT, ConnectOptions, Json, Token, Url, User
 
 if TYPE_CHECKING:
     from tidings.contract import v1
@@ -20,40 +20,40 @@ def presence(
     user: User = "",
 ) -> int:
     """Show whether users are online, and since when they are not."""
-    from tidings.cli.link import with_client
+    from tidings.cli.connect import with_client
 
     async def work(client: "Client") -> None:
         await _show_all(client, users, watch, json)
 
-    with_client(Link(url, token, user), work)
+    with_client(ConnectOptions(url, token, user), work)
     return 0
 
 
 async def _show_all(client: "Client", users: list[str], watch: bool, json: bool) -> None:
     import asyncio
 
-    from tidings.cli.events import json_line
-    from tidings.cli.link import tell_states
-    from tidings.cli.screen import say
+    from tidings.cli.connect import report_states
+    from tidings.cli.format import format_json
+    from tidings.cli.terminal import print_line
 
-    states = asyncio.create_task(tell_states(client))
+    states = asyncio.create_task(report_states(client))
     try:
         async for item in client.presence.watch(users):
             if item.HasField("user"):
-                say(json_line(item.user) if json else _line(item.user))
+                print_line(format_json(item.user) if json else _format_presence(item.user))
             if item.HasField("live") and not watch:
                 return
     finally:
         states.cancel()
 
 
-def _line(person: "v1.UserPresence") -> str:
-    from tidings.cli.events import moment, word
-    from tidings.cli.screen import isolated, styled
+def _format_presence(state: "v1.UserPresence") -> str:
+    from tidings.cli.format import enum_label, format_time
+    from tidings.cli.terminal import bidi_isolate, styled
     from tidings.contract import v1
 
-    offline = person.status == v1.OFFLINE
-    state = styled(word(v1.Status.DESCRIPTOR, person.status), "dim" if offline else "green")
-    since = f" since {moment(person.last_seen_ms)}" if offline and person.last_seen_ms else ""
-    text = f"  {isolated(person.text)}" if person.text else ""
-    return f"{styled(isolated(person.user), 'bold')} {state}{since}{text}"
+    offline = state.status == v1.OFFLINE
+    status = styled(enum_label(v1.Status.DESCRIPTOR, state.status), "dim" if offline else "green")
+    since = f" since {format_time(state.last_seen_ms)}" if offline and state.last_seen_ms else ""
+    text = f"  {bidi_isolate(state.text)}" if state.text else ""
+    return f"{styled(bidi_isolate(state.user), 'bold')} {status}{since}{text}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidings.cli.options import URL_DEFAULT, Json, Link, Room, Token, Url, User
+from tidings.cli.options import URL_DEFAULT, ConnectOptions, Json, Room, Token, Url, User
 
 if TYPE_CHECKING:
     from tidings.contract import v1
@@ -30,15 +30,15 @@ class RoleName(Enum):
 
 
 COLUMNS = ("room", "kind", "role", "unread", "events", "members", "title")
-NUMBERS = ("unread", "events", "members")
-PAGE_ROOMS = 1000
+RIGHT_ALIGNED = ("unread", "events", "members")
+ROOMS_PER_PAGE = 1000
 OPEN_NAMES_SHOWN = 5
-ALL_HIDDEN = "all your rooms are hidden; list them with: tidings rooms --hidden"
-NO_OPEN_ROOMS = "there are no open rooms; make one with: tidings create NAME --open"
+ALL_HIDDEN_HINT = "all your rooms are hidden; list them with: tidings rooms --hidden"
+NO_OPEN_ROOMS_HINT = "there are no open rooms; make one with: tidings create NAME --open"
 
 
 def rooms(
-    everyone: Annotated[bool, typer.Option("--all", help="All open rooms, not only those you are in.")] = False,
+    public: Annotated[bool, typer.Option("--all", help="All open rooms, not only those you are in.")] = False,
     hidden: Annotated[bool, typer.Option("--hidden", help="Also those that you hid.")] = False,
     json: Json = False,
     url: Url = URL_DEFAULT,
@@ -46,9 +46,9 @@ def rooms(
     user: User = "",
 ) -> int:
     """List your rooms, or all open ones. In a pipe the columns have no header; programs use --json."""
-    from tidings.cli.events import json_line, word
-    from tidings.cli.link import with_client
-    from tidings.cli.screen import note, say, table
+    from tidings.cli.connect import with_client
+    from tidings.cli.format import enum_label, format_json
+    from tidings.cli.terminal import print_line, print_note, print_table
     from tidings.contract import v1
 
     async def work(client: "Client") -> tuple[list[v1.RoomState], str]:
@@ -56,26 +56,26 @@ def rooms(
         more = True
         while more:
             after = found[-1].room.room if found else ""
-            page = await client.rooms.list(public=everyone, after=after, limit=PAGE_ROOMS)
+            page = await client.rooms.list(public=public, after=after, limit=ROOMS_PER_PAGE)
             found.extend(page.rooms)
             more = page.more
         shown = [state for state in found if hidden or not state.hidden]
-        if shown or everyone or json:
+        if shown or public or json:
             return shown, ""
-        return shown, ALL_HIDDEN if found else await in_no_room(client)
+        return shown, ALL_HIDDEN_HINT if found else await no_rooms_hint(client)
 
-    states, hint = with_client(Link(url, token, user), work)
+    states, hint = with_client(ConnectOptions(url, token, user), work)
     if json:
         for state in states:
-            say(json_line(state))
+            print_line(format_json(state))
         return 0
-    table(
+    print_table(
         COLUMNS,
         (
             (
                 state.room.room,
-                word(v1.RoomKind.DESCRIPTOR, state.room.kind),
-                word(v1.Role.DESCRIPTOR, state.role),
+                enum_label(v1.RoomKind.DESCRIPTOR, state.room.kind),
+                enum_label(v1.Role.DESCRIPTOR, state.role),
                 str(state.unread),
                 str(state.room.head.seq),
                 str(state.room.members),
@@ -83,21 +83,21 @@ def rooms(
             )
             for state in states
         ),
-        right=NUMBERS,
+        right=RIGHT_ALIGNED,
     )
     if not states:
-        note(NO_OPEN_ROOMS if everyone else hint)
+        print_note(NO_OPEN_ROOMS_HINT if public else hint)
     return 0
 
 
-async def in_no_room(client: "Client") -> str:
+async def no_rooms_hint(client: "Client") -> str:
     """What to say to somebody who is in no room: the open ones and how to join one."""
-    from tidings.cli.screen import clean
+    from tidings.cli.terminal import escape_controls
 
     page = await client.rooms.list(public=True, limit=OPEN_NAMES_SHOWN)
     if not page.rooms:
-        return f"you are in no room, and {NO_OPEN_ROOMS}"
-    names = [clean(state.room.room) for state in page.rooms]
+        return f"you are in no room, and {NO_OPEN_ROOMS_HINT}"
+    names = [escape_controls(state.room.room) for state in page.rooms]
     further = " and more (tidings rooms --all)" if page.more else ""
     return f"you are in no room; open ones: {', '.join(names)}{further}; join one, for example: tidings join {names[0]}"
 
@@ -111,7 +111,7 @@ def create(
             show_default=False,
         ),
     ],
-    everyone: Annotated[
+    public: Annotated[
         bool, typer.Option("--open/--group", help="Anyone signed in may read and write, or members only.")
     ] = False,
     title: Annotated[
@@ -126,22 +126,22 @@ def create(
     user: User = "",
 ) -> int:
     """Make a room; you become its owner. The same again changes nothing."""
-    from tidings.cli.events import json_line
-    from tidings.cli.link import with_client
-    from tidings.cli.screen import clean, note, say
+    from tidings.cli.connect import with_client
+    from tidings.cli.format import format_json
+    from tidings.cli.terminal import escape_controls, print_line, print_note
     from tidings.contract import v1
 
-    kind = v1.OPEN if everyone else v1.GROUP
+    kind = v1.OPEN if public else v1.GROUP
 
     async def work(client: "Client") -> v1.RoomReply:
         # A group's name is made from its maker's and this word: people shall read the word alone.
-        shown = title or ("" if everyone else room)
+        shown = title or ("" if public else room)
         return await client.rooms.create(room, kind=kind, title=shown, members=member or [])
 
-    reply = with_client(Link(url, token, user), work)
-    say(json_line(reply) if json else _told(reply.room))
+    reply = with_client(ConnectOptions(url, token, user), work)
+    print_line(format_json(reply) if json else _format_room(reply.room))
     if reply.room.room != room:
-        note(f"note: reach it as {clean(reply.room.room)}")
+        print_note(f"note: reach it as {escape_controls(reply.room.room)}")
     return 0
 
 
@@ -157,31 +157,35 @@ def join(
     user: User = "",
 ) -> int:
     """Join an open room: it is then on your list, with what is unread, and searched. Or bring somebody in."""
-    from tidings.cli.events import json_line
-    from tidings.cli.link import with_client
-    from tidings.cli.screen import say
+    from tidings.cli.connect import with_client
+    from tidings.cli.format import format_json
+    from tidings.cli.terminal import print_line
     from tidings.contract import v1
 
-    wanted = v1.ROLE_UNSPECIFIED if role is None else v1.Role.Value(role.value.upper())
+    role_value = v1.ROLE_UNSPECIFIED if role is None else v1.Role.Value(role.value.upper())
 
     async def work(client: "Client") -> v1.RoomReply:
-        return await client.rooms[room].join(member, role=wanted)
+        return await client.rooms[room].join(member, role=role_value)
 
-    reply = with_client(Link(url, token, user), work)
-    say(json_line(reply) if json else _told(reply.room))
+    reply = with_client(ConnectOptions(url, token, user), work)
+    print_line(format_json(reply) if json else _format_room(reply.room))
     return 0
 
 
 def leave(room: Room, member: Member = "", url: Url = URL_DEFAULT, token: Token = "", user: User = "") -> int:
     """Leave a room, or take somebody out of it."""
-    from tidings.cli.link import with_client
-    from tidings.cli.screen import clean, note
+    from tidings.cli.connect import with_client
+    from tidings.cli.terminal import escape_controls, print_note
 
     async def work(client: "Client") -> None:
         await client.rooms[room].leave(member)
 
-    with_client(Link(url, token, user), work)
-    note(f"{clean(member)} is out of {clean(room)}" if member else f"you left {clean(room)}")
+    with_client(ConnectOptions(url, token, user), work)
+    print_note(
+        f"{escape_controls(member)} is out of {escape_controls(room)}"
+        if member
+        else f"you left {escape_controls(room)}"
+    )
     return 0
 
 
@@ -193,20 +197,24 @@ def hide(
     user: User = "",
 ) -> int:
     """Hide a direct room from your list until its next message."""
-    from tidings.cli.link import with_client
-    from tidings.cli.screen import clean, note
+    from tidings.cli.connect import with_client
+    from tidings.cli.terminal import escape_controls, print_note
 
     async def work(client: "Client") -> None:
         await client.rooms[room].hide(shown=shown)
 
-    with_client(Link(url, token, user), work)
-    note(f"{clean(room)} is on your list" if shown else f"{clean(room)} is hidden until its next message")
+    with_client(ConnectOptions(url, token, user), work)
+    print_note(
+        f"{escape_controls(room)} is on your list"
+        if shown
+        else f"{escape_controls(room)} is hidden until its next message"
+    )
     return 0
 
 
-def _told(room: "v1.Room") -> str:
-    from tidings.cli.events import word
-    from tidings.cli.screen import counted, isolated
+def _format_room(room: "v1.Room") -> str:
+    from tidings.cli.format import enum_label
+    from tidings.cli.terminal import bidi_isolate, pluralize
     from tidings.contract import v1
 
-    return f"{isolated(room.room)} ({word(v1.RoomKind.DESCRIPTOR, room.kind)}, {counted(room.members, 'member')})"
+    return f"{bidi_isolate(room.room)} ({enum_label(v1.RoomKind.DESCRIPTOR, room.kind)}, {pluralize(room.members, 'member')})"

@@ -3,40 +3,40 @@
 import re
 from typing import TYPE_CHECKING, Final
 
-from tidings_client import Code, Failure
+from tidings_client import ApiError, Code
 
 if TYPE_CHECKING:
     from tidings_client import Client
 
-NO_ROOM: Final = re.compile(r"there is no room (\S+?)(?:;| that you may enter)")
-LOOK_SECONDS: Final = 2.0  # the user waits for an error message
+ROOM_NOT_FOUND: Final = re.compile(r"there is no room (\S+?)(?:;| that you may enter)")
+LOOKUP_SECONDS: Final = 2.0  # the user waits for an error message
 
 
-async def room_meant(client: "Client", error: BaseException) -> str:
+async def suggest_room(client: "Client", error: BaseException) -> str:
     """The room that `error` may have meant and that this user can read, or empty.
 
     Asked for are the name in lower case, and the user's own group of that name: `group:USER:NAME`.
     """
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    found = NO_ROOM.match(error.text) if isinstance(error, Failure) and error.code is Code.NOT_FOUND else None
+    found = ROOM_NOT_FOUND.match(error.text) if isinstance(error, ApiError) and error.code is Code.NOT_FOUND else None
     if found is None:
         return ""
-    asked = found[1]
-    names = [asked.lower()]
-    if ":" not in asked:
-        names.append(f"group:{client.user}:{asked.lower()}")
+    requested = found[1]
+    names = [requested.lower()]
+    if ":" not in requested:
+        names.append(f"group:{client.user}:{requested.lower()}")
     for name in names:
-        if name != asked and await _is_there(client, name):
+        if name != requested and await _room_exists(client, name):
             return name
     return ""
 
 
-async def _is_there(client: "Client", room: str) -> bool:
+async def _room_exists(client: "Client", room: str) -> bool:
     from tidings.contract import v1
 
     try:
-        await client.call("rooms.get", v1.GetRequest(room=room), v1.RoomReply, seconds=LOOK_SECONDS)
-    except Failure:
+        await client.call("rooms.get", v1.GetRequest(room=room), v1.RoomReply, seconds=LOOKUP_SECONDS)
+    except ApiError:
         return False
     return True

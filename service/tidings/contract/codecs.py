@@ -10,11 +10,11 @@ from typing import Any, Final, Generic, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from tidings.contract.enums import UnknownEnumNumber, check_enums
+from tidings.contract.enum_validation import UnknownEnumNumberError, check_enums
 from tidings.contract.errors import invalid_argument
-from tidings.contract.json_reading import read_message
-from tidings.contract.json_text import JSON_VALUES_MAX, JsonError
-from tidings.contract.json_writing import write_message, write_parts
+from tidings.contract.protojson.reader import read_message
+from tidings.contract.protojson.text import JSON_VALUES_MAX, JsonError
+from tidings.contract.protojson.writer import write_message, write_parts
 
 M = TypeVar("M", bound=Message)
 
@@ -33,15 +33,15 @@ def decode_protobuf(message_type: type[M], data: bytes) -> M:
     """The message that `data` says; INVALID_ARGUMENT when it says none, or names a value that an enum does not have."""
     if not data:
         return message_type()
-    message = decode_protobuf_answer(message_type, data)
+    message = decode_protobuf_reply(message_type, data)
     try:
         check_enums(message)
-    except UnknownEnumNumber as error:
+    except UnknownEnumNumberError as error:
         raise invalid_argument(f"the payload is no {message_type.DESCRIPTOR.name}: {error}") from None
     return message
 
 
-def decode_protobuf_answer(message_type: type[M], data: bytes) -> M:
+def decode_protobuf_reply(message_type: type[M], data: bytes) -> M:
     """The same, with all numbers of enums: an answer of a newer service has values that are not known yet."""
     if not data:
         return message_type()
@@ -66,15 +66,15 @@ def encode_json_in_parts(message: Message) -> Iterator[bytes]:
 
 def decode_json(message_type: type[M], data: bytes) -> M:
     """The message that the JSON says; INVALID_ARGUMENT if none, or if it has more values than a request needs."""
-    return _from_json(message_type, data, JSON_VALUES_MAX)
+    return _decode_json(message_type, data, JSON_VALUES_MAX)
 
 
-def decode_json_answer(message_type: type[M], data: bytes) -> M:
+def decode_json_reply(message_type: type[M], data: bytes) -> M:
     """The same, with as many values as there are: a page of history has tens of thousands."""
-    return _from_json(message_type, data, len(data))
+    return _decode_json(message_type, data, len(data))
 
 
-def _from_json(message_type: type[M], data: bytes, values_max: int) -> M:
+def _decode_json(message_type: type[M], data: bytes, values_max: int) -> M:
     message = message_type()
     if data:
         try:
@@ -87,18 +87,18 @@ def _from_json(message_type: type[M], data: bytes, values_max: int) -> M:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Codec:
-    """One encoding. `decode` reads requests; `decode_answer` reads what a service says, which may be a newer one.
+    """One encoding. `decode` reads requests; `decode_reply` reads what a service says, which may be a newer one.
 
     `encode_in_parts` makes the bytes of `encode` in steps, for messages that are large.
     """
 
     name: str
-    mime: str
-    mimes: tuple[str, ...]
+    mime_type: str
+    mime_types: tuple[str, ...]
     encode: Callable[[Message], bytes]
     encode_in_parts: Callable[[Message], Iterator[bytes]]
     decode: Callable[[type[Any], bytes], Any]
-    decode_answer: Callable[[type[Any], bytes], Any]
+    decode_reply: Callable[[type[Any], bytes], Any]
 
 
 PROTOBUF: Final = Codec(
@@ -115,7 +115,7 @@ PROTOBUF: Final = Codec(
     encode_protobuf,
     encode_protobuf_in_parts,
     decode_protobuf,
-    decode_protobuf_answer,
+    decode_protobuf_reply,
 )
 JSON: Final = Codec(
     "json",
@@ -124,50 +124,52 @@ JSON: Final = Codec(
     encode_json,
     encode_json_in_parts,
     decode_json,
-    decode_json_answer,
+    decode_json_reply,
 )
 CODECS: Final = (PROTOBUF, JSON)
 
-_BY_MIME: Final = {mime: codec for codec in CODECS for mime in codec.mimes}
+_CODEC_BY_MIME_TYPE: Final = {mime: codec for codec in CODECS for mime in codec.mime_types}
 
 
-def codec_for(mime: str) -> Codec | None:
+def codec_for(mime_type: str) -> Codec | None:
     """The codec of a data MIME type (parameters such as `;charset=utf-8` do not matter), or None."""
-    return _BY_MIME.get(mime) or _BY_MIME.get(mime.partition(";")[0].strip().lower())
+    return _CODEC_BY_MIME_TYPE.get(mime_type) or _CODEC_BY_MIME_TYPE.get(mime_type.partition(";")[0].strip().lower())
 
 
-class Prepared(Generic[M]):
+class PreparedMessage(Generic[M]):
     """A message on its way to many readers: its bytes are made at most once per codec.
 
     Made from Protobuf bytes (as they lie in the log) or from a message; parsed only if somebody wants JSON.
     """
 
-    __slots__ = ("_others", "message_type", "protobuf", "wrapped")
+    __slots__ = ("_other_encodings", "channel_item", "message_type", "protobuf")
 
     def __init__(self, message_type: type[M], protobuf: bytes) -> None:
         self.message_type = message_type
         self.protobuf = protobuf
-        self._others: dict[Codec, bytes] | None = None  # in other codecs; hardly ever, and a dictionary is large
+        self._other_encodings: dict[Codec, bytes] | None = (
+            None  # in other codecs; hardly ever, and a dictionary is large
+        )
         # Room for one wrapping made of this item and shared as well (the channel's envelope).
-        self.wrapped: Prepared[Message] | None = None
+        self.channel_item: PreparedMessage[Message] | None = None
 
     @classmethod
-    def of(cls, message: M) -> "Prepared[M]":
+    def from_message(cls, message: M) -> "PreparedMessage[M]":
         """Prepare a message that is at hand."""
         return cls(type(message), message.SerializeToString())
 
-    def message(self) -> M:
+    def parse(self) -> M:
         """A message of one's own, parsed from the bytes."""
         return self.message_type.FromString(self.protobuf)
 
-    def data(self, codec: Codec) -> bytes:
+    def encoded(self, codec: Codec) -> bytes:
         """The bytes in this codec."""
         if codec is PROTOBUF:
             return self.protobuf
-        others = self._others
-        if others is None:
-            others = self._others = {}
-        data = others.get(codec)
+        other_encodings = self._other_encodings
+        if other_encodings is None:
+            other_encodings = self._other_encodings = {}
+        data = other_encodings.get(codec)
         if data is None:
-            data = others[codec] = codec.encode(self.message())
+            data = other_encodings[codec] = codec.encode(self.parse())
         return data

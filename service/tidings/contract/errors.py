@@ -1,6 +1,6 @@
 """One table of errors, a column per transport.
 
-Whoever refuses something raises a `Failure`; a transport looks up its own column and never invents a code. The text
+Whoever refuses something raises a `ApiError`; a transport looks up its own column and never invents a code. The text
 is for people and says what to do; it never carries a stack trace.
 """
 
@@ -10,7 +10,7 @@ from enum import Enum, IntEnum
 from tidings.contract.gen.tidings.v1 import errors_pb2
 
 
-class Retry(Enum):
+class RetryHint(Enum):
     """Whether the same request may succeed later."""
 
     NO = "no"
@@ -38,11 +38,11 @@ class Code(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorRow:
+class ErrorMapping:
     """How each transport says one error."""
 
     code: Code
-    retry: Retry
+    retry: RetryHint
     http: int
     # Numbers of grpc.StatusCode.
     grpc: int
@@ -55,20 +55,20 @@ class ErrorRow:
         return int(self.code)
 
 
-ERRORS: dict[Code, ErrorRow] = {
+ERROR_MAPPINGS: dict[Code, ErrorMapping] = {
     row.code: row
     for row in (
-        ErrorRow(Code.INVALID_ARGUMENT, Retry.NO, 400, 3, 0x83),
-        ErrorRow(Code.UNAUTHENTICATED, Retry.AFTER_REFRESH, 401, 16, 0x87),
-        ErrorRow(Code.PERMISSION_DENIED, Retry.NO, 403, 7, 0x87),
-        ErrorRow(Code.NOT_FOUND, Retry.NO, 404, 5, 0x90),
-        ErrorRow(Code.CONFLICT, Retry.NO, 409, 6, 0x83),
-        ErrorRow(Code.RESOURCE_EXHAUSTED, Retry.AFTER_DELAY, 429, 8, 0x97),
-        ErrorRow(Code.CURSOR_LOST, Retry.WITH_NEW_CURSOR, 410, 11, 0x83),
-        ErrorRow(Code.UNAVAILABLE, Retry.YES, 503, 14, 0x88),
-        ErrorRow(Code.INTERNAL, Retry.YES, 500, 13, 0x80),
-        ErrorRow(Code.TOO_SLOW, Retry.WITH_CURSOR, 429, 10, 0x96),
-        ErrorRow(Code.UNIMPLEMENTED, Retry.NO, 501, 12, 0x83),
+        ErrorMapping(Code.INVALID_ARGUMENT, RetryHint.NO, 400, 3, 0x83),
+        ErrorMapping(Code.UNAUTHENTICATED, RetryHint.AFTER_REFRESH, 401, 16, 0x87),
+        ErrorMapping(Code.PERMISSION_DENIED, RetryHint.NO, 403, 7, 0x87),
+        ErrorMapping(Code.NOT_FOUND, RetryHint.NO, 404, 5, 0x90),
+        ErrorMapping(Code.CONFLICT, RetryHint.NO, 409, 6, 0x83),
+        ErrorMapping(Code.RESOURCE_EXHAUSTED, RetryHint.AFTER_DELAY, 429, 8, 0x97),
+        ErrorMapping(Code.CURSOR_LOST, RetryHint.WITH_NEW_CURSOR, 410, 11, 0x83),
+        ErrorMapping(Code.UNAVAILABLE, RetryHint.YES, 503, 14, 0x88),
+        ErrorMapping(Code.INTERNAL, RetryHint.YES, 500, 13, 0x80),
+        ErrorMapping(Code.TOO_SLOW, RetryHint.WITH_CURSOR, 429, 10, 0x96),
+        ErrorMapping(Code.UNIMPLEMENTED, RetryHint.NO, 501, 12, 0x83),
     )
 }
 
@@ -77,7 +77,7 @@ assert {code.name: int(code) for code in Code} == {
 }, "errors.proto and Code name different errors"
 
 
-class Failure(Exception):
+class ApiError(Exception):
     """A request that is refused or could not be carried out.
 
     `text` is one sentence that says what to do. `retry_after_ms` is a hint, 0 = unknown. `cursor` is an
@@ -94,75 +94,75 @@ class Failure(Exception):
         self.cursor = cursor
 
     @property
-    def row(self) -> ErrorRow:
+    def mapping(self) -> ErrorMapping:
         """Its line of the table."""
-        return ERRORS[self.code]
+        return ERROR_MAPPINGS[self.code]
 
     @property
-    def wire(self) -> str:
+    def rsocket_text(self) -> str:
         """`NAME: sentence`, the data of an RSocket ERROR frame."""
         return f"{self.code.name}: {self.text}"
 
 
-def invalid_argument(text: str) -> Failure:
+def invalid_argument(text: str) -> ApiError:
     """The request breaks a rule; repeating it changes nothing."""
-    return Failure(Code.INVALID_ARGUMENT, text)
+    return ApiError(Code.INVALID_ARGUMENT, text)
 
 
-def unauthenticated(text: str) -> Failure:
+def unauthenticated(text: str) -> ApiError:
     """Nobody is signed in, or the token ran out."""
-    return Failure(Code.UNAUTHENTICATED, text)
+    return ApiError(Code.UNAUTHENTICATED, text)
 
 
-def permission_denied(text: str) -> Failure:
+def permission_denied(text: str) -> ApiError:
     """The caller is known and may not do this."""
-    return Failure(Code.PERMISSION_DENIED, text)
+    return ApiError(Code.PERMISSION_DENIED, text)
 
 
-def not_found(text: str) -> Failure:
+def not_found(text: str) -> ApiError:
     """There is no such thing, or the caller may not know of it."""
-    return Failure(Code.NOT_FOUND, text)
+    return ApiError(Code.NOT_FOUND, text)
 
 
-def conflict(text: str) -> Failure:
+def conflict(text: str) -> ApiError:
     """It exists already with another content."""
-    return Failure(Code.CONFLICT, text)
+    return ApiError(Code.CONFLICT, text)
 
 
-def resource_exhausted(text: str, *, retry_after_ms: int = 0) -> Failure:
+def resource_exhausted(text: str, *, retry_after_ms: int = 0) -> ApiError:
     """A limit was reached; the text names it."""
-    return Failure(Code.RESOURCE_EXHAUSTED, text, retry_after_ms=retry_after_ms)
+    return ApiError(Code.RESOURCE_EXHAUSTED, text, retry_after_ms=retry_after_ms)
 
 
-def cursor_lost(text: str) -> Failure:
+def cursor_lost(text: str) -> ApiError:
     """The position is not in this log."""
-    return Failure(Code.CURSOR_LOST, text)
+    return ApiError(Code.CURSOR_LOST, text)
 
 
-def unavailable(text: str, *, retry_after_ms: int = 0) -> Failure:
+def unavailable(text: str, *, retry_after_ms: int = 0) -> ApiError:
     """Storage is down or the service is stopping."""
-    return Failure(Code.UNAVAILABLE, text, retry_after_ms=retry_after_ms)
+    return ApiError(Code.UNAVAILABLE, text, retry_after_ms=retry_after_ms)
 
 
-def internal(text: str) -> Failure:
+def internal(text: str) -> ApiError:
     """A fault of the service; the text carries a correlation id and nothing else of it."""
-    return Failure(Code.INTERNAL, text)
+    return ApiError(Code.INTERNAL, text)
 
 
-def too_slow(text: str, *, epoch: str, seq: int) -> Failure:
+def too_slow(text: str, *, epoch: str, seq: int) -> ApiError:
     """The reader made no progress; it may resume after (epoch, seq)."""
-    return Failure(Code.TOO_SLOW, text, cursor=(epoch, seq))
+    return ApiError(Code.TOO_SLOW, text, cursor=(epoch, seq))
 
 
-def unimplemented(text: str) -> Failure:
+def unimplemented(text: str) -> ApiError:
     """No such route, or another interaction than its verb."""
-    return Failure(Code.UNIMPLEMENTED, text)
+    return ApiError(Code.UNIMPLEMENTED, text)
 
 
-def read_failure(code: int, wire: str) -> Failure | None:
+def parse_error(code: int, text: str) -> ApiError | None:
     """The Failure that an ERROR frame says, or None when its code is not of the contract."""
     try:
-        known = Code(code)
+        known_code = Code(code)
     except ValueError:
         return None
-    return Failure(known, wire.removeprefix(f"{known.name}: "))
+    return ApiError(known_code, text.removeprefix(f"{known_code.name}: "))

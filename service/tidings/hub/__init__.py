@@ -1,46 +1,46 @@
 """In-memory truth about who is listening. Standard library only; time, the loop and the log are handed in.
 
-`Hub`: events of rooms, from a cursor on, without a gap. `Board`: latest values, conflated. See their modules for the
-theory: `feed`, `subscription`, `board`, `board_subscription`.
+`Hub`: events of rooms, from a cursor on, without a gap. `KeyChangeHub`: latest values, conflated. See their modules for the
+theory: `log.tail`, `log.subscription`, `latest.key_changes`, `latest.key_subscription`.
 """
 
-from tidings.hub.batch import Batch
-from tidings.hub.board import Board
-from tidings.hub.board_subscription import BoardSubscription
 from tidings.hub.errors import (
-    CursorBeyondHead,
-    CursorLost,
+    CursorBeyondHeadError,
+    CursorLostError,
     HubError,
-    TooManyKeys,
-    TooManySubscriptions,
-    TooSlow,
+    TooManyKeysError,
+    TooManySubscriptionsError,
+    TooSlowError,
 )
-from tidings.hub.hub import Hub
-from tidings.hub.limits import BoardLimits, HubLimits
-from tidings.hub.ports import PAUSED, Head, Lag, Marks, Sink, Source
-from tidings.hub.stats import BoardStats, HubStats
-from tidings.hub.subscription import Subscription
+from tidings.hub.latest.key_changes import KeyChangeHub
+from tidings.hub.latest.key_subscription import KeySubscription
+from tidings.hub.limits import HubLimits, KeyChangeLimits
+from tidings.hub.log.hub import Hub
+from tidings.hub.log.subscription import LogSubscription
+from tidings.hub.ports import PAUSED, LagPolicy, LogHead, MarkerFactory, Sink, Subscription
+from tidings.hub.sinks import Batch
+from tidings.hub.stats import HubStats, KeyChangeStats
 
 __all__ = [
     "PAUSED",
     "Batch",
-    "Board",
-    "BoardLimits",
-    "BoardStats",
-    "BoardSubscription",
-    "CursorBeyondHead",
-    "CursorLost",
-    "Head",
+    "CursorBeyondHeadError",
+    "CursorLostError",
     "Hub",
     "HubError",
     "HubLimits",
     "HubStats",
-    "Lag",
-    "Marks",
+    "KeyChangeHub",
+    "KeyChangeLimits",
+    "KeyChangeStats",
+    "KeySubscription",
+    "LagPolicy",
+    "LogHead",
+    "LogSubscription",
+    "MarkerFactory",
     "Sink",
-    "Source",
     "Subscription",
-    "TooManyKeys",
-    "TooManySubscriptions",
-    "TooSlow",
+    "TooManyKeysError",
+    "TooManySubscriptionsError",
+    "TooSlowError",
 ]

@@ -15,7 +15,7 @@ class HubLimits:
     # it alone.
     tails_bytes_max: int = 67_108_864
     batch_events_max: int = 128  # one step for one reader: 2 ms in JSON, since everybody else waits for its end
-    batch_bytes_max: int = 65_536  # the same for large events, as `weigh` counts: 32 KiB on the wire
+    batch_bytes_max: int = 65_536  # the same for large events, as `item_size` counts: 32 KiB on the wire
     page_events_min: int = 32  # a reader that asks for one event at a time does not cost a read for each
     page_events_max: int = 512  # a read costs as much as some 50 events
     page_bytes_max: int = 262_144  # of a page in memory, at least one event
@@ -31,8 +31,8 @@ class HubLimits:
     # nothing. There is no hurry, since a stopped reader holds a number and no queue; it is ended at all so that
     # it gives back its place and what its transport holds. An error costs little: it names the cursor.
     stall_seconds: float = 600.0
-    idle_feed_seconds: float = 60.0  # a phone that reconnects within a minute finds the tail still there
-    idle_feeds_max: int = 1024  # feeds that nobody listens to; the one left first goes first
+    idle_room_seconds: float = 60.0  # a phone that reconnects within a minute finds the tail still there
+    idle_rooms_max: int = 1024  # feeds that nobody listens to; the one left first goes first
     room_subscriptions_max: int = 50_000  # more than the sockets of one process (about 20,000)
     subscriptions_max: int = 100_000  # at about 0.2 KiB each
 
@@ -42,11 +42,11 @@ class HubLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class BoardLimits:
+class KeyChangeLimits:
     """Limits of a board of latest values."""
 
     subscriptions_max: int = 100_000
-    interest_keys_max: int = 10_000  # one reader's dirty set never grows beyond its interest
+    keys_per_subscription_max: int = 10_000  # one reader's dirty set never grows beyond its interest
     batch_items_max: int = 64  # one step for one reader: 1 ms in JSON, since everybody else waits for its end
     batch_bytes_max: int = 65_536  # the same in bytes, where items are weighed: rows of rooms with long messages
-    turn_visits_max: int = 128  # readers visited between two looks at the sockets
+    round_subscriptions_max: int = 128  # readers visited between two looks at the sockets

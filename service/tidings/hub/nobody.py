@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidings.hub.batch import Batch
 from tidings.hub.ports import Sink
+from tidings.hub.sinks import Batch
 
 
-class Nobody:
+class NullSink:
     """In the place of the reader that left, so that no reference to it is kept and nothing needs to ask first."""
 
     def demand(self) -> int:
@@ -24,4 +24,4 @@ class Nobody:
         """Nobody listens."""
 
 
-NOBODY: Sink[Any] = Nobody()
+NULL_SINK: Sink[Any] = NullSink()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from tidings.hub.batch import Batch
+from tidings.hub.sinks import Batch
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -42,7 +42,7 @@ class Sink(Protocol[T]):
         """Nothing more comes, because of `error`."""
 
 
-class Source(Protocol):
+class Subscription(Protocol):
     """What a watch gives to its reader."""
 
     def wake(self) -> None:
@@ -52,7 +52,7 @@ class Source(Protocol):
         """The reader is gone: nothing is delivered afterwards, the sink is let go. Idempotent."""
 
 
-class Lag(IntEnum):
+class LagPolicy(IntEnum):
     """What happens to a reader that falls behind. The numbers are those of the contract."""
 
     CATCH_UP = 0  # everything, read from the log, at the reader's pace
@@ -60,14 +60,14 @@ class Lag(IntEnum):
     CLOSE = 2  # end it with TooSlow and the cursor to resume from
 
 
-class Head(NamedTuple):
+class LogHead(NamedTuple):
     """Where a log ends: the seq of its last event, 0 when it is empty."""
 
     epoch: str
     seq: int
 
 
-class Marks(Protocol[T_co]):
+class MarkerFactory(Protocol[T_co]):
     """Makes the items that are not events."""
 
     def live(self, room: str, epoch: str, seq: int, /) -> T_co:
@@ -80,10 +80,10 @@ class Marks(Protocol[T_co]):
 Events: TypeAlias = Sequence[tuple[int, T]]
 """Events of one room with their seqs, ascending."""
 
-Read: TypeAlias = Callable[[str, int, int, Callable[[Events[T] | Exception], None]], None]
+ReadEvents: TypeAlias = Callable[[str, int, int, Callable[[Events[T] | Exception], None]], None]
 """read(room, after_seq, limit, done): `done` is called once, on the loop, with at most limit events."""
 
-ReadHead: TypeAlias = Callable[[str, Callable[[Head | Exception], None]], None]
+ReadHead: TypeAlias = Callable[[str, Callable[[LogHead | Exception], None]], None]
 """head(room, done): `done` is called once, on the loop, with a head read after this call."""
 
 Schedule: TypeAlias = Callable[[Callable[[], Any]], Any]

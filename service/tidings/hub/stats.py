@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 
-class Counts:
+class HubCounters:
     """The running counts, written to by every part of the hub."""
 
     __slots__ = (
@@ -35,7 +35,7 @@ class HubStats(NamedTuple):
     """The counts at one moment. All but the first four only grow."""
 
     subscriptions: int
-    feeds: int
+    active_rooms: int
     tails_bytes: int  # what the tails of all feeds weigh together
     reads_in_flight: int
     events_notified: int
@@ -45,19 +45,19 @@ class HubStats(NamedTuple):
     reads_shared: int  # times a reader found the page it wanted already on its way or held by another
     stalls_ended: int  # readers ended with TooSlow
     gaps_sent: int
-    measure_lag: Callable[[], int]
+    measure_max_lag: Callable[[], int]
 
     @property
     def lag_events_max(self) -> int:
         """How far the reader that is furthest behind is behind, now. Looks at every reader: ask once in a while."""
-        return self.measure_lag()
+        return self.measure_max_lag()
 
 
-class BoardStats(NamedTuple):
+class KeyChangeStats(NamedTuple):
     """The counts of a board at one moment."""
 
     subscriptions: int
     keys: int
-    published: int
+    changes: int
     deliveries: int  # items, one for each reader that got it
     fetches: int

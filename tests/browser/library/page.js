@@ -7,7 +7,7 @@ const QUICK = {baseMs: 20, capMs: 200, draw: Math.random};
 
 /** Connect, and show the room from its beginning. `freshToken` is the test's own function. */
 globalThis.begin = ({room, tokens, ...options}) => {
-  const tidings = connect({jitter: QUICK, ...(tokens && {token: () => freshToken()}), ...options});
+  const tidings = connect({backoff: QUICK, ...(tokens && {token: () => freshToken()}), ...options});
   globalThis.tidings = tidings;
   const showPending = () => {
     const texts = tidings.room(room).pending().map(({text}) => text);

@@ -67,18 +67,18 @@ async def open_transport(url: str) -> Transport:
     return TransportTCP(*await asyncio.open_connection(address.hostname, address.port))
 
 
-def say(message: dict[str, Any]) -> None:
+def print_message(message: dict[str, Any]) -> None:
     print(json.dumps(message), flush=True)
 
 
-def told(error: BaseException | None) -> dict[str, Any]:
+def error_fields(error: BaseException | None) -> dict[str, Any]:
     """What a test may know of an error: RSocket's code, where the library tells it, and the text."""
     if isinstance(error, RSocketProtocolError):
         return {"code": int(error.error_code), "text": error.data or ""}
     return {"code": None, "text": str(error or "")}
 
 
-class Messages:
+class MessageCodec:
     """How the requests of a route are written and its answers are read, in the encoding of `mime`."""
 
     def __init__(self, name: str, mime: str) -> None:
@@ -117,17 +117,17 @@ def _named(auth: dict[str, str]) -> dict[str, str]:
     return {"username": auth["user"], "password": auth["password"]}
 
 
-class Socket(RSocketClient):  # type: ignore[misc]
+class ReportingClient(RSocketClient):  # type: ignore[misc]
     """The library's client, telling of every KEEPALIVE."""
 
     connection = 0
 
     async def handle_keep_alive(self, frame: KeepAliveFrame) -> None:
-        say({"connection": self.connection, "keepalive": "ask" if frame.flags_respond else "echo"})
+        print_message({"connection": self.connection, "keepalive": "ask" if frame.flags_respond else "echo"})
         await super().handle_keep_alive(frame)
 
 
-def handler_of(connection: int) -> type[BaseRequestHandler]:
+def handler_for(connection: int) -> type[BaseRequestHandler]:
     class Handler(BaseRequestHandler):  # type: ignore[misc]
         reason: BaseException | None = None
 
@@ -135,32 +135,32 @@ def handler_of(connection: int) -> type[BaseRequestHandler]:
             self.reason = RSocketProtocolError(error_code, bytes(payload.data or b"").decode())
 
         async def on_close(self, rsocket: RSocketClient, exception: Exception | None = None) -> None:
-            say({"connection": connection, "closed": told(self.reason or exception)})
+            print_message({"connection": connection, "closed": error_fields(self.reason or exception)})
 
     return Handler
 
 
-class Events(DefaultSubscriber):  # type: ignore[misc]
+class ReportingSubscriber(DefaultSubscriber):  # type: ignore[misc]
     """A stream's end at the requester: each item goes to the test."""
 
-    def __init__(self, stream: int, messages: Messages) -> None:
+    def __init__(self, stream: int, messages: MessageCodec) -> None:
         super().__init__()
         self.stream = stream
         self.messages = messages
 
     def on_next(self, value: Payload, is_complete: bool = False) -> None:
-        say({"stream": self.stream, "item": self.messages.read(value.data)})
+        print_message({"stream": self.stream, "item": self.messages.read(value.data)})
         if is_complete:
             self.on_complete()
 
     def on_complete(self) -> None:
-        say({"stream": self.stream, "complete": True})
+        print_message({"stream": self.stream, "complete": True})
 
     def on_error(self, exception: Exception) -> None:
-        say({"stream": self.stream, "error": told(exception)})
+        print_message({"stream": self.stream, "error": error_fields(exception)})
 
 
-class Outbox(DefaultPublisher, DefaultSubscription):  # type: ignore[misc]
+class ChannelPublisher(DefaultPublisher, DefaultSubscription):  # type: ignore[misc]
     """Commands of a channel that wait for the peer's credit."""
 
     def __init__(self) -> None:
@@ -200,9 +200,9 @@ class Commands:
     """What a test may ask; each method is a command."""
 
     def __init__(self) -> None:
-        self.sockets: dict[int, tuple[Socket, str]] = {}
+        self.sockets: dict[int, tuple[ReportingClient, str]] = {}
         self.streams: dict[int, Subscription] = {}
-        self.outboxes: dict[int, tuple[Outbox, Messages]] = {}
+        self.outboxes: dict[int, tuple[ChannelPublisher, MessageCodec]] = {}
 
     async def connect(
         self,
@@ -215,9 +215,9 @@ class Commands:
         auth: dict[str, str] | None = None,
         leases: bool = False,
     ) -> None:
-        socket = Socket(
+        socket = ReportingClient(
             single_transport_provider(await open_transport(url)),
-            handler_factory=handler_of(connection),
+            handler_factory=handler_for(connection),
             data_encoding=dataMime or PROTOBUF_MIME,
             metadata_encoding=WellKnownMimeTypes.MESSAGE_RSOCKET_COMPOSITE_METADATA,
             keep_alive_period=timedelta(milliseconds=keepaliveMs),
@@ -240,14 +240,14 @@ class Commands:
     async def watch(self, stream: int, n: int, **request: Any) -> None:
         socket, messages, payload = self._request(**request)
         self.streams[stream] = publisher = socket.request_stream(payload).initial_request_n(n)
-        publisher.subscribe(Events(stream, messages))
+        publisher.subscribe(ReportingSubscriber(stream, messages))
 
     async def channel(self, stream: int, n: int, **request: Any) -> None:
         socket, messages, payload = self._request(**request)
-        outbox = Outbox()
+        outbox = ChannelPublisher()
         self.outboxes[stream] = (outbox, messages)
         self.streams[stream] = publisher = socket.request_channel(payload, outbox).initial_request_n(n)
-        publisher.subscribe(Events(stream, messages))
+        publisher.subscribe(ReportingSubscriber(stream, messages))
 
     async def request(self, stream: int, n: int) -> None:
         self.streams[stream].request(n)
@@ -272,17 +272,17 @@ class Commands:
         message: dict[str, Any],
         mime: str | None = None,
         auth: dict[str, str] | None = None,
-    ) -> tuple[Socket, Messages, Payload]:
+    ) -> tuple[ReportingClient, MessageCodec, Payload]:
         socket, data_mime = self.sockets[connection]
-        messages = Messages(route, mime or data_mime)
+        messages = MessageCodec(route, mime or data_mime)
         return socket, messages, Payload(messages.write(message), metadata(route, mime, auth))
 
 
-async def obey(command: Callable[..., Awaitable[Any]], number: int, arguments: dict[str, Any]) -> None:
+async def run_command(command: Callable[..., Awaitable[Any]], number: int, arguments: dict[str, Any]) -> None:
     try:
-        say({"id": number, "result": await command(**arguments)})
+        print_message({"id": number, "result": await command(**arguments)})
     except Exception as error:
-        say({"id": number, "error": told(error)})
+        print_message({"id": number, "error": error_fields(error)})
 
 
 async def main() -> None:
@@ -293,7 +293,7 @@ async def main() -> None:
     while line := await lines.readline():
         arguments = json.loads(line)
         number, name = arguments.pop("id"), arguments.pop("do")
-        task = asyncio.create_task(obey(getattr(commands, name), number, arguments))
+        task = asyncio.create_task(run_command(getattr(commands, name), number, arguments))
         running.add(task)
         task.add_done_callback(running.discard)
 

@@ -4,83 +4,83 @@
  * Who holds the Web Lock leads; every other tab waits for it, so the browser itself elects the next leader the moment
  * the leading tab is gone, however it went. The new one announces itself, and the others open their wires through it.
  */
-import type {Connector} from "../wire.ts";
-import {holdLock, type Locks} from "../locks.ts";
-import {Host} from "./host.ts";
-import type {Line, ToHost, ToTab} from "./protocol.ts";
-import {TabConnector} from "./tab.ts";
+import type {Connector} from "../connection.ts";
+import {acquireOwnLock, type LockManagerLike} from "../locks.ts";
+import {ConnectionHost} from "./connection-host.ts";
+import type {MessagePipe, ToHost, ToTab} from "./protocol.ts";
+import {TabConnector} from "./tab-connection.ts";
 
 /** The part of BroadcastChannel that is used. */
-export interface Air {
+export interface BroadcastPort {
   postMessage(message: unknown): void;
   onmessage: ((event: MessageEvent) => unknown) | null;
   close(): void;
 }
 
-type OnAir = {to: "host"; from: string; message: ToHost} | {to: string; message: ToTab} | {to: "all"; leader: string};
+type BroadcastMessage = {to: "host"; from: string; message: ToHost} | {to: string; message: ToTab} | {to: "all"; leader: string};
 
 /**
  * A connector that steps back while its page is put aside: a leader in the browser's cache of pages would hold the lock and
- * serve nobody. When the page is back it gets in line again, behind the others.
+ * serve nobody. When the page is back it gets in pipe again, behind the others.
  */
-export function steppingBack(make: () => Connector): Connector {
+export function releaseOnPageHide(createConnector: () => Connector): Connector {
   const hints: (() => void)[] = [];
   let inner: Connector | undefined;
-  const living = (): Connector => {
+  const current = (): Connector => {
     if (!inner) {
-      inner = make();
-      inner.onHint?.(() => hints.forEach((listener) => listener()));
+      inner = createConnector();
+      inner.onRetryHint?.(() => hints.forEach((listener) => listener()));
     }
     return inner;
   };
-  const stepBack = (): void => {
+  const release = (): void => {
     const before = inner;
     inner = undefined;
     before?.dispose?.();
   };
-  return {open: (setup) => living().open(setup), onHint: (listener) => void hints.push(listener), aside: stepBack, dispose: stepBack};
+  return {open: (setup) => current().open(setup), onRetryHint: (listener) => void hints.push(listener), onPageHide: release, dispose: release};
 }
 
 /** A connector for one tab. `own` opens the connection when this tab leads. */
-export function led(name: string, own: Connector, air: Air, locks: Locks, me: string): Connector {
-  const lines = new Map<string, (message: ToHost) => void>();
-  let host: Host | undefined;
+export function connectThroughLeader(name: string, ownConnector: Connector, channel: BroadcastPort, locks: LockManagerLike, tabId: string): Connector {
+  const listeners = new Map<string, (message: ToHost) => void>();
+  let host: ConnectionHost | undefined;
   let leader: string | undefined;
   let disposed = false;
-  let hear: (message: ToTab) => void = () => undefined;
+  let onMessage: (message: ToTab) => void = () => undefined;
   // Said before there was a leader: only the wish to open is worth keeping.
-  let wish: ToHost | undefined;
+  let pendingOpen: ToHost | undefined;
 
-  const toHost: Line<ToHost, ToTab> = {
-    say(message) {
-      if (host) lines.get(me)?.(message);
-      else if (leader) air.postMessage({to: "host", from: me, message} satisfies OnAir);
-      else if (message.do === "open") wish = message;
+  const toHost: MessagePipe<ToHost, ToTab> = {
+    send(message) {
+      if (host) listeners.get(tabId)?.(message);
+      else if (leader) channel.postMessage({to: "host", from: tabId, message} satisfies BroadcastMessage);
+      else if (message.type === "open") pendingOpen = message;
     },
-    onHear: (listener) => (hear = listener),
+    onMessage: (listener) => (onMessage = listener),
     close: () => undefined,
   };
   // As long as this tab lives it holds its own lock; the host waits for it and so knows when the tab is gone.
-  const mine = holdLock(locks, "tab");
-  const tab = new TabConnector(toHost, () => (host ? "leader" : "follower"), mine.held);
+  const ownLock = acquireOwnLock(locks, "tab");
+  const tab = new TabConnector(toHost, () => (host ? "leader" : "follower"), ownLock.acquired);
 
-  const admit = (from: string): void => {
-    if (!host || lines.has(from)) return;
+  const addTab = (from: string): void => {
+    if (!host || listeners.has(from)) return;
     host.add({
-      say: (message) => (from === me ? queueMicrotask(() => hear(message)) : air.postMessage({to: from, message} satisfies OnAir)),
-      onHear: (listener) => lines.set(from, listener),
-      close: () => lines.delete(from),
+      send: (message) => (from === tabId ? queueMicrotask(() => onMessage(message)) : channel.postMessage({to: from, message} satisfies BroadcastMessage)),
+      onMessage: (listener) => listeners.set(from, listener),
+      close: () => listeners.delete(from),
     });
   };
 
   const led = (): void => {
-    const said = wish;
-    wish = undefined;
-    tab.hostGone("another tab holds the connection now");
-    if (said) toHost.say(said);
+    const said = pendingOpen;
+    pendingOpen = undefined;
+    tab.onHostGone("another tab holds the connection now");
+    if (said) toHost.send(said);
   };
 
-  air.onmessage = ({data}: {data: OnAir}) => {
+  channel.onmessage = ({data}: {data: BroadcastMessage}) => {
     if (disposed) return;
     if ("leader" in data) {
       if (data.leader === leader) return;
@@ -88,36 +88,36 @@ export function led(name: string, own: Connector, air: Air, locks: Locks, me: st
       led();
     } else if (data.to === "host" && "from" in data) {
       if (!host) return;
-      admit(data.from);
-      lines.get(data.from)?.(data.message);
-    } else if (data.to === me) hear(data.message as ToTab);
-    else if (data.to === "leader?" && host) air.postMessage({to: "all", leader: me} satisfies OnAir);
+      addTab(data.from);
+      listeners.get(data.from)?.(data.message);
+    } else if (data.to === tabId) onMessage(data.message as ToTab);
+    else if (data.to === "leader?" && host) channel.postMessage({to: "all", leader: tabId} satisfies BroadcastMessage);
   };
-  air.postMessage({to: "leader?"});
+  channel.postMessage({to: "leader?"});
 
-  const inLine = new AbortController();
-  const leading = locks.request(name, {signal: inLine.signal}, () => {
+  const election = new AbortController();
+  const elected = locks.request(name, {signal: election.signal}, () => {
     if (disposed) return Promise.resolve();
-    host = new Host(own, (lock) => (lock === mine.name ? mine.over : locks.request(lock, {}, async () => undefined).then(() => undefined)));
-    leader = me;
-    admit(me);
-    air.postMessage({to: "all", leader: me} satisfies OnAir);
+    host = new ConnectionHost(ownConnector, (lock) => (lock === ownLock.name ? ownLock.released : locks.request(lock, {}, async () => undefined).then(() => undefined)));
+    leader = tabId;
+    addTab(tabId);
+    channel.postMessage({to: "all", leader: tabId} satisfies BroadcastMessage);
     led();
-    return mine.over;
+    return ownLock.released;
   });
-  leading.catch(() => undefined); // out of the line before its turn came
+  elected.catch(() => undefined); // out of the pipe before its turn came
 
   return {
     open: (setup) => tab.open(setup),
-    onHint: (listener) => tab.onHint(listener),
+    onRetryHint: (listener) => tab.onRetryHint(listener),
     dispose() {
-      tab.aside();
+      tab.onPageHide();
       disposed = true;
-      inLine.abort();
+      election.abort();
       // The others are told by the next leader; until then nobody answers them.
       host?.close();
-      mine.release();
-      air.close();
+      ownLock.release();
+      channel.close();
     },
   };
 }

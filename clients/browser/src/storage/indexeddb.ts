@@ -1,5 +1,5 @@
 import {MemoryStorage} from "./memory.ts";
-import type {KeptEvent, Pending, Storage} from "./storage.ts";
+import type {CachedEvent, PendingMessage, Storage} from "./storage.ts";
 
 const VERSION = 1;
 
@@ -19,7 +19,7 @@ function open(factory: IDBFactory, name: string): Promise<IDBDatabase> {
     request.result.createObjectStore("outbox", {keyPath: "clientId"});
     request.result.createObjectStore("events", {keyPath: ["room", "seq"]});
   };
-  return done(request);
+  return completed(request);
 }
 
 class IndexedDbStorage implements Storage {
@@ -28,7 +28,7 @@ class IndexedDbStorage implements Storage {
     database.onversionchange = () => database.close();
   }
 
-  async putPending(pending: Pending): Promise<void> {
+  async putPending(pending: PendingMessage): Promise<void> {
     await this.write("outbox", (store) => void store.put(pending));
   }
 
@@ -36,24 +36,24 @@ class IndexedDbStorage implements Storage {
     await this.write("outbox", (store) => void store.delete(clientId));
   }
 
-  async pending(): Promise<Pending[]> {
-    const all: Pending[] = await done(this.database.transaction("outbox").objectStore("outbox").getAll());
+  async pending(): Promise<PendingMessage[]> {
+    const all: PendingMessage[] = await completed(this.database.transaction("outbox").objectStore("outbox").getAll());
     return all.sort((a, b) => a.order - b.order);
   }
 
-  async putEvents(events: readonly KeptEvent[]): Promise<void> {
+  async putEvents(events: readonly CachedEvent[]): Promise<void> {
     await this.write("events", (store) => events.forEach((event) => store.put(event)));
   }
 
-  async events(room: string): Promise<KeptEvent[]> {
-    return done(this.database.transaction("events").objectStore("events").getAll(below(room, Infinity)));
+  async events(room: string): Promise<CachedEvent[]> {
+    return completed(this.database.transaction("events").objectStore("events").getAll(keysBelow(room, Infinity)));
   }
 
-  async forget(room: string, seq: number): Promise<void> {
-    await this.write("events", (store) => void store.delete(below(room, seq)));
+  async deleteEvents(room: string, seq: number): Promise<void> {
+    await this.write("events", (store) => void store.delete(keysBelow(room, seq)));
   }
 
-  async forgetRooms(): Promise<void> {
+  async deleteAllEvents(): Promise<void> {
     await this.write("events", (store) => void store.clear());
   }
 
@@ -67,11 +67,11 @@ class IndexedDbStorage implements Storage {
   }
 }
 
-function below(room: string, seq: number): IDBKeyRange {
+function keysBelow(room: string, seq: number): IDBKeyRange {
   return IDBKeyRange.bound([room, -Infinity], [room, seq], false, true);
 }
 
-function done<T>(request: IDBRequest<T>): Promise<T> {
+function completed<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);

@@ -1,23 +1,23 @@
-import type {KeptEvent, Pending, Storage} from "./storage.ts";
+import type {CachedEvent, PendingMessage, Storage} from "./storage.ts";
 
 /** For as long as the object lives: where there is no IndexedDB, and in tests. */
 export class MemoryStorage implements Storage {
-  private readonly waiting = new Map<string, Pending>();
-  private readonly rooms = new Map<string, Map<number, KeptEvent>>();
+  private readonly pendingMessages = new Map<string, PendingMessage>();
+  private readonly rooms = new Map<string, Map<number, CachedEvent>>();
 
-  async putPending(pending: Pending): Promise<void> {
-    this.waiting.set(pending.clientId, pending);
+  async putPending(pending: PendingMessage): Promise<void> {
+    this.pendingMessages.set(pending.clientId, pending);
   }
 
   async removePending(clientId: string): Promise<void> {
-    this.waiting.delete(clientId);
+    this.pendingMessages.delete(clientId);
   }
 
-  async pending(): Promise<Pending[]> {
-    return [...this.waiting.values()].sort((a, b) => a.order - b.order);
+  async pending(): Promise<PendingMessage[]> {
+    return [...this.pendingMessages.values()].sort((a, b) => a.order - b.order);
   }
 
-  async putEvents(events: readonly KeptEvent[]): Promise<void> {
+  async putEvents(events: readonly CachedEvent[]): Promise<void> {
     for (const event of events) {
       let room = this.rooms.get(event.room);
       if (!room) this.rooms.set(event.room, (room = new Map()));
@@ -25,16 +25,16 @@ export class MemoryStorage implements Storage {
     }
   }
 
-  async events(room: string): Promise<KeptEvent[]> {
+  async events(room: string): Promise<CachedEvent[]> {
     return [...(this.rooms.get(room)?.values() ?? [])].sort((a, b) => a.seq - b.seq);
   }
 
-  async forget(room: string, seq: number): Promise<void> {
+  async deleteEvents(room: string, seq: number): Promise<void> {
     const kept = this.rooms.get(room);
     for (const at of [...(kept?.keys() ?? [])]) if (at < seq) kept?.delete(at);
   }
 
-  async forgetRooms(): Promise<void> {
+  async deleteAllEvents(): Promise<void> {
     this.rooms.clear();
   }
 }

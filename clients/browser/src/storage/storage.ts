@@ -1,7 +1,7 @@
 /** What a client keeps over a reload: messages not sent yet, and the newest events of rooms. One storage, one account. */
 
 /** A message on its way. `atMs` is this device's clock, for showing it; `order` is the order they were written in. */
-export interface Pending {
+export interface PendingMessage {
   readonly clientId: string;
   readonly room: string;
   readonly text: string;
@@ -9,11 +9,11 @@ export interface Pending {
   readonly atMs: number;
   readonly order: number;
   /** The tab that sends it, where tabs know of each other. */
-  readonly by?: string;
+  readonly ownerTab?: string;
 }
 
-/** An event as it came over the wire. */
-export interface KeptEvent {
+/** An event as it came over the connection. */
+export interface CachedEvent {
   readonly room: string;
   readonly seq: number;
   readonly epoch: string;
@@ -21,15 +21,15 @@ export interface KeptEvent {
 }
 
 export interface Storage {
-  putPending(pending: Pending): Promise<void>;
+  putPending(pending: PendingMessage): Promise<void>;
   removePending(clientId: string): Promise<void>;
-  pending(): Promise<Pending[]>;
+  pending(): Promise<PendingMessage[]>;
   /** The same (room, seq) again replaces what was there. */
-  putEvents(events: readonly KeptEvent[]): Promise<void>;
+  putEvents(events: readonly CachedEvent[]): Promise<void>;
   /** In order of seq. */
-  events(room: string): Promise<KeptEvent[]>;
+  events(room: string): Promise<CachedEvent[]>;
   /** Forget a room's events below `seq`; Infinity forgets them all. */
-  forget(room: string, seq: number): Promise<void>;
+  deleteEvents(room: string, seq: number): Promise<void>;
   /** Forget the events of all rooms; messages not sent yet stay. */
-  forgetRooms(): Promise<void>;
+  deleteAllEvents(): Promise<void>;
 }

@@ -1,7 +1,7 @@
 /** Times and days as people read them, in the language of the page. */
 import {computed} from "@preact/signals";
-import {daysAgo} from "../parts/time.tsx";
-import {language, locale, t} from "../words/words.ts";
+import {daysAgo} from "../components/time.tsx";
+import {language, locale, t} from "../i18n/i18n.ts";
 
 const formats = computed(() => {
   void language.value;
@@ -34,8 +34,8 @@ export function listText(names: readonly string[]): string {
 
 export function dayText(atMs: number): string {
   const days = daysAgo(atMs);
-  if (days <= 0) return t("talk.today");
-  if (days === 1) return t("talk.yesterday");
+  if (days <= 0) return t("conversation.today");
+  if (days === 1) return t("conversation.yesterday");
   const thisYear = new Date(atMs).getFullYear() === new Date().getFullYear();
   return (thisYear ? formats.value.day : formats.value.dayOfYear).format(atMs);
 }

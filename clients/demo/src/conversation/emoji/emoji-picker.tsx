@@ -1,12 +1,12 @@
 import {useEffect, useRef, useState} from "preact/hooks";
-import {moveFocus, type Place, Popup} from "../../parts/popup.tsx";
-import {language, t} from "../../words/words.ts";
+import {moveFocus, type Anchor, Popup} from "../../components/popup.tsx";
+import {language, t} from "../../i18n/i18n.ts";
 import {findEmoji} from "./emoji.ts";
 
 const COLUMNS = 8;
 
 /** A choice of emoji, with a search. Enter in the search takes the first one found. */
-export function EmojiPicker({at, chosen, close}: {at: Place; chosen: (char: string) => void; close: () => void}) {
+export function EmojiPicker({at, onSelect, onClose}: {at: Anchor; onSelect: (char: string) => void; onClose: () => void}) {
   const [query, setQuery] = useState("");
   const search = useRef<HTMLInputElement>(null);
   const grid = useRef<HTMLDivElement>(null);
@@ -28,12 +28,12 @@ export function EmojiPicker({at, chosen, close}: {at: Place; chosen: (char: stri
       grid.current?.querySelector("button")?.focus();
     } else if (event.key === "Enter" && !event.isComposing && found[0]) {
       event.preventDefault();
-      chosen(found[0].char);
+      onSelect(found[0].char);
     }
   };
   const rowOf = (item: Element): number => Math.floor([...(grid.current?.children ?? [])].indexOf(item) / COLUMNS);
   return (
-    <Popup at={at} label={t("emoji.label")} close={close}>
+    <Popup at={at} label={t("emoji.label")} close={onClose}>
       <div class="emoji" onKeyDown={keys}>
         <input
           ref={search}
@@ -47,7 +47,7 @@ export function EmojiPicker({at, chosen, close}: {at: Place; chosen: (char: stri
           {found.map(({char, en, zh}) => {
             const name = language.value === "zh" ? zh : en;
             return (
-              <button key={char} type="button" tabIndex={-1} aria-label={name} title={name} onClick={() => chosen(char)}>
+              <button key={char} type="button" tabIndex={-1} aria-label={name} title={name} onClick={() => onSelect(char)}>
                 {char}
               </button>
             );

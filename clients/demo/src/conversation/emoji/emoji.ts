@@ -8,7 +8,7 @@ export interface Emoji {
 }
 
 /** One click away on every message. */
-export const QUICK: readonly string[] = ["👍", "❤️", "😂", "🎉", "😮", "😢"];
+export const QUICK_REACTIONS: readonly string[] = ["👍", "❤️", "😂", "🎉", "😮", "😢"];
 
 const TABLE = `
 😀 grinning happy smile|微笑 开心
@@ -196,8 +196,8 @@ export const EMOJI: readonly Emoji[] = TABLE.trim()
   .sort((one, other) => rank(one) - rank(other));
 
 function rank({char}: Emoji): number {
-  const place = QUICK.indexOf(char);
-  return place < 0 ? QUICK.length : place;
+  const place = QUICK_REACTIONS.indexOf(char);
+  return place < 0 ? QUICK_REACTIONS.length : place;
 }
 
 /** Those with all the words, unfinished or not; everything for no words. */

@@ -32,18 +32,18 @@ export interface Message {
 }
 
 /** What is shown between messages: who came and left, what became of the room, and what is missing. */
-export interface Note {
+export interface SystemMessage {
   readonly kind: "joined" | "left" | "role" | "created" | "renamed" | "gap";
   readonly seq: number;
   readonly atMs: number;
   readonly actor: string;
   /** Who came, left or got another role; the room's new title; of a gap nothing. */
-  readonly about: string;
+  readonly subject: string;
   /** The role somebody got; the last seq of a gap. */
   readonly value: number;
 }
 
-export type Entry = Message | Note;
+export type Entry = Message | SystemMessage;
 
 /** A change to an earlier message. */
 export interface Change {
@@ -73,11 +73,11 @@ export function entryOf(event: Event, asOf: number): Entry | undefined {
     const {user, role, left} = what.value;
     // Who comes by themselves, or is brought in as a member, comes; anything else is about what they may do.
     const joined = user === actor || role === Role.MEMBER;
-    return {...at, kind: left ? "left" : joined ? "joined" : "role", about: user, value: role};
+    return {...at, kind: left ? "left" : joined ? "joined" : "role", subject: user, value: role};
   }
   if (what.case === "changed") {
     const {title, created} = what.value;
-    return {...at, kind: created ? "created" : "renamed", about: title, value: 0};
+    return {...at, kind: created ? "created" : "renamed", subject: title, value: 0};
   }
   return undefined;
 }
@@ -92,7 +92,7 @@ export function changeOf(event: Event): Change | undefined {
 }
 
 /** The message after the change. The same object when it makes no difference. */
-export function fold(message: Message, {event}: Change): Message {
+export function applyChange(message: Message, {event}: Change): Message {
   const {what, actor} = event;
   const seq = Number(event.seq);
   if (message.deleted || (seq && seq <= message.asOf)) return message;
@@ -106,7 +106,7 @@ export function fold(message: Message, {event}: Change): Message {
     case "deleted":
       return {...message, text: "", deleted: true, reactions: []};
     case "reacted":
-      return react(message, what.value.emoji, actor, what.value.removed);
+      return withReaction(message, what.value.emoji, actor, what.value.removed);
     case "appended":
       return {...message, text: message.text + what.value.text, asOf: seq};
     default:
@@ -115,7 +115,7 @@ export function fold(message: Message, {event}: Change): Message {
 }
 
 /** The message with a user's reaction put on or taken off. Emoji stay in the order in which they first came. */
-export function react(message: Message, emoji: string, user: string, removed: boolean): Message {
+export function withReaction(message: Message, emoji: string, user: string, removed: boolean): Message {
   const known = message.reactions.find((reaction) => reaction.emoji === emoji);
   const has = known?.users.includes(user) ?? false;
   // Behind a reaction of many stand more users than are named: one of those may take it back.

@@ -1,8 +1,8 @@
 /** The rows of a conversation: its entries with days between them, one author's messages together, and what is on its way. */
-import type {Entry, Message, Note} from "./message.ts";
-import type {Outgoing} from "./outgoing.ts";
+import type {Entry, Message, SystemMessage} from "./message.ts";
+import type {OutgoingMessage} from "./outgoing.ts";
 
-const FOLD_MS = 60_000; // people who come within a minute of each other are told of in one line
+const MERGE_MS = 60_000; // people who come within a minute of each other are serverConfig of in one line
 const GROUP_MS = 5 * 60_000; // longer ago, and it is another thought
 
 /** `first`: of a group, so it says who and when. `next`: the seq of the message below it in its group, 0: it is the last. */
@@ -11,12 +11,12 @@ export type Row =
   | {readonly kind: "unread"; readonly key: string}
   | {readonly kind: "message"; readonly key: string; readonly message: Message; readonly first: boolean; readonly next: number}
   /** `about`: everybody it is about, where several came or left at about the same time. */
-  | {readonly kind: "note"; readonly key: string; readonly note: Note; readonly about: readonly string[]}
-  | {readonly kind: "outgoing"; readonly key: string; readonly outgoing: Outgoing; readonly first: boolean};
+  | {readonly kind: "note"; readonly key: string; readonly note: SystemMessage; readonly about: readonly string[]}
+  | {readonly kind: "outgoing"; readonly key: string; readonly outgoing: OutgoingMessage; readonly first: boolean};
 
-export interface Shown {
+export interface RowsInput {
   readonly entries: readonly Entry[];
-  readonly outgoing: readonly Outgoing[];
+  readonly outgoing: readonly OutgoingMessage[];
   readonly me: string;
   /** Between two: who made the room and who came needs no telling. */
   readonly direct: boolean;
@@ -26,12 +26,12 @@ export interface Shown {
   readonly from: number;
 }
 
-export function rowsOf({entries, outgoing, me, direct, unreadFrom, from}: Shown): Row[] {
+export function buildRows({entries, outgoing, me, direct, unreadFrom, from}: RowsInput): Row[] {
   const rows: Row[] = [];
   let day = "";
   let before: {actor: string; atMs: number} | undefined;
   let divided = !unreadFrom || from > unreadFrom;
-  const begin = (atMs: number): void => {
+  const addDay = (atMs: number): void => {
     const today = dayOf(atMs);
     if (today === day) return;
     day = today;
@@ -40,9 +40,9 @@ export function rowsOf({entries, outgoing, me, direct, unreadFrom, from}: Shown)
   };
   for (const entry of entries) {
     if (direct && entry.kind !== "message" && entry.kind !== "gap") continue;
-    begin(entry.atMs);
+    addDay(entry.atMs);
     if (entry.kind !== "message") {
-      addNote(rows, entry);
+      addSystemMessage(rows, entry);
       before = undefined;
       continue;
     }
@@ -51,7 +51,7 @@ export function rowsOf({entries, outgoing, me, direct, unreadFrom, from}: Shown)
       before = undefined;
       rows.push({kind: "unread", key: "unread"});
     }
-    const first = !together(before, entry);
+    const first = !isSameGroup(before, entry);
     const above = rows.at(-1);
     if (!first && above?.kind === "message") rows[rows.length - 1] = {...above, next: entry.seq};
     rows.push({kind: "message", key: keyOf(entry, me), message: entry, first, next: 0});
@@ -59,8 +59,8 @@ export function rowsOf({entries, outgoing, me, direct, unreadFrom, from}: Shown)
   }
   for (const message of outgoing) {
     const {atMs, clientId, replyTo} = message;
-    begin(Math.max(atMs, before?.atMs ?? 0));
-    const first = !together(before, {actor: me, atMs, replyTo});
+    addDay(Math.max(atMs, before?.atMs ?? 0));
+    const first = !isSameGroup(before, {actor: me, atMs, replyTo});
     rows.push({kind: "outgoing", key: `sent ${clientId}`, outgoing: message, first});
     before = {actor: me, atMs};
   }
@@ -68,24 +68,24 @@ export function rowsOf({entries, outgoing, me, direct, unreadFrom, from}: Shown)
 }
 
 /** As a row of its own, or in the one above if that tells the same of somebody else. */
-function addNote(rows: Row[], note: Note): void {
+function addSystemMessage(rows: Row[], note: SystemMessage): void {
   const above = rows.at(-1);
   if (above?.kind === "note") {
     const {note: first, about} = above;
     // Who made a room is in it.
-    if (first.kind === "created" && note.kind === "joined" && note.about === first.actor) return;
-    if (alike(first, note) && note.atMs - first.atMs < FOLD_MS) {
-      rows[rows.length - 1] = {...above, about: about.includes(note.about) ? about : [...about, note.about]};
+    if (first.kind === "created" && note.kind === "joined" && note.subject === first.actor) return;
+    if (canMerge(first, note) && note.atMs - first.atMs < MERGE_MS) {
+      rows[rows.length - 1] = {...above, about: about.includes(note.subject) ? about : [...about, note.subject]};
       return;
     }
   }
-  rows.push({kind: "note", key: `note ${note.seq}`, note, about: [note.about]});
+  rows.push({kind: "note", key: `note ${note.seq}`, note, about: [note.subject]});
 }
 
 /** The same happened: they came or left by themselves, or the same person brought them in or removed them. */
-function alike(a: Note, b: Note): boolean {
+function canMerge(a: SystemMessage, b: SystemMessage): boolean {
   if (a.kind !== b.kind || (a.kind !== "joined" && a.kind !== "left")) return false;
-  return a.actor === a.about ? b.actor === b.about : a.actor === b.actor && b.actor !== b.about;
+  return a.actor === a.subject ? b.actor === b.subject : a.actor === b.actor && b.actor !== b.subject;
 }
 
 /** What I wrote keeps its row when it gets its number. */
@@ -93,7 +93,7 @@ function keyOf({seq, actor, clientId}: Message, me: string): string {
   return actor === me && clientId ? `sent ${clientId}` : `message ${seq}`;
 }
 
-function together(before: {actor: string; atMs: number} | undefined, next: {actor: string; atMs: number; replyTo: number}): boolean {
+function isSameGroup(before: {actor: string; atMs: number} | undefined, next: {actor: string; atMs: number; replyTo: number}): boolean {
   return before !== undefined && before.actor === next.actor && !next.replyTo && next.atMs - before.atMs < GROUP_MS;
 }
 

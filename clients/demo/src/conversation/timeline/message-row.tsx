@@ -6,22 +6,22 @@
  */
 import {useSignal} from "@preact/signals";
 import type {TargetedMouseEvent} from "preact";
-import {Avatar} from "../../parts/avatar.tsx";
-import {Confirm} from "../../parts/confirm.tsx";
-import {Icon} from "../../parts/icon.tsx";
-import {beside} from "../../parts/popup.tsx";
-import {t} from "../../words/words.ts";
-import type {Desk} from "../desk.ts";
+import {Avatar} from "../../components/avatar.tsx";
+import {Confirm} from "../../components/confirm.tsx";
+import {Icon} from "../../components/icon.tsx";
+import {anchorOf} from "../../components/popup.tsx";
+import {t} from "../../i18n/i18n.ts";
+import type {ConversationContext} from "../context.ts";
 import type {Message} from "../model/message.ts";
-import type {Outgoing} from "../model/outgoing.ts";
+import type {OutgoingMessage} from "../model/outgoing.ts";
 import {oneLine} from "../text.ts";
 import {clockText, fullText, listText, timeText} from "../time.ts";
 import {actionsFor} from "./actions.ts";
-import {Body} from "./body.tsx";
-import {Mark, SeenMark} from "./marks.tsx";
+import {MessageBody} from "./message-body.tsx";
+import {StatusIcon, DeliveryMark} from "./delivery-mark.tsx";
 
 const QUOTE_CHARS_MAX = 160;
-const SPOKEN_CHARS_MAX = 500;
+const SPOKEN_TEXT_CHARS_MAX = 500;
 const NAMES_MAX = 10;
 
 /**
@@ -34,63 +34,63 @@ interface Props {
   next: number;
   active: boolean;
   stops: "none" | "row" | "all";
-  desk: Desk;
+  context: ConversationContext;
 }
 
-export function MessageRow({message, first, next, active, stops, desk}: Props) {
+export function MessageRow({message, first, next, active, stops, context}: Props) {
   const {seq, actor, atMs, text, deleted, editedAtMs, reactions, replyTo} = message;
-  const mine = actor === desk.me;
-  const label = spoken(actor, atMs, deleted ? t("talk.deleted") : text);
+  const mine = actor === context.me;
+  const label = spokenText(actor, atMs, deleted ? t("conversation.deleted") : text);
   const inside = stops === "all" ? 0 : -1;
   const unfolding = (): void => {
-    desk.talk.following = false;
+    context.conversation.isFollowing = false;
   };
   const person = (event: TargetedMouseEvent<HTMLButtonElement>): void => {
-    desk.open.value = {what: "person", seq, at: beside(event.currentTarget)};
+    context.popover.value = {what: "person", seq, at: anchorOf(event.currentTarget)};
   };
   return (
     <article class={`message${first ? " first" : ""}${mine ? " mine" : ""}`} data-seq={seq} tabIndex={stops === "none" ? -1 : 0} aria-label={label}>
-      <Side first={first} actor={actor} atMs={atMs} person={person} />
+      <MessageSide first={first} actor={actor} atMs={atMs} person={person} />
       <div class="what">
-        {first && <Head actor={actor} atMs={atMs} person={person} stop={inside} />}
-        {replyTo > 0 && !deleted && <Quote seq={replyTo} desk={desk} stop={inside} />}
+        {first && <MessageHeader actor={actor} atMs={atMs} person={person} stop={inside} />}
+        {replyTo > 0 && !deleted && <QuotedMessage seq={replyTo} context={context} stop={inside} />}
         {deleted ? (
-          <p class="deleted">{t("talk.deleted")}</p>
+          <p class="deleted">{t("conversation.deleted")}</p>
         ) : (
-          <Body text={text} editedAtMs={editedAtMs} stop={inside} unfolding={unfolding} mark={mine && <SeenMark talk={desk.talk} seq={seq} next={next} />} />
+          <MessageBody text={text} editedAtMs={editedAtMs} tabIndex={inside} onUnfold={unfolding} deliveryMark={mine && <DeliveryMark conversation={context.conversation} seq={seq} next={next} />} />
         )}
-        {reactions.length > 0 && <Reactions message={message} desk={desk} stop={inside} />}
+        {reactions.length > 0 && <Reactions message={message} context={context} stop={inside} />}
       </div>
-      {active && !deleted && <Toolbar message={message} desk={desk} stop={inside} />}
+      {active && !deleted && <Toolbar message={message} context={context} stop={inside} />}
     </article>
   );
 }
 
 /** Mine, without a number yet. */
-export function OutgoingRow({outgoing, first, desk}: {outgoing: Outgoing; first: boolean; desk: Desk}) {
-  const {clientId, atMs, text, replyTo, state, why} = outgoing;
-  const failed = t("talk.failed", {why});
+export function OutgoingRow({outgoing, first, context}: {outgoing: OutgoingMessage; first: boolean; context: ConversationContext}) {
+  const {clientId, atMs, text, replyTo, state, errorText: why} = outgoing;
+  const failed = t("conversation.failed", {why});
   const asking = useSignal(false);
   return (
-    <article class={`message mine ${state}${first ? " first" : ""}`} tabIndex={-1} aria-label={spoken(desk.me, atMs, text)}>
-      <Side first={first} actor={desk.me} atMs={atMs} />
+    <article class={`message mine ${state}${first ? " first" : ""}`} tabIndex={-1} aria-label={spokenText(context.me, atMs, text)}>
+      <MessageSide first={first} actor={context.me} atMs={atMs} />
       <div class="what">
-        {first && <Head actor={desk.me} atMs={atMs} />}
-        {replyTo > 0 && <Quote seq={replyTo} desk={desk} />}
-        <Body text={text} mark={<Mark state={state} text={state === "failed" ? failed : t(`talk.${state}`)} />} />
+        {first && <MessageHeader actor={context.me} atMs={atMs} />}
+        {replyTo > 0 && <QuotedMessage seq={replyTo} context={context} />}
+        <MessageBody text={text} deliveryMark={<StatusIcon state={state} text={state === "failed" ? failed : t(`conversation.${state}`)} />} />
         {state === "failed" && (
           <p class="failure" role="alert">
             <span>{failed}</span>
-            <button type="button" onClick={() => desk.talk.outgoing.retry(outgoing)}>
-              {t("talk.retry")}
+            <button type="button" onClick={() => context.conversation.outgoing.retry(outgoing)}>
+              {t("conversation.retry")}
             </button>
             <button type="button" onClick={() => (asking.value = true)}>
-              {t("talk.discard")}
+              {t("conversation.discard")}
             </button>
           </p>
         )}
         {asking.value && (
-          <Confirm title={t("talk.discardTitle")} action={t("talk.discard")} onConfirm={() => desk.talk.outgoing.discard(clientId)} onClose={() => (asking.value = false)}>
+          <Confirm title={t("conversation.discardTitle")} action={t("conversation.discard")} onConfirm={() => context.conversation.outgoing.discard(clientId)} onClose={() => (asking.value = false)}>
             <p class="excerpt" dir="auto">
               {oneLine(text, QUOTE_CHARS_MAX)}
             </p>
@@ -109,7 +109,7 @@ interface Author {
 }
 
 /** The picture opens the card for a pointer; with the keys the name does, so that there is one stop and not two. */
-function Side({first, actor, atMs, person}: Author & {first: boolean}) {
+function MessageSide({first, actor, atMs, person}: Author & {first: boolean}) {
   if (!first) {
     return (
       <div class="side">
@@ -131,11 +131,11 @@ function Side({first, actor, atMs, person}: Author & {first: boolean}) {
 }
 
 /** A message as it is read out to somebody who comes to it with the keys. */
-function spoken(actor: string, atMs: number, text: string): string {
-  return t("talk.message", {actor, time: timeText(atMs), text: oneLine(text, SPOKEN_CHARS_MAX)});
+function spokenText(actor: string, atMs: number, text: string): string {
+  return t("conversation.message", {actor, time: timeText(atMs), text: oneLine(text, SPOKEN_TEXT_CHARS_MAX)});
 }
 
-function Head({actor, atMs, person, stop = -1}: Author & {stop?: number}) {
+function MessageHeader({actor, atMs, person, stop = -1}: Author & {stop?: number}) {
   return (
     <header>
       {person ? (
@@ -152,39 +152,39 @@ function Head({actor, atMs, person, stop = -1}: Author & {stop?: number}) {
   );
 }
 
-function Quote({seq, desk, stop = -1}: {seq: number; desk: Desk; stop?: number}) {
-  const {talk} = desk;
+function QuotedMessage({seq, context, stop = -1}: {seq: number; context: ConversationContext; stop?: number}) {
+  const {conversation} = context;
   // Drawn again with the list: what is answered may be edited, or come and go.
-  void talk.entries.value;
-  const here = talk.message(seq);
-  const found = here ?? talk.quotes.get(seq);
-  if (!found) void talk.quotes.read(seq);
-  if (found === "gone") return <p class="quote gone">{t("talk.gone")}</p>;
-  const text = !found ? t("talk.quoteLoading") : found.deleted ? t("talk.deleted") : oneLine(found.text, QUOTE_CHARS_MAX);
+  void conversation.entries.value;
+  const here = conversation.message(seq);
+  const found = here ?? conversation.quotedMessages.get(seq);
+  if (!found) void conversation.quotedMessages.load(seq);
+  if (found === "gone") return <p class="quote gone">{t("conversation.gone")}</p>;
+  const text = !found ? t("conversation.quoteLoading") : found.deleted ? t("conversation.deleted") : oneLine(found.text, QUOTE_CHARS_MAX);
   return (
-    <button type="button" class="quote" tabIndex={stop} onClick={() => talk.jump(seq)} aria-label={t("talk.answered", {actor: found?.actor ?? "", text})}>
-      <bdi class="actor">{found?.actor}</bdi> <bdi class="cut">{text}</bdi>
+    <button type="button" class="quote" tabIndex={stop} onClick={() => conversation.jumpTo(seq)} aria-label={t("conversation.answered", {actor: found?.actor ?? "", text})}>
+      <bdi class="actor">{found?.actor}</bdi> <bdi class="truncated">{text}</bdi>
     </button>
   );
 }
 
-function Reactions({message, desk, stop}: {message: Message; desk: Desk; stop: number}) {
-  const may = actionsFor(message, desk).some(({name}) => name === "react");
+function Reactions({message, context, stop}: {message: Message; context: ConversationContext; stop: number}) {
+  const may = actionsFor(message, context).some(({name}) => name === "react");
   return (
     <div class="reactions">
       {message.reactions.map(({emoji, users, count}) => {
         const named = listText(users.slice(0, NAMES_MAX)) + (count > NAMES_MAX ? "…" : "");
-        const label = t("talk.reaction", {emoji, n: count, users: named});
+        const label = t("conversation.reaction", {emoji, n: count, users: named});
         return (
           <button
             key={emoji}
             type="button"
             tabIndex={stop}
             disabled={!may}
-            aria-pressed={users.includes(desk.me)}
+            aria-pressed={users.includes(context.me)}
             aria-label={label}
             title={named}
-            onClick={() => void desk.talk.changes.react(message.seq, emoji)}
+            onClick={() => void context.conversation.actions.react(message.seq, emoji)}
           >
             <bdi class="glyph">{emoji}</bdi> <span class="count">{count.toLocaleString()}</span>
           </button>
@@ -194,25 +194,25 @@ function Reactions({message, desk, stop}: {message: Message; desk: Desk; stop: n
   );
 }
 
-function Toolbar({message, desk, stop}: {message: Message; desk: Desk; stop: number}) {
-  const actions = actionsFor(message, desk);
+function Toolbar({message, context, stop}: {message: Message; context: ConversationContext; stop: number}) {
+  const actions = actionsFor(message, context);
   const menu = (event: TargetedMouseEvent<HTMLButtonElement>): void => {
-    desk.open.value = {what: "menu", seq: message.seq, at: beside(event.currentTarget)};
+    context.popover.value = {what: "menu", seq: message.seq, at: anchorOf(event.currentTarget)};
   };
   return (
-    <div class="toolbar" role="group" aria-label={t("talk.actions")}>
+    <div class="toolbar" role="group" aria-label={t("conversation.actions")}>
       {actions
         .filter(({name}) => name === "react" || name === "reply" || name === "edit")
         .map((action) => {
-          const name = t(`talk.${action.name}`);
-          const run = (event: TargetedMouseEvent<HTMLButtonElement>) => action.run(message, desk, beside(event.currentTarget));
+          const name = t(`conversation.${action.name}`);
+          const run = (event: TargetedMouseEvent<HTMLButtonElement>) => action.run(message, context, anchorOf(event.currentTarget));
           return (
             <button key={action.name} type="button" tabIndex={stop} title={name} aria-label={name} onClick={run}>
               <Icon name={action.name === "react" ? "smile" : action.name === "reply" ? "reply" : "pencil"} size={18} />
             </button>
           );
         })}
-      <button type="button" tabIndex={stop} title={t("talk.menu")} aria-label={t("talk.menu")} aria-haspopup="dialog" onClick={menu}>
+      <button type="button" tabIndex={stop} title={t("conversation.menu")} aria-label={t("conversation.menu")} aria-haspopup="dialog" onClick={menu}>
         <Icon name="more" size={18} />
       </button>
     </div>

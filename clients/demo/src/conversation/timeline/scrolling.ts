@@ -10,30 +10,30 @@
  */
 import {type Signal, useSignal, useSignalEffect} from "@preact/signals";
 import {useEffect, useLayoutEffect, useRef} from "preact/hooks";
-import {session} from "../../session.ts";
-import {placeOf} from "../model/stretch.ts";
-import type {Talk} from "../model/talk.ts";
+import {session} from "../../session/session.ts";
+import {insertionIndex} from "../model/timeline-window.ts";
+import type {ConversationModel} from "../model/conversation-model.ts";
 
 const EDGE_PX = 800; // so near an end the next page is read: about a screen before it is reached
 export const BOTTOM_PX = 48; // so near it counts as being there
-const LIT_MS = 2_000;
+const HIGHLIGHT_MS = 2_000;
 
 export interface Scrolling {
   /** For the element that scrolls, and the one in it whose children are the rows. */
   readonly box: {current: HTMLDivElement | null};
   readonly list: {current: HTMLDivElement | null};
   /** The newest message is out of sight. */
-  readonly away: Signal<boolean>;
+  readonly isScrolledUp: Signal<boolean>;
   /** The list was scrolled, or an end of it may be in sight for another reason. */
-  moved(): void;
-  scrolled(): void;
-  turned(event: WheelEvent): void;
+  onMoved(): void;
+  onScroll(): void;
+  onWheel(event: WheelEvent): void;
   /** Somebody has laid a hand on the list. */
-  touched(): void;
+  onTouch(): void;
 }
 
 /** Call it in the component that draws the rows, each time it does. `inSight`: whether the newest message is. */
-export function useScrolling(talk: Talk, inSight: (newest: boolean) => void): Scrolling {
+export function useScrolling(conversation: ConversationModel, inSight: (newest: boolean) => void): Scrolling {
   const box = useRef<HTMLDivElement>(null);
   const list = useRef<HTMLDivElement>(null);
   const away = useSignal(false);
@@ -46,49 +46,49 @@ export function useScrolling(talk: Talk, inSight: (newest: boolean) => void): Sc
     touched: false,
   }).current;
   // These change no row, and yet where to be among them.
-  void [talk.live.value, talk.goal.value];
+  void [conversation.isLive.value, conversation.scrollTarget.value];
 
   const moved = (): void => {
     const {current: scroller} = box;
     if (!scroller) return;
     own.top = scroller.scrollTop;
-    const left = below(scroller);
-    const newest = left < BOTTOM_PX && talk.connected.peek();
-    away.value = left > 2 * BOTTOM_PX || !talk.connected.peek();
-    if (newest && talk.following) talk.newer.value = 0;
+    const left = pixelsBelow(scroller);
+    const newest = left < BOTTOM_PX && conversation.isAtEnd.peek();
+    away.value = left > 2 * BOTTOM_PX || !conversation.isAtEnd.peek();
+    if (newest && conversation.isFollowing) conversation.newCount.value = 0;
     inSight(newest);
-    if (talk.loading.peek() || talk.stuck.peek() || !talk.begun.peek()) return;
-    if (scroller.scrollTop < EDGE_PX && !talk.beginning.peek()) void talk.older();
-    else if (left < EDGE_PX && !talk.connected.peek()) void talk.later();
+    if (conversation.loadingPart.peek() || conversation.hasLoadError.peek() || !conversation.isLoaded.peek()) return;
+    if (scroller.scrollTop < EDGE_PX && !conversation.isAtBeginning.peek()) void conversation.loadOlder();
+    else if (left < EDGE_PX && !conversation.isAtEnd.peek()) void conversation.loadNewer();
   };
 
-  const reach = (scroller: HTMLElement, rows: HTMLElement, seq: number): void => {
+  const scrollTo = (scroller: HTMLElement, rows: HTMLElement, seq: number): void => {
     own.placed = own.touched = true;
     // Scrolling that was still going on while the page came may have said otherwise.
-    talk.following = seq === Infinity;
-    if (talk.following) scroller.scrollTop = scroller.scrollHeight;
-    else light(rows, seq);
+    conversation.isFollowing = seq === Infinity;
+    if (conversation.isFollowing) scroller.scrollTop = scroller.scrollHeight;
+    else highlight(rows, seq);
   };
 
-  const begin = (scroller: HTMLElement, rows: HTMLElement): void => {
-    own.placed = talk.live.peek();
+  const scrollToStart = (scroller: HTMLElement, rows: HTMLElement): void => {
+    own.placed = conversation.isLive.peek();
     scroller.scrollTop = scroller.scrollHeight;
     const divider = rows.querySelector<HTMLElement>(".unread");
     if (!divider || divider.offsetTop >= scroller.scrollTop) return;
     scroller.scrollTop = divider.offsetTop - scroller.clientHeight / 4;
-    talk.following = false;
+    conversation.isFollowing = false;
   };
 
   /** After the rows have changed. */
-  const settle = (): void => {
+  const restorePosition = (): void => {
     const {current: scroller} = box;
     const {current: rows} = list;
     if (!scroller || !rows) return;
-    const goal = talk.goal.peek();
-    talk.goal.value = undefined;
-    if (goal) reach(scroller, rows, goal.seq);
-    else if (!own.placed && !own.touched && talk.begun.peek()) begin(scroller, rows);
-    else if (talk.following) scroller.scrollTop = scroller.scrollHeight;
+    const goal = conversation.scrollTarget.peek();
+    conversation.scrollTarget.value = undefined;
+    if (goal) scrollTo(scroller, rows, goal.seq);
+    else if (!own.placed && !own.touched && conversation.isLoaded.peek()) scrollToStart(scroller, rows);
+    else if (conversation.isFollowing) scroller.scrollTop = scroller.scrollHeight;
     else if (own.anchor?.row.isConnected) {
       const by = own.anchor.row.getBoundingClientRect().bottom - own.anchor.bottom;
       if (Math.abs(by) >= 1) scroller.scrollTop += by;
@@ -97,16 +97,16 @@ export function useScrolling(talk: Talk, inSight: (newest: boolean) => void): Sc
   };
 
   // This runs while the new rows are made, and the page still shows the old ones.
-  own.anchor = talk.following || !box.current || !list.current ? undefined : anchorIn(box.current, list.current);
-  useLayoutEffect(settle);
+  own.anchor = conversation.isFollowing || !box.current || !list.current ? undefined : findAnchor(box.current, list.current);
+  useLayoutEffect(restorePosition);
 
   // My mark may come later than the messages: one begins again, unless one has begun already.
   useSignalEffect(() => {
-    if (talk.unreadFrom.value && !own.touched) own.placed = false;
+    if (conversation.unreadFrom.value && !own.touched) own.placed = false;
   });
   useSignalEffect(() => {
-    if (session.state.value !== "online" || !talk.stuck.peek()) return;
-    talk.stuck.value = false;
+    if (session.state.value !== "online" || !conversation.hasLoadError.peek()) return;
+    conversation.hasLoadError.value = false;
     queueMicrotask(moved);
   });
   useEffect(() => {
@@ -116,7 +116,7 @@ export function useScrolling(talk: Talk, inSight: (newest: boolean) => void): Sc
     const resized = new ResizeObserver(() => {
       // Something came or went above the list: what one reads stays where it is.
       const {top} = scroller.getBoundingClientRect();
-      if (talk.following) scroller.scrollTop = scroller.scrollHeight;
+      if (conversation.isFollowing) scroller.scrollTop = scroller.scrollHeight;
       else scroller.scrollTop += top - edge;
       edge = top;
       moved();
@@ -134,48 +134,48 @@ export function useScrolling(talk: Talk, inSight: (newest: boolean) => void): Sc
   return {
     box,
     list,
-    away,
-    moved,
-    scrolled() {
+    isScrolledUp: away,
+    onMoved: moved,
+    onScroll() {
       const {current: scroller} = box;
       if (!scroller) return;
       // Not every hand is a wheel or a finger: the browser's own search and screen readers scroll, too.
       if (scroller.scrollTop < own.top) own.touched = true;
       // Going up, however little, is leaving; on the way down the last lines are as good as the bottom.
       const near = scroller.scrollTop < own.top ? 2 : BOTTOM_PX;
-      talk.following = talk.connected.peek() && below(scroller) < near;
+      conversation.isFollowing = conversation.isAtEnd.peek() && pixelsBelow(scroller) < near;
       moved();
     },
-    turned({deltaY}) {
+    onWheel({deltaY}) {
       own.touched = true;
       // While messages pour in, the list would be back at the bottom before the wheel has got anywhere.
-      if (deltaY < 0 && box.current && box.current.scrollTop > 0) talk.following = false;
+      if (deltaY < 0 && box.current && box.current.scrollTop > 0) conversation.isFollowing = false;
     },
-    touched() {
+    onTouch() {
       own.touched = true;
     },
   };
 }
 
 /** How much of the list is below what is in sight, in pixels. */
-function below({scrollHeight, clientHeight, scrollTop}: HTMLElement): number {
+function pixelsBelow({scrollHeight, clientHeight, scrollTop}: HTMLElement): number {
   return scrollHeight - clientHeight - scrollTop;
 }
 
 /** Show the message of this seq, or the next one there is, and let it be seen which one it is. */
-function light(rows: HTMLElement, seq: number): void {
+function highlight(rows: HTMLElement, seq: number): void {
   const messages = [...rows.querySelectorAll<HTMLElement>("article[data-seq]")];
-  const place = placeOf(messages.map(({dataset}) => ({seq: Number(dataset.seq)})), seq);
+  const place = insertionIndex(messages.map(({dataset}) => ({seq: Number(dataset.seq)})), seq);
   const row = messages[Math.min(place, messages.length - 1)];
   if (!row) return;
   row.scrollIntoView({block: "center"});
   row.focus({preventScroll: true});
-  row.classList.add("lit");
-  setTimeout(() => row.classList.remove("lit"), LIT_MS);
+  row.classList.add("highlighted");
+  setTimeout(() => row.classList.remove("highlighted"), HIGHLIGHT_MS);
 }
 
 /** The first message in sight and where it ends: its head may go when older ones of its author come. Rows lie one below the other. */
-function anchorIn(scroller: HTMLElement, {children}: HTMLElement): {row: Element; bottom: number} | undefined {
+function findAnchor(scroller: HTMLElement, {children}: HTMLElement): {row: Element; bottom: number} | undefined {
   const edge = scroller.getBoundingClientRect().top;
   let low = 0;
   let high = children.length;

@@ -2,33 +2,33 @@
 import {useComputed, useSignal} from "@preact/signals";
 import type {TargetedMouseEvent, TargetedPointerEvent} from "preact";
 import {useRef} from "preact/hooks";
-import {Icon} from "../../parts/icon.tsx";
-import {beside, type Place} from "../../parts/popup.tsx";
-import {t} from "../../words/words.ts";
-import type {Desk} from "../desk.ts";
+import {Icon} from "../../components/icon.tsx";
+import {anchorOf, type Anchor} from "../../components/popup.tsx";
+import {t} from "../../i18n/i18n.ts";
+import type {ConversationContext} from "../context.ts";
 import type {Row} from "../model/rows.ts";
 import {dayText} from "../time.ts";
 import {actionsFor} from "./actions.ts";
-import {MessageMenu} from "./menu.tsx";
+import {MessageMenu} from "./message-menu.tsx";
 import {MessageRow, OutgoingRow} from "./message-row.tsx";
-import {NoteRow} from "./note-row.tsx";
+import {SystemMessageRow} from "./system-message-row.tsx";
 import {BOTTOM_PX, useScrolling} from "./scrolling.ts";
 
 const LONG_PRESS_MS = 450;
-const MOVED_PX = 8; // a finger that goes further scrolls
+const LONG_PRESS_MOVE_PX = 8; // a finger that goes further scrolls
 
-export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inSight: (newest: boolean) => void}) {
-  const {talk} = desk;
-  const rows = talk.rows.value;
-  const {box, list, away, moved, scrolled, turned, touched} = useScrolling(talk, inSight);
-  const {connected, begun, beginning, loading} = talk;
+export function Timeline({context, title, inSight}: {context: ConversationContext; title: string; inSight: (newest: boolean) => void}) {
+  const {conversation} = context;
+  const rows = conversation.rows.value;
+  const {box, list, isScrolledUp: away, onMoved: moved, onScroll: scrolled, onWheel: turned, onTouch: touched} = useScrolling(conversation, inSight);
+  const {isAtEnd: connected, isLoaded: begun, isAtBeginning: beginning, loadingPart: loading} = conversation;
   const empty = begun.value && beginning.value && connected.value && !rows.some(({kind}) => kind === "message" || kind === "outgoing");
 
-  const openMenu = (event: Event, row: HTMLElement, at: Place = beside(row)): void => {
-    const message = talk.message(Number(row.dataset.seq));
-    if (!message || !actionsFor(message, desk).length) return;
+  const openMenu = (event: Event, row: HTMLElement, at: Anchor = anchorOf(row)): void => {
+    const message = conversation.message(Number(row.dataset.seq));
+    if (!message || !actionsFor(message, context).length) return;
     event.preventDefault();
-    desk.open.value = {what: "menu", seq: message.seq, at};
+    context.popover.value = {what: "menu", seq: message.seq, at};
   };
   const finger = useLongPress(openMenu);
 
@@ -39,7 +39,7 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
     const to = rowTo(event.key, row, list.current!, box.current!);
     if (event.key === "Escape") {
       event.preventDefault();
-      desk.write();
+      context.focusComposer();
     } else if (to) {
       event.preventDefault();
       current.value = Number(to.dataset.seq ?? 0);
@@ -48,13 +48,13 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
     } else if (row && event.target === row) onMessage(event, row);
   };
   const onMessage = (event: KeyboardEvent, row: HTMLElement): void => {
-    const message = talk.message(Number(row.dataset.seq));
+    const message = conversation.message(Number(row.dataset.seq));
     if (!message) return;
-    const action = actionsFor(message, desk).find(({key}) => key.toLowerCase() === event.key.toLowerCase());
+    const action = actionsFor(message, context).find(({key}) => key.toLowerCase() === event.key.toLowerCase());
     if (event.key === "Enter" || event.key === " ") openMenu(event, row);
     else if (action) {
       event.preventDefault();
-      action.run(message, desk, beside(row));
+      action.run(message, context, anchorOf(row));
     }
   };
   const menuKey = (event: TargetedMouseEvent<HTMLElement>): void => {
@@ -66,7 +66,7 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
   /** Tab comes to one message, and in it to what it has: the one that was chosen with the keys, or the newest. */
   const current = useSignal(0);
   const focused = useSignal(0);
-  const chosen = useComputed(() => stopIn(talk.rows.value, current.value)).value;
+  const chosen = useComputed(() => tabStopIn(conversation.rows.value, current.value)).value;
 
   /**
    * The message that is pointed at or has the focus of the keys: it shows its buttons. What happened tells, and not what the
@@ -76,7 +76,7 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
   const point = (event: Event): void => {
     active.value = rowAt(event)?.dataset.seq ?? "";
   };
-  const pointed = useComputed(() => Number(desk.open.value?.seq ?? active.value)).value;
+  const pointed = useComputed(() => Number(context.popover.value?.seq ?? active.value)).value;
 
   return (
     <div class="timeline">
@@ -85,7 +85,7 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
         class="scroller"
         role="log"
         aria-live="off"
-        aria-label={t("talk.label", {room: title})}
+        aria-label={t("conversation.label", {room: title})}
         aria-busy={!begun.value}
         tabIndex={chosen ? -1 : 0}
         onScroll={scrolled}
@@ -105,27 +105,27 @@ export function Timeline({desk, title, inSight}: {desk: Desk; title: string; inS
         onFocusOut={() => (focused.value = 0)}
       >
         <div ref={list} class="rows">
-          <Top key="top" desk={desk} title={title} again={moved} />
-          {rows.map((row) => drawn(row, desk, pointed, focused.value, chosen))}
+          <TopEdge key="top" context={context} title={title} again={moved} />
+          {rows.map((row) => renderRow(row, context, pointed, focused.value, chosen))}
           {empty && (
             <p key="empty" class="empty">
-              {t("talk.empty")}
+              {t("conversation.empty")}
             </p>
           )}
           {!connected.value && begun.value && (
             <div key="bottom" class="edge">
-              {loading.value === "newer" && t("talk.later")}
+              {loading.value === "newer" && t("conversation.later")}
             </div>
           )}
         </div>
       </div>
-      {away.value && begun.value && <ToNewest desk={desk} />}
-      <MessageMenu desk={desk} />
+      {away.value && begun.value && <JumpToNewest context={context} />}
+      <MessageMenu context={context} />
     </div>
   );
 }
 
-function drawn(row: Row, desk: Desk, pointed: number, focused: number, chosen: number) {
+function renderRow(row: Row, context: ConversationContext, pointed: number, focused: number, chosen: number) {
   switch (row.kind) {
     case "day":
       return (
@@ -136,51 +136,51 @@ function drawn(row: Row, desk: Desk, pointed: number, focused: number, chosen: n
     case "unread":
       return (
         <div key={row.key} class="unread" role="separator">
-          <span>{t("talk.unread")}</span>
+          <span>{t("conversation.unread")}</span>
         </div>
       );
     case "note":
-      return <NoteRow key={row.key} note={row.note} about={row.about} />;
+      return <SystemMessageRow key={row.key} note={row.note} about={row.about} />;
     case "message": {
       const {key, message, first, next} = row;
       const {seq} = message;
       const stops = seq === focused ? "all" : seq === chosen ? "row" : "none";
-      return <MessageRow key={key} message={message} first={first} next={next} active={seq === pointed} stops={stops} desk={desk} />;
+      return <MessageRow key={key} message={message} first={first} next={next} active={seq === pointed} stops={stops} context={context} />;
     }
     case "outgoing":
-      return <OutgoingRow key={row.key} outgoing={row.outgoing} first={row.first} desk={desk} />;
+      return <OutgoingRow key={row.key} outgoing={row.outgoing} first={row.first} context={context} />;
   }
 }
 
 /** What is above the first row: that it is the first, that there are more, or that they could not be had. */
-function Top({desk, title, again}: {desk: Desk; title: string; again: () => void}) {
-  const {stuck, begun, beginning, loading} = desk.talk;
+function TopEdge({context, title, again}: {context: ConversationContext; title: string; again: () => void}) {
+  const {hasLoadError: stuck, isLoaded: begun, isAtBeginning: beginning, loadingPart: loading} = context.conversation;
   const retry = (): void => {
     stuck.value = false;
     again();
   };
   const text = (): string => {
-    if (!begun.value) return t("talk.loading");
-    if (!beginning.value) return loading.value === "older" ? t("talk.older") : "";
-    return t("talk.beginning", {room: title});
+    if (!begun.value) return t("conversation.loading");
+    if (!beginning.value) return loading.value === "older" ? t("conversation.older") : "";
+    return t("conversation.beginning", {room: title});
   };
   return (
     <div class="edge">
-      {stuck.value ? t("talk.stuck") : text()}{" "}
+      {stuck.value ? t("conversation.stuck") : text()}{" "}
       {stuck.value && (
         <button type="button" class="plain-button" onClick={retry}>
-          {t("talk.again")}
+          {t("conversation.again")}
         </button>
       )}
     </div>
   );
 }
 
-function ToNewest({desk: {talk}}: {desk: Desk}) {
-  const n = talk.newer.value;
-  const label = n ? t("talk.newer", {n}) : t("talk.newest");
+function JumpToNewest({context: {conversation}}: {context: ConversationContext}) {
+  const n = conversation.newCount.value;
+  const label = n ? t("conversation.newer", {n}) : t("conversation.newest");
   return (
-    <button type="button" class={`newest${n ? " some" : ""}`} onClick={() => talk.newest()} aria-label={label} title={t("talk.newest")}>
+    <button type="button" class={`newest${n ? " some" : ""}`} onClick={() => conversation.jumpToNewest()} aria-label={label} title={t("conversation.newest")}>
       {n > 0 && <span>{label}</span>}
       <Icon name="down" size={18} />
     </button>
@@ -188,7 +188,7 @@ function ToNewest({desk: {talk}}: {desk: Desk}) {
 }
 
 /** A finger that rests on a message opens its menu. */
-function useLongPress(open: (event: Event, row: HTMLElement, at: Place) => void) {
+function useLongPress(open: (event: Event, row: HTMLElement, at: Anchor) => void) {
   const held = useRef<{timer: ReturnType<typeof setTimeout>; x: number; y: number} | undefined>(undefined);
   const up = (): void => {
     clearTimeout(held.current?.timer);
@@ -205,13 +205,13 @@ function useLongPress(open: (event: Event, row: HTMLElement, at: Place) => void)
       held.current = {x, y, timer};
     },
     move({clientX, clientY}: PointerEvent) {
-      if (held.current && Math.hypot(clientX - held.current.x, clientY - held.current.y) > MOVED_PX) up();
+      if (held.current && Math.hypot(clientX - held.current.x, clientY - held.current.y) > LONG_PRESS_MOVE_PX) up();
     },
   };
 }
 
 /** The message that Tab comes to: `current`, as long as it is on the page, or the last one. 0: there is none. */
-function stopIn(rows: readonly Row[], current: number): number {
+function tabStopIn(rows: readonly Row[], current: number): number {
   const seqs = rows.flatMap((row) => (row.kind === "message" ? [row.message.seq] : []));
   return seqs.includes(current) ? current : (seqs.at(-1) ?? 0);
 }

@@ -1,0 +1,87 @@
+/** What is wrong with the connection, while something is. */
+import {inspect} from "@tidings/client";
+import {useEffect, useState} from "preact/hooks";
+import {Button} from "../components/button.tsx";
+import {currentMinuteMs} from "../components/time.tsx";
+import {returnToSignIn, session} from "../session/session.ts";
+import {t} from "../i18n/i18n.ts";
+import {activeDialog} from "../navigation/overlays.ts";
+
+const EXPIRING_MINUTES = 5;
+const TICK_MS = 500;
+const SHOW_DELAY_MS = 1_500; // a connection that comes up within it was never worth a word
+
+export function ConnectionBanner() {
+  const state = session.state.value;
+  const wrong = state !== "online" && state !== "closed";
+  const expiring = state === "online" && minutesLeft() <= EXPIRING_MINUTES;
+  const [shown, setShown] = useState(false);
+  useEffect(() => {
+    if (!wrong) return setShown(false);
+    const timer = setTimeout(() => setShown(true), state === "refused" ? 0 : SHOW_DELAY_MS);
+    return () => clearTimeout(timer);
+  }, [wrong, state === "refused"]);
+
+  if (expiring) {
+    return (
+      <div role="status" class="banner">
+        <span>{t("renew.soon", {n: minutesLeft()})}</span>
+        <Button onClick={() => (activeDialog.value = {what: "renew"})}>{t("renew.title")}</Button>
+      </div>
+    );
+  }
+  // The region is there before there is something to tell, so that screen readers hear of it.
+  return (
+    <div role="status" class={wrong && shown ? `banner ${state}` : "visually-hidden"}>
+      {wrong && shown && <ConnectionMessage />}
+    </div>
+  );
+}
+
+/** Of the token. */
+function minutesLeft(): number {
+  const at = session.expiresAtMs.value;
+  return at === undefined ? Infinity : Math.max(1, Math.ceil((at - Math.max(currentMinuteMs.value, Date.now())) / 60_000));
+}
+
+function ConnectionMessage() {
+  const state = session.state.value;
+  if (state === "refused") {
+    return (
+      <>
+        <span>{t("state.refused")}</span>
+        {session.lastError.value && <small dir="auto">{t("signin.said", {why: session.lastError.value.text})}</small>}
+        <Button onClick={returnToSignIn}>{t("state.signin")}</Button>
+      </>
+    );
+  }
+  return (
+    <>
+      <span>{t(`state.${state as "connecting" | "offline" | "reconnecting"}`)}</span>
+      <Countdown />
+    </>
+  );
+}
+
+/** How long until the next attempt. Not serverConfig to screen readers, who would hear nothing else. */
+function Countdown() {
+  const [leftMs, setLeftMs] = useState<number | undefined>(undefined);
+  useEffect(() => {
+    const look = async () => {
+      const client = session.tidings.peek();
+      const {nextAttemptAtMs: nextAttemptMs, offlineUntilMs: dropEndsMs} = client ? await inspect(client) : {};
+      const endsMs = nextAttemptMs ?? dropEndsMs;
+      setLeftMs(endsMs === undefined ? undefined : Math.max(0, endsMs - Date.now()));
+    };
+    void look();
+    const timer = setInterval(() => void look(), TICK_MS);
+    return () => clearInterval(timer);
+  }, []);
+  if (leftMs === undefined) return null;
+  const seconds = Math.ceil(leftMs / 1000);
+  return (
+    <span class="count" aria-hidden="true">
+      {seconds > 0 ? t("state.in", {n: seconds}) : t("state.trying")}
+    </span>
+  );
+}

@@ -1,0 +1,17 @@
+/** What the tab says: how much is unread, and where one is. */
+import {effect} from "@preact/signals";
+import {roomOf, rooms} from "../rooms/rooms.ts";
+import {currentRoute} from "../navigation/route.ts";
+import {session} from "../session/session.ts";
+import {locale, t} from "../i18n/i18n.ts";
+
+effect(() => {
+  document.documentElement.lang = locale();
+});
+
+effect(() => {
+  const inside = session.isSignedIn.value;
+  const unread = inside ? rooms.value.reduce((sum, room) => sum + (room.muted ? 0 : room.unread), 0) : 0;
+  const room = inside && currentRoute.value ? roomOf(currentRoute.value.room) : undefined;
+  document.title = `${unread ? `(${unread > 99 ? "99+" : unread}) ` : ""}${room ? `${room.title} · ` : ""}${t("name")}`;
+});

@@ -1,0 +1,59 @@
+/**
+ * Every text people see, in the language they chose. `t("rooms.unread", {n: 3})` is typed by the English words; what is
+ * missing in another language does not compile. A text with two forms is told in the one that `n` asks for.
+ */
+import {signal} from "@preact/signals";
+import {en as conversationEn} from "./conversation.en.ts";
+import {zh as conversationZh} from "./conversation.zh.ts";
+import {en as shellEn} from "./app.en.ts";
+import {zh as shellZh} from "./app.zh.ts";
+import {en as wireEn} from "./inspector.en.ts";
+import {zh as wireZh} from "./inspector.zh.ts";
+
+/** A text, or its forms by number. `{name}` in it is filled in. */
+export type Text = string | {readonly one: string; readonly other: string};
+/** The same words in another language. */
+export type Translation<English> = {readonly [Key in keyof English]: Text};
+export type Language = "en" | "zh";
+
+const english = {...shellEn, ...conversationEn, ...wireEn};
+type Key = keyof typeof english;
+const languages: Record<Language, Translation<typeof english>> = {en: english, zh: {...shellZh, ...conversationZh, ...wireZh}};
+
+export const LANGUAGES: readonly {readonly code: Language; readonly name: string}[] = [
+  {code: "en", name: "English"},
+  {code: "zh", name: "中文"},
+];
+const STORAGE_KEY = "tidings.language";
+
+/** The language of the page. Change it with `speak`. */
+export const language = signal<Language>(firstLanguage());
+
+export function setLanguage(chosen: Language): void {
+  localStorage.setItem(STORAGE_KEY, chosen);
+  language.value = chosen;
+}
+
+/** For Intl and <html lang>. */
+export function locale(): string {
+  return language.value === "zh" ? "zh-CN" : "en";
+}
+
+export function t(key: Key, values: Readonly<Record<string, string | number>> = {}): string {
+  const text = languages[language.value][key];
+  const form = typeof text === "string" ? text : text[plural(values.n)];
+  return form.replace(/\{(\w+)\}/g, (whole, name: string) => {
+    const value = values[name];
+    return value === undefined ? whole : typeof value === "number" ? value.toLocaleString(locale()) : value;
+  });
+}
+
+function plural(n: string | number | undefined): "one" | "other" {
+  return language.value === "en" && Number(n) === 1 ? "one" : "other";
+}
+
+function firstLanguage(): Language {
+  const kept = localStorage.getItem(STORAGE_KEY);
+  if (kept === "en" || kept === "zh") return kept;
+  return navigator.languages.find((code) => /^(en|zh)\b/.test(code))?.startsWith("zh") ? "zh" : "en";
+}

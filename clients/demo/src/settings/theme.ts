@@ -1,0 +1,18 @@
+/** Light or dark: as the system says, or as chosen here. */
+import {effect, signal} from "@preact/signals";
+
+export type Theme = "system" | "light" | "dark";
+export const THEMES: readonly Theme[] = ["system", "light", "dark"];
+const STORAGE_KEY = "tidings.theme";
+
+export const theme = signal<Theme>(THEMES.find((name) => name === localStorage.getItem(STORAGE_KEY)) ?? "system");
+
+effect(() => {
+  if (theme.value === "system") {
+    localStorage.removeItem(STORAGE_KEY);
+    delete document.documentElement.dataset.theme;
+  } else {
+    localStorage.setItem(STORAGE_KEY, theme.value);
+    document.documentElement.dataset.theme = theme.value;
+  }
+});

@@ -1,0 +1,128 @@
+"""`tidings config`, `token` and `version`: what holds here."""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from tidings.cli.errors import EXIT_USAGE, CliError
+from tidings.cli.options import ConfigFile
+
+if TYPE_CHECKING:
+    from tidings.config import Settings
+
+UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+COLUMNS: Final = ("setting", "value", "unit", "from", "why")
+NO_SECRET_HINT: Final = (
+    "there is no secret to sign with; set TIDINGS_AUTH__SECRET, the same here and for the service "
+    "(make one with: openssl rand -hex 32)"
+)
+TTL_SECONDS_MAX: Final = 366 * UNIT_SECONDS["d"]  # nobody can take a token back, so it ends by itself
+
+
+def config(
+    config: ConfigFile = None,
+    dev: Annotated[bool, typer.Option("--dev", help="As `tidings serve --dev` would run.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a setting and line, for programs.")] = False,
+) -> int:
+    """Show every setting: its value, its unit, why it is so, and where it came from."""
+    from json import dumps
+
+    from tidings.cli.terminal import is_terminal, print_line, print_table, styled
+    from tidings.config import describe
+
+    rows = describe(_load_settings(config, dev))
+    if json:
+        for row in rows:
+            named = {"name": row.name, "value": row.value, "unit": row.unit, "reason": row.reason, "from": row.source}
+            print_line(dumps(named))
+        return 0
+    if not is_terminal(sys.stdout):
+        print_table(COLUMNS, ((row.name, row.value, row.unit, row.source, row.reason) for row in rows))
+        return 0
+    # Side by side they would need 150 columns.
+    for row in rows:
+        value = " ".join(filter(None, (row.value or "(none)", row.unit)))
+        print_line(f"{styled(row.name, 'bold')} = {value}  {styled(f'({row.source})', 'dim')}")
+        if row.reason:
+            print_line(f"    {row.reason}")
+    return 0
+
+
+def _load_settings(file: Path | None, dev: bool) -> "Settings":
+    """The settings; without a secret those of development, and a note about it, so that there is something to see."""
+    from tidings.cli.terminal import print_note
+    from tidings.config import ConfigError, load
+
+    if dev:
+        return load(file, os.environ, {"dev": True})
+    try:
+        return load(file, os.environ, {})
+    except ConfigError as error:
+        settings = load(file, os.environ, {"dev": True})
+        if settings.auth.secret:
+            raise
+        print_note(f"as with --dev, since {error}")
+        return settings
+
+
+def token(
+    user: Annotated[str, typer.Option("--user", help="Whose name it carries.", metavar="NAME", show_default=False)],
+    ttl: Annotated[str, typer.Option(help="How long it holds: 90s, 15m, 1h, 7d.", metavar="TIME")] = "1h",
+    operator: Annotated[bool, typer.Option("--operator", help="May do what operators may.")] = False,
+    config: ConfigFile = None,
+) -> int:
+    """Make a token for a user, signed with the secret of the settings (auth.secret, TIDINGS_AUTH__SECRET)."""
+    import time
+
+    from tidings.cli.terminal import print_line
+    from tidings.config import ConfigError, load
+    from tidings.contract.errors import ApiError
+    from tidings.domain.common.validation import Validator
+    from tidings.domain.identity.jwt import issue_token
+    from tidings.domain.limits.limits import DomainLimits
+
+    try:
+        auth = load(config, os.environ, {}).auth
+    except ConfigError as error:
+        if not str(error).startswith("auth.secret is not set"):
+            raise
+        raise CliError(NO_SECRET_HINT) from error
+    if not auth.secret:
+        raise CliError(NO_SECRET_HINT)
+    try:
+        name = Validator(DomainLimits()).user(user)
+    except ApiError as failure:
+        raise CliError(f"{failure.text} (--user)", EXIT_USAGE) from failure
+    print_line(
+        issue_token(
+            name,
+            secret=auth.secret.encode(),
+            ttl_seconds=parse_duration(ttl),
+            now_ms=time.time_ns() // 1_000_000,
+            operator=operator,
+            issuer=auth.issuer,
+            audience=auth.audience,
+        )
+    )
+    return 0
+
+
+def parse_duration(text: str) -> int:
+    """How many seconds `90s`, `15m`, `1h` or `7d` are; a Complaint for anything else."""
+    found = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
+    number = int(found[1]) * UNIT_SECONDS[found[2]] if found else 0
+    if not 1 <= number <= TTL_SECONDS_MAX:
+        raise CliError(f"--ttl {text} is no time from 1s to 366d; write 90s, 15m, 1h or 7d", EXIT_USAGE)
+    return number
+
+
+def version() -> int:
+    """Say which version this is."""
+    from tidings import __version__
+
+    typer.echo(f"tidings {__version__}")
+    return 0

@@ -1,0 +1,277 @@
+"""Who may do what in which room.
+
+Every call is checked here, so what the answer depends on is kept in memory: what each room is, and each user's role in
+it. It stays true because every change of a membership is an event of the room's log, and `on_member_changed` hears of all of
+them, in their order, before anybody else does.
+
+Of a room with few members all roles are read at once, for whoever asks: then nobody else has to be looked up, members
+or not. Of larger rooms each role is read by itself.
+
+A role that is read while it changes: whoever reads hears of the change, and what was read gives way to it, wherever
+else it may have been noted and forgotten again.
+
+How long a refusal takes must not tell whether there is such a room. So a refused caller is never answered from what is
+known of a room: the first time the store is asked, by one statement whether the room is there or not, and from then on
+the refusal itself is remembered, until the caller is brought in or an OPEN room is made. (An OPEN room can be made
+under any free name, and then everybody may enter it.)
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeVar
+
+from tidings.contract import v1
+from tidings.contract.errors import ApiError, not_found, permission_denied
+from tidings.domain.common.lru_cache import LruCache
+from tidings.domain.limits.limits import DomainLimits
+from tidings.domain.ports.store import RoomRecord, Store
+
+A = TypeVar("A")
+
+NON_MEMBER: Final = v1.ROLE_UNSPECIFIED
+MODERATOR_ROLES: Final = frozenset({v1.OWNER, v1.MODERATOR})
+
+
+@dataclass(slots=True)
+class RoomInfo:
+    """What is known of a room. `head` is the newest seq heard of."""
+
+    room: str
+    kind: int
+    epoch: str
+    head: int
+    is_large: bool  # it has too many members to know them all
+
+
+class RoleLookup:
+    """Somebody asks the store about a room's roles; `role_changes` are those that changed meanwhile."""
+
+    __slots__ = ("role_changes",)
+
+    def __init__(self) -> None:
+        self.role_changes: dict[str, int] = {}
+
+
+class RoomAccess(NamedTuple):
+    """Where a user stands in a room that this user may read."""
+
+    room_info: RoomInfo
+    role: int
+
+    @property
+    def moderates(self) -> bool:
+        """May remove people and other people's messages."""
+        return self.role in MODERATOR_ROLES
+
+
+class Authorizer:
+    """Answers from memory, from the store where memory does not reach."""
+
+    def __init__(self, store: Store, limits: DomainLimits) -> None:
+        self._store = store
+        self._rooms: LruCache[str, RoomInfo] = LruCache(limits.cached_rooms_max)
+        self._roles: LruCache[tuple[str, str], int] = LruCache(limits.cached_roles_max)
+        # All roles of small rooms, bounded below: by rooms, and by the roles in all of them together.
+        self._small_room_roles: LruCache[str, dict[str, int]] = LruCache(limits.cached_rooms_max + 1)
+        self._small_room_roles_count = 0
+        self._limits = limits
+        # (room, user) → how many OPEN rooms had been made by then; it holds while no further one was.
+        self._refusals: LruCache[tuple[str, str], int] = LruCache(limits.cached_refusals_max)
+        self._open_rooms_created = 1
+        self._role_loads: dict[str, asyncio.Task[None]] = {}  # rooms of which all roles are being read
+        self._lookups: dict[str, list[RoleLookup]] = {}  # the looks at the store that are under way, by room
+
+    async def authorize_read(self, room: str, user: str) -> RoomAccess:
+        """The user's access; NOT_FOUND for no such room, and for one whose name the user may not even know."""
+        access = self.cached_access(room, user)
+        if access is None:
+            room_info = self._rooms.get(room)
+            if room_info is None or room_info.kind != v1.OPEN:
+                await self._check_visible(room, user)
+                room_info = self._rooms.get(room) or await self.room_info(room)
+            access = require_read(RoomAccess(room_info, await self.role(room, user)))
+        return access
+
+    async def authorize_write(self, room: str, user: str) -> RoomAccess:
+        """The same, for who wants to say something; PERMISSION_DENIED for a READER."""
+        return require_write(await self.authorize_read(room, user))
+
+    def cached_access(self, room: str, user: str) -> RoomAccess | None:
+        """What `authorize_read` answers, if it can be told without asking the store. It never refuses."""
+        room_info, role = self._rooms.get(room), self._cached_role(room, user)
+        if room_info is None or role is None or (role == NON_MEMBER and room_info.kind != v1.OPEN):
+            return None
+        return RoomAccess(room_info, role)
+
+    async def _check_visible(self, room: str, user: str) -> None:
+        """NOT_FOUND for who may not know of the room; the same work whether there is one or not."""
+        open_rooms_created = self._open_rooms_created
+        if self._refusals.get((room, user)) != open_rooms_created:
+            (kind, role, _), role_changes = await self._lookup(room, self._store.membership(room, user))
+            role = role_changes.get(user, role)
+            if kind == v1.OPEN or role != NON_MEMBER:
+                room_info = self._rooms.peek(room)
+                if room_info is not None and room_info.is_large:  # of small ones all roles are read
+                    self._roles.put((room, user), role)
+                return
+            self._refusals.put((room, user), open_rooms_created)
+        raise room_not_found(room)
+
+    async def room_info(self, room: str) -> RoomInfo:
+        """What is known of the room, whoever asks; NOT_FOUND."""
+        room_info = self._rooms.get(room)
+        if room_info is None:
+            record = await self._store.room(room)
+            if record is None:
+                raise room_not_found(room)
+            room_info = self._rooms.get(room) or self.cache_room(record)
+        return room_info
+
+    async def role(self, room: str, user: str) -> int:
+        """A `v1.Role`, NON_MEMBER for who is not a member."""
+        role = self._cached_role(room, user)
+        if role is not None:
+            return role
+        room_info = self._rooms.peek(room)
+        if room_info is not None and not room_info.is_large:
+            await self._load_roles_shared(room_info)
+            role = self._cached_role(room, user)
+            if role is not None:
+                return role
+        read, role_changes = await self._lookup(room, self._store.role(room, user))
+        role = self._cached_role(room, user)
+        if role is None:
+            role = role_changes.get(user, read)
+            self._roles.put((room, user), role)
+        return role
+
+    def _cached_role(self, room: str, user: str) -> int | None:
+        roles = self._small_room_roles.get(room)
+        return self._roles.get((room, user)) if roles is None else roles.get(user, NON_MEMBER)
+
+    async def _load_roles_shared(self, room_info: RoomInfo) -> None:
+        """Read all roles of a small room, once for all who ask meanwhile. It may turn out to be a large one."""
+        task = self._role_loads.get(room_info.room)
+        if task is None:
+            task = self._role_loads[room_info.room] = asyncio.create_task(self._load_roles(room_info))
+        await asyncio.shield(task)
+
+    async def _load_roles(self, room_info: RoomInfo) -> None:
+        room, members_max = room_info.room, self._limits.small_room_members_max
+        try:
+            members, role_changes = await self._lookup(room, self._store.members(room, after="", limit=members_max + 1))
+            roles = {member.user: member.role for member in members} | role_changes
+            roles = {user: role for user, role in roles.items() if role != NON_MEMBER}
+            room_info.is_large = max(len(members), len(roles)) > members_max
+            if not room_info.is_large:
+                self._cache_small_room_roles(room, roles)
+        finally:
+            del self._role_loads[room]
+
+    def _cache_small_room_roles(self, room: str, roles: dict[str, int]) -> None:
+        self._evict_small_room_roles(room)
+        self._small_room_roles.put(room, roles)
+        self._small_room_roles_count += len(roles)
+        limits = self._limits
+        while (
+            self._small_room_roles_count > limits.cached_roles_max
+            or len(self._small_room_roles) > limits.cached_rooms_max
+        ):
+            self._small_room_roles_count -= len(self._small_room_roles.pop_oldest())
+
+    def _evict_small_room_roles(self, room: str) -> None:
+        self._small_room_roles_count -= len(self._small_room_roles.pop(room) or ())
+
+    async def _lookup(self, room: str, read: Awaitable[A]) -> tuple[A, dict[str, int]]:
+        """What the store says, and the roles that were heard of while it was asked: they are no older."""
+        lookup = RoleLookup()
+        lookups = self._lookups.setdefault(room, [])
+        lookups.append(lookup)
+        try:
+            return await read, lookup.role_changes
+        finally:
+            lookups.remove(lookup)
+            if not lookups:
+                del self._lookups[room]
+
+    def cache_room(self, record: RoomRecord) -> RoomInfo:
+        """A room was read or made."""
+        is_large = record.members > self._limits.small_room_members_max
+        room_info = RoomInfo(record.room, record.kind, record.head.epoch, record.head.seq, is_large)
+        self._rooms.put(record.room, room_info)
+        return room_info
+
+    def on_room_created(self, record: RoomRecord) -> None:
+        """A room was made just now."""
+        self._open_rooms_created += record.kind == v1.OPEN
+
+    def cached_kind(self, room: str) -> int | None:
+        """What kind of room it is, if that is known without asking."""
+        room_info = self._rooms.peek(room)
+        return None if room_info is None else room_info.kind
+
+    def on_head_advanced(self, room: str, epoch: str, head: int) -> None:
+        """The log has come to `head`."""
+        room_info = self._rooms.peek(room)
+        if room_info is None:
+            return
+        if room_info.epoch != epoch:
+            self._rooms.pop(room)
+            self._evict_small_room_roles(room)
+        elif head > room_info.head:
+            room_info.head = head
+
+    def on_member_changed(self, room: str, member: v1.Member) -> None:
+        """Somebody came, left, or got another role: a `member` event was committed."""
+        role = NON_MEMBER if member.left else member.role
+        self._refusals.pop((room, member.user))
+        for lookup in self._lookups.get(room, ()):
+            lookup.role_changes[member.user] = role
+        roles = self._small_room_roles.peek(room)
+        if roles is None:
+            self._roles.put((room, member.user), role)
+            return
+        self._roles.pop((room, member.user))  # what was known before must not come to light again
+        before = len(roles)
+        if role == NON_MEMBER:
+            roles.pop(member.user, None)
+        else:
+            roles[member.user] = role
+        self._small_room_roles_count += len(roles) - before
+        if len(roles) > self._limits.small_room_members_max:
+            self._convert_to_large_room(room, roles)
+
+    def _convert_to_large_room(self, room: str, roles: dict[str, int]) -> None:
+        """There are too many members to go on knowing them all."""
+        room_info = self._rooms.peek(room)
+        if room_info is not None:
+            room_info.is_large = True
+        self._evict_small_room_roles(room)
+        for user, role in roles.items():
+            self._roles.put((room, user), role)
+
+
+def require_read(access: RoomAccess) -> RoomAccess:
+    """The access of who may read; NOT_FOUND for others."""
+    room_info, role = access
+    if role == NON_MEMBER and room_info.kind != v1.OPEN:
+        raise room_not_found(room_info.room)
+    return access
+
+
+def require_write(access: RoomAccess) -> RoomAccess:
+    """The access of who may write; PERMISSION_DENIED for others."""
+    room_info, role = access
+    if role == v1.READER:
+        raise permission_denied(
+            f"you may only read in {room_info.room}; ask an owner or a moderator for the role MEMBER"
+        )
+    return access
+
+
+def room_not_found(room: str) -> ApiError:
+    """The same words for a room that is not there and for one that the caller may not know of."""
+    return not_found(
+        f"there is no room {room} that you may enter; make it with rooms.create, or ask somebody inside to bring you in"
+    )

@@ -1,0 +1,248 @@
+"""Who may see whose presence, where that is limited to those who share a room (`presence_visible_to`, ADR 33).
+
+Two users share a room when both are members of it and have consented to being seen there. Any user can make a room with
+any other, or bring them into one; who was brought in consents by an act of their own (`ports.store.RoomLog.append`).
+
+    people by name   who is not seen is sent as OFFLINE, never seen, as a user that there is not; the watch has no
+                     interest in that user, so that nothing the user does sends anything. When somebody comes into a
+                     room or leaves one, it is found out again who sees that user, and whom that user sees.
+    a room           who has not consented, or only reads an OPEN room, reads an empty compacted log. Once that changes, the
+                     reader is asked to open again. The others do not see who has not (`Gathering`).
+"""
+
+import contextlib
+import secrets
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import count
+from typing import Any, Final
+
+from tidings.contract import v1
+from tidings.contract.context import CallContext
+from tidings.contract.errors import ApiError, unavailable
+from tidings.contract.memory_account import MemoryAccount
+from tidings.domain.common.background import BackgroundTasks
+from tidings.domain.limits.quotas import ReleasingSubscription
+from tidings.domain.limits.read_limiter import UserReadLimiter
+from tidings.domain.ports.store import MemberChange, MemberRecord, Store
+from tidings.hub import KeySubscription, Sink, Subscription
+from tidings.hub.latest.compacted_log import CompactedLog
+from tidings.hub.ports import Schedule
+from tidings.hub.scheduling import FlushScheduler
+
+# The key under which a watch holds a user who is not seen; no user's name has a space in it.
+HIDDEN_PREFIX: Final = "hidden "
+SUBSCRIPTION_BYTES: Final = 512
+ROUND_COST_MAX: Final = 128
+
+
+class UsersWatch:
+    """A watch of named users: the `Subscription` of its transport. `subscription` is there once `begin` was called."""
+
+    __slots__ = ("_on_closed", "changed_names", "names", "subscription", "user")
+
+    def __init__(self, user: str, names: Collection[str], on_closed: Callable[["UsersWatch"], None]) -> None:
+        self.user = user
+        self.names = frozenset(names)
+        self.subscription: KeySubscription[bytes, Any] | None = None
+        # Whose rooms changed while it was found out who is seen.
+        self.changed_names: set[str] = set()
+        self._on_closed = on_closed
+
+    def wake(self) -> None:
+        """Demand may have grown."""
+        if self.subscription is not None:
+            self.subscription.wake()
+
+    def close(self) -> None:
+        """The reader is gone."""
+        self._on_closed(self)
+        if self.subscription is not None:
+            self.subscription.close()
+
+    def update_visible(self, checked: Iterable[str], visible: Collection[str]) -> None:
+        """Of the names asked about, these are seen now and the others not."""
+        subscription = self.subscription
+        if subscription is None:
+            return
+        for name in checked:
+            before, after = (HIDDEN_PREFIX + name, name) if name in visible else (name, HIDDEN_PREFIX + name)
+            if before in subscription.keys:
+                subscription.discard([before])
+                subscription.add([after])
+
+
+class VisibilityCheck:
+    """Whether a user sees the people in a room: stays true while it is held (`Visibility.looking`)."""
+
+    __slots__ = ("_has_changed", "_is_limited", "_room", "_store", "can_see", "user")
+
+    def __init__(self, room: str, user: str, store: Store, *, is_limited: bool) -> None:
+        self.user = user
+        self.can_see = not is_limited
+        self._room = room
+        self._store = store
+        self._is_limited = is_limited
+        self._has_changed = False
+
+    async def load(self) -> None:
+        """Find out; before that nobody is seen."""
+        if self._is_limited:
+            membership = await self._store.membership(self._room, self.user)
+            # What was heard meanwhile is no older.
+            if not self._has_changed:
+                self.can_see = membership.consented
+
+    def on_consent_changed(self, consented: bool) -> None:
+        """The user consented, or does no longer."""
+        self._has_changed = True
+        self.can_see = consented
+
+    def can_see_member(self, record: MemberRecord) -> bool:
+        """Whether the user sees this member of the room."""
+        return record.user == self.user or (self.can_see and (record.consented or not self._is_limited))
+
+
+class Visibility:
+    """Answers who is seen, and follows what changes it (a `CommitObserver` of `CommitPublisher`)."""
+
+    def __init__(
+        self,
+        *,
+        is_limited: bool,
+        store: Store,
+        read_limiter: UserReadLimiter,
+        background: BackgroundTasks,
+        schedule: Schedule,
+    ) -> None:
+        """`is_limited`: to those who share a room; else everybody sees everybody."""
+        self.is_limited = is_limited
+        self._store = store
+        self._read_limiter = read_limiter
+        self._background = background
+        self._flush_scheduler = FlushScheduler(schedule, ROUND_COST_MAX)
+        # Its cursors are never taken for those of a room's own compacted log.
+        self._epoch = secrets.token_hex(4)
+        self._versions = count(1)
+        self._empty_logs: dict[str, CompactedLog] = {}  # room → readers who see nothing of it
+        self._checks: dict[tuple[str, str], list[VisibilityCheck]] = {}  # under way, by room and user
+        self._watches_by_watcher: dict[str, set[UsersWatch]] = {}
+        self._watches_by_name: dict[str, set[UsersWatch]] = {}
+        self._pending: dict[UsersWatch, set[str]] = {}  # who is to be found out about again
+        self._is_rechecking = False
+
+    # people by name
+
+    async def watch(
+        self,
+        context: CallContext,
+        names: Sequence[str],
+        open_subscription: Callable[[UsersWatch, Sequence[str]], Subscription],
+    ) -> Subscription:
+        """The source that `open_subscription(watch, keys)` makes around a watch of these users, of whom the caller sees some."""
+        user = context.user
+        watch = UsersWatch(user, names, self._on_closed)
+        self._watches_by_watcher.setdefault(user, set()).add(watch)
+        for name in watch.names:
+            self._watches_by_name.setdefault(name, set()).add(watch)
+        try:
+            visible = await self._read_limiter.wait(context, lambda: self._store.users_sharing_room(user, names))
+            source = open_subscription(
+                watch, [name if name in visible or name == user else HIDDEN_PREFIX + name for name in names]
+            )
+        except BaseException:
+            self._on_closed(watch)
+            raise
+        if watch.changed_names:
+            self._schedule_recheck(watch, watch.changed_names)
+        return source
+
+    def _on_closed(self, watch: UsersWatch) -> None:
+        self._pending.pop(watch, None)
+        _remove_watch(self._watches_by_watcher, watch.user, watch)
+        for name in watch.names:
+            _remove_watch(self._watches_by_name, name, watch)
+
+    def _schedule_recheck(self, watch: UsersWatch, names: Iterable[str]) -> None:
+        if watch.subscription is None:
+            watch.changed_names.update(names)
+            return
+        # One look at a time, however many members come and go.
+        self._pending.setdefault(watch, set()).update(names)
+        if not self._is_rechecking:
+            self._is_rechecking = True
+            self._background.spawn(self._recheck_pending(), "finding out who sees whom")
+
+    async def _recheck_pending(self) -> None:
+        try:
+            while self._pending:
+                watch = next(iter(self._pending))
+                # Taken out first: what changes during the look is looked at once more.
+                names = sorted(self._pending.pop(watch) - {watch.user})
+                try:
+                    visible: Collection[str] = await self._store.users_sharing_room(watch.user, names)
+                except ApiError:
+                    visible = ()  # rather too little than too much
+                watch.update_visible(names, visible)
+        finally:
+            self._is_rechecking = False
+
+    # rooms
+
+    @contextlib.contextmanager
+    def check(self, room: str, user: str) -> Iterator[VisibilityCheck]:
+        """Whether a user who may read in a room sees who is there, as long as one is within."""
+        check = VisibilityCheck(room, user, self._store, is_limited=self.is_limited)
+        checks = self._checks.setdefault((room, user), [])
+        checks.append(check)
+        try:
+            yield check
+        finally:
+            checks.remove(check)
+            if not checks:
+                del self._checks[room, user]
+
+    def subscribe_empty(self, room: str, sink: Sink[Any], *, owner: str, account: MemoryAccount) -> Subscription:
+        """A reader of a room who sees none of its members: the live mark alone, until that changes."""
+        account.reserve(SUBSCRIPTION_BYTES)
+        compacted_log = self._empty_logs.get(room)
+        if compacted_log is None:
+            compacted_log = self._empty_logs[room] = CompactedLog(
+                epoch=self._epoch,
+                next_version=lambda: next(self._versions),
+                scheduler=self._flush_scheduler,
+                on_empty=lambda: self._empty_logs.__delitem__(room),
+            )
+        subscription = compacted_log.subscribe(sink, owner=owner, after=v1.Cursor())
+        return ReleasingSubscription(subscription, lambda: account.release(SUBSCRIPTION_BYTES))
+
+    # what it follows
+
+    def on_member_changed(self, room: str, change: MemberChange, /) -> None:
+        """A member came, left, got another role, or consented."""
+        if not self.is_limited:
+            return
+        user = change.member.user
+        for check in self._checks.get((room, user), ()):
+            check.on_consent_changed(change.consented)
+        if change.consented:
+            self._end_empty(room, user)
+        for watch in list(self._watches_by_watcher.get(user, ())):
+            self._schedule_recheck(watch, watch.names)
+        for watch in list(self._watches_by_name.get(user, ())):
+            self._schedule_recheck(watch, (user,))
+
+    def on_events_appended(self, room: str, /) -> None:
+        """New events change nothing."""
+
+    def _end_empty(self, room: str, owner: str) -> None:
+        compacted_log = self._empty_logs.get(room)
+        if compacted_log is not None:
+            compacted_log.end_subscriptions(owner, unavailable(f"you may see more of {room} now; open it again"))
+
+
+def _remove_watch(watches: dict[str, set[UsersWatch]], key: str, watch: UsersWatch) -> None:
+    found = watches.get(key)
+    if found is not None:
+        found.discard(watch)
+        if not found:
+            del watches[key]

@@ -1,0 +1,306 @@
+"""The whole product, built of its parts around a store: what `app` starts and the transports serve."""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tidings.contract import v1
+from tidings.contract.codecs import PreparedMessage
+from tidings.contract.context import Authenticator
+from tidings.contract.memory_account import MemoryAccounts
+from tidings.domain.common.background import BackgroundTasks, ErrorReporter
+from tidings.domain.common.hub_errors import translate_hub_error
+from tidings.domain.common.items import WatchMarkerFactory, event_items, watch_item_bytes
+from tidings.domain.common.validation import Validator
+from tidings.domain.history.service import HistoryService
+from tidings.domain.identity.authenticator import DevAuthenticator, TokenAuthenticator
+from tidings.domain.identity.jwt import JwtSettings, JwtVerifier
+from tidings.domain.identity.service import SessionService
+from tidings.domain.identity.session_registry import SessionRegistry
+from tidings.domain.limits.limits import EVERYONE, RATE_LIMITS, DomainLimits
+from tidings.domain.limits.rate_limiter import RateLimiter, WriteLimiter
+from tidings.domain.limits.read_limiter import UserReadLimiter
+from tidings.domain.messaging.channel import ChannelServices
+from tidings.domain.messaging.commits import CommitPublisher
+from tidings.domain.messaging.messages import RoomMessages
+from tidings.domain.messaging.service import ChatService
+from tidings.domain.permissions.authorizer import Authorizer
+from tidings.domain.ports.store import Clock, LogHead, Store
+from tidings.domain.presence.registry import RoomPresenceRegistry
+from tidings.domain.presence.service import PresenceService
+from tidings.domain.presence.tracker import PresenceTracker
+from tidings.domain.presence.visibility import Visibility
+from tidings.domain.receipts.service import ReceiptsService
+from tidings.domain.rooms.room_list import RoomListRegistry
+from tidings.domain.rooms.service import RoomsService
+from tidings.hub import Hub, HubLimits, KeyChangeHub, KeyChangeLimits
+from tidings.hub import LogHead as HubHead
+from tidings.hub.ports import Events, Schedule, ScheduleLater
+
+if TYPE_CHECKING:
+    from reactivex.abc import SchedulerBase
+
+Item = PreparedMessage[v1.WatchItem]
+
+
+@dataclass(frozen=True, slots=True)
+class DomainSettings:
+    """What the operator decides. `dev`: names without tokens, guests, and no rate limits."""
+
+    dev: bool = False
+    jwt: JwtSettings | None = None
+    limits: DomainLimits = field(default_factory=DomainLimits)
+    hub: HubLimits = field(default_factory=HubLimits)
+    key_changes: KeyChangeLimits = field(default_factory=KeyChangeLimits)
+    version: str = ""
+    # Limits of others (frame sizes and the like) that session.info shows beside the domain's.
+    advertised_limits: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DomainServices:
+    """The built product. `handlers` is what `contract.methods.build_method_table` wants."""
+
+    handlers: Mapping[str, object]
+    authenticator: Authenticator
+    hub: Hub[Item]
+    key_change_hubs: Mapping[str, KeyChangeHub]
+    session_registry: SessionRegistry
+    accounts: MemoryAccounts
+    presence_tracker: PresenceTracker
+    _background: BackgroundTasks
+
+    def tick(self, now: float) -> None:
+        """Time has passed: call it every second or so, with the monotonic clock's time."""
+        self.hub.tick(now)
+        self.session_registry.tick()
+
+    async def close(self) -> None:
+        """Nobody is connected any more: write down what is to be remembered. The store must still be open."""
+        self.presence_tracker.close()
+        await self._background.join()
+
+
+def build_services(
+    store: Store,
+    *,
+    clock: Clock,
+    schedule: Schedule,
+    schedule_later: ScheduleLater,
+    make_rx_scheduler: "Callable[[], SchedulerBase]",
+    report: ErrorReporter,
+    settings: DomainSettings | None = None,
+) -> DomainServices:
+    """Build the product.
+
+    `schedule` is `loop.call_soon`, `schedule_later` is `loop.call_later`, and `make_rx_scheduler` makes reactivex's for the
+    same loop (`AsyncIOScheduler(loop)`) when a room needs it; these timers and `clock.monotonic` must agree.
+    `report(error, where)` gets faults that nobody waits for. ValueError for settings that contradict one another.
+    """
+    settings = settings or DomainSettings()
+    limits = settings.limits
+    validator = Validator(limits, store.legacy_names())
+    background = BackgroundTasks(report)
+
+    def new_key_change_hub() -> KeyChangeHub:
+        return KeyChangeHub(
+            epoch=secrets.token_hex(4),
+            schedule=schedule,
+            schedule_later=schedule_later,
+            clock=clock.monotonic,
+            limits=settings.key_changes,
+        )
+
+    authorizer = Authorizer(store, limits)
+    hub = Hub(
+        read_events=_page_loader(store, authorizer, background),
+        read_head=_head_loader(store, background),
+        markers=WatchMarkerFactory(),
+        schedule=schedule,
+        clock=clock.monotonic,
+        limits=settings.hub,
+        item_size=watch_item_bytes,
+        translate_error=translate_hub_error,
+    )
+    accounts = MemoryAccounts(limits.user_bytes_max, limits.user_requests_max)
+    session_registry = SessionRegistry(clock, limits.user_connections_max, accounts)
+    tracker = PresenceTracker(
+        store=store, background=background, clock=clock, schedule_later=schedule_later, limits=limits
+    )
+    session_registry.on_user_online.append(tracker.on_user_online)
+    session_registry.on_user_offline.append(tracker.on_user_offline)
+    user_changes, room_changes = new_key_change_hub(), new_key_change_hub()
+    room_presences = RoomPresenceRegistry(
+        epoch=user_changes.epoch,
+        store=store,
+        tracker=tracker,
+        background=background,
+        clock=clock,
+        schedule=schedule,
+        schedule_later=schedule_later,
+        make_rx_scheduler=make_rx_scheduler,
+        limits=limits,
+    )
+    limited = limits.presence_visible_to != EVERYONE
+    read_limiter = UserReadLimiter(limits)
+    visibility = Visibility(
+        is_limited=limited, store=store, read_limiter=read_limiter, background=background, schedule=schedule
+    )
+    room_lists = RoomListRegistry(
+        key_changes=room_changes, store=store, background=background, read_limiter=read_limiter, limits=limits
+    )
+    write_limiter = WriteLimiter(limits, clock.monotonic, is_disabled=settings.dev)
+    update_limiter = RateLimiter(
+        0.0 if settings.dev else limits.updates_per_second_max,
+        limits.updates_burst_max,
+        limits.rate_limited_users_max,
+        clock.monotonic,
+        "updates of status, typing and positions per second (updates_per_second_max)",
+    )
+    call_limiter = RateLimiter(
+        0.0 if settings.dev else limits.calls_per_second_max,
+        limits.calls_burst_max,
+        limits.rate_limited_users_max,
+        clock.monotonic,
+        "calls per second over one connection (calls_per_second_max)",
+    )
+    search_limiter = RateLimiter(
+        0.0 if settings.dev else limits.searches_per_second_max,
+        limits.searches_burst_max,
+        limits.rate_limited_users_max,
+        clock.monotonic,
+        "searches per second (searches_per_second_max)",
+    )
+    messages = RoomMessages(
+        store=store,
+        hub=hub,
+        authorizer=authorizer,
+        validator=validator,
+        write_limiter=write_limiter,
+        call_limiter=call_limiter,
+        clock=clock,
+        stop_typing=room_presences.stop_typing,
+    )
+    presence = PresenceService(
+        key_changes=user_changes,
+        tracker=tracker,
+        room_presences=room_presences,
+        authorizer=authorizer,
+        validator=validator,
+        background=background,
+        call_limiter=call_limiter,
+        update_limiter=update_limiter,
+        visibility=visibility,
+    )
+    receipts = ReceiptsService(
+        store=store,
+        authorizer=authorizer,
+        room_presences=room_presences,
+        room_lists=room_lists,
+        validator=validator,
+        call_limiter=call_limiter,
+        update_limiter=update_limiter,
+    )
+    history = HistoryService(
+        store=store,
+        authorizer=authorizer,
+        validator=validator,
+        read_limiter=read_limiter,
+        background=background,
+        schedule=schedule,
+        call_limiter=call_limiter,
+        search_limiter=search_limiter,
+    )
+    publisher = CommitPublisher(authorizer, hub)
+    publisher.revocables += [room_presences, history]
+    publisher.observers += [room_presences, room_lists, visibility]
+    store.on_committed(publisher.on_commit)
+    channel_services = ChannelServices(
+        messages=messages,
+        presence=presence,
+        receipts=receipts,
+        validator=validator,
+        background=background,
+        schedule=schedule,
+        report=report,
+    )
+    authenticator = _build_authenticator(settings, session_registry, clock, validator)
+    return DomainServices(
+        handlers={
+            "chat": ChatService(channel_services),
+            "rooms": RoomsService(
+                store=store,
+                authorizer=authorizer,
+                room_lists=room_lists,
+                validator=validator,
+                read_limiter=read_limiter,
+                write_limiter=write_limiter,
+                update_limiter=update_limiter,
+                call_limiter=call_limiter,
+                clock=clock,
+                visibility=visibility,
+            ),
+            "presence": presence,
+            "receipts": receipts,
+            "history": history,
+            "session": SessionService(
+                authenticator=authenticator,
+                clock=clock,
+                version=settings.version,
+                limits={**_advertised(limits, settings), **settings.advertised_limits},
+            ),
+        },
+        authenticator=authenticator,
+        hub=hub,
+        key_change_hubs={"people": user_changes, "rooms": room_changes},
+        session_registry=session_registry,
+        accounts=accounts,
+        presence_tracker=tracker,
+        _background=background,
+    )
+
+
+def _build_authenticator(
+    settings: DomainSettings, session_registry: SessionRegistry, clock: Clock, validator: Validator
+) -> Authenticator:
+    jwt_verifier = JwtVerifier(settings.jwt, validator) if settings.jwt else None
+    if settings.dev:
+        return DevAuthenticator(jwt_verifier, session_registry, clock, validator)
+    if jwt_verifier is None:
+        raise ValueError("nobody could come in: set a token secret of 32 bytes or more, or start with --dev")
+    return TokenAuthenticator(jwt_verifier, session_registry, clock)
+
+
+def _advertised(limits: DomainLimits, settings: DomainSettings) -> dict[str, int]:
+    """The limits that clients run into; those of pace are off in development."""
+    advertised = limits.advertised()
+    if settings.dev:
+        advertised.update(dict.fromkeys(RATE_LIMITS, 0))
+    return advertised
+
+
+def _page_loader(store: Store, authorizer: Authorizer, background: BackgroundTasks) -> Callable[..., None]:
+    """The hub's `load`: pages of a log as items."""
+
+    async def load_page(room: str, after: int, limit: int) -> Sequence[tuple[int, Item]]:
+        room_info = await authorizer.room_info(room)
+        events = await store.read(room, after, limit)
+        return event_items(room_info.epoch, events)
+
+    def load(room: str, after: int, limit: int, done: Callable[[Events[Item] | Exception], None]) -> None:
+        background.start(load_page(room, after, limit), done)
+
+    return load
+
+
+def _head_loader(store: Store, background: BackgroundTasks) -> Callable[..., None]:
+    """The hub's `load`."""
+
+    def load(room: str, done: Callable[[HubHead | Exception], None]) -> None:
+        def on_done(result: LogHead | Exception) -> None:
+            done(result if isinstance(result, Exception) else HubHead(*result))
+
+        background.start(store.head(room), on_done)
+
+    return load

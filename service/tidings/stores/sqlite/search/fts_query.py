@@ -1,0 +1,225 @@
+"""Finding messages: queries against the index of words.
+
+The index is an FTS5 table without content in a file of its own, `search.sqlite`; a row's number is the event's id, so
+a room is one range of it, newest at its end.
+
+Every term begins with the mark of its room, and a query names the marks of the rooms that the caller may read. So a
+word of any other room is neither found nor counted nor looked up: what is read, and how many steps that takes, is the
+same whether or not it exists there. Keep it so: nothing here may ask for a term without a mark, or for what the index
+holds as a whole (`tests/stores/sqlite/search/test_search_privacy.py` counts the steps).
+
+Newest first over many rooms is a merge of their ranges. It begins with the rooms that were written to last, and a room
+is looked into only when the page has come down to the time of its last event. That is right because the times by which
+rooms are ordered never go back in a room (`tables.EventRow`). A word that few messages in all these rooms have is looked up
+for many rooms in one statement.
+
+A last word that is unfinished is one lookup in a small index up to two characters. Beyond, FTS5 collects all messages
+of the room with a word that begins so. In a large room we ask for those words instead, unless they are too many.
+"""
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import apsw
+
+from tidings.domain.ports.store import StoredEvent
+from tidings.stores.page_token import SearchPosition
+from tidings.stores.sqlite.sql import select, select_one
+from tidings.stores.sqlite.tables import event_id_range
+from tidings.stores.tables import POSTED, SEQ_BITS, SEQ_MAX
+from tidings.stores.tokenizer import Phrase
+
+RARE_MATCHES_MAX = 500  # matches in all rooms together that are simply sorted
+ROOMS_PER_QUERY = 256  # in one question
+FEW_ROOMS_MAX = 4  # up to here there is nothing to gain by looking at all rooms first
+LARGE_ROOM_EVENTS_MIN = 20_000  # where collecting the messages with a common beginning takes about a millisecond
+PREFIX_TERMS_MAX = 100  # words that one beginning may stand for, 0.03 ms each; beyond, FTS5 collects the messages
+FIRST_CHUNK_ROWS = 4  # of a room that may have nothing newer than others have
+INDEXED_PREFIX_CHARS = 2
+ROOM_PREFIX_CHARS = 7  # hexadecimal digits of the 27 bits of an id that name the room
+
+MATCHES_IN_ROOM = f"""SELECT e.id, e.at_ms, e.data FROM words w CROSS JOIN events e ON e.id = w.rowid
+           WHERE w.words MATCH ? AND w.rowid BETWEEN ? AND ? AND e.kind = {POSTED}
+           ORDER BY w.rowid DESC LIMIT ?"""
+MATCHING_IDS = "SELECT rowid FROM words WHERE words MATCH ? LIMIT ?"
+EVENT = f"SELECT id, at_ms, data FROM events WHERE id = ? AND kind = {POSTED}"
+LAST_EVENT = "SELECT at_ms, id FROM events WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"
+AT_MS = "SELECT at_ms FROM events WHERE id = ?"
+NEXT_TERM = "SELECT term FROM terms WHERE term >= ? AND term < ? LIMIT 1"
+LAST_CHARACTER = "\U0010ffff"
+PLACEHOLDER_EVENT = StoredEvent(0, b"")
+
+
+class SearchHit(NamedTuple):
+    """A message that was found."""
+
+    position: SearchPosition
+    event: StoredEvent
+
+
+def room_prefix(number: int) -> str:
+    """What all terms of a room begin with: as many characters for every room, and of the tokenizer's alphabet."""
+    return f"{number:0{ROOM_PREFIX_CHARS}x}"
+
+
+def sender_token(actor: str) -> str:
+    """A user's name as one token. It begins with a character that no word has, so that no beginning of one meets it."""
+    return "\ue000" + actor.encode().hex()
+
+
+def search_messages(
+    connection: apsw.Connection,
+    rooms: Sequence[int],
+    phrases: Sequence[Phrase],
+    sender: str,
+    older_than: SearchPosition | None,
+    limit: int,
+) -> list[SearchHit]:
+    """Up to `limit` messages in these rooms with all the phrases, newest first, older than `older_than`."""
+    connection.execute("BEGIN")
+    try:
+        ends = [end for number in dict.fromkeys(rooms) if (end := _last_event_before(connection, number, older_than))]
+        if len(ends) > FEW_ROOMS_MAX:
+            ids = _matching_ids(connection, ends, phrases, sender)
+            if len(ids) <= RARE_MATCHES_MAX:
+                return _load_newest_first(connection, ids, older_than)[:limit]
+        chunk_rows = FIRST_CHUNK_ROWS if len(ends) > FEW_ROOMS_MAX else limit
+        streams = [(end, _stream_room(connection, phrases, sender, end, chunk_rows, limit)) for end in ends]
+        return list(islice(_merge_newest_first(streams), limit))
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _room_number(position: SearchPosition) -> int:
+    return position.event_id >> SEQ_BITS
+
+
+def _matching_ids(
+    connection: apsw.Connection, ends: Sequence[SearchPosition], phrases: Sequence[Phrase], sender: str
+) -> list[int]:
+    """The ids of the matches in the rooms of these events, in no order; of more than RARE_MATCHES_MAX, so many and one."""
+    ids: list[int] = []
+    for start in range(0, len(ends), ROOMS_PER_QUERY):
+        chunk = ends[start : start + ROOMS_PER_QUERY]
+        queries = [query for end in chunk if (query := _fts_query(connection, end, phrases, sender))]
+        if queries:
+            query = " OR ".join([f"({query})" for query in queries])
+            ids += [found for (found,) in select(connection, MATCHING_IDS, (query, RARE_MATCHES_MAX + 1 - len(ids)))]
+        if len(ids) > RARE_MATCHES_MAX:
+            break
+    return ids
+
+
+def _last_event_before(
+    connection: apsw.Connection, number: int, older_than: SearchPosition | None
+) -> SearchPosition | None:
+    """A room's last event behind a place: a binary search, as times in a room never go back."""
+    oldest, newest = event_id_range(number)
+    last = select_one(connection, LAST_EVENT, (oldest, newest))
+    if last is None:
+        return None
+    end = SearchPosition(*last)
+    if older_than is None or end < older_than:
+        return end
+    low, high = oldest, end.event_id  # the answer is in low … high - 1; `oldest` itself is no event
+    while high - low > 1:
+        middle = (low + high) // 2
+        if SearchPosition(_at_ms(connection, middle), middle) < older_than:
+            low = middle
+        else:
+            high = middle
+    return SearchPosition(_at_ms(connection, low), low) if low > oldest else None
+
+
+def _at_ms(connection: apsw.Connection, event_id: int) -> int:
+    (at_ms,) = select_one(connection, AT_MS, (event_id,)) or (0,)
+    return int(at_ms)
+
+
+def _merge_newest_first(streams: Iterable[tuple[SearchPosition, Iterator[SearchHit]]]) -> Iterator[SearchHit]:
+    """What streams give, newest first; each gives its newest first, and nothing newer than its place.
+
+    A stream is asked for its first only when nothing newer can come from the others.
+    """
+    heap = [
+        (-position.at_ms, -position.event_id, SearchHit(position, PLACEHOLDER_EVENT), stream)
+        for position, stream in streams
+    ]
+    heapq.heapify(heap)
+    while heap:
+        _, _, found, stream = heap[0]
+        if found.event is not PLACEHOLDER_EVENT:
+            yield found
+        next_hit = next(stream, None)
+        if next_hit is None:
+            heapq.heappop(heap)
+        else:
+            heapq.heapreplace(heap, (-next_hit.position.at_ms, -next_hit.position.event_id, next_hit, stream))
+
+
+def _hit(event_id: int, at_ms: int, data: bytes) -> SearchHit:
+    return SearchHit(SearchPosition(at_ms, event_id), StoredEvent(event_id & SEQ_MAX, data))
+
+
+def _load_newest_first(
+    connection: apsw.Connection, ids: Sequence[int], older_than: SearchPosition | None
+) -> list[SearchHit]:
+    """The messages with these ids."""
+    found = [_hit(*row) for event_id in ids for row in select(connection, EVENT, (event_id,))]
+    return sorted((one for one in found if older_than is None or one.position < older_than), reverse=True)
+
+
+def _stream_room(
+    connection: apsw.Connection,
+    phrases: Sequence[Phrase],
+    sender: str,
+    end: SearchPosition,
+    chunk_rows: int,
+    limit: int,
+) -> Iterator[SearchHit]:
+    """The matches in the room of this event, up to it, read in growing pieces."""
+    top = end.event_id
+    oldest, _ = event_id_range(_room_number(end))
+    query = _fts_query(connection, end, phrases, sender)
+    while query:
+        rows = list(select(connection, MATCHES_IN_ROOM, (query, oldest, top, chunk_rows)))
+        for row in rows:
+            yield _hit(*row)
+        if len(rows) < chunk_rows:
+            return
+        top = rows[-1][0] - 1
+        chunk_rows = min(2 * chunk_rows, limit)
+
+
+def _fts_query(connection: apsw.Connection, end: SearchPosition, phrases: Sequence[Phrase], sender: str) -> str:
+    """What FTS5 is asked of the room of this event; empty when nothing can match. Its terms hold no quote."""
+    prefix = room_prefix(_room_number(end))
+    is_large = (end.event_id & SEQ_MAX) > LARGE_ROOM_EVENTS_MIN
+    parts = []
+    for phrase in phrases:
+        *whole, last = [prefix + token for token in phrase.tokens]
+        needs_expansion = phrase.is_prefix and len(last) > ROOM_PREFIX_CHARS + INDEXED_PREFIX_CHARS
+        expansions = _terms_with_prefix(connection, last) if needs_expansion and is_large else None
+        if expansions is None:
+            parts.append(f'"{" ".join([*whole, last])}"' + ("*" if phrase.is_prefix else ""))
+        elif expansions:
+            parts.append("(" + " OR ".join([f'"{" ".join([*whole, expansion])}"' for expansion in expansions]) + ")")
+        else:
+            return ""
+    query = f"text : ({' AND '.join(parts)})"
+    return f'{query} AND sender : "{prefix}{sender_token(sender)}"' if sender else query
+
+
+def _terms_with_prefix(connection: apsw.Connection, term_prefix: str) -> list[str] | None:
+    """The terms that begin so, mark included; None when they are too many."""
+    words: list[str] = []
+    lowest = term_prefix
+    while found := select_one(connection, NEXT_TERM, (lowest, term_prefix + LAST_CHARACTER)):
+        if len(words) >= PREFIX_TERMS_MAX:
+            return None
+        words += found
+        # The next word there can be; asking for what is greater would walk over all messages with this one.
+        lowest = found[0] + "\0"
+    return words
