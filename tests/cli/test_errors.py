@@ -135,7 +135,7 @@ async def test_help_names_every_command_and_is_plain_in_a_pipe() -> None:
 def test_the_command_line_imports_nothing_heavy_before_it_knows_the_command() -> None:
     heavy = ["rich", "google.protobuf", "aiohttp", "apsw", "picows", "uvloop", "reactivex", "joserfc", "structlog"]
     code = (
-        "import sys, tidings.cli.commands as commands; commands.program(); "
+        "import sys, tidings.cli.commands as commands; commands.build_program(); "
         f"loaded = [name for name in {heavy} if name in sys.modules]; sys.exit(str(loaded) if loaded else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent)

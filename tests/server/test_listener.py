@@ -288,7 +288,7 @@ async def address_of(harness: TransportHarness, *lines: str) -> str:
     client = await open_raw_websocket(harness, proxied_request(*lines))
     assert b" 101 " in await client.read_head()
     (session,) = harness.listener.rsocket_server.connections
-    address: str = session.transport.visit.address  # type: ignore[attr-defined]
+    address: str = session.transport.slot.address  # type: ignore[attr-defined]
     client.writer.close()
     await harness.wait_until(lambda: harness.connection_count == 0)
     return address

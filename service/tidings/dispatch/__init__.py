@@ -1,0 +1,1 @@
+"""Serving requests of any transport: method binding, permission, limits, errors."""

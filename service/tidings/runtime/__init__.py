@@ -1,0 +1,1 @@
+"""The process: memory allocator, signals, measured steps of the event loop."""

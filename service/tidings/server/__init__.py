@@ -1,0 +1,1 @@
+"""What listens on a port: accepting, HTTP heads, limits of connections, timers, TLS."""

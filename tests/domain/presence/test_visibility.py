@@ -454,14 +454,14 @@ async def test_who_watches_a_member_who_is_not_seen_does_not_make_their_updates_
     eve, bob = harness.connect_all("eve", "bob")
     await eve.create_room("den", v1.GROUP, "bob")
     rooms = [await watch_room_presence(eve) for _ in range(3)]
-    gatherings = harness.methods["presence.set"].handler.__self__._gatherings
-    assert gatherings.weigh_user("bob") == 1
+    room_presences = harness.methods["presence.set"].handler.__self__._room_presences
+    assert room_presences.status_update_cost("bob") == 1
     await bob.send()
-    assert gatherings.weigh_user("bob") == 4
+    assert room_presences.status_update_cost("bob") == 4
     await eve.leave_room(user="bob")
     await eve.join_room(user="bob")
-    assert gatherings.weigh_user("bob") == 1
+    assert room_presences.status_update_cost("bob") == 1
     for room in rooms:
         room.close()
     await harness.advance_time(70)
-    assert gatherings.weigh_user("eve") == 1
+    assert room_presences.status_update_cost("eve") == 1

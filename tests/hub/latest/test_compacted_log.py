@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from domain.harness import UNBOUNDED, RecordingSink
 from tidings.contract import v1
 from tidings.domain.common.items import encode_field
+from tidings.domain.presence.presence_items import new_presence_log
 from tidings.hub import Batch
-from tidings.hub.latest.compacted_log import CACHED_BATCHES_MAX, CompactedLog
+from tidings.hub.latest.compacted_log import CACHED_BATCHES_MAX
 from tidings.hub.scheduling import FlushScheduler
 
 
@@ -25,7 +26,7 @@ class LogHarness:
         self.callbacks: deque[Callable[[], Any]] = deque()
         self.empty_count = 0
         versions = count(1)
-        self.compacted_log = CompactedLog(
+        self.compacted_log = new_presence_log(
             epoch="e",
             next_version=lambda: next(versions),
             scheduler=FlushScheduler(self.callbacks.append, 10),
@@ -41,7 +42,9 @@ class LogHarness:
 
     def subscribe(self, credit: int = UNBOUNDED, after: v1.Cursor | None = None, owner: str = "me") -> RecordingSink:
         reader = RecordingSink(credit)
-        reader.subscription = self.compacted_log.subscribe(reader, owner=owner, after=after or v1.Cursor())
+        reader.subscription = self.compacted_log.subscribe(
+            reader, owner=owner, after=after.seq if after else 0, epoch=after.epoch if after else ""
+        )
         self.run()
         return reader
 
@@ -180,7 +183,7 @@ def test_a_sink_that_raises_is_closed_and_its_neighbours_do_not_notice() -> None
             raise OSError("broken pipe")
 
     broken = Broken()
-    broken.subscription = log_harness.compacted_log.subscribe(broken, owner="me", after=v1.Cursor())
+    broken.subscription = log_harness.compacted_log.subscribe(broken, owner="me", after=0, epoch="")
     with pytest.raises(OSError, match="broken pipe"):
         log_harness.run()
     neighbour = log_harness.subscribe()

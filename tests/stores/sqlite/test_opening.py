@@ -56,7 +56,7 @@ async def test_a_second_server_is_told_who_has_the_directory(tmp_path: Path) -> 
 async def test_a_directory_is_free_when_its_server_was_killed(tmp_path: Path) -> None:
     program = """
 import asyncio, sys
-from tidings.stores.sqlite import SqliteStore
+from tidings.stores.sqlite.store import SqliteStore
 async def main():
     store = await SqliteStore.open(sys.argv[1])
     print("open", flush=True)

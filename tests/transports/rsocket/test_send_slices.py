@@ -280,7 +280,7 @@ async def test_a_large_answer_is_encoded_a_turn_at_a_time_and_comes_whole(monkey
     budget = ada.protocol.budget
     assert budget.is_open
     assert not budget.waiting
-    assert ada.protocol.connection.session.memory.held == 0
+    assert ada.protocol.connection.session.memory.reserved_bytes == 0
 
 
 @pytest.mark.asyncio
@@ -307,7 +307,7 @@ async def test_an_overdrawn_user_waits_for_a_large_answer_and_gets_a_small_one(m
     assert 2 <= spent < PART_COUNT
     await run_loop(50)
     assert server.encoded_count == spent
-    held = ada.protocol.connection.session.memory.held
+    held = ada.protocol.connection.session.memory.reserved_bytes
     assert held > PAGE.ByteSize()
     responder = next(iter(ada.protocol.connection.dispatcher.active.values()))
     small = CallResponder(responder.dispatcher, responder.binding, responder.stream, responder.context)
@@ -339,7 +339,7 @@ async def test_a_large_answer_that_nobody_waits_for_any_more_is_forgotten(
     await run_loop(10)
     assert not [each for each in budget.waiting if isinstance(each, CallResponder)]
     assert not answers(ada, 1)
-    assert memory.held == 0
+    assert memory.reserved_bytes == 0
     assert other.protocol.connection.session.memory is memory
 
 
@@ -356,5 +356,5 @@ async def test_a_large_answer_without_room_on_the_users_account_is_refused(monke
     ]
     assert frame.fields["code"] == Code.RESOURCE_EXHAUSTED
     assert b"user_bytes_max" in frame.data
-    assert memory.held == 0
+    assert memory.reserved_bytes == 0
     assert not ada.protocol.budget.waiting

@@ -1,0 +1,1 @@
+"""JSON of Protobuf messages, by plans made from the descriptors."""

@@ -1,0 +1,1 @@
+"""Messages: send, edit, delete, react, watch; publication of commits."""

@@ -1,0 +1,1 @@
+"""What the domain requires of stores and clocks."""

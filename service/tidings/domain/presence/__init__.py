@@ -1,0 +1,1 @@
+"""Presence, status and typing."""

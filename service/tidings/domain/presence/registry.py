@@ -14,12 +14,12 @@ from tidings.domain.common.background import BackgroundTasks
 from tidings.domain.limits.limits import EVERYONE, DomainLimits
 from tidings.domain.limits.quotas import ReleasingSubscription
 from tidings.domain.ports.store import Clock, MemberChange, Store
+from tidings.domain.presence.presence_items import new_presence_log
 from tidings.domain.presence.room_presence import RoomPresence
 from tidings.domain.presence.tracker import PresenceTracker
 from tidings.domain.presence.typing_tracker import TypingTracker
 from tidings.hub import Sink, Subscription
 from tidings.hub.expiry import ExpiryQueue
-from tidings.hub.latest.compacted_log import CompactedLog
 from tidings.hub.ports import Schedule, ScheduleLater
 from tidings.hub.scheduling import FlushScheduler
 
@@ -110,7 +110,7 @@ class RoomPresenceRegistry:
             room_presence.charge_to(account)
         self._idle_rooms.cancel(room)
         room_presence.subscriptions_by_account[account] = room_presence.subscriptions_by_account.get(account, 0) + 1
-        subscription = room_presence.compacted_log.subscribe(sink, owner=owner, after=after)
+        subscription = room_presence.compacted_log.subscribe(sink, owner=owner, after=after.seq, epoch=after.epoch)
         return ReleasingSubscription(subscription, lambda: self._on_subscription_closed(room_presence, account))
 
     def update_cost(self, room: str) -> int:
@@ -224,7 +224,7 @@ class RoomPresenceRegistry:
         return load
 
     def _create(self, room: str) -> RoomPresence:
-        compacted_log = CompactedLog(
+        compacted_log = new_presence_log(
             epoch=self._epoch,
             next_version=lambda: next(self._versions),
             scheduler=self._flush_scheduler,

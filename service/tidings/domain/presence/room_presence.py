@@ -20,8 +20,8 @@ from tidings.domain.common.background import BackgroundTasks
 from tidings.domain.common.items import encode_field
 from tidings.domain.limits.limits import EVERYONE, DomainLimits
 from tidings.domain.ports.store import MemberChange, MemberRecord, Store
+from tidings.domain.presence.presence_items import PresenceLog
 from tidings.domain.presence.tracker import PresenceTracker, offline_state
-from tidings.hub.latest.compacted_log import CompactedLog
 
 if TYPE_CHECKING:
     from reactivex.abc import DisposableBase, SchedulerBase
@@ -45,7 +45,7 @@ class RoomPresence:
     def __init__(
         self,
         room: str,
-        compacted_log: CompactedLog,
+        compacted_log: PresenceLog,
         *,
         store: Store,
         tracker: PresenceTracker,

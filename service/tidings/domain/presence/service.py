@@ -9,12 +9,13 @@ from tidings.contract.context import CallContext
 from tidings.contract.errors import invalid_argument
 from tidings.domain.common.background import BackgroundTasks
 from tidings.domain.common.hub_errors import ErrorTranslatingSink
-from tidings.domain.common.items import encode_cursor, encode_field, live_item
+from tidings.domain.common.items import encode_cursor, encode_field
 from tidings.domain.common.lru_cache import LruCache
 from tidings.domain.common.validation import Validator
 from tidings.domain.limits.quotas import UserQuota
 from tidings.domain.limits.rate_limiter import RateLimiter
 from tidings.domain.permissions.authorizer import Authorizer
+from tidings.domain.presence.presence_items import live_marker
 from tidings.domain.presence.registry import RoomPresenceRegistry
 from tidings.domain.presence.tracker import ChosenStatus, PresenceTracker, offline_state
 from tidings.domain.presence.visibility import HIDDEN_PREFIX, UsersWatch, Visibility
@@ -145,7 +146,7 @@ class PresenceService:
                 ErrorTranslatingSink(sink),
                 fetch=self._fetch,
                 render=self._render,
-                live=_live_item,
+                live=live_marker,
                 after=after,
                 epoch=request.after.epoch,
             )
@@ -202,7 +203,3 @@ class PresenceService:
     def _render(self, _key: str, state: bytes, version: int) -> PreparedMessage[v1.PresenceItem]:
         at = encode_cursor(self._key_changes.epoch, version)
         return PreparedMessage(v1.PresenceItem, at + encode_field(v1.PresenceItem.USER_FIELD_NUMBER, state))
-
-
-def _live_item(epoch: str, version: int) -> PreparedMessage[Any]:
-    return live_item(v1.PresenceItem, epoch, version)

@@ -16,7 +16,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import count
 from typing import Any, Final
 
-from tidings.contract import v1
 from tidings.contract.context import CallContext
 from tidings.contract.errors import ApiError, unavailable
 from tidings.contract.memory_account import MemoryAccount
@@ -24,8 +23,8 @@ from tidings.domain.common.background import BackgroundTasks
 from tidings.domain.limits.quotas import ReleasingSubscription
 from tidings.domain.limits.read_limiter import UserReadLimiter
 from tidings.domain.ports.store import MemberChange, MemberRecord, Store
+from tidings.domain.presence.presence_items import PresenceLog, new_presence_log
 from tidings.hub import KeySubscription, Sink, Subscription
-from tidings.hub.latest.compacted_log import CompactedLog
 from tidings.hub.ports import Schedule
 from tidings.hub.scheduling import FlushScheduler
 
@@ -123,7 +122,7 @@ class Visibility:
         # Its cursors are never taken for those of a room's own compacted log.
         self._epoch = secrets.token_hex(4)
         self._versions = count(1)
-        self._empty_logs: dict[str, CompactedLog] = {}  # room → readers who see nothing of it
+        self._empty_logs: dict[str, PresenceLog] = {}  # room → readers who see nothing of it
         self._checks: dict[tuple[str, str], list[VisibilityCheck]] = {}  # under way, by room and user
         self._watches_by_watcher: dict[str, set[UsersWatch]] = {}
         self._watches_by_name: dict[str, set[UsersWatch]] = {}
@@ -206,13 +205,13 @@ class Visibility:
         account.reserve(SUBSCRIPTION_BYTES)
         compacted_log = self._empty_logs.get(room)
         if compacted_log is None:
-            compacted_log = self._empty_logs[room] = CompactedLog(
+            compacted_log = self._empty_logs[room] = new_presence_log(
                 epoch=self._epoch,
                 next_version=lambda: next(self._versions),
                 scheduler=self._flush_scheduler,
                 on_empty=lambda: self._empty_logs.__delitem__(room),
             )
-        subscription = compacted_log.subscribe(sink, owner=owner, after=v1.Cursor())
+        subscription = compacted_log.subscribe(sink, owner=owner, after=0, epoch="")
         return ReleasingSubscription(subscription, lambda: account.release(SUBSCRIPTION_BYTES))
 
     # what it follows

@@ -1,0 +1,1 @@
+"""Delivered and read positions."""

@@ -1,0 +1,1 @@
+"""Latest values by key: nothing is queued for a slow reader."""

@@ -1,52 +1,51 @@
-"""The latest state of everything in one room, for readers who all want all of it.
+"""The latest value of every key, for subscriptions that all want all of them (log compaction, as in Kafka).
 
-The theory. A compacted log is a log in which each key is kept once: writing a key again moves it to the end under a new
-version. A reader is a position in it, like a reader of a room's log, and gets what lies after its position, oldest
-first. So a reader who takes nothing costs one number however much changes, gets the latest state of each key when it
-comes back, and never a backlog; and readers at the same position share one batch.
+A compacted log keeps each key once: writing a key again moves it to the end under a new version. A subscription is a
+position in it and gets what lies after that position, oldest first. So a reader that takes nothing costs one number
+however much changes, gets the latest value of each key when it reads on, and never a backlog. Subscriptions at the same
+position share one batch.
 
-(The hub's `KeyChangeHub` is for readers with interests of their own: it keeps a set for each. Five hundred people who look at
-the same five hundred would cost it a quarter of a million entries.)
+`KeyChangeHub` is for subscriptions that want different keys: it keeps a set for each. Five hundred readers of the same
+five hundred keys would cost it 250,000 entries.
 
-    SNAPSHOT   what was there when the reader came, then the live mark
-    LIVE       what changes
-    ENDED      nothing any more
+    SNAPSHOT   the values at the time of the subscription, then the live marker
+    LIVE       changes
+    ENDED      nothing
 
-The rule a maintainer must not break: versions only grow, and the entries lie in their order.
+Invariant: versions only grow, and the entries lie in their order.
 """
 
 from collections.abc import Callable
 from enum import Enum
 from itertools import takewhile
-from typing import Any, Final
+from typing import Final, Generic, TypeVar
 
-from tidings.contract import v1
-from tidings.contract.codecs import PreparedMessage
-from tidings.domain.common.items import encode_cursor, live_item
-from tidings.hub import Batch, Sink
+from tidings.hub.latest.key_subscription import LiveMarkerFactory
 from tidings.hub.nobody import NULL_SINK
+from tidings.hub.ports import Sink
 from tidings.hub.scheduling import FlushScheduler
+from tidings.hub.sinks import Batch
+
+T = TypeVar("T")
 
 BATCH_ITEMS_MAX: Final = 64  # one step for one reader: 1 ms in JSON
 CACHED_BATCHES_MAX: Final = 8  # readers stand at few positions at a time; where they stand is theirs to choose
 
-Item = PreparedMessage[v1.PresenceItem]
-
 
 class SnapshotState(Enum):
-    """Where a reader is."""
+    """The phase of a subscription."""
 
     SNAPSHOT = "snapshot"
     LIVE = "live"
     ENDED = "ended"
 
 
-class CompactedLogSubscription:
-    """One reader: a `Subscription` for its transport, a `Flushable` for the turns."""
+class CompactedLogSubscription(Generic[T]):
+    """One position in a compacted log: a `Subscription` for its transport, a `Flushable` for the scheduler."""
 
     __slots__ = ("_compacted_log", "_sink", "_snapshot_version", "_state", "cursor", "is_scheduled", "owner")
 
-    def __init__(self, compacted_log: "CompactedLog", sink: Sink[Any], owner: str, after: int) -> None:
+    def __init__(self, compacted_log: "CompactedLog[T]", sink: Sink[T], owner: str, after: int) -> None:
         self.owner = owner
         self.cursor = after
         self.is_scheduled = False
@@ -98,47 +97,55 @@ class CompactedLogSubscription:
         self.wake()
         self._sink.deliver(batch)
 
-    def _stop(self) -> Sink[Any]:
+    def _stop(self) -> Sink[T]:
         sink, self._sink = self._sink, NULL_SINK
         self._state = SnapshotState.ENDED
         self._compacted_log.remove_subscription(self)
         return sink
 
 
-class CompactedLog:
-    """The entries and the readers.
+class CompactedLog(Generic[T]):
+    """The entries and their subscriptions.
 
-    `epoch` names the versions, `next_version` gives the next one: compacted logs of the same epoch share it, so that a cursor
-    is never mistaken for one of a later compacted log. `on_empty` is called when the last reader leaves.
+    `epoch` names the versions, `next_version` gives the next one: compacted logs of the same epoch share it, so that a
+    cursor is never mistaken for one of a later compacted log. `make_item(epoch, version, body)` makes what is
+    delivered of an entry, `make_live_marker(epoch, version)` the marker behind a snapshot. `on_empty` is called when
+    the last subscription ends.
     """
 
     def __init__(
-        self, *, epoch: str, next_version: Callable[[], int], scheduler: FlushScheduler, on_empty: Callable[[], None]
+        self,
+        *,
+        epoch: str,
+        next_version: Callable[[], int],
+        scheduler: FlushScheduler,
+        make_item: Callable[[str, int, bytes], T],
+        make_live_marker: LiveMarkerFactory[T],
+        on_empty: Callable[[], None],
     ) -> None:
         self.scheduler = scheduler
         self.version = self._floor = next_version()
         self._epoch = epoch
         self._next_version = next_version
+        self._make_item = make_item
+        self._make_live_marker = make_live_marker
         self._on_empty = on_empty
         # key → (version, item), by version.
-        self._entries: dict[str, tuple[int, Item]] = {}
-        self._subscriptions: dict[CompactedLogSubscription, None] = {}
-        self._cached_batches: dict[tuple[int, int, int], Batch[Item] | None] = {}
+        self._entries: dict[str, tuple[int, T]] = {}
+        self._subscriptions: dict[CompactedLogSubscription[T], None] = {}
+        self._cached_batches: dict[tuple[int, int, int], Batch[T] | None] = {}
 
     def put(self, key: str, body: bytes) -> None:
-        """The state of `key` is now `body`: the bytes of a PresenceItem without its cursor."""
+        """The value of `key` is now `body`."""
         self._entries.pop(key, None)
         self.version = self._next_version()
-        self._entries[key] = (
-            self.version,
-            PreparedMessage(v1.PresenceItem, encode_cursor(self._epoch, self.version) + body),
-        )
+        self._entries[key] = (self.version, self._make_item(self._epoch, self.version, body))
         self._cached_batches.clear()
         for subscription in self._subscriptions:
             self.scheduler.schedule(subscription)
 
     def remove(self, key: str) -> None:
-        """Keep this key no longer. Nobody is told; who resumes from before its last change gets everything."""
+        """Drop this key, without a notice. Subscriptions that resume from before its last change get a full snapshot."""
         entry = self._entries.pop(key, None)
         if entry is not None:
             self._floor = max(self._floor, entry[0])
@@ -147,28 +154,28 @@ class CompactedLog:
     def __contains__(self, key: str) -> bool:
         return key in self._entries
 
-    def subscribe(self, sink: Sink[Any], *, owner: str, after: v1.Cursor) -> CompactedLogSubscription:
-        """A new reader; `after` counts if it is of these versions and nothing before it was dropped since."""
-        is_resumed = after.epoch == self._epoch and self._floor <= after.seq <= self.version
-        subscription = CompactedLogSubscription(self, sink, owner, after.seq if is_resumed else 0)
+    def subscribe(self, sink: Sink[T], *, owner: str, after: int, epoch: str) -> CompactedLogSubscription[T]:
+        """A new subscription; the cursor (`epoch`, `after`) counts if nothing behind it was removed since."""
+        is_resumed = epoch == self._epoch and self._floor <= after <= self.version
+        subscription = CompactedLogSubscription(self, sink, owner, after if is_resumed else 0)
         self._subscriptions[subscription] = None
         self.scheduler.schedule(subscription)
         return subscription
 
     def end_subscriptions(self, owner: str, error: Exception) -> None:
-        """This user may read no longer."""
+        """Fail the subscriptions of this user, who may read no longer."""
         for subscription in list(self._subscriptions):
             if subscription.owner == owner:
                 subscription.fail(error)
 
     @property
     def subscription_count(self) -> int:
-        """How many there are."""
+        """How many subscriptions there are."""
         return len(self._subscriptions)
 
-    # the readers' side
+    # called by subscriptions
 
-    def batch(self, after: int, limit: int, items_max: int) -> Batch[Item] | None:
+    def batch(self, after: int, limit: int, items_max: int) -> Batch[T] | None:
         """The entries with versions from `after` to `limit`, the oldest so many of them; None when there are none."""
         key = (after, limit, items_max)
         if key not in self._cached_batches:
@@ -180,12 +187,12 @@ class CompactedLog:
             self._cached_batches[key] = Batch(items, after + 1, found[-1][0]) if found else None
         return self._cached_batches[key]
 
-    def live_batch(self, version: int) -> Batch[PreparedMessage[Any]]:
-        """The mark that the snapshot is complete."""
-        return Batch([live_item(v1.PresenceItem, self._epoch, version)], version + 1, version)
+    def live_batch(self, version: int) -> Batch[T]:
+        """The marker that the snapshot is complete."""
+        return Batch([self._make_live_marker(self._epoch, version)], version + 1, version)
 
-    def remove_subscription(self, subscription: CompactedLogSubscription) -> None:
-        """A reader ended."""
+    def remove_subscription(self, subscription: CompactedLogSubscription[T]) -> None:
+        """A subscription ended."""
         del self._subscriptions[subscription]
         if not self._subscriptions:
             self._on_empty()

@@ -1,0 +1,1 @@
+"""Fan-out of rooms' logs: every subscription is a cursor."""

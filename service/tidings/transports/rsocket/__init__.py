@@ -1,0 +1,1 @@
+"""RSocket over TCP and WebSocket."""
