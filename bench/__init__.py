@@ -7,6 +7,6 @@
     long_log.py  a room with a long log, made once
     report.py  the table and RESULTS.md; chart.py draws
 
-A new benchmark is a function that yields measurements, and a `Benchmark` in its file's BENCHMARKS. A run that is fast and wrong fails: loads
-return what they saw go wrong, and fan-out compares the bytes of all readers.
+A new benchmark is a function that yields measurements, and a `Benchmark` in its file's BENCHMARKS. A run that is
+fast and wrong fails: loads return what they saw go wrong, and fan-out compares the bytes of all readers.
 """

@@ -1,7 +1,7 @@
 """The bytes that the load sends: RSocket frames inside masked WebSocket messages, or behind a TCP length.
 
-Written apart from `tidings.protocols.rsocket`, so that the load does not share a mistake with what it measures. The mask is zero:
-legal on the wire, and free of cost for the sender, which is the same for every server measured.
+Written apart from `tidings.protocols.rsocket`, so that the load does not share a mistake with what it measures. The
+mask is zero: legal on the wire, and free of cost for the sender, which is the same for every server measured.
 """
 
 import struct

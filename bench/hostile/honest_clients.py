@@ -1,6 +1,7 @@
 """The honest clients: they send, and measure how long each message takes to be acknowledged; newcomers sign in.
 
-Run as a program: `python -m bench.hostile.honest_clients '{"port": …, "tokens": […], "room": …}'`. It prints `ready`, then for
+Run as a program: `python -m bench.hostile.honest_clients '{"port": …, "tokens": […], "room": …}'`. It prints
+`ready`, then for
 each line with a number of seconds on its standard input one line of JSON with latencies in milliseconds.
 """
 

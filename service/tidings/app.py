@@ -271,7 +271,8 @@ def domain_settings(settings: Settings) -> services.DomainSettings:
 
 
 def reactive_scheduler() -> "SchedulerBase":
-    """Time for reactivex, on the loop that runs; imported when the first big room needs it (`domain.presence.room_presence`)."""
+    """Time for reactivex, on the loop that runs; imported when the first big room needs it
+    (`domain.presence.room_presence`)."""
     from reactivex.scheduler.eventloop import AsyncIOScheduler
 
     return AsyncIOScheduler(asyncio.get_running_loop())

@@ -6,7 +6,8 @@ Peers cause most lines, so two rules hold for every one of them, whoever writes 
 is counted, and the count is a line of its own when the minute is over (`tick`, called once a second).
 
 *What is in them.* Never what a peer has sent: no text, no token, no header. An exception is told by its type and where
-it was raised, without its message, which may quote the request (`error_summary`); so are the records of libraries and of the
+it was raised, without its message, which may quote the request (`error_summary`); so are the records of libraries
+and of the
 interpreter (`install_hooks`). What a `reason` quotes is left out, since our sentences quote what a peer said. No value
 spans lines or is long.
 

@@ -111,7 +111,8 @@ EXCEPTION_NAMES = {"error", "fault", "exc", "exception", "first", "second", "fai
 
 
 def variable_names(value: ast.AST) -> set[str]:
-    """The variables that a value is made of; but for those of which the log tells the `error_summary`, or one attribute."""
+    """The variables that a value is made of; but for those of which the log tells the `error_summary`, or one
+    attribute."""
     if isinstance(value, ast.Name):
         return {value.id}
     if isinstance(value, ast.Attribute) or (

@@ -109,21 +109,21 @@ async def reload(service: asyncio.subprocess.Process) -> str:
 
 async def test_sighup_takes_over_the_log_level_and_says_what_needs_a_restart(tmp_path: Path) -> None:
     config = tmp_path / "tidings.toml"
-    config.write_text("log = 'error'\n")
+    config.write_text("log_level = 'error'\n")
     service = await shell(
         f"{TIDINGS} serve --dev --port 0 --tcp-port 0 --data {tmp_path / 'data'} --config {config}",
         environment(TIDINGS_LOG_LIMITS__LINES_PER_MINUTE_MAX="5"),
     )
     try:
         port = int([await next_line(service.stdout) for _ in range(9)][2].rpartition(":")[2])
-        config.write_text("log = 'debug'\n[http]\norigins = ['https://chat.example.org']\n")
+        config.write_text("log_level = 'debug'\n[http]\norigins = ['https://chat.example.org']\n")
         assert "restart_required=http.origins" in await reload(service)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"\0\0\4oops")
         await reader.read()
         writer.close()
         assert "connection terminated" in await next_line(service.stderr)  # a line of level debug
-        config.write_text("log = 'loud'\n")
+        config.write_text("log_level = 'loud'\n")
         line = await reload(service)
         assert "the settings were not reloaded" in line
         assert "not one of debug, info, warning, error" in line

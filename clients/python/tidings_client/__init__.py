@@ -176,8 +176,8 @@ What else there is to know
 A client belongs to one event loop and to its thread; from other threads use `asyncio.run_coroutine_threadsafe`.
 Cancelling a task is safe at any point: a call that is cancelled cancels its request (which may have been carried out
 already), a cancelled `async for` leaves its watch where it was. `client.call("chat.send", request, v1.SendReply)`
-reaches any route of the contract, `client.fire_and_forget(route, request)` does not wait for the answer. With `json=True` the
-payloads are JSON, to be read along on the wire.
+reaches any route of the contract, `client.fire_and_forget(route, request)` does not wait for the answer. With
+`json=True` the payloads are JSON, to be read along on the wire.
 """
 
 from tidings.contract import v1

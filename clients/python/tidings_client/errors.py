@@ -1,7 +1,7 @@
 """What can go wrong, and what the client does about it by itself.
 
-One exception leaves this package: `ApiError`, with a `Code` of the contract. Inside there is one more, `ConnectionLostError`: the
-connection ended before something was answered. What becomes of each is a table:
+One exception leaves this package: `ApiError`, with a `Code` of the contract. Inside there is one more,
+`ConnectionLostError`: the connection ended before something was answered. What becomes of each is a table:
 
 | what happened                                  | call                     | watch                     |
 |------------------------------------------------|--------------------------|---------------------------|

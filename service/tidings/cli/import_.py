@@ -136,7 +136,8 @@ class ImportRun:
         print_note(f"line {number}: {escape_controls(reason)}")
         if not self._skip_invalid and self._stop_error is None:
             self._stop_error = CliError(
-                f"stopped at line {number}; correct it, or leave bad lines out with --skip-bad, and run the same again: "
+                f"stopped at line {number}; correct it, or leave bad lines out with --skip-bad, and run the same "
+                f"again: "
                 "nothing is sent twice"
             )
 

@@ -217,4 +217,5 @@ def _format_room(room: "v1.Room") -> str:
     from tidings.cli.terminal import bidi_isolate, pluralize
     from tidings.contract import v1
 
-    return f"{bidi_isolate(room.room)} ({enum_label(v1.RoomKind.DESCRIPTOR, room.kind)}, {pluralize(room.members, 'member')})"
+    kind = enum_label(v1.RoomKind.DESCRIPTOR, room.kind)
+    return f"{bidi_isolate(room.room)} ({kind}, {pluralize(room.members, 'member')})"

@@ -1,6 +1,7 @@
 """What one user makes the service hold, in bytes, over all connections.
 
-Whatever is kept because a user asked for it is held on the user's `MemoryAccount` and released when it goes: open streams,
+Whatever is kept because a user asked for it is held on the user's `MemoryAccount` and released when it goes: open
+streams,
 requests being served, names that a watch wants to hear of, commands and answers of a channel. What it weighs is a
 measured number of bytes beside each use, so `user_bytes_max` is as true as these are.
 
@@ -96,7 +97,8 @@ class MemoryAccount:
         if self.active_requests >= self.requests_max:
             self.on_rejected()
             raise resource_exhausted(
-                f"{self.active_requests} requests of {self.user} are being served (user_requests_max); wait for answers",
+                f"{self.active_requests} requests of {self.user} are being served (user_requests_max); wait for "
+                f"answers",
                 retry_after_ms=RETRY_AFTER_MS,
             )
         self.reserve(size)

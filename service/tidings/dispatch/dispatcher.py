@@ -341,8 +341,8 @@ class Dispatcher:
 def _inline_error(binding: MethodBinding, error: Exception) -> InlineError:
     """How the engine tells the peer of this error; counted.
 
-    Not in `handle_inline`, whose frame the traceback of `error` refers to: a variable there that refers to `error` would be a
-    cycle, which holds the request until the collector looks.
+    Not in `handle_inline`, whose frame the traceback of `error` refers to: a variable there that refers to `error`
+    would be a cycle, which holds the request until the collector looks.
     """
     failure = to_api_error(error, binding.method.route)
     binding.counters.errors[failure.code.name] += 1

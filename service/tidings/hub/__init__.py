@@ -1,7 +1,7 @@
 """In-memory truth about who is listening. Standard library only; time, the loop and the log are handed in.
 
-`Hub`: events of rooms, from a cursor on, without a gap. `KeyChangeHub`: latest values, conflated. See their modules for the
-theory: `log.tail`, `log.subscription`, `latest.key_changes`, `latest.key_subscription`.
+`Hub`: events of rooms, from a cursor on, without a gap. `KeyChangeHub`: latest values, conflated. See their modules
+for the theory: `log.tail`, `log.subscription`, `latest.key_changes`, `latest.key_subscription`.
 """
 
 from tidings.hub.errors import (

@@ -1,8 +1,8 @@
 """Flushing by turns: a little in each round of the loop, so that keepalives breathe in between.
 
 A speaker marks a part (a shard of subscriptions, or a single one) and returns. One callback at a time is scheduled; it
-flushes the parts that were marked when it began, stops after about `round_cost_max` readers, and schedules the next. All
-parts scheduled at once would run in one round of the loop, and no socket would be read before the last of them.
+flushes the parts that were marked when it began, stops after about `round_cost_max` readers, and schedules the next.
+All parts scheduled at once would run in one round of the loop, and no socket would be read before the last of them.
 """
 
 from __future__ import annotations

@@ -110,9 +110,11 @@ class ConnectionLimiter:
     """Counts. A connection that is one too many is closed before anything is read from it.
 
     Half-open connections cost an attacker nothing. So where all places are taken, a newcomer gets that of the oldest
-    idle unauthenticated connection, or else of the oldest one that has sent a part of a head or of a SETUP: clients send them whole, so
+    idle unauthenticated connection, or else of the oldest one that has sent a part of a head or of a SETUP: clients
+    send them whole, so
     the rest is there within a moment, or never comes. A connection that has sent nothing may be that of a client a
-    round trip away, so it makes room only when it has had time enough (`evictable_after_seconds`); if none has, the newcomer
+    round trip away, so it makes room only when it has had time enough (`evictable_after_seconds`); if none has, the
+    newcomer
     is turned away. HTTP has fewer places than there are, so that it never takes those of clients that come to sign in.
     """
 
@@ -130,7 +132,8 @@ class ConnectionLimiter:
     def acquire(self, peer: object, *, is_proxy: bool = False) -> ConnectionSlot | None:
         """A place for a new connection from a socket's peer name, or None: close it.
 
-        One of a trusted proxy counts for no address until it is known whom it speaks for (`ConnectionSlot.assign_address`).
+        One of a trusted proxy counts for no address until it is known whom it speaks for
+        (`ConnectionSlot.assign_address`).
         """
         if self.connection_count >= self._connections_max and not self._evict(self._unauthenticated):
             self._metrics.connections_refused["connections_max"] += 1

@@ -32,7 +32,8 @@ TOO_MANY_CONNECTIONS: Final = HttpError(
 
 @dataclass(frozen=True, slots=True)
 class AcceptContext:
-    """What a connection may be handed on to. `http` makes a protocol of aiohttp's, once that is there (`http.deferred`)."""
+    """What a connection may be handed on to. `http` makes a protocol of aiohttp's, once that is there
+    (`http.deferred`)."""
 
     settings: ListenerSettings
     proxies: TrustedProxies
@@ -75,12 +76,13 @@ class HttpPortProtocol(asyncio.Protocol):
     """A connection to the HTTP port.
 
     It reads the head of the first request. If that asks for our WebSocket, the transport becomes the WebSocket's own
-    and the port protocol is done. Else it stays, and passes everything on to aiohttp; so a client that asks for a WebSocket
+    and the port protocol is done. Else it stays, and passes everything on to aiohttp; so a client that asks for a
+    WebSocket
     later, on a connection it has used for something else (aiohttp's client does, and proxies that keep connections),
     can still get one: then everything is passed on to that.
 
-    Whatever the connection is at, there is a moment at which it must be done with it (`_set_timeout`). What speaks HTTP says
-    what that is: `on_request`, `on_idle`, `on_head_started`.
+    Whatever the connection is at, there is a moment at which it must be done with it (`_set_timeout`). What speaks
+    HTTP says what that is: `on_request`, `on_idle`, `on_head_started`.
     """
 
     __slots__ = (

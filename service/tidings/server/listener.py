@@ -1,8 +1,10 @@
 """Opens the ports, and decides whose each connection is.
 
-One port serves HTTP and RSocket over WebSocket. A connection begins as a `HttpPortProtocol`, which reads the head of the first
+One port serves HTTP and RSocket over WebSocket. A connection begins as a `HttpPortProtocol`, which reads the head of
+the first
 request (bounded in bytes and in time) and then hands the transport on: to RSocket, if it asks for a WebSocket at
-our path, else to aiohttp (`http.deferred`), which gets every byte from the first. RSocket over TCP has a port of its own.
+our path, else to aiohttp (`http.deferred`), which gets every byte from the first. RSocket over TCP has a port of its
+own.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Shares the event loop among the peers whose bytes are read: users, and addresses before sign-in.
 
 Reading is all that a peer's bytes cause before the loop looks at the others: cutting frames, unmasking, inflating,
-metadata, decoding, handlers that do not wait. What handlers do later, in tasks, is charged ahead (`AUTHENTICATION_COST_SECONDS`
-and its like, `MethodBinding.deferred_seconds`).
+metadata, decoding, handlers that do not wait. What handlers do later, in tasks, is charged ahead
+(`AUTHENTICATION_COST_SECONDS` and its like, `MethodBinding.deferred_seconds`).
 
 What is sent to one reader alone is shared in the same way: items of a stream that catches up (history, a snapshot, the
 log behind a watch) are encoded and compressed in small steps, measured, and charged to the reader's user. When the turn
@@ -23,7 +23,8 @@ Each user has a `ReadBudget` for all connections together, and so has each addre
               an overdrawn budget reads nothing until it is positive again
 
 The unit is seconds of the loop's thread, measured as time that passed. A piece of work that has begun is never
-interrupted: a budget may be overdrawn by one chunk of bytes (`websocket.frames.CHUNK_BYTES`) or one frame, whichever takes
+interrupted: a budget may be overdrawn by one chunk of bytes (`websocket.frames.CHUNK_BYTES`) or one frame, whichever
+takes
 longer. So nothing is decoded for a budget in debt, and a debt is short (`DEBT_SECONDS_MAX`): keepalives live through
 every pause.
 
@@ -75,7 +76,8 @@ class Schedulable(Protocol):
 
 
 class ReadBudget:
-    """Processor time of one user or address. Add to `used_seconds` what was spent; `is_open` says whether more may be."""
+    """Processor time of one user or address. Add to `used_seconds` what was spent; `is_open` says whether more may
+    be."""
 
     __slots__ = (
         "_balance_seconds",

@@ -21,11 +21,13 @@ SEQ_MAX = (1 << SEQ_BITS) - 1
 class EventRow(NamedTuple):
     """One event in its place.
 
-    `latest_message`  seq of the room's newest message as of this event: a list of rooms finds it in one step from the head.
+    `latest_message`  seq of the room's newest message as of this event: a list of rooms finds it in one step from
+    the head.
     `at_ms`   the event's place among those of other rooms: its time, lowered to that of the first event after it if
-              the clock was set back between them (`mutations`). So it never goes back in a room. The event's own time is
-              in `data` and stays as it was answered.
-    `request_digest`   what the caller had asked for (`mutations.request_digest`), kept once later events have changed `data`; empty
+              the clock was set back between them (`mutations`). So it never goes back in a room. The event's own
+              time is in `data` and stays as it was answered.
+    `request_digest`   what the caller had asked for (`mutations.request_digest`), kept once later events have
+    changed `data`; empty
               once the text is gone for good; None while `data` says it itself.
     `data`    a serialised `tidings.v1.Event`, as it is read now.
     """

@@ -3,8 +3,8 @@
 The scanner is the one of the standard library, written in C and made once. What it would take although JSON or this
 contract does not is refused here: NaN and Infinity, a name that comes twice in one object, more values or deeper
 nesting than any request needs. The last two are counted in the bytes, before there is an object for each value, so that
-the time for hostile text stays linear in its length. Numbers that are no short integers stay text (`NumberText`), so that
-`4.0000000000000001` is not rounded to 4, and 5,000 digits cost no more than 5,000 letters.
+the time for hostile text stays linear in its length. Numbers that are no short integers stay text (`NumberText`), so
+that `4.0000000000000001` is not rounded to 4, and 5,000 digits cost no more than 5,000 letters.
 """
 
 import json

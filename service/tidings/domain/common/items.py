@@ -70,8 +70,8 @@ def event_item(epoch: str, seq: int, event: bytes) -> PreparedMessage[v1.WatchIt
 
 def event_items(epoch: str, events: Iterable[tuple[int, bytes]]) -> list[tuple[int, PreparedMessage[v1.WatchItem]]]:
     """Events of one log with their seqs, each at its position."""
-    # What `encode_cursor` and `encode_field` make, in one step, and what 128 neighbours have in common only once: who reads a long
-    # history waits for nothing else as often.
+    # What `encode_cursor` and `encode_field` make, in one step, and what 128 neighbours have in common only once: who
+    # reads a long history waits for nothing else as often.
     name = _encode_epoch(epoch)
     items: list[tuple[int, PreparedMessage[v1.WatchItem]]] = []
     block = -1

@@ -173,7 +173,8 @@ class Validator:
         return seq
 
     def limit(self, requested: int, items: str) -> int:
-        """How many items a page shall have; 0 asks for the default. `items`: page_events, list_items, search_results."""
+        """How many items a page shall have; 0 asks for the default. `items`: page_events, list_items,
+        search_results."""
         limit_max: int = getattr(self.limits, f"{items}_max")
         if requested > limit_max:
             raise invalid_argument(
@@ -251,7 +252,8 @@ class Validator:
 
 def _too_long(label: str, bytes_max: int) -> ApiError:
     return invalid_argument(
-        f"{label} is longer than {bytes_max} bytes of UTF-8 ({_LIMIT_NAMES.get(label, 'id_bytes_max')}); make it shorter"
+        f"{label} is longer than {bytes_max} bytes of UTF-8 ({_LIMIT_NAMES.get(label, 'id_bytes_max')}); make it "
+        f"shorter"
     )
 
 

@@ -34,8 +34,8 @@ class ReleasingSubscription:
 class UserQuota:
     """At most `limit` for each user; `description` says of what, and names the limit.
 
-    `bytes_each` is what each of them weighs on the user's account. `count_free`: how many are left for all, of `free_limit_name`,
-    the name of that limit.
+    `bytes_each` is what each of them weighs on the user's account. `count_free`: how many are left for all, of
+    `free_limit_name`, the name of that limit.
     """
 
     __slots__ = ("_bytes_each", "_count_free", "_counts", "_description", "_free_limit_name", "_limit")
@@ -65,9 +65,11 @@ class UserQuota:
         user: str = "",
         resource: str = "",
     ) -> Subscription:
-        """The source that `open_subscription` makes, for `count` of the user's share; RESOURCE_EXHAUSTED, and nothing is made.
+        """The source that `open_subscription` makes, for `count` of the user's share; RESOURCE_EXHAUSTED, and
+        nothing is made.
 
-        `user` is whose share it is, by default the account's. `resource`: the one thing that this share is of, as a room.
+        `user` is whose share it is, by default the account's. `resource`: the one thing that this share is of, as a
+        room.
         """
         user = user or account.user
         key = (user, resource) if resource else user
@@ -94,7 +96,8 @@ class UserQuota:
             free = self._count_free()
             if held + count > free // FREE_DIVISOR:
                 raise resource_exhausted(
-                    f"{user} holds {held} {self._description}{at}, and only {free} are free for all ({self._free_limit_name}); "
+                    f"{user} holds {held} {self._description}{at}, and only {free} are free for all "
+                    f"({self._free_limit_name}); "
                     "end what is not needed"
                 )
 

@@ -22,7 +22,8 @@ _NOT_LONG: Final = bytes(range(0xE0))  # bytes that do not begin a character of 
 
 
 class RateLimiter:
-    """`per_second` in the long run, `burst` at once; per_second 0 = no limit. `description` names the things and the limit.
+    """`per_second` in the long run, `burst` at once; per_second 0 = no limit. `description` names the things and the
+    limit.
 
     What weighs more than one is allowed as soon as there is a token, and what is missing is owed: so a single thing may
     weigh more than the burst, and its user waits until it is made up for. A bucket that is forgotten is a full one,
@@ -56,8 +57,8 @@ class RateLimiter:
 class WriteLimiter:
     """What one user may write: events in a second, each as heavy as its bytes, and bytes in a day.
 
-    Two buckets for each user, as in `RateLimiter`, in one entry: every message asks here. The day's is full at first, and is
-    filled again over 24 hours.
+    Two buckets for each user, as in `RateLimiter`, in one entry: every message asks here. The day's is full at
+    first, and is filled again over 24 hours.
     """
 
     __slots__ = (

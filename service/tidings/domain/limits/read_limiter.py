@@ -78,7 +78,8 @@ class UserReadLimiter:
         on_done: Callable[[T | Exception], None],
         is_wanted: Callable[[], bool],
     ) -> None:
-        """Like `wait`, for `on_done`, where nobody can wait. Not read, and `on_done` not called, when it is `is_wanted` no more.
+        """Like `wait`, for `on_done`, where nobody can wait. Not read, and `on_done` not called, when it is
+        `is_wanted` no more.
 
         Only as many as the line lets through are tasks at a time: a peer may have thousands of streams that read, and
         a task that waits holds 24 objects, for the collector as well.

@@ -1,17 +1,19 @@
 """One stream for a whole client: commands in, answers and everything that happens in its opened rooms out.
 
 The theory. Commands wait in line and are begun one after the other, so that what a client sends is handed to the log in
-the order it was sent; they end when they end, and each answer names its command. Every opened room is two *substreams*: a
+the order it was sent; they end when they end, and each answer names its command. Every opened room is two
+*substreams*: a
 subscription of the room's log and a reader of its room presence, whose sinks share the demand of this one stream:
 
     answers go first: they are few, and bounded by the commands that may be under way;
-    a substream takes at most its share of the demand at a time, so that a room of ten thousand does not drown the others;
-    a substream that was refused waits in line, and when there is demand again the line is woken in its order.
+    a substream takes at most its share of the demand at a time, so that a room of ten thousand does not drown the
+    others; a substream that was refused waits in line, and when there is demand again the line is woken in its order.
 
-The substreams hold cursors and no items, as everywhere. What is held for a slow reader are the answers, and `command_capacity()` counts
+The substreams hold cursors and no items, as everywhere. What is held for a slow reader are the answers, and
+`command_capacity()` counts
 them: a client that takes no answers is soon asked for no commands. (Notices that a room was lost are held as well, one
-at most for each command that opened one. `command_capacity()` must not count them: it may only shrink when a command comes, since
-what was asked for may be on its way.)
+at most for each command that opened one. `command_capacity()` must not count them: it may only shrink when a command
+comes, since what was asked for may be on its way.)
 """
 
 import secrets
@@ -41,8 +43,8 @@ from tidings.hub.ports import Schedule
 PendingReply = Awaitable[Message] | None
 """What of a command is still to be waited for: its answer, or None when Done is all there is to say."""
 
-# On the account of the channel's user, measured: the channel; a room open on it, with two substreams; and a command or an
-# answer that waits, beside its bytes, which a command has in more than one shape.
+# On the account of the channel's user, measured: the channel; a room open on it, with two substreams; and a command or
+# an answer that waits, beside its bytes, which a command has in more than one shape.
 CHANNEL_BYTES: Final = 2_560
 ROOM_BYTES: Final = 1_536
 COMMAND_BYTES: Final = 1_024

@@ -1,8 +1,8 @@
 """What later events make of a message.
 
 The log never loses an event, but a message is read with what became of it: its newest text, the reactions to it, or
-nothing but the mark that it was deleted. `apply_change` is that rule. It is pure; a store keeps its result in the message's
-own place of the log, in the same transaction that appends the change.
+nothing but the mark that it was deleted. `apply_change` is that rule. It is pure; a store keeps its result in the
+message's own place of the log, in the same transaction that appends the change.
 """
 
 from collections.abc import Sequence

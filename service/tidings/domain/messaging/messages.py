@@ -1,7 +1,8 @@
 """What may be said in a room, and who hears it: the rules behind `chat.*`, for single calls and for the channel.
 
 A change goes in three steps, and only the one in the middle may have to wait. `draft_…` checks what the request says by
-itself; `authorize_cached` finds out who the caller is in the room, in memory nearly always, else `authorize_from_store` asks the store;
+itself; `authorize_cached` finds out who the caller is in the room, in memory nearly always, else
+`authorize_from_store` asks the store;
 `append` hands the event to the log, at once. So whoever keeps an order keeps it by the order of the last step.
 """
 

@@ -1,8 +1,8 @@
 """Who may do what in which room.
 
 Every call is checked here, so what the answer depends on is kept in memory: what each room is, and each user's role in
-it. It stays true because every change of a membership is an event of the room's log, and `on_member_changed` hears of all of
-them, in their order, before anybody else does.
+it. It stays true because every change of a membership is an event of the room's log, and `on_member_changed` hears
+of all of them, in their order, before anybody else does.
 
 Of a room with few members all roles are read at once, for whoever asks: then nobody else has to be looked up, members
 or not. Of larger rooms each role is read by itself.

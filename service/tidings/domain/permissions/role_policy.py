@@ -45,7 +45,8 @@ def check_join(access: RoomAccess, user: str, caller: str, before: int, after: i
     manageable = _MANAGEABLE_ROLES.get(access.role, frozenset())
     if before not in manageable or after not in manageable:
         raise permission_denied(
-            f"in {room} you may not make {user} {_role_name(after)}; an owner may, and a moderator between MEMBER and READER"
+            f"in {room} you may not make {user} {_role_name(after)}; an owner may, and a moderator between MEMBER "
+            f"and READER"
         )
 
 

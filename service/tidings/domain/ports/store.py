@@ -1,6 +1,7 @@
 """What the domain asks of a store, in its own words.
 
-Two ports: the `RoomLog` keeps what happened in rooms, the `RoomDirectory` keeps who may do what and how far they have come.
+Two ports: the `RoomLog` keeps what happened in rooms, the `RoomDirectory` keeps who may do what and how far they
+have come.
 One store implements both over the same transaction, since a membership is also an event. Every method may be called
 from the event loop only; it answers after the effect is durable. All raise `ApiError`: UNAVAILABLE when the store
 cannot be reached or written, RESOURCE_EXHAUSTED when the disk is full, INTERNAL when it is damaged.
@@ -139,7 +140,8 @@ class RoomLog(Protocol):
         """Append `draft` (room, actor, client_id, at_ms and what are set; seq is not) at the head of its room.
 
         Answers after the commit; what is begun one after the other comes to the log in that order. Its effects on
-        earlier messages happen in the same transaction (`domain.messaging.message_state`), and those on the directory too: `member` adds,
+        earlier messages happen in the same transaction (`domain.messaging.message_state`), and those on the
+        directory too: `member` adds,
         changes or removes a membership, and who comes in has read up to that event. A member who was brought in by
         others consents to being seen there by a `member` about themselves, a `posted`, an `edited`, and a `reacted`
         that adds one, written or not written because all was so already. When the last OWNER leaves, the
@@ -267,7 +269,8 @@ class Store(RoomLog, RoomDirectory, Protocol):
     def on_failure(self, report: Callable[[Exception], None]) -> None:
         """`report` is called on the loop when the store can no longer write. Reading goes on.
 
-        DatabaseLostError: its file has no name any more, and what it holds is gone when the store is closed (`problems`).
+        DatabaseLostError: its file has no name any more, and what it holds is gone when the store is closed
+        (`problems`).
         """
 
     def legacy_names(self) -> Collection[str]:

@@ -32,9 +32,11 @@ SUBSCRIPTION_BYTES: Final = 256  # a reader of a compacted log and its share; me
 
 
 class RoomPresenceRegistry:
-    """Room → room presence, and user → the room presences that show this user. A `CommitObserver` and a `AccessRevocable` of `CommitPublisher`.
+    """Room → room presence, and user → the room presences that show this user. A `CommitObserver` and a
+    `AccessRevocable` of `CommitPublisher`.
 
-    What a room's presence weighs is on the account of one of its readers: of the first, then of another one when that one
+    What a room's presence weighs is on the account of one of its readers: of the first, then of another one when
+    that one
     leaves. Those without readers share an account of their own, and the one left first is closed when it is full.
     """
 

@@ -1,6 +1,7 @@
 """What passes by in one room: who is there, who types, how far everybody has read.
 
-The presence of a room is followed while somebody watches it, and a little longer. It is loaded once, then kept up to date by what
+The presence of a room is followed while somebody watches it, and a little longer. It is loaded once, then kept up to
+date by what
 it hears: people come and go, their states change, positions move. What it hears while it loads is put aside and applied
 afterwards; each of these says what is and not what to add, so that hearing it twice does no harm.
 
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from reactivex.abc import DisposableBase, SchedulerBase
 
 MEMBERS_PAGE_SIZE: Final = 1_000
-# The presence of a room, and each member with a state and positions on the compacted log; measured: 3.0 and 0.7 KiB, a text of 256 bytes
-# added. Where members are counted, a name.
+# The presence of a room, and each member with a state and positions on the compacted log; measured: 3.0 and 0.7 KiB, a
+# text of 256 bytes added. Where members are counted, a name.
 ROOM_PRESENCE_BYTES: Final = 3_584
 MEMBER_BYTES: Final = 1_024
 COUNTED_MEMBER_BYTES: Final = 128
@@ -74,7 +75,8 @@ class RoomPresence:
         self._without_consent: set[str] = set()
         # How far the members have come; never back, in whatever order it is heard.
         self._positions: dict[str, tuple[int, int]] = {}
-        # Who left while somebody watched: they stay on the compacted log as OFFLINE, for readers who did not hear it yet.
+        # Who left while somebody watched: they stay on the compacted log as OFFLINE, for readers who did not hear it
+        # yet.
         self._recently_left: dict[str, None] = {}
         # What was heard while loading; None once that is done.
         self._deferred: list[Callable[[], None]] | None = []

@@ -38,8 +38,8 @@ class PresenceService:
 
     Anybody who is signed in may watch anybody, or only those who share a room (`Visibility`); and who wants not to be
     seen is INVISIBLE. People are watched through a
-    key-change hub, each reader with an interest of its own; a room through its room presence, where all see the same, oneself
-    included.
+    key-change hub, each reader with an interest of its own; a room through its room presence, where all see the
+    same, oneself included.
     """
 
     def __init__(
@@ -135,7 +135,8 @@ class PresenceService:
         users_max = self._limits.presence_users_max
         if len(request.users) > users_max:
             raise invalid_argument(
-                f"one watch names at most {users_max} users (presence_users_max); use another watch for the rest, or a room"
+                f"one watch names at most {users_max} users (presence_users_max); use another watch for the rest, "
+                f"or a room"
             )
         users = dict.fromkeys(self._validator.user(user) for user in request.users)
 

@@ -5,8 +5,8 @@
     shown       online for others: connected or in grace, and not INVISIBLE
 
 Others see everybody who is not shown as OFFLINE, and nothing that an invisible user does may make an item come to them:
-`on_state_changed` hears only of what others see, `on_own_state_changed` of what the user's own devices see. When a user was last
-seen is when the last connection died, or when the user became invisible.
+`on_state_changed` hears only of what others see, `on_own_state_changed` of what the user's own devices see. When a
+user was last seen is when the last connection died, or when the user became invisible.
 """
 
 from collections.abc import Callable, Sequence

@@ -6,7 +6,8 @@ any other, or bring them into one; who was brought in consents by an act of thei
     people by name   who is not seen is sent as OFFLINE, never seen, as a user that there is not; the watch has no
                      interest in that user, so that nothing the user does sends anything. When somebody comes into a
                      room or leaves one, it is found out again who sees that user, and whom that user sees.
-    a room           who has not consented, or only reads an OPEN room, reads an empty compacted log. Once that changes, the
+    a room           who has not consented, or only reads an OPEN room, reads an empty compacted log. Once that
+    changes, the
                      reader is asked to open again. The others do not see who has not (`Gathering`).
 """
 
@@ -137,7 +138,8 @@ class Visibility:
         names: Sequence[str],
         open_subscription: Callable[[UsersWatch, Sequence[str]], Subscription],
     ) -> Subscription:
-        """The source that `open_subscription(watch, keys)` makes around a watch of these users, of whom the caller sees some."""
+        """The source that `open_subscription(watch, keys)` makes around a watch of these users, of whom the caller
+        sees some."""
         user = context.user
         watch = UsersWatch(user, names, self._on_closed)
         self._watches_by_watcher.setdefault(user, set()).add(watch)

@@ -1,6 +1,7 @@
 """The list of my rooms as a stream: head, last message, my positions, unread.
 
-The key-change hub knows which rooms changed; the row that one reader gets is read from the store when it is sent, so it is true at
+The key-change hub knows which rooms changed; the row that one reader gets is read from the store when it is sent, so
+it is true at
 that moment and a busy room costs a slow reader one row and not a hundred. The reader's interest are its rooms. What
 concerns one user alone (a position moved, somebody came or left) touches that user's readers only.
 """

@@ -26,8 +26,8 @@ def direct_room_name(one: str, other: str, bytes_max: int) -> str:
 def group_room_name(creator: str, requested_name: str, bytes_max: int) -> str:
     """The name of the GROUP room that a user makes under a word of their own.
 
-    `group:alice:kitchen`, or a hash of both as in `direct_room_name`. Another user's word gives another name, so that no one
-    can find out which groups others have by making one.
+    `group:alice:kitchen`, or a hash of both as in `direct_room_name`. Another user's word gives another name, so
+    that no one can find out which groups others have by making one.
     """
     name = f"{GROUP_PREFIX}{creator}:{requested_name}"
     if len(name.encode()) <= bytes_max and ":" not in creator + requested_name:

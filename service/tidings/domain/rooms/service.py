@@ -253,7 +253,8 @@ class RoomsService:
         members_max = self._limits.create_members_max
         if len(request.members) > members_max:
             raise invalid_argument(
-                f"at most {members_max} members can be brought in at once (create_members_max); let the others join afterwards"
+                f"at most {members_max} members can be brought in at once (create_members_max); let the others "
+                f"join afterwards"
             )
         members = dict.fromkeys(self._validator.user(user) for user in request.members)
         members.pop(caller, None)

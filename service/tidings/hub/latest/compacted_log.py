@@ -145,7 +145,8 @@ class CompactedLog(Generic[T]):
             self.scheduler.schedule(subscription)
 
     def remove(self, key: str) -> None:
-        """Drop this key, without a notice. Subscriptions that resume from before its last change get a full snapshot."""
+        """Drop this key, without a notice. Subscriptions that resume from before its last change get a full
+        snapshot."""
         entry = self._entries.pop(key, None)
         if entry is not None:
             self._floor = max(self._floor, entry[0])

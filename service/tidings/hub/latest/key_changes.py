@@ -110,7 +110,8 @@ class KeyChangeHub:
         limits = self.limits
         if self._subscription_count >= limits.subscriptions_max:
             return TooManySubscriptionsError(
-                f"all {limits.subscriptions_max} subscriptions are taken (key_changes.subscriptions_max); try again later"
+                f"all {limits.subscriptions_max} subscriptions are taken (key_changes.subscriptions_max); try "
+                f"again later"
             )
         if len(subscription.keys) > limits.keys_per_subscription_max:
             return too_many_keys_error(limits.keys_per_subscription_max)

@@ -58,10 +58,12 @@ class KeySubscription(Generic[V, T]):
     """A reader with an interest. A `Subscription` for its transport.
 
     The state of every key of its interest, then the live mark, then what changes. `after` with the board's `epoch`: of
-    the state only what changed since. `min_interval_seconds`: after the live mark, at least so long between two deliveries.
-    `item_size`: bytes of an item, where items may be large; `fetch_keys_max`: keys fetched at a time, where values may be.
-    Everything comes through the sink in later callbacks, refusals too: `TooManySubscriptionsError`, `TooManyKeysError`, and
-    whatever `fetch` or `render` failed with.
+    the state only what changed since. `min_interval_seconds`: after the live mark, at least so long between two
+    deliveries.
+    `item_size`: bytes of an item, where items may be large; `fetch_keys_max`: keys fetched at a time, where values
+    may be.
+    Everything comes through the sink in later callbacks, refusals too: `TooManySubscriptionsError`,
+    `TooManyKeysError`, and whatever `fetch` or `render` failed with.
     """
 
     __slots__ = (

@@ -90,8 +90,10 @@ class RoomFanout(Generic[T]):
 class Hub(Generic[T]):
     """In-memory truth about who is listening.
 
-    `read_events`, `read_head`, `schedule`, `clock`: see `ports`. `markers` makes the items that are not events. `item_size` says how many
-    bytes an item holds; the limits in bytes are as true as it is. `translate_error` gives an error the words that readers get.
+    `read_events`, `read_head`, `schedule`, `clock`: see `ports`. `markers` makes the items that are not events.
+    `item_size` says how many
+    bytes an item holds; the limits in bytes are as true as it is. `translate_error` gives an error the words that
+    readers get.
     """
 
     def __init__(
@@ -138,8 +140,10 @@ class Hub(Generic[T]):
         `after` None: only what happens from now on; then the live mark comes first. 0: from the beginning. `epoch`: of
         the cursor, empty when it shall not be checked. `owner`: whom `unsubscribe` names.
 
-        Returns at once; everything comes through the sink in later callbacks, refusals too: `TooManySubscriptionsError`,
-        `CursorLostError`, `CursorBeyondHeadError`, later `TooSlowError`, and whatever `read_events` or `read_head` failed with.
+        Returns at once; everything comes through the sink in later callbacks, refusals too:
+        `TooManySubscriptionsError`,
+        `CursorLostError`, `CursorBeyondHeadError`, later `TooSlowError`, and whatever `read_events` or `read_head`
+        failed with.
         """
         error = self._limit_error(room)
         fanout = self._rejected_fanout(room, error) if error else self._fanouts.get(room) or self._open_fanout(room)

@@ -187,7 +187,8 @@ def payload_frames(
 ) -> bytes:
     """One item as framed PAYLOAD frames, fragmented where it must be; `complete` puts C on the last of them.
 
-    Joined, so where frames have no transport header it is for items that fit in one; `fragment_payload` gives them one by one.
+    Joined, so where frames have no transport header it is for items that fit in one; `fragment_payload` gives them
+    one by one.
     """
     type_and_flags = _PAYLOAD_LAST if complete else _PAYLOAD_NEXT
     if metadata is None:

@@ -7,7 +7,8 @@
     if connection.closing:                                 # nothing more will come: flush, then close
         transport.close()
 
-A responder that knows many answers at once may set `inline_handler`: such a request becomes neither a stream nor an event.
+A responder that knows many answers at once may set `inline_handler`: such a request becomes neither a stream nor an
+event.
 
 Beyond that the caller owes four things: `tick` when `deadline` has come; `transport_lost` when the transport is gone,
 for whatever reason, which returns the events nobody has seen yet; `writable`, set to False while the socket cannot
@@ -172,7 +173,8 @@ class Connection(ConnectionBase):
                 )
             if state is ConnectionState.AUTHENTICATING:
                 if now >= self.opened_at + self.limits.authentication_seconds:
-                    text = f"authentication took longer than {self.limits.authentication_seconds:g} s (authentication_seconds)"
+                    seconds = self.limits.authentication_seconds
+                    text = f"authentication took longer than {seconds:g} s (authentication_seconds)"
                     return self.abort(ErrorCode.REJECTED_SETUP, text, remote=False)
             else:
                 if self.received_lease is not None:

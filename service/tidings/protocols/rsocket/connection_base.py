@@ -1,7 +1,7 @@
 """What one end of a connection holds, what leaves it, and how it ends.
 
-`ConnectionBase` is the part below the frames: `stream.py`, `stream_frames.py` and `connection_frames.py` work on it, `connection.py`
-adds what the outside calls. Three rules hold it together.
+`ConnectionBase` is the part below the frames: `stream.py`, `stream_frames.py` and `connection_frames.py` work on it,
+`connection.py` adds what the outside calls. Three rules hold it together.
 
 *Two lanes.* Frames of stream 0 leave before all others that have not been taken yet. All the rest leaves in the order
 it was queued, and a fragment run is queued in one go, so nothing of its own stream can come between. What
@@ -12,7 +12,8 @@ ends the connection leaves last.
 they wait in `pending_events` for the next `tick` or `transport_lost`.
 
 *Bytes are counted where they are queued.* `send` is the one place that frames of streams go through (or past it, with
-`Stream.reserve_direct_write`), as `Connection.receive` is the one place they come in: the positions of resumption belong there.
+`Stream.reserve_direct_write`), as `Connection.receive` is the one place they come in: the positions of resumption
+belong there.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ class InputBuffer:
     """Bytes that were received and not yet cut into frames.
 
     Either the beginning of one frame that is not complete (`partial`, for others to read only), or what a chunk left
-    (`has_buffered_input`): whole frames may be in that, and `feed(b"")` goes on with it. Unfinished frames lie in one growing
+    (`has_buffered_input`): whole frames may be in that, and `feed(b"")` goes on with it. Unfinished frames lie in
+    one growing
     buffer, and are looked at again when they are complete: bytes that trickle in singly cost no more than in bulk.
     """
 

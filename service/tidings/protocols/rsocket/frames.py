@@ -130,7 +130,8 @@ FRAME_LAYOUTS: Final = MappingProxyType({
         Field("keepalive_ms", FieldType.U31), Field("lifetime_ms", FieldType.U31),
         Field("resume_token", FieldType.TOKEN, RESUME_ENABLED),
         Field("metadata_mime", FieldType.MIME), Field("data_mime", FieldType.MIME),
-        payload=PayloadLayout.BOTH, flags=METADATA | RESUME_ENABLED | LEASE_ENABLED, stream_scope=StreamScope.CONNECTION, sender=Sender.CLIENT),
+        payload=PayloadLayout.BOTH, flags=METADATA | RESUME_ENABLED | LEASE_ENABLED,
+        stream_scope=StreamScope.CONNECTION, sender=Sender.CLIENT),
     FrameType.LEASE: _layout(
         Field("ttl_ms", FieldType.U31), Field("requests", FieldType.U31),
         payload=PayloadLayout.METADATA, flags=METADATA, stream_scope=StreamScope.CONNECTION),
@@ -164,7 +165,8 @@ FRAME_LAYOUTS: Final = MappingProxyType({
         Field("last_client_position", FieldType.U63),
         payload=PayloadLayout.NOTHING, flags=0, stream_scope=StreamScope.CONNECTION, sender=Sender.SERVER),
     FrameType.EXT: FrameLayout(
-        (Field("extended_type", FieldType.U31),), PayloadLayout.BOTH, IGNORE | METADATA, StreamScope.ANY, Sender.BOTH, counted=False),
+        (Field("extended_type", FieldType.U31),), PayloadLayout.BOTH, IGNORE | METADATA, StreamScope.ANY, Sender.BOTH,
+        counted=False),
 })  # fmt: skip
 
 

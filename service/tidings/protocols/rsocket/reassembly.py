@@ -3,7 +3,8 @@
 A run begins with a frame that has F and ends with the first one that has not; in between, the stream speaks of
 nothing else. Since a run may be endless, four things bound it: bytes and pieces per run, bytes per connection, and
 the number of runs, which the endpoint counts as streams. A piece with nothing in it is refused: it is the only
-way to be endless at no cost. Each run counts as `PARTIAL_PAYLOAD_BYTES` besides its payload, so many small ones are bounded too.
+way to be endless at no cost. Each run counts as `PARTIAL_PAYLOAD_BYTES` besides its payload, so many small ones are
+bounded too.
 
 Pieces are gathered in one growing buffer per run, so a thousand small ones cost no more memory than one big one.
 Whatever a refused run still sends finds no run and no stream, and is ignored like any frame of an unknown stream.

@@ -2,13 +2,15 @@
 
 Theory
 ------
-A *connection* walks one way: EXPECT_SETUP → AUTHENTICATING → OPEN → DRAINING → CLOSED on a server, SETUP_SENT → OPEN → … on a
+A *connection* walks one way: EXPECT_SETUP → AUTHENTICATING → OPEN → DRAINING → CLOSED on a server, SETUP_SENT → OPEN
+→ … on a
 client. `CONNECTION_STATES` says for each state what is done with each frame type. What is not in a state's row gets the
 row's `default`; a handler is never asked "are we there yet?", because in the wrong state it is not reachable.
 The SETUP of a server's second client cannot authenticate twice, a request before SETUP cannot be served.
 
 A *stream* is two halves, each open or closed, and nothing else: what this end may send, what the peer may send.
-`INITIAL_HALVES` says which halves are open when an interaction begins, seen from each side; `HALVES_AFTER` says which halves survive
+`INITIAL_HALVES` says which halves are open when an interaction begins, seen from each side; `HALVES_AFTER` says
+which halves survive
 an event. A stream with no open half is over and leaves the table of streams. So a REQUEST_RESPONSE and a channel
 differ in one row each, not in code.
 
@@ -69,7 +71,8 @@ HALVES_AFTER: Final = MappingProxyType({
     (Side.RESPONDER, HalfTransition.COMPLETE_SENT): RECEIVING,
     (Side.REQUESTER, HalfTransition.COMPLETE_RECEIVED): SENDING,
     (Side.RESPONDER, HalfTransition.COMPLETE_RECEIVED): SENDING,
-    (Side.REQUESTER, HalfTransition.CANCEL_SENT): CLOSED_BOTH,  # CANCEL from the requester ends the responder in both directions
+    # CANCEL from the requester ends the responder in both directions
+    (Side.REQUESTER, HalfTransition.CANCEL_SENT): CLOSED_BOTH,
     (Side.RESPONDER, HalfTransition.CANCEL_SENT): SENDING,  # from a channel's responder it stops the requester's half
     (Side.REQUESTER, HalfTransition.CANCEL_RECEIVED): RECEIVING,
     (Side.RESPONDER, HalfTransition.CANCEL_RECEIVED): CLOSED_BOTH,
@@ -154,11 +157,14 @@ def _state_row(*actions: dict[FrameType, FrameAction], default: FrameAction = Fr
 
 CONNECTION_STATES: Final = MappingProxyType({
     ConnectionState.EXPECT_SETUP: _state_row(
-        {FrameType.SETUP: FrameAction.SETUP, FrameType.RESUME: FrameAction.REJECT_RESUME}, default=FrameAction.REJECT_NO_SETUP),
+        {FrameType.SETUP: FrameAction.SETUP, FrameType.RESUME: FrameAction.REJECT_RESUME},
+        default=FrameAction.REJECT_NO_SETUP),
     ConnectionState.AUTHENTICATING: _state_row(
-        _CONNECTION_ACTIONS, dict.fromkeys((*_STREAM_ACTIONS, FrameType.METADATA_PUSH, FrameType.ERROR), FrameAction.HOLD)),
+        _CONNECTION_ACTIONS, dict.fromkeys((*_STREAM_ACTIONS, FrameType.METADATA_PUSH, FrameType.ERROR),
+        FrameAction.HOLD)),
     ConnectionState.SETUP_SENT: _state_row(
-        _STREAM_ACTIONS, _CONNECTION_ACTIONS, dict.fromkeys((*_STREAM_ACTIONS, FrameType.LEASE), FrameAction.ESTABLISH)),
+        _STREAM_ACTIONS, _CONNECTION_ACTIONS, dict.fromkeys((*_STREAM_ACTIONS, FrameType.LEASE),
+        FrameAction.ESTABLISH)),
     ConnectionState.OPEN: _state_row(
         _STREAM_ACTIONS, _CONNECTION_ACTIONS),
     ConnectionState.DRAINING: _state_row(

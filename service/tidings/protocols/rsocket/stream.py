@@ -124,7 +124,8 @@ class Stream:
     def send_frames(self, chunk: bytes, payloads: int) -> None:
         """Send frames of this stream that `payload_frames` made, with transport header; they cost `payloads` credits.
 
-        Without C in them; for streams and channels. A transport without transport header (its messages end by themselves)
+        Without C in them; for streams and channels. A transport without transport header (its messages end by
+        themselves)
         must hand in one frame at a time: every chunk becomes one message there. Raises LocalProtocolError like `next`.
         """
         if not self.state & SENDING:

@@ -195,7 +195,8 @@ class MemoryTables:
 
 
 class MemoryStore:
-    """A `domain.ports.store.Store`. Every call is done before it first waits, so calls take effect in the order made."""
+    """A `domain.ports.store.Store`. Every call is done before it first waits, so calls take effect in the order
+    made."""
 
     def __init__(self, *, read_bytes_max: int = READ_BYTES_MAX, page_bytes_max: int = PAGE_BYTES_MAX) -> None:
         self._tables = MemoryTables()

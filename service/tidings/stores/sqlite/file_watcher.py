@@ -46,7 +46,8 @@ class FileWatcher:
             raise DatabaseLostError(f"{self._database.path} {reason} while the service runs")
 
     async def run(self, writer: Writer) -> None:
-        """Look every `file_check_interval_seconds`; when the database is gone, have the writer find out by an empty commit."""
+        """Look every `file_check_interval_seconds`; when the database is gone, have the writer find out by an empty
+        commit."""
         while True:
             await asyncio.sleep(self._interval_seconds)
             await asyncio.to_thread(self._check_lock_file)

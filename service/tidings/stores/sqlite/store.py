@@ -4,8 +4,8 @@
     search.sqlite    the index of words, made from the logs and rebuilt when it is gone (`index_file`)
     lock             held by the process that serves the directory
 
-One thread writes (`writer`), one copies the WAL into the database (`checkpointer`), two read (`reader_pool`), one keeps the
-index (`indexer`). The loop never touches a file.
+One thread writes (`writer`), one copies the WAL into the database (`checkpointer`), two read (`reader_pool`), one
+keeps the index (`indexer`). The loop never touches a file.
 
 To back up: copy `tidings.sqlite` with SQLite's own backup or `VACUUM INTO` while the service runs, or the files while
 it does not. `search.sqlite` need not be kept.

@@ -21,7 +21,8 @@ INSERT_SIZES = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 8
 INSERT_ROWS_MAX = INSERT_SIZES[-1]
 INSERT_COLUMNS = "(id,kind,actor,client_id,at_ms,latest,target,data)"
 INSERT = {
-    rows: f"INSERT INTO events{INSERT_COLUMNS} SELECT * FROM (VALUES {','.join(['(?,?,?,?,?,?,?,?)'] * rows)}) WHERE column1"
+    rows: f"INSERT INTO events{INSERT_COLUMNS} "
+    f"SELECT * FROM (VALUES {','.join(['(?,?,?,?,?,?,?,?)'] * rows)}) WHERE column1"
     for rows in INSERT_SIZES
 }
 PADDING_ROW = (None,) * 8
@@ -78,15 +79,16 @@ def event_id_range(number: int) -> tuple[int, int]:
 
 
 class DuplicateKeyError(Exception):
-    """A message that was taken for a new one repeats an earlier one. Roll back, and write again with `check_duplicates`."""
+    """A message that was taken for a new one repeats an earlier one. Roll back, and write again with
+    `check_duplicates`."""
 
 
 class SqliteTables:
     """Knows the heads of the rooms that were written to lately; `clear_cache` after a transaction that was rolled back.
 
     Messages are taken for new and kept until `commit`, or until something else has to be read or written. Should one of
-    them turn out to be a repetition, places were given out wrongly: that is `DuplicateKeyError`. While `check_duplicates` is set, each
-    message is written at once, and a repetition is found in its place.
+    them turn out to be a repetition, places were given out wrongly: that is `DuplicateKeyError`. While
+    `check_duplicates` is set, each message is written at once, and a repetition is found in its place.
     """
 
     def __init__(self, connection: apsw.Connection, cached_rooms_max: int, cached_consents_max: int) -> None:

@@ -12,7 +12,8 @@ moment both threads would want the interpreter, and from then on the loop has it
 What a maintainer must not break:
 
 * Nothing is answered before COMMIT has returned, and nothing is told to the listener.
-* A request that is refused has written nothing (`mutations` looks before it writes), so the others go on. One that breaks
+* A request that is refused has written nothing (`mutations` looks before it writes), so the others go on. One that
+breaks
   in the middle takes its transaction with it; then each request of the batch gets a transaction of its own.
 * A full disk fails a batch, and the next one is tried. Any other error of the disk ends writing for good
   (`errors.is_fatal`): nothing is acknowledged that might not be there.
@@ -105,7 +106,8 @@ class Writer:
     ) -> None:
         """`on_commit` is called with each commit in this thread, before anybody else hears of it: the search index.
 
-        `check_files` is called in this thread before each commit and raises `DatabaseLostError` when its file is no longer there.
+        `check_files` is called in this thread before each commit and raises `DatabaseLostError` when its file is no
+        longer there.
         """
         self._connection = connection
         self._loop = loop

@@ -1,6 +1,7 @@
 """aiohttp behind the port: it gets the connections that are no WebSocket's, with every byte from the first.
 
-Its protocol is used as it is but for four things. It tells the `HttpPortProtocol` what the connection is at, which keeps the
+Its protocol is used as it is but for four things. It tells the `HttpPortProtocol` what the connection is at, which
+keeps the
 time: aiohttp has one limit for idle connections and for heads that never end, and none for answers that nobody takes.
 Errors are answered in our form. And nothing is logged but through `tidings.log`: aiohttp logs tracebacks, which hold
 the bytes that a peer sent. And its parser stops at the first request that it refuses, and few requests are read ahead

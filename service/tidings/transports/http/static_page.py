@@ -4,8 +4,8 @@
 time whether they are still the same (`no-cache` with an ETag): an unchanged page costs a few answers without a body,
 and a new version of the service is never shown with an old page.
 
-Nothing but the page's own scripts runs in it, whatever people write: the policy is in `CONTENT_SECURITY_POLICY`, and the one value the
-server writes into the page is escaped.
+Nothing but the page's own scripts runs in it, whatever people write: the policy is in `CONTENT_SECURITY_POLICY`, and
+the one value the server writes into the page is escaped.
 """
 
 import gzip

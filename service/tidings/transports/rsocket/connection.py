@@ -10,7 +10,8 @@ them queued is one write; events go past the queue where nothing waits in it.
 *Turns.* The transport hands in a few frames at a time and looks at the clock between them (`protocol.py`).
 
 *A full socket.* When the transport calls it full, nothing is written, no producer has demand, and no request is
-served: a peer that does not take answers may not ask. Requests wait in `deferred_frames`; when many do, nothing more is read.
+served: a peer that does not take answers may not ask. Requests wait in `deferred_frames`; when many do, nothing more
+is read.
 Until then keepalives, credit and CANCEL are served as they come, or a peer that asked for much over a thin line would
 call us dead. Queued bytes therefore stay below the engine's pause mark, one batch, and the answers of calls that were
 begun. When the socket is empty again, what was held is served in turns, producers are woken. A socket that takes

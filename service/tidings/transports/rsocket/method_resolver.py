@@ -42,7 +42,8 @@ class MethodBinding:
     """One method in one pair of encodings.
 
     `deferred_seconds` is charged before the request is decoded, for what its handler does after it was begun.
-    `response_metadata` is response metadata, for an answer in another type than asked. `is_inline`: a call that anybody may make,
+    `response_metadata` is response metadata, for an answer in another type than asked. `is_inline`: a call that
+    anybody may make,
     whose handler does not wait and whose answer is data alone, so that `answer` is all there is to it.
     """
 

@@ -1,8 +1,10 @@
 """What RSocket over TCP and over WebSocket have in common: a socket, a session, turns of reading, and how the two part.
 
 *Turns.* libuv reads a full socket up to 32 times before the loop looks at anything else, and one read brings up to
-256 KB. So what came is read in chunks (`_process_chunk`), with a look at the clock between them, until the turn of the user or
-address is over (`read_scheduler`). Then the socket is not read any more, the rest stays as it came, and `run_slice` goes
+256 KB. So what came is read in chunks (`_process_chunk`), with a look at the clock between them, until the turn of
+the user or
+address is over (`read_scheduler`). Then the socket is not read any more, the rest stays as it came, and `run_slice`
+goes
 on with it in a later round. The socket is read unless the session has paused it or the connection waits for its turn.
 """
 
@@ -194,7 +196,8 @@ class RSocketProtocol(asyncio.Protocol, abc.ABC):
             else:
                 self.connection.close(failure)
 
-    # --- what the session asks (see `FrameTransport` there); `write` is the transport's own -------------------------------
+    # --- what the session asks (see `FrameTransport` there); `write` is the transport's own
+    # -------------------------------
 
     def buffered_bytes(self) -> int:
         return self.transport.get_write_buffer_size()

@@ -2,7 +2,8 @@
 
 One rule holds them together: a piece of work is over exactly once. `is_done` is set first, all at once; then the
 task is cancelled, the source closed, the stream told. Whatever comes afterwards (a handler that was faster than
-its cancellation, a payload that crossed) finds `is_done` and does nothing; an item of the hub finds a stream that ended.
+its cancellation, a payload that crossed) finds `is_done` and does nothing; an item of the hub finds a stream that
+ended.
 
 A watch and a channel are also the sinks of what they asked for. A sink has no task and no queue: it says how many
 items its stream takes now, and turns a batch into frames. Frames of one item differ only in the stream id, and most
@@ -47,7 +48,8 @@ class ChannelHandler(Protocol):
 
 
 class Responder:
-    """One stream that is served and not over yet. `SHUTDOWN_TEXT` is what its peer hears when the service stops under it."""
+    """One stream that is served and not over yet. `SHUTDOWN_TEXT` is what its peer hears when the service stops
+    under it."""
 
     SHUTDOWN_TEXT: ClassVar = "the service is stopping; ask again"
 

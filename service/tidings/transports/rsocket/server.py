@@ -1,4 +1,5 @@
-"""What all RSocket sessions share: the table, the authenticator, the clock, one timer, one flush a round of the loop."""
+"""What all RSocket sessions share: the table, the authenticator, the clock, one timer, one flush a round of the
+loop."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 def start_authentication(connection: "RSocketServerConnection", setup: Setup) -> asyncio.Task[None] | None:
-    """Ask the authenticator who this is; `on_authenticated` or `reject_setup` of the session gets its answer. None: it is refused already."""
+    """Ask the authenticator who this is; `on_authenticated` or `reject_setup` of the session gets its answer. None:
+    it is refused already."""
     codec = setup_codec(setup.data_mime)
     if isinstance(codec, ApiError):
         connection.reject_setup(codec, ErrorCode.UNSUPPORTED_SETUP)

@@ -4,8 +4,8 @@ Only what RSocket needs: binary messages, whole or in pieces; ping, pong, close;
 agreed on it (`deflate`). What a server sends is not masked, which makes the header of a frame a pure function of its
 length: the bytes for one reader are the bytes for all.
 
-Nothing that a peer sends makes `MessageReader.feed` raise. What breaks a rule ends the reading and shows in `close_info`,
-as does the peer's CLOSE; messages that came whole before it are still returned.
+Nothing that a peer sends makes `MessageReader.feed` raise. What breaks a rule ends the reading and shows in
+`close_info`, as does the peer's CLOSE; messages that came whole before it are still returned.
 """
 
 import zlib
@@ -74,7 +74,8 @@ def frame_header(frame_bytes: int) -> bytes:
 
 
 def compressed_message(head: bytes, block: bytes) -> bytes:
-    """One whole, unmasked binary message: `head`, and behind it what `block` inflates to (`Deflater.compress_block`)."""
+    """One whole, unmasked binary message: `head`, and behind it what `block` inflates to
+    (`Deflater.compress_block`)."""
     stored_head = stored_block(head)
     header = frame_header(len(stored_head) + len(block))
     return b"".join((bytes((header[0] | _COMPRESSED,)), header[1:], stored_head, block))
@@ -119,7 +120,8 @@ class MessageReader(InputBuffer):
     Holds at most one unfinished message (the frame that is still coming, and the pieces that came before it), and what
     is `behind`. `first_bytes_max` holds for the first message, which comes from an unknown peer; `message_bytes_max`
     for the others. `inflated_bytes_max` holds for compressed ones besides, before and after; 0: none was agreed on.
-    `pending_pong` is the answer that is owed to the latest ping: the caller sends it and sets it to None. `control_frame_count`
+    `pending_pong` is the answer that is owed to the latest ping: the caller sends it and sets it to None.
+    `control_frame_count`
     counts frames that bring nothing, pings, pongs and empty pieces, until the caller sets it to 0.
     """
 

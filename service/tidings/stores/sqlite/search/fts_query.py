@@ -10,8 +10,8 @@ holds as a whole (`tests/stores/sqlite/search/test_search_privacy.py` counts the
 
 Newest first over many rooms is a merge of their ranges. It begins with the rooms that were written to last, and a room
 is looked into only when the page has come down to the time of its last event. That is right because the times by which
-rooms are ordered never go back in a room (`tables.EventRow`). A word that few messages in all these rooms have is looked up
-for many rooms in one statement.
+rooms are ordered never go back in a room (`tables.EventRow`). A word that few messages in all these rooms have is
+looked up for many rooms in one statement.
 
 A last word that is unfinished is one lookup in a small index up to two characters. Beyond, FTS5 collects all messages
 of the room with a word that begins so. In a large room we ask for those words instead, unless they are too many.
@@ -99,7 +99,8 @@ def _room_number(position: SearchPosition) -> int:
 def _matching_ids(
     connection: apsw.Connection, ends: Sequence[SearchPosition], phrases: Sequence[Phrase], sender: str
 ) -> list[int]:
-    """The ids of the matches in the rooms of these events, in no order; of more than RARE_MATCHES_MAX, so many and one."""
+    """The ids of the matches in the rooms of these events, in no order; of more than RARE_MATCHES_MAX, so many and
+    one."""
     ids: list[int] = []
     for start in range(0, len(ends), ROOMS_PER_QUERY):
         chunk = ends[start : start + ROOMS_PER_QUERY]

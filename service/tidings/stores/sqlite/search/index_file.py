@@ -165,8 +165,8 @@ def index_room(
 ) -> IndexResult:
     """Index what is behind a room's cursor, up to `events_max` events and `bytes_max`, but one event at least.
 
-    A text that is removed weighs `REMOVAL_COST_FACTOR` times its bytes. `on_corrupt_event` is called with the ids of events that cannot be read;
-    they are left out.
+    A text that is removed weighs `REMOVAL_COST_FACTOR` times its bytes. `on_corrupt_event` is called with the ids of
+    events that cannot be read; they are left out.
     """
     first, _ = event_id_range(number)
     (cursor,) = select_one(connection, CURSOR, (number,)) or (0,)

@@ -1,8 +1,8 @@
 """The thread that keeps the index of words up with the logs.
 
 It follows when nothing else is written, or when it has fallen far behind, or at once in the rooms that somebody
-searches: `wait_until_indexed` returns when everything that was committed there before the call can be found. It never holds
-up the one who writes: index and logs are different files.
+searches: `wait_until_indexed` returns when everything that was committed there before the call can be found. It
+never holds up the one who writes: index and logs are different files.
 """
 
 import asyncio
