@@ -38,8 +38,8 @@ BENCHMARKS = (
         "each answer asks the next question",
         throughput,
         known_cause="Of about 5 µs of processor time for each answer, 2.6 are the interpreter's (unmasking, the "
-        "frame's header, the route, the permission, the answer's frame), the rest is the kernel's and the loop's for reads "
-        "and writes that carry a few requests each. The next step would be compiled code.",
+        "frame's header, the route, the permission, the answer's frame), the rest is the kernel's and the loop's for "
+        "reads and writes that carry a few requests each. The next step would be compiled code.",
     ),
     Benchmark(
         "ping-alone",
