@@ -21,7 +21,14 @@ from tidings.domain.messaging.message_state import (
     apply_change,
     redact_edit,
 )
-from tidings.domain.ports.store import AppendResult, MemberChange, RoomRecord, StoredEvent
+from tidings.domain.ports.store import (
+    AppendResult,
+    MemberChange,
+    MemberDecision,
+    RolesChangedError,
+    RoomRecord,
+    StoredEvent,
+)
 from tidings.stores.sqlite.corrupt_events import parse_or_placeholder
 from tidings.stores.tables import (
     DELETED_MESSAGE,
@@ -116,6 +123,17 @@ def append(tables: Tables, change_set: ChangeSet, draft: v1.Event, can_moderate:
         if first is not None:
             return _replay_or_conflict(room, first, draft)
     return change(tables, change_set, room, draft, can_moderate)
+
+
+def change_member(tables: Tables, change_set: ChangeSet, draft: v1.Event, decision: MemberDecision) -> AppendResult:
+    """`RoomLog.change_member` without its commit."""
+    room = tables.room(draft.room)
+    if room is not None:
+        roles = (tables.role(room, draft.actor), tables.role(room, draft.member.user))
+        has_owner = decision.needs_no_owner and tables.has_other_owner(room, "")
+        if roles != (decision.actor_role, decision.user_role) or has_owner:
+            raise RolesChangedError(draft.room)
+    return append(tables, change_set, draft)
 
 
 def _append_message(tables: Tables, change_set: ChangeSet, room: RoomRow, draft: v1.Event) -> AppendResult:
@@ -267,6 +285,8 @@ def _change_member(
         if is_own:
             _give_consent(tables, change_set, room, member.user)
         return _no_change(room)
+    if before == v1.OWNER and after and not tables.has_other_owner(room, member.user):
+        raise permission_denied(f"{member.user} is the only owner of {room.name}; make another owner first")
     needs_consent = not before or tables.needs_consent(room, member.user)
     tables.set_role(room, member.user, after)
     consented = _may_consent(room, after) and (is_own or not needs_consent)
@@ -290,7 +310,7 @@ def _change_member(
 def _transfer_ownership(tables: Tables, change_set: ChangeSet, room: RoomRow, leaving: v1.Event) -> None:
     """An owner leaves: if that was the last one, another member becomes OWNER. READERs never do: in an OPEN room they
     are those who were silenced."""
-    new_owner = "" if tables.has_owner(room) else tables.next_owner(room)
+    new_owner = "" if tables.has_other_owner(room, leaving.member.user) else tables.next_owner(room)
     if new_owner:
         tables.set_role(room, new_owner, v1.OWNER)
         event = v1.Event(room=room.name, actor=leaving.actor, at_ms=leaving.at_ms)

@@ -174,8 +174,8 @@ class Tables(Protocol):
     def set_consent(self, room: RoomRow, user: str, consented: bool) -> None:
         """Of a member."""
 
-    def has_owner(self, room: RoomRow) -> bool:
-        """Whether anybody in the room is OWNER."""
+    def has_other_owner(self, room: RoomRow, user: str) -> bool:
+        """Whether a user other than this one is OWNER of the room."""
 
     def next_owner(self, room: RoomRow) -> str:
         """Of the moderators, or else of the members, who has been in for longest; empty when there is neither."""

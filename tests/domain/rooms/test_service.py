@@ -6,7 +6,7 @@ import pytest
 
 from domain.harness import ConnectedUser, DomainHarness, raises_error, settle
 from tidings.contract import v1
-from tidings.contract.errors import Code
+from tidings.contract.errors import ApiError, Code
 
 DENIED = Code.PERMISSION_DENIED
 
@@ -280,6 +280,39 @@ async def test_two_owners_who_leave_at_once_leave_the_room_to_another_one() -> N
     await alice.join_room(user="bob", role=v1.OWNER)
     await asyncio.gather(alice.leave_room(), bob.leave_room())
     assert await role(carol, "carol") == v1.OWNER
+
+
+@pytest.mark.asyncio
+async def test_of_two_owners_who_demote_each_other_at_once_one_stays_owner() -> None:
+    harness = DomainHarness()
+    alice, bob = harness.connect_all("alice", "bob")
+    await alice.create_room("den", v1.GROUP, "bob")
+    await alice.join_room(user="bob", role=v1.OWNER)
+    results = await asyncio.gather(
+        alice.join_room(user="bob", role=v1.MEMBER),
+        bob.join_room(user="alice", role=v1.MEMBER),
+        return_exceptions=True,
+    )
+    assert [isinstance(result, ApiError) for result in results] == [False, True]
+    assert [await harness.store.role("den", user) for user in ("alice", "bob")] == [v1.OWNER, v1.MEMBER]
+
+
+@pytest.mark.asyncio
+async def test_a_change_decided_by_an_old_role_is_decided_again_by_the_role_in_the_store() -> None:
+    harness = DomainHarness()
+    alice, bob = harness.connect_all("alice", "bob")
+    await alice.create_room("den", v1.GROUP, "bob", "cem")
+    await alice.join_room(user="bob", role=v1.MODERATOR)
+    # Another node takes the role away, and this one is not notified.
+    listener, harness.store._commit_listener = harness.store._commit_listener, None  # type: ignore[attr-defined]
+    for role in (v1.READER, v1.MEMBER):
+        await harness.store.append(
+            v1.Event(room="den", actor="alice", at_ms=1, member=v1.Member(user="bob", role=role))
+        )
+    harness.store._commit_listener = listener  # type: ignore[attr-defined]
+    with raises_error(DENIED, "only owners and moderators"):
+        await bob.leave_room(user="cem")
+    assert await harness.store.role("den", "cem") == v1.MEMBER
 
 
 @pytest.mark.asyncio

@@ -22,8 +22,15 @@ from kits.store.factories import (
     texts,
 )
 from tidings.contract import v1
-from tidings.contract.errors import Code
-from tidings.domain.ports.store import UNREAD_MAX, MemberRecord, RoomRecord, Store
+from tidings.contract.errors import ApiError, Code
+from tidings.domain.ports.store import (
+    UNREAD_MAX,
+    MemberDecision,
+    MemberRecord,
+    RolesChangedError,
+    RoomRecord,
+    Store,
+)
 
 Act = Callable[[Store], Awaitable[Any]]
 
@@ -193,6 +200,49 @@ class DirectoryKit:
         )
         assert await store.has_other_owner("team", "ann")
         assert not await store.has_other_owner("nowhere", "")
+
+    @pytest.mark.asyncio
+    async def test_the_only_owner_keeps_the_role_until_there_is_another_one(self, store: Store) -> None:
+        await create_group(store, "team", "ann", "bob")
+        with raises_api_error(Code.PERMISSION_DENIED):
+            await store.append(new_membership("team", "ann", "ann", v1.MEMBER))
+        await store.append(new_membership("team", "ann", "bob", v1.OWNER))
+        await store.append(new_membership("team", "ann", "ann", v1.MEMBER))
+        assert [await store.role("team", user) for user in ("ann", "bob")] == [v1.MEMBER, v1.OWNER]
+
+    @pytest.mark.asyncio
+    async def test_of_two_owners_who_step_down_at_the_same_time_one_stays(self, store: Store) -> None:
+        await create_group(store, "team", "ann", "bob")
+        await store.append(new_membership("team", "ann", "bob", v1.OWNER))
+        results = await asyncio.gather(
+            *(store.append(new_membership("team", user, user, v1.MEMBER)) for user in ("ann", "bob")),
+            return_exceptions=True,
+        )
+        assert [isinstance(result, ApiError) for result in results] == [False, True]
+        assert await store.has_other_owner("team", "ann")
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize(
+        "decision",
+        [
+            MemberDecision(v1.MODERATOR, v1.MEMBER),
+            MemberDecision(v1.OWNER, v1.READER),
+            MemberDecision(v1.OWNER, v1.MEMBER, needs_no_owner=True),
+        ],
+        ids=["the actor's role", "the member's role", "that there is no owner"],
+    )
+    async def test_a_change_decided_by_roles_that_no_longer_hold_writes_nothing(
+        self, store: Store, decision: MemberDecision
+    ) -> None:
+        await create_group(store, "team", "ann", "bob")
+        before = await store.head("team")
+        with pytest.raises(RolesChangedError):
+            await store.change_member(new_membership("team", "ann", "bob", v1.READER), decision)
+        assert (await store.head("team"), await store.role("team", "bob")) == (before, v1.MEMBER)
+        await store.change_member(new_membership("team", "ann", "bob", v1.READER), MemberDecision(v1.OWNER, v1.MEMBER))
+        assert await store.role("team", "bob") == v1.READER
+        with raises_api_error(Code.NOT_FOUND):
+            await store.change_member(new_membership("nowhere", "ann", "bob"), decision)
 
     @pytest.mark.asyncio
     async def test_two_users_share_a_room_when_both_have_consented_there(self, store: Store) -> None:

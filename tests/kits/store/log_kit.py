@@ -110,6 +110,18 @@ class LogKit:
             await store.page("nowhere", before=None, after=None, limit=1)
 
     @pytest.mark.asyncio
+    async def test_the_heads_of_several_rooms_are_those_of_each_and_rooms_that_are_not_there_are_left_out(
+        self, store: Store
+    ) -> None:
+        await create_open_room(store, "square")
+        await create_open_room(store, "empty")
+        await store.append(new_message("square", "ann", "hello"))
+        assert await store.heads(["square", "nowhere", "empty"]) == {
+            room: await store.head(room) for room in ("square", "empty")
+        }
+        assert await store.heads([]) == {}
+
+    @pytest.mark.asyncio
     async def test_an_event_must_say_what_happened(self, store: Store) -> None:
         room = await create_open_room(store)
         with raises_api_error(Code.INVALID_ARGUMENT):

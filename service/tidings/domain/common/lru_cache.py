@@ -48,6 +48,10 @@ class LruCache(Generic[K, V]):
         """Forget the one used longest ago; its value. KeyError where there is none."""
         return self._entries.popitem(last=False)[1]
 
+    def clear(self) -> None:
+        """Forget all."""
+        self._entries.clear()
+
     def __len__(self) -> int:
         return len(self._entries)
 

@@ -17,7 +17,7 @@ under any free name, and then everybody may enter it.)
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
@@ -47,10 +47,11 @@ class RoomInfo:
 class RoleLookup:
     """Somebody asks the store about a room's roles; `role_changes` are those that changed meanwhile."""
 
-    __slots__ = ("role_changes",)
+    __slots__ = ("is_stale", "role_changes")
 
     def __init__(self) -> None:
         self.role_changes: dict[str, int] = {}
+        self.is_stale = False  # changes were lost meanwhile: the store is to be asked again
 
 
 class RoomAccess(NamedTuple):
@@ -108,7 +109,7 @@ class Authorizer:
         """NOT_FOUND for who may not know of the room; the same work whether there is one or not."""
         open_rooms_created = self._open_rooms_created
         if self._refusals.get((room, user)) != open_rooms_created:
-            (kind, role, _), role_changes = await self._lookup(room, self._store.membership(room, user))
+            (kind, role, _), role_changes = await self._lookup(room, lambda: self._store.membership(room, user))
             role = role_changes.get(user, role)
             if kind == v1.OPEN or role != NON_MEMBER:
                 room_info = self._rooms.peek(room)
@@ -139,7 +140,7 @@ class Authorizer:
             role = self._cached_role(room, user)
             if role is not None:
                 return role
-        read, role_changes = await self._lookup(room, self._store.role(room, user))
+        read, role_changes = await self._lookup(room, lambda: self._store.role(room, user))
         role = self._cached_role(room, user)
         if role is None:
             role = role_changes.get(user, read)
@@ -160,7 +161,9 @@ class Authorizer:
     async def _load_roles(self, room_info: RoomInfo) -> None:
         room, members_max = room_info.room, self._limits.small_room_members_max
         try:
-            members, role_changes = await self._lookup(room, self._store.members(room, after="", limit=members_max + 1))
+            members, role_changes = await self._lookup(
+                room, lambda: self._store.members(room, after="", limit=members_max + 1)
+            )
             roles = {member.user: member.role for member in members} | role_changes
             roles = {user: role for user, role in roles.items() if role != NON_MEMBER}
             room_info.is_large = max(len(members), len(roles)) > members_max
@@ -183,13 +186,18 @@ class Authorizer:
     def _evict_small_room_roles(self, room: str) -> None:
         self._small_room_roles_count -= len(self._small_room_roles.pop(room) or ())
 
-    async def _lookup(self, room: str, read: Awaitable[A]) -> tuple[A, dict[str, int]]:
+    async def _lookup(self, room: str, read: Callable[[], Awaitable[A]]) -> tuple[A, dict[str, int]]:
         """What the store says, and the roles that were heard of while it was asked: they are no older."""
         lookup = RoleLookup()
         lookups = self._lookups.setdefault(room, [])
         lookups.append(lookup)
         try:
-            return await read, lookup.role_changes
+            while True:
+                result = await read()
+                if not lookup.is_stale:
+                    return result, lookup.role_changes
+                lookup.is_stale = False
+                lookup.role_changes.clear()
         finally:
             lookups.remove(lookup)
             if not lookups:
@@ -241,6 +249,27 @@ class Authorizer:
         self._small_room_roles_count += len(roles) - before
         if len(roles) > self._limits.small_room_members_max:
             self._convert_to_large_room(room, roles)
+
+    def drop_roles(self, room: str) -> None:
+        """Forget all roles in the room: some may be wrong, since a notice of a change was lost or is late.
+
+        Lookups that are under way read again. Looks at all single roles: about 5 ms for 100,000 of them.
+        """
+        self._evict_small_room_roles(room)
+        for key in [key for key in self._roles if key[0] == room]:
+            self._roles.pop(key)
+        for lookup in self._lookups.get(room, ()):
+            lookup.is_stale = True
+
+    def drop_all(self) -> None:
+        """Forget all that was read, refusals too: any number of notices may have been lost."""
+        self._small_room_roles.clear()
+        self._small_room_roles_count = 0
+        for cache in (self._rooms, self._roles, self._refusals):
+            cache.clear()
+        for lookups in self._lookups.values():
+            for lookup in lookups:
+                lookup.is_stale = True
 
     def _convert_to_large_room(self, room: str, roles: dict[str, int]) -> None:
         """There are too many members to go on knowing them all."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from tidings.contract import v1
+from tidings.contract.errors import ApiError, Code
 
 
 class LogHead(NamedTuple):
@@ -113,6 +114,24 @@ class MemberChange(NamedTuple):
     consented: bool
 
 
+class MemberDecision(NamedTuple):
+    """The roles by which a change of a member was decided: the actor's, and that of the member who is changed.
+
+    `needs_no_owner`: it was allowed because the room has no OWNER.
+    """
+
+    actor_role: int
+    user_role: int
+    needs_no_owner: bool = False
+
+
+class RolesChangedError(ApiError):
+    """A change of a member was decided by roles that no longer hold; nothing was written. Decide again."""
+
+    def __init__(self, room: str) -> None:
+        super().__init__(Code.UNAVAILABLE, f"the roles in {room} changed at the same time; try again")
+
+
 class SearchPage(NamedTuple):
     """Messages found, newest first; `next_page_token` goes on behind them, empty at the end."""
 
@@ -159,8 +178,18 @@ class RoomLog(Protocol):
         more kind of reaction than a message may have, or when too much waits to be written.
         """
 
+    def change_member(self, draft: v1.Event, decision: MemberDecision) -> Awaitable[AppendResult]:
+        """`append` a `member` event if `decision` still holds in the transaction that writes it.
+
+        `RolesChangedError` if it does not: another call, of this node or of another one, changed a role in between.
+        PERMISSION_DENIED, here and in `append`, when the only OWNER would get another role.
+        """
+
     async def head(self, room: str) -> LogHead:
         """The end of the log; NOT_FOUND."""
+
+    async def heads(self, rooms: Sequence[str]) -> dict[str, LogHead]:
+        """The ends of several logs, as they are at one moment; rooms that do not exist are left out."""
 
     async def read(self, room: str, after: int, limit: int) -> Sequence[StoredEvent]:
         """Up to `limit` events after a seq, in order; fewer only at the head or past READ_BYTES_MAX (never none)."""

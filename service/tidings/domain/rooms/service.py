@@ -1,10 +1,8 @@
 """Rooms, who is in them, and the list of mine."""
 
-import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
-from weakref import WeakValueDictionary
 
 from tidings.contract import v1
 from tidings.contract.context import CallContext
@@ -14,13 +12,14 @@ from tidings.domain.limits.rate_limiter import RateLimiter, WriteLimiter
 from tidings.domain.limits.read_limiter import UserReadLimiter
 from tidings.domain.permissions import role_policy
 from tidings.domain.permissions.authorizer import NON_MEMBER, Authorizer, RoomAccess, room_not_found
-from tidings.domain.ports.store import PAGE_BYTES_MAX, Clock, RoomListEntry, Store
+from tidings.domain.ports.store import PAGE_BYTES_MAX, Clock, MemberDecision, RolesChangedError, RoomListEntry, Store
 from tidings.domain.presence.visibility import Visibility
 from tidings.domain.rooms.room_list import RoomListRegistry
 from tidings.domain.rooms.room_names import GROUP_PREFIX, direct_room_name, group_room_name, new_room_name
 from tidings.domain.rooms.to_proto import to_member_state, to_room, to_room_reply, to_room_state
 from tidings.hub import Sink, Subscription
 
+MEMBER_DECISIONS_MAX = 5  # a change is decided so often at most, when roles change at the same moment each time
 EVENT_BYTES = 128  # of a `member` event, with names of ordinary length
 LIST_PORTION_ROOMS = 100  # of a list, at a time: each comes with its last message, which may be a long one
 LIST_BYTES_MAX = 2 * PAGE_BYTES_MAX  # what a list may hold until it is answered: one such portion more than a page
@@ -29,7 +28,7 @@ LIST_BYTES_MAX = 2 * PAGE_BYTES_MAX  # what a list may hold until it is answered
 class RoomsService:
     """The service `Rooms`.
 
-    Changes of one room's members wait for one another, so that each is decided by the roles that hold when it is made.
+    A change of a member is decided by cached roles and written only if these still hold in the store's transaction.
     What becomes of a room whose last owner or last member leaves is the store's to do, in the same transaction
     (`ports.store.RoomLog.append`, ADR 32).
     """
@@ -59,7 +58,6 @@ class RoomsService:
         self._call_limiter = call_limiter
         self._clock = clock
         self._visibility = visibility
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def create(self, request: v1.CreateRequest, context: CallContext) -> v1.RoomReply:
         """Make a room; for the same two people a DIRECT room is made once, whoever asks."""
@@ -89,17 +87,20 @@ class RoomsService:
         self._call_limiter.acquire(context.session.id)
         room = self._validator.room(request.room)
         user = self._validator.user(request.user) if request.user else context.user
-        async with self._lock(room):
-            access, before = await self._authorize_change(room, user, context.user)
+
+        async def decide(access: RoomAccess, before: int) -> tuple[v1.Member | None, bool]:
             after = role_policy.role_after_join(request.role, before)
             is_claim = after == v1.OWNER and user == context.user and context.session.identity.operator
-            if not (is_claim and await self._can_claim(access)):
+            needs_no_owner = is_claim and await self._can_claim(access)
+            if not needs_no_owner:
                 role_policy.check_join(access, user, context.user, before, after)
-            if before == v1.OWNER and after != before and not await self._store.has_other_owner(room, user):
-                raise permission_denied(f"{user} is the only owner of {room}; make another owner first")
-            if before != after or user == context.user:
-                # Who was brought in and joins by themselves consents to being seen in the room.
-                await self._append_member_event(room, v1.Member(user=user, role=v1.Role.ValueType(after)), context)
+            if before == after and user != context.user:
+                return None, False
+            # A member who was brought in and joins by an own call consents to being seen in the room.
+            return v1.Member(user=user, role=v1.Role.ValueType(after)), needs_no_owner
+
+        access, before = await self._change_member(room, user, context, decide)
+        after = role_policy.role_after_join(request.role, before)
         return await self._room_reply(room, after if user == context.user else access.role)
 
     async def leave(self, request: v1.LeaveRequest, context: CallContext) -> v1.LeaveReply:
@@ -107,13 +108,14 @@ class RoomsService:
         self._call_limiter.acquire(context.session.id)
         room = self._validator.room(request.room)
         user = self._validator.user(request.user) if request.user else context.user
-        async with self._lock(room):
-            access, before = await self._authorize_change(room, user, context.user)
+
+        async def decide(access: RoomAccess, before: int) -> tuple[v1.Member | None, bool]:
             role_policy.check_leave(access, user, context.user, before)
-            if before != NON_MEMBER:
-                await self._append_member_event(
-                    room, v1.Member(user=user, role=v1.Role.ValueType(before), left=True), context
-                )
+            if before == NON_MEMBER:
+                return None, False
+            return v1.Member(user=user, role=v1.Role.ValueType(before), left=True), False
+
+        await self._change_member(room, user, context, decide)
         return v1.LeaveReply()
 
     async def hide(self, request: v1.HideRequest, context: CallContext) -> v1.HideReply:
@@ -262,8 +264,37 @@ class RoomsService:
 
     # people come and go
 
-    def _lock(self, room: str) -> asyncio.Lock:
-        return self._locks.setdefault(room, asyncio.Lock())
+    async def _change_member(
+        self,
+        room: str,
+        user: str,
+        context: CallContext,
+        decide: Callable[[RoomAccess, int], Awaitable[tuple[v1.Member | None, bool]]],
+    ) -> tuple[RoomAccess, int]:
+        """Append what `decide` makes of the caller's access and the user's role; both, as they were decided by.
+
+        The store refuses a decision by roles that changed meanwhile, on whatever node; then it is decided again.
+        """
+        for _ in range(MEMBER_DECISIONS_MAX - 1):
+            with contextlib.suppress(RolesChangedError):
+                return await self._decide_member(room, user, context, decide)
+            self._authorizer.drop_roles(room)
+        return await self._decide_member(room, user, context, decide)
+
+    async def _decide_member(
+        self,
+        room: str,
+        user: str,
+        context: CallContext,
+        decide: Callable[[RoomAccess, int], Awaitable[tuple[v1.Member | None, bool]]],
+    ) -> tuple[RoomAccess, int]:
+        access, before = await self._authorize_change(room, user, context.user)
+        member, needs_no_owner = await decide(access, before)
+        if member is not None:
+            event = v1.Event(room=room, actor=context.user, at_ms=self._clock.now_ms(), member=member)
+            self._write_limiter.acquire(event)
+            await self._store.change_member(event, MemberDecision(access.role, before, needs_no_owner))
+        return access, before
 
     async def _authorize_change(self, room: str, user: str, caller: str) -> tuple[RoomAccess, int]:
         """The caller's access, and the role of whom it is about."""
@@ -281,11 +312,6 @@ class RoomsService:
     async def _set_hidden(self, room: str, *, hidden: bool, context: CallContext) -> None:
         if await self._store.set_hidden(room, context.user, hidden=hidden):
             self._room_lists.invalidate(room, context.user)
-
-    async def _append_member_event(self, room: str, member: v1.Member, context: CallContext) -> None:
-        event = v1.Event(room=room, actor=context.user, at_ms=self._clock.now_ms(), member=member)
-        self._write_limiter.acquire(event)
-        await self._store.append(event, moderates=True)
 
     # answers
 

@@ -17,6 +17,7 @@ from tidings.domain.ports.store import (
     CommitListener,
     EventPage,
     LogHead,
+    MemberDecision,
     MemberRecord,
     Membership,
     RoomListEntry,
@@ -170,8 +171,8 @@ class MemoryTables:
         """Whether the user is a member who has."""
         return user in self.roles.get(name, ()) and (name, user) not in self.missing_consents
 
-    def has_owner(self, room: RoomRow) -> bool:
-        return v1.OWNER in self.roles[room.name].values()
+    def has_other_owner(self, room: RoomRow, user: str) -> bool:
+        return any(role == v1.OWNER and name != user for name, role in self.roles[room.name].items())
 
     def next_owner(self, room: RoomRow) -> str:
         roles = self.roles[room.name]
@@ -244,9 +245,18 @@ class MemoryStore:
         """See `ports.store.RoomLog`."""
         return self._write(lambda change_set: mutations.append(self._tables, change_set, draft, moderates))
 
+    async def change_member(self, draft: v1.Event, decision: MemberDecision) -> AppendResult:
+        """See `ports.store.RoomLog`."""
+        return self._write(lambda change_set: mutations.change_member(self._tables, change_set, draft, decision))
+
     async def head(self, room: str) -> LogHead:
         """See `ports.store.RoomLog`."""
         return self._require_room(room).to_record().head
+
+    async def heads(self, rooms: Sequence[str]) -> dict[str, LogHead]:
+        """See `ports.store.RoomLog`."""
+        found = {name: self._tables.room(name) for name in rooms}
+        return {name: room.to_record().head for name, room in found.items() if room is not None}
 
     async def read(self, room: str, after: int, limit: int) -> Sequence[StoredEvent]:
         """See `ports.store.RoomLog`."""

@@ -78,6 +78,13 @@ def head(connection: apsw.Connection, room: str) -> LogHead:
     return LogHead(epoch, _room_end(connection, number)[0])
 
 
+@in_snapshot
+def heads(connection: apsw.Connection, rooms: Sequence[str]) -> dict[str, LogHead]:
+    """See `ports.store.RoomLog`."""
+    found = {room: row for room in rooms for row in select(connection, ROOM, (room,))}
+    return {room: LogHead(epoch, _room_end(connection, number)[0]) for room, (number, epoch) in found.items()}
+
+
 def read(connection: apsw.Connection, room: str, after: int, limit: int, bytes_max: int) -> Sequence[StoredEvent]:
     """See `ports.store.RoomLog`."""
     number, _ = _require_room(connection, room)

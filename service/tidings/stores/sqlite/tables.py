@@ -55,7 +55,7 @@ DELETE_REACTIONS = "DELETE FROM reactions WHERE message = ?"
 ROLE = "SELECT role FROM members WHERE room = ? AND user = ?"
 SET_ROLE = """INSERT INTO members (room, user, role, since, consented) VALUES (?, ?, ?, ?, 0)
               ON CONFLICT DO UPDATE SET role = excluded.role"""
-HAS_OWNER = f"SELECT 1 FROM members WHERE room = ? AND role = {v1.OWNER} LIMIT 1"
+HAS_OTHER_OWNER = f"SELECT 1 FROM members WHERE room = ? AND role = {v1.OWNER} AND user <> ? LIMIT 1"
 # Reads the room's own members, 6 ms for 100,000, when its last owner leaves. An index would be half as much work again
 # for everybody who joins a room.
 NEXT_OWNER = f"""SELECT user FROM members WHERE room = ? AND role IN ({v1.MODERATOR}, {v1.MEMBER})
@@ -259,8 +259,8 @@ class SqliteTables:
         self._consent_not_needed.discard((room.number, user))
         self._execute(SET_CONSENT, (int(consented), room.number, user))
 
-    def has_owner(self, room: RoomRow) -> bool:
-        return self._query_one(HAS_OWNER, (room.number,)) is not None
+    def has_other_owner(self, room: RoomRow, user: str) -> bool:
+        return self._query_one(HAS_OTHER_OWNER, (room.number, user)) is not None
 
     def next_owner(self, room: RoomRow) -> str:
         found = self._query_one(NEXT_OWNER, (room.number,))
