@@ -243,6 +243,7 @@ class App:
         register("tidings_asyncio_tasks", "Tasks of the event loop now.", lambda: len(asyncio.all_tasks()))
         for name, description in (
             ("events_notified", "Events that were published to readers of this process."),
+            ("heads_corrected", "Rooms found behind the log when heads were compared: a notice was lost."),
             ("deliveries", "Items delivered to readers."),
             ("reads", "Pages read from the log for readers who are behind."),
             ("reads_shared", "Such pages that a reader got from another one's read."),

@@ -12,6 +12,7 @@ from tidings.contract.memory_account import MemoryAccounts
 from tidings.domain.common.background import BackgroundTasks, ErrorReporter
 from tidings.domain.common.hub_errors import translate_hub_error
 from tidings.domain.common.items import WatchMarkerFactory, event_items, watch_item_bytes
+from tidings.domain.common.local_commit_feed import LocalCommitFeed
 from tidings.domain.common.validation import Validator
 from tidings.domain.history.service import HistoryService
 from tidings.domain.identity.authenticator import DevAuthenticator, TokenAuthenticator
@@ -22,10 +23,11 @@ from tidings.domain.limits.limits import EVERYONE, RATE_LIMITS, DomainLimits
 from tidings.domain.limits.rate_limiter import RateLimiter, WriteLimiter
 from tidings.domain.limits.read_limiter import UserReadLimiter
 from tidings.domain.messaging.channel import ChannelServices
-from tidings.domain.messaging.commits import CommitPublisher
+from tidings.domain.messaging.commits import CommitSubscriber
 from tidings.domain.messaging.messages import RoomMessages
 from tidings.domain.messaging.service import ChatService
-from tidings.domain.permissions.authorizer import Authorizer
+from tidings.domain.permissions.authorizer import Authorizer, RoleKey
+from tidings.domain.ports.commit_feed import CommitFeed
 from tidings.domain.ports.store import Clock, LogHead, Store
 from tidings.domain.presence.registry import RoomPresenceRegistry
 from tidings.domain.presence.service import PresenceService
@@ -36,6 +38,7 @@ from tidings.domain.rooms.room_list import RoomListRegistry
 from tidings.domain.rooms.service import RoomsService
 from tidings.hub import Hub, HubLimits, KeyChangeHub, KeyChangeLimits
 from tidings.hub import LogHead as HubHead
+from tidings.hub.expiry import ExpiryQueue
 from tidings.hub.ports import Events, Schedule, ScheduleLater
 
 if TYPE_CHECKING:
@@ -91,14 +94,16 @@ def build_services(
     make_rx_scheduler: "Callable[[], SchedulerBase]",
     report: ErrorReporter,
     settings: DomainSettings | None = None,
+    feed: CommitFeed | None = None,
 ) -> DomainServices:
     """Build the product.
 
-    `schedule` is `loop.call_soon`, `schedule_later` is `loop.call_later`, and `make_rx_scheduler` makes reactivex's
-    for the same loop (`AsyncIOScheduler(loop)`) when a room needs it; these timers and `clock.monotonic` must agree.
-    `report(error, where)` gets faults that nobody waits for. ValueError for settings that contradict one another.
+    `schedule` is `loop.call_soon`, `schedule_later` is `loop.call_later`, and `make_rx_scheduler` makes reactivex's for the
+    same loop (`AsyncIOScheduler(loop)`) when a room needs it; these timers and `clock.monotonic` must agree.
+    `feed` joins this node to others, by default to none. `report(error, where)` gets faults of background tasks. ValueError for settings that contradict one another.
     """
     settings = settings or DomainSettings()
+    feed = feed or LocalCommitFeed()
     limits = settings.limits
     validator = Validator(limits, store.legacy_names())
     background = BackgroundTasks(report)
@@ -112,16 +117,24 @@ def build_services(
             limits=settings.key_changes,
         )
 
-    authorizer = Authorizer(store, limits)
+    def new_role_expiry(on_expired: Callable[[RoleKey], None]) -> ExpiryQueue[RoleKey]:
+        return ExpiryQueue(limits.cached_role_seconds, on_expired, clock=clock.monotonic, schedule_later=schedule_later)
+
+    authorizer = Authorizer(store, limits, None if feed.is_lossless else new_role_expiry)
     hub = Hub(
         read_events=_page_loader(store, authorizer, background),
         read_head=_head_loader(store, background),
+        read_heads=lambda rooms, done: background.start(_read_heads(store, rooms), done),
+        on_missed_events=lambda room, epoch, seq: commits.on_missed_events(room, epoch, seq),
         markers=WatchMarkerFactory(),
         schedule=schedule,
         clock=clock.monotonic,
         limits=settings.hub,
         item_size=watch_item_bytes,
         translate_error=translate_hub_error,
+    )
+    commits = CommitSubscriber(
+        feed=feed, authorizer=authorizer, hub=hub, background=background, rooms_max=limits.cached_rooms_max
     )
     accounts = MemoryAccounts(limits.user_bytes_max, limits.user_requests_max)
     session_registry = SessionRegistry(clock, limits.user_connections_max, accounts)
@@ -134,6 +147,7 @@ def build_services(
     room_presences = RoomPresenceRegistry(
         epoch=user_changes.epoch,
         store=store,
+        feed=feed,
         tracker=tracker,
         background=background,
         clock=clock,
@@ -196,8 +210,8 @@ def build_services(
     receipts = ReceiptsService(
         store=store,
         authorizer=authorizer,
-        room_presences=room_presences,
-        room_lists=room_lists,
+        feed=feed,
+        update_cost=room_presences.receipt_update_cost,
         validator=validator,
         call_limiter=call_limiter,
         update_limiter=update_limiter,
@@ -212,10 +226,26 @@ def build_services(
         call_limiter=call_limiter,
         search_limiter=search_limiter,
     )
-    publisher = CommitPublisher(authorizer, hub)
-    publisher.revocables += [room_presences, history]
-    publisher.observers += [room_presences, room_lists, visibility]
-    store.on_committed(publisher.on_commit)
+    commits.revocables += [room_presences, history]
+    commits.on_events_appended += [room_lists.on_events_appended]
+    commits.on_member_changed += [
+        room_presences.on_member_changed,
+        room_lists.on_member_changed,
+        visibility.on_member_changed,
+    ]
+    commits.on_positions_changed += [
+        room_presences.on_positions_changed,
+        lambda room, user, _delivered, _read: room_lists.invalidate(room, user),
+    ]
+    commits.on_typing_changed += [room_presences.on_typing_changed]
+    commits.on_list_changed += [room_lists.invalidate]
+    commits.on_members_unknown += [
+        room_presences.on_members_unknown,
+        room_lists.on_members_unknown,
+        visibility.on_members_unknown,
+    ]
+    feed.subscribe(commits)
+    store.on_committed(commits.on_store_commit)
     channel_services = ChannelServices(
         messages=messages,
         presence=presence,
@@ -231,6 +261,7 @@ def build_services(
             "chat": ChatService(channel_services),
             "rooms": RoomsService(
                 store=store,
+                feed=feed,
                 authorizer=authorizer,
                 room_lists=room_lists,
                 validator=validator,
@@ -304,3 +335,8 @@ def _head_loader(store: Store, background: BackgroundTasks) -> Callable[..., Non
         background.start(store.head(room), on_done)
 
     return load
+
+
+async def _read_heads(store: Store, rooms: Sequence[str]) -> Mapping[str, HubHead]:
+    """The hub's `read_heads`."""
+    return {room: HubHead(*head) for room, head in (await store.heads(rooms)).items()}

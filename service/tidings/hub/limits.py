@@ -33,6 +33,10 @@ class HubLimits:
     stall_seconds: float = 600.0
     idle_room_seconds: float = 60.0  # a phone that reconnects within a minute finds the tail still there
     idle_rooms_max: int = 1024  # feeds that nobody listens to; the one left first goes first
+    # Heads of active rooms are compared with the log once in this time, so that a lost notice costs this delay and no
+    # event; 0: never. The rooms are spread over it: 10,000 are 1,000 look-ups a second, about 1 % of a processor.
+    head_check_seconds: float = 10.0
+    head_check_rooms_max: int = 2_048  # in one read, one read at a time; about 15 ms of a reading thread
     room_subscriptions_max: int = 50_000  # more than the sockets of one process (about 20,000)
     subscriptions_max: int = 100_000  # at about 0.2 KiB each
 

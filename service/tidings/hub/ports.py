@@ -6,7 +6,7 @@ be run by an event loop, by a test or by a simulator alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -85,6 +85,12 @@ ReadEvents: TypeAlias = Callable[[str, int, int, Callable[[Events[T] | Exception
 
 ReadHead: TypeAlias = Callable[[str, Callable[[LogHead | Exception], None]], None]
 """head(room, done): `done` is called once, on the loop, with a head read after this call."""
+
+ReadHeads: TypeAlias = Callable[[Sequence[str], Callable[[Mapping[str, LogHead] | Exception], None]], None]
+"""heads(rooms, done): `done` is called once, on the loop, with the heads of those of the rooms that exist."""
+
+MissedEvents: TypeAlias = Callable[[str, str, int], None]
+"""missed(room, epoch, seq): the log has come to `seq`, and the notice of that was lost."""
 
 Schedule: TypeAlias = Callable[[Callable[[], Any]], Any]
 """schedule(callback): runs it soon, in a round of the loop of its own (`loop.call_soon`)."""

@@ -14,6 +14,7 @@ class HubCounters:
         "deliveries",
         "events_notified",
         "gaps_sent",
+        "heads_corrected",
         "reads",
         "reads_shared",
         "stalls_ended",
@@ -29,6 +30,7 @@ class HubCounters:
         self.reads_shared = 0
         self.stalls_ended = 0
         self.gaps_sent = 0
+        self.heads_corrected = 0
 
 
 class HubStats(NamedTuple):
@@ -45,6 +47,7 @@ class HubStats(NamedTuple):
     reads_shared: int  # times a reader found the page it wanted already on its way or held by another
     stalls_ended: int  # readers ended with TooSlow
     gaps_sent: int
+    heads_corrected: int  # times the log was found further than the notices said: each a lost or late notice
     measure_max_lag: Callable[[], int]
 
     @property

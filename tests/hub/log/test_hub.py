@@ -608,6 +608,7 @@ def test_stats_count_what_was_done_and_how_far_the_last_reader_is_behind() -> No
         "reads_shared": 0,
         "stalls_ended": 0,
         "gaps_sent": 0,
+        "heads_corrected": 0,
     }
 
 

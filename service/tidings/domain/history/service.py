@@ -114,6 +114,10 @@ class HistoryService:
         results = await self._read_limiter.wait(context, search_rooms, bytes_max=limit * self._limits.text_bytes_max)
         return search_reply((event.data for event in results.events), results.next_page_token)
 
+    def owners(self, room: str, /) -> set[str]:
+        """The users who read a range of the room now. Looks at all such reads."""
+        return {user for name, user in self._range_streams if name == room}
+
     def revoke(self, room: str, user: str, error: ApiError, /) -> None:
         """This user may no longer read this room."""
         for stream in self._range_streams.pop((room, user), ()):

@@ -99,6 +99,9 @@ class DomainLimits:
     cached_refusals_max: int = 50_000  # (room, user) that were answered NOT_FOUND, about 0.3 KiB each
     # About 0.2 KiB each: 20,000 connections with 25 rooms. As many again of rooms whose roles are all known, 0.1 KiB
     # each.
+    # How long a role is trusted that was read from the store, where notices of changes by other nodes may be lost; a
+    # change that no notice told of counts after this time. In a service of one process roles do not expire.
+    cached_role_seconds: float = 10.0
     cached_roles_max: int = 500_000
     small_room_members_max: int = 50  # of so many members all roles are read at once; more would take longer than one
 

@@ -1,8 +1,9 @@
 """Who may do what in which room.
 
 Every call is checked here, so what the answer depends on is kept in memory: what each room is, and each user's role in
-it. It stays true because every change of a membership is an event of the room's log, and `on_member_changed` hears
-of all of them, in their order, before anybody else does.
+it. It stays true because every change of a membership is an event of the room's log, and `on_member_changed` is called
+for all of them, in their order, before anything else is. Where several nodes write, a notice of a change may be lost:
+then roles are also read again after `cached_role_seconds`, and dropped when a notice is found to be missing.
 
 Of a room with few members all roles are read at once, for whoever asks: then nobody else has to be looked up, members
 or not. Of larger rooms each role is read by itself.
@@ -19,15 +20,20 @@ under any free name, and then everybody may enter it.)
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from tidings.contract import v1
 from tidings.contract.errors import ApiError, not_found, permission_denied
 from tidings.domain.common.lru_cache import LruCache
 from tidings.domain.limits.limits import DomainLimits
 from tidings.domain.ports.store import RoomRecord, Store
+from tidings.hub.expiry import ExpiryQueue
 
 A = TypeVar("A")
+
+RoleKey: TypeAlias = tuple[str, str]
+"""Room and user; an empty user: all roles of a small room."""
+NewRoleExpiry: TypeAlias = Callable[[Callable[[RoleKey], None]], ExpiryQueue[RoleKey]]
 
 NON_MEMBER: Final = v1.ROLE_UNSPECIFIED
 MODERATOR_ROLES: Final = frozenset({v1.OWNER, v1.MODERATOR})
@@ -69,8 +75,10 @@ class RoomAccess(NamedTuple):
 class Authorizer:
     """Answers from memory, from the store where memory does not reach."""
 
-    def __init__(self, store: Store, limits: DomainLimits) -> None:
+    def __init__(self, store: Store, limits: DomainLimits, new_expiry: NewRoleExpiry | None = None) -> None:
+        """`new_expiry`: makes the queue after which roles are read again, where notices of changes may be lost."""
         self._store = store
+        self._expiry = None if new_expiry is None else new_expiry(self._on_expired)
         self._rooms: LruCache[str, RoomInfo] = LruCache(limits.cached_rooms_max)
         self._roles: LruCache[tuple[str, str], int] = LruCache(limits.cached_roles_max)
         # All roles of small rooms, bounded below: by rooms, and by the roles in all of them together.
@@ -114,9 +122,10 @@ class Authorizer:
             if kind == v1.OPEN or role != NON_MEMBER:
                 room_info = self._rooms.peek(room)
                 if room_info is not None and room_info.is_large:  # of small ones all roles are read
-                    self._roles.put((room, user), role)
+                    self._put_role(room, user, role)
                 return
             self._refusals.put((room, user), open_rooms_created)
+            self._start_expiry(room, user)
         raise room_not_found(room)
 
     async def room_info(self, room: str) -> RoomInfo:
@@ -144,7 +153,7 @@ class Authorizer:
         role = self._cached_role(room, user)
         if role is None:
             role = role_changes.get(user, read)
-            self._roles.put((room, user), role)
+            self._put_role(room, user, role)
         return role
 
     def _cached_role(self, room: str, user: str) -> int | None:
@@ -175,6 +184,7 @@ class Authorizer:
     def _cache_small_room_roles(self, room: str, roles: dict[str, int]) -> None:
         self._evict_small_room_roles(room)
         self._small_room_roles.put(room, roles)
+        self._start_expiry(room, "")
         self._small_room_roles_count += len(roles)
         limits = self._limits
         while (
@@ -182,6 +192,22 @@ class Authorizer:
             or len(self._small_room_roles) > limits.cached_rooms_max
         ):
             self._small_room_roles_count -= len(self._small_room_roles.pop_oldest())
+
+    def _put_role(self, room: str, user: str, role: int) -> None:
+        self._roles.put((room, user), role)
+        self._start_expiry(room, user)
+
+    def _start_expiry(self, room: str, user: str) -> None:
+        if self._expiry is not None:
+            self._expiry.start((room, user))
+
+    def _on_expired(self, key: RoleKey) -> None:
+        room, user = key
+        if user:
+            self._roles.pop(key)
+            self._refusals.pop(key)
+        else:
+            self._evict_small_room_roles(room)
 
     def _evict_small_room_roles(self, room: str) -> None:
         self._small_room_roles_count -= len(self._small_room_roles.pop(room) or ())
@@ -210,9 +236,9 @@ class Authorizer:
         self._rooms.put(record.room, room_info)
         return room_info
 
-    def on_room_created(self, record: RoomRecord) -> None:
+    def on_room_created(self, kind: int) -> None:
         """A room was made just now."""
-        self._open_rooms_created += record.kind == v1.OPEN
+        self._open_rooms_created += kind == v1.OPEN
 
     def cached_kind(self, room: str) -> int | None:
         """What kind of room it is, if that is known without asking."""
@@ -238,7 +264,7 @@ class Authorizer:
             lookup.role_changes[member.user] = role
         roles = self._small_room_roles.peek(room)
         if roles is None:
-            self._roles.put((room, member.user), role)
+            self._put_role(room, member.user, role)
             return
         self._roles.pop((room, member.user))  # what was known before must not come to light again
         before = len(roles)
@@ -253,11 +279,11 @@ class Authorizer:
     def drop_roles(self, room: str) -> None:
         """Forget all roles in the room: some may be wrong, since a notice of a change was lost or is late.
 
-        Lookups that are under way read again. Looks at all single roles: about 5 ms for 100,000 of them.
+        Lookups that are under way read again. Roles that were read one by one are not kept by room, and to look through
+        500,000 of them would hold the loop for 30 ms: all of those go.
         """
         self._evict_small_room_roles(room)
-        for key in [key for key in self._roles if key[0] == room]:
-            self._roles.pop(key)
+        self._roles.clear()
         for lookup in self._lookups.get(room, ()):
             lookup.is_stale = True
 
@@ -278,7 +304,7 @@ class Authorizer:
             room_info.is_large = True
         self._evict_small_room_roles(room)
         for user, role in roles.items():
-            self._roles.put((room, user), role)
+            self._put_role(room, user, role)
 
 
 def require_read(access: RoomAccess) -> RoomAccess:

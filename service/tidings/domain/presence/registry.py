@@ -13,6 +13,7 @@ from tidings.contract.memory_account import MemoryAccount
 from tidings.domain.common.background import BackgroundTasks
 from tidings.domain.limits.limits import EVERYONE, DomainLimits
 from tidings.domain.limits.quotas import ReleasingSubscription
+from tidings.domain.ports.commit_feed import CommitFeed, TypingChanged
 from tidings.domain.ports.store import Clock, MemberChange, Store
 from tidings.domain.presence.presence_items import new_presence_log
 from tidings.domain.presence.room_presence import RoomPresence
@@ -32,8 +33,9 @@ SUBSCRIPTION_BYTES: Final = 256  # a reader of a compacted log and its share; me
 
 
 class RoomPresenceRegistry:
-    """Room → room presence, and user → the room presences that show this user. A `CommitObserver` and a
-    `AccessRevocable` of `CommitPublisher`.
+    """Room → room presence, and user → the room presences that show this user.
+
+    It observes commits, and is an `AccessRevocable` of `CommitSubscriber`.
 
     What a room's presence weighs is on the account of one of its readers: of the first, then of another one when
     that one
@@ -45,6 +47,7 @@ class RoomPresenceRegistry:
         *,
         epoch: str,
         store: Store,
+        feed: CommitFeed,
         tracker: PresenceTracker,
         background: BackgroundTasks,
         clock: Clock,
@@ -55,6 +58,7 @@ class RoomPresenceRegistry:
     ) -> None:
         self._epoch = epoch
         self._store = store
+        self._feed = feed
         self._tracker = tracker
         self._background = background
         self._make_rx_scheduler = make_rx_scheduler
@@ -68,7 +72,7 @@ class RoomPresenceRegistry:
         self._rooms_by_user: dict[str, set[RoomPresence]] = {}
         self._idle_rooms = ExpiryQueue(IDLE_SECONDS, self._close, clock=clock.monotonic, schedule_later=schedule_later)
         self._typing_tracker = TypingTracker(
-            self._on_typing_changed, clock=clock, schedule_later=schedule_later, limits=limits
+            self._on_typing_users_changed, clock=clock, schedule_later=schedule_later, limits=limits
         )
         tracker.on_state_changed.append(self._on_state_changed)
 
@@ -136,15 +140,23 @@ class RoomPresenceRegistry:
     # what it hears
 
     def set_typing(self, room: str, user: str, *, stopped: bool) -> None:
-        """Somebody types in a room, or stopped."""
+        """Publish that a user of this node types in a room, or stopped; RESOURCE_EXHAUSTED in one room too many."""
+        if not stopped:
+            self._typing_tracker.check(room, user)
+        self._feed.publish(TypingChanged(room, user, stopped))
+
+    def stop_typing(self, room: str, user: str) -> None:
+        """Publish that a user of this node stopped typing, if that is known."""
+        # Asked for each message: most are sent where no typing is known.
+        if self._typing_tracker.is_typing(room, user):
+            self._feed.publish(TypingChanged(room, user, True))
+
+    def on_typing_changed(self, room: str, user: str, stopped: bool) -> None:
+        """A user of any node types in a room, or stopped."""
         if stopped:
             self._typing_tracker.stop(room, user)
         else:
             self._typing_tracker.start(room, user)
-
-    def stop_typing(self, room: str, user: str) -> None:
-        """Whatever the user was typing in a room is finished."""
-        self._typing_tracker.stop(room, user)
 
     def on_positions_changed(self, room: str, user: str, delivered: int, read: int) -> None:
         """Somebody's positions moved."""
@@ -166,8 +178,17 @@ class RoomPresenceRegistry:
                     member.user, unavailable(f"you see less of {room} now; open it again")
                 )
 
-    def on_events_appended(self, room: str, /) -> None:
-        """New events are no concern of a room's presence."""
+    def on_members_unknown(self, room: str | None) -> None:
+        """Changes of members or positions may have been missed, in this room or (None) in all: read them again."""
+        for name in list(self._rooms) if room is None else [room]:
+            room_presence = self._rooms.get(name)
+            if room_presence is not None:
+                self._background.spawn(room_presence.reload(), "reading the members of a room again")
+
+    def owners(self, room: str, /) -> set[str]:
+        """The users who watch the room."""
+        room_presence = self._rooms.get(room)
+        return set() if room_presence is None else room_presence.compacted_log.owners()
 
     def revoke(self, room: str, user: str, error: ApiError, /) -> None:
         """This user may no longer read this room."""
@@ -179,7 +200,7 @@ class RoomPresenceRegistry:
         for room_presence in self._rooms_by_user.get(user, ()):
             room_presence.on_state_changed(user)
 
-    def _on_typing_changed(self, room: str, users: Sequence[str]) -> None:
+    def _on_typing_users_changed(self, room: str, users: Sequence[str]) -> None:
         room_presence = self._rooms.get(room)
         if room_presence is not None:
             room_presence.on_typing_changed(users)

@@ -86,25 +86,56 @@ class RoomPresence:
 
     async def load(self) -> None:
         """Read who the members are, their positions and their states."""
-        members: list[MemberRecord] = []
-        after = ""
-        while page := await self._store.members(self.room, after=after, limit=MEMBERS_PAGE_SIZE):
-            self._members.update(member.user for member in page)
-            if self._is_limited:
-                self._without_consent.update(member.user for member in page if not member.consented)
-            if len(self._members) <= self._limits.presence_room_members_max:
-                members += page
-            if len(self._members) >= self._limits.presence_count_members_max:
-                break
-            after = page[-1].user
+        members = await self._read_members()
+        self._members.update(members)
+        if self._is_limited:
+            self._without_consent.update(user for user, member in members.items() if not member.consented)
         if len(self._members) > self._limits.presence_room_members_max:
             self._switch_to_counts()
         else:
-            await self._load_members(members)
+            await self._load_members(list(members.values()))
         self._update_reservation()
+        self._apply_deferred()
+
+    async def reload(self) -> None:
+        """Read the members and positions again, since changes may have been missed, and apply the differences.
+
+        What is heard meanwhile is applied afterwards. While it loads already nothing is done: the next notice or
+        comparison comes.
+        """
+        if self._deferred is not None:
+            return
+        self._deferred = []
+        try:
+            members = await self._read_members()
+            for user in self._members - members.keys():
+                self._on_leave(user)
+            for user, member in members.items():
+                is_hidden = self._is_limited and not member.consented
+                if user not in self._members:
+                    self._on_join(user, 0, is_hidden=is_hidden)
+                elif is_hidden is not (user in self._without_consent):
+                    self._on_consent_changed(user, is_hidden=is_hidden)
+                if self._is_listed(user):
+                    self._put_receipt(user, member.delivered, member.read)
+            self._update_reservation()
+        finally:
+            self._apply_deferred()
+
+    def _apply_deferred(self) -> None:
         deferred, self._deferred = self._deferred or [], None
         for apply in deferred:
             apply()
+
+    async def _read_members(self) -> dict[str, MemberRecord]:
+        members: dict[str, MemberRecord] = {}
+        after = ""
+        while page := await self._store.members(self.room, after=after, limit=MEMBERS_PAGE_SIZE):
+            members.update((member.user, member) for member in page)
+            if len(members) >= self._limits.presence_count_members_max:
+                break
+            after = page[-1].user
+        return members
 
     async def _load_members(self, members: Sequence[MemberRecord]) -> None:
         states = await self._tracker.states([person.user for person in members])

@@ -30,16 +30,24 @@ class TypingTracker:
             limits.typing_seconds, self._on_expired, clock=clock.monotonic, schedule_later=schedule_later
         )
 
-    def start(self, room: str, user: str) -> None:
-        """The user types, or still does; RESOURCE_EXHAUSTED in one room too many."""
-        is_new = (room, user) not in self._expiry
+    def check(self, room: str, user: str) -> None:
+        """RESOURCE_EXHAUSTED if `room` would be one room too many for the user to type in."""
         rooms_max = self._limits.user_typing_rooms_max
-        if is_new and self._room_counts[user] >= rooms_max:
+        if (room, user) not in self._expiry and self._room_counts[user] >= rooms_max:
             raise resource_exhausted(
                 f"{user} types in {rooms_max} rooms (user_typing_rooms_max); stop in one of them first"
             )
-        if is_new and len(self._expiry) >= self._limits.typing_users_max:
-            return  # nobody misses one who types while a hundred thousand do
+
+    def is_typing(self, room: str, user: str) -> bool:
+        """Whether the user types in the room."""
+        return user in self._users_by_room.get(room, ())
+
+    def start(self, room: str, user: str) -> None:
+        """The user types, or still does. Not shown beyond the limits, which `check` tells the caller of."""
+        is_new = (room, user) not in self._expiry
+        is_full = len(self._expiry) >= self._limits.typing_users_max
+        if is_new and (is_full or self._room_counts[user] >= self._limits.user_typing_rooms_max):
+            return
         self._expiry.start((room, user))
         if is_new:
             self._users_by_room.setdefault(room, {})[user] = None
@@ -48,8 +56,7 @@ class TypingTracker:
 
     def stop(self, room: str, user: str) -> None:
         """The user types no longer."""
-        # Asked for each message: most are sent where no typing is known.
-        if user in self._users_by_room.get(room, ()) and self._expiry.cancel((room, user)):
+        if self.is_typing(room, user) and self._expiry.cancel((room, user)):
             self._on_expired((room, user))
 
     def users(self, room: str) -> Sequence[str]:

@@ -103,7 +103,7 @@ class VisibilityCheck:
 
 
 class Visibility:
-    """Answers who is seen, and follows what changes it (a `CommitObserver` of `CommitPublisher`)."""
+    """Answers who is seen, and follows what changes it."""
 
     def __init__(
         self,
@@ -232,8 +232,15 @@ class Visibility:
         for watch in list(self._watches_by_name.get(user, ())):
             self._schedule_recheck(watch, (user,))
 
-    def on_events_appended(self, room: str, /) -> None:
-        """New events change nothing."""
+    def on_members_unknown(self, room: str | None) -> None:
+        """Changes of members may have been missed (None: in all rooms): every watch is checked again.
+
+        Changes in one room concern watches of its members alone, who are not known here.
+        """
+        if self.is_limited and room is None:
+            for user, watches in self._watches_by_watcher.items():
+                for watch in watches:
+                    self._schedule_recheck(watch, watch.names - {user})
 
     def _end_empty(self, room: str, owner: str) -> None:
         compacted_log = self._empty_logs.get(room)

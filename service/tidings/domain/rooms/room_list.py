@@ -154,7 +154,7 @@ class RoomListSubscription:
 
 
 class RoomListRegistry:
-    """All readers. Follows what happens in rooms (a `CommitObserver`)."""
+    """All readers. Follows what happens in rooms."""
 
     def __init__(
         self,
@@ -245,6 +245,22 @@ class RoomListRegistry:
             self._retain(room)
             for subscription in list(subscriptions):
                 subscription.invalidate(room)
+
+    def on_members_unknown(self, room: str | None) -> None:
+        """Changes may have been missed; None: in all rooms. The names of each watcher's rooms are read again."""
+        if room is None:
+            self._background.spawn(self._resync_all(), "reading the lists of rooms again")
+
+    async def _resync_all(self) -> None:
+        """One list at a time, so that thousands of watchers do not read at once."""
+        for user in list(self._subscriptions):
+            names = await self._store.room_names_of(user)
+            for subscription in list(self._subscriptions.get(user, ())):
+                keys = () if subscription.key_subscription is None else subscription.key_subscription.keys
+                for room in {*names, *keys}:
+                    self._key_changes.retain(room)
+                    self._retain(room)
+                    subscription.invalidate(room)
 
     def _retain(self, room: str) -> None:
         evicted = self._recent_rooms.put(room, True)

@@ -12,6 +12,7 @@ from tidings.domain.limits.rate_limiter import RateLimiter, WriteLimiter
 from tidings.domain.limits.read_limiter import UserReadLimiter
 from tidings.domain.permissions import role_policy
 from tidings.domain.permissions.authorizer import NON_MEMBER, Authorizer, RoomAccess, room_not_found
+from tidings.domain.ports.commit_feed import CommitFeed, RoomCreated, RoomHidden
 from tidings.domain.ports.store import PAGE_BYTES_MAX, Clock, MemberDecision, RolesChangedError, RoomListEntry, Store
 from tidings.domain.presence.visibility import Visibility
 from tidings.domain.rooms.room_list import RoomListRegistry
@@ -37,6 +38,7 @@ class RoomsService:
         self,
         *,
         store: Store,
+        feed: CommitFeed,
         authorizer: Authorizer,
         room_lists: RoomListRegistry,
         validator: Validator,
@@ -48,6 +50,7 @@ class RoomsService:
         visibility: Visibility,
     ) -> None:
         self._store = store
+        self._feed = feed
         self._authorizer = authorizer
         self._room_lists = room_lists
         self._validator = validator
@@ -248,7 +251,7 @@ class RoomsService:
             if kind == v1.DIRECT:
                 await self._set_hidden(room, hidden=False, context=context)
             return to_room_reply(record, role)
-        self._authorizer.on_room_created(record)
+        self._feed.publish(RoomCreated(room, kind))
         return to_room_reply(record, v1.MEMBER if kind == v1.DIRECT else v1.OWNER)
 
     def _parse_members(self, request: v1.CreateRequest, caller: str) -> Sequence[str]:
@@ -311,7 +314,7 @@ class RoomsService:
 
     async def _set_hidden(self, room: str, *, hidden: bool, context: CallContext) -> None:
         if await self._store.set_hidden(room, context.user, hidden=hidden):
-            self._room_lists.invalidate(room, context.user)
+            self._feed.publish(RoomHidden(room, context.user))
 
     # answers
 

@@ -163,6 +163,10 @@ class CompactedLog(Generic[T]):
         self.scheduler.schedule(subscription)
         return subscription
 
+    def owners(self) -> set[str]:
+        """Who has subscriptions."""
+        return {subscription.owner for subscription in self._subscriptions}
+
     def end_subscriptions(self, owner: str, error: Exception) -> None:
         """Fail the subscriptions of this user, who may read no longer."""
         for subscription in list(self._subscriptions):

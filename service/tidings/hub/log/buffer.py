@@ -101,6 +101,13 @@ class EventBuffer(Generic[T]):
         for asked in stale_keys:
             del self._batches[asked]
 
+    def clear(self) -> None:
+        """Forget all events; the buffer begins at `first` again."""
+        self._items.clear()
+        self._end_offsets.clear()
+        self._batches.clear()
+        self._start_offset = 0
+
     def drop_batches(self) -> None:
         """Forget the batches, and with them what transports made of them."""
         self._batches.clear()

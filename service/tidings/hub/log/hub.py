@@ -9,17 +9,30 @@ What the hub does not do: it does not check permissions, it does not store, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Generic, TypeVar
 
 from tidings.hub.errors import CursorLostError, TooManySubscriptionsError
 from tidings.hub.limits import HubLimits
+from tidings.hub.log.head_checker import HeadChecker
 from tidings.hub.log.pages import PageLoader
 from tidings.hub.log.shard import Shard
 from tidings.hub.log.subscription import LogSubscription
 from tidings.hub.log.tail import HeadWaiter, HubContext, LogTail
-from tidings.hub.ports import Clock, Events, LagPolicy, LogHead, MarkerFactory, ReadEvents, ReadHead, Schedule, Sink
+from tidings.hub.ports import (
+    Clock,
+    Events,
+    LagPolicy,
+    LogHead,
+    MarkerFactory,
+    MissedEvents,
+    ReadEvents,
+    ReadHead,
+    ReadHeads,
+    Schedule,
+    Sink,
+)
 from tidings.hub.scheduling import FlushScheduler
 from tidings.hub.stalls import StallDetector
 from tidings.hub.stats import HubCounters, HubStats
@@ -90,10 +103,10 @@ class RoomFanout(Generic[T]):
 class Hub(Generic[T]):
     """In-memory truth about who is listening.
 
-    `read_events`, `read_head`, `schedule`, `clock`: see `ports`. `markers` makes the items that are not events.
-    `item_size` says how many
-    bytes an item holds; the limits in bytes are as true as it is. `translate_error` gives an error the words that
-    readers get.
+    `read_events`, `read_head`, `read_heads`, `schedule`, `clock`: see `ports`. `on_missed_events` is called when a head
+    was read that no notice told of (default: `advance_head`); without `read_heads` heads are not compared.
+    `markers` makes the items that are not events. `item_size` says how many
+    bytes an item holds; the limits in bytes are as true as it is. `translate_error` gives an error the words that readers get.
     """
 
     def __init__(
@@ -101,6 +114,8 @@ class Hub(Generic[T]):
         *,
         read_events: ReadEvents[T],
         read_head: ReadHead,
+        read_heads: ReadHeads | None = None,
+        on_missed_events: MissedEvents | None = None,
         markers: MarkerFactory[T],
         schedule: Schedule,
         clock: Clock,
@@ -123,6 +138,10 @@ class Hub(Generic[T]):
             counters=counters,
             request_head=self._request_head,
             translate_error=translate_error,
+        )
+        self._on_missed_events = on_missed_events or self.advance_head
+        self._head_checker: HeadChecker[T] | None = (
+            None if read_heads is None else HeadChecker(limits, read_heads, self._on_behind)
         )
         self._fanouts: dict[str, RoomFanout[T]] = {}
         self._idle_fanouts: dict[RoomFanout[T], float] = {}  # since when nobody listens; the longest first
@@ -164,6 +183,11 @@ class Hub(Generic[T]):
             if subscription.owner == owner:
                 subscription.fail(error)
 
+    def owners(self, room: str) -> set[str]:
+        """Who has subscriptions of the room. Looks at every one of them."""
+        fanout = self._fanouts.get(room)
+        return set() if fanout is None else {subscription.owner for subscription in fanout.subscriptions()}
+
     def available_subscriptions(self) -> int:
         """How many subscriptions there may be beside those there are."""
         return self._context.limits.subscriptions_max - self._context.counters.subscriptions
@@ -183,11 +207,24 @@ class Hub(Generic[T]):
             self._enforce_memory_limit(fanout.tail)
             fanout.schedule_flush()
 
-    def advance_head(self, room: str, epoch: str, seq: int) -> None:
-        """The log has come to `seq`, its events are not at hand: what readers need is read."""
+    def advance_head(self, room: str, epoch: str, seq: int, first: int | None = None) -> None:
+        """The log has come to `seq`, its events from `first` on are not at hand: what readers need is read.
+
+        `first` None: the only event, `seq`, or it is unknown.
+        """
         fanout = self._fanouts.get(room)
-        if fanout is not None and self._check_epoch(fanout, epoch) and fanout.tail.advance_head(seq):
+        if fanout is None or not self._check_epoch(fanout, epoch):
+            return
+        if fanout.tail.advance_head(seq, seq if first is None else first):
+            self._enforce_memory_limit(fanout.tail)
             fanout.schedule_flush()
+
+    def discard_events(self, room: str, seqs: Collection[int]) -> None:
+        """Events were rewritten and the new ones are not at hand: no old copy is kept, they are read when needed."""
+        fanout = self._fanouts.get(room)
+        if fanout is not None:
+            fanout.tail.discard_events(seqs)
+            self._enforce_memory_limit(fanout.tail)
 
     def replace_event(self, room: str, seq: int, item: T) -> None:
         """An event was rewritten in the log (a deleted message loses its text): no copy of the old one is kept."""
@@ -213,6 +250,8 @@ class Hub(Generic[T]):
             if tail not in used:
                 tail.drop_batches()
         self._previously_used_tails, self._context.used_tails = used, {}
+        if self._head_checker is not None:
+            self._head_checker.tick(now, lambda: [fanout.tail for fanout in self._fanouts.values()])
 
     @property
     def stats(self) -> HubStats:
@@ -230,6 +269,7 @@ class Hub(Generic[T]):
             reads_shared=counters.reads_shared,
             stalls_ended=counters.stalls_ended,
             gaps_sent=counters.gaps_sent,
+            heads_corrected=counters.heads_corrected,
             measure_max_lag=self._max_lag_events,
         )
 
@@ -270,13 +310,25 @@ class Hub(Generic[T]):
             for waiter in waiters:
                 waiter.fail(result)
         elif self._check_epoch(fanout, result.epoch):
+            was_behind = tail.is_ready and result.seq > tail.head
             tail.set_head(result)
+            if was_behind:
+                self._on_missed_events(tail.room, result.epoch, result.seq)
             self._enforce_memory_limit(tail)
             fanout.schedule_flush()
             for waiter in waiters:
                 waiter.on_head_read()
         if tail.head_waiters:
             self._request_head(tail)
+
+    def _on_behind(self, tail: LogTail[T], head: LogHead | None) -> None:
+        """The log is further than the tail, or it is another one; the notices of that were lost."""
+        fanout = self._fanouts.get(tail.room)
+        if fanout is None or fanout.tail is not tail:
+            return
+        self._context.counters.heads_corrected += 1
+        if self._check_epoch(fanout, "" if head is None else head.epoch) and head is not None:
+            self._on_missed_events(tail.room, head.epoch, head.seq)
 
     def _check_epoch(self, fanout: RoomFanout[T], epoch: str) -> bool:
         """Whether `epoch` is the log that the feed follows; if not, the log was replaced and all cursors are lost."""

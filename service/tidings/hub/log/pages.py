@@ -41,6 +41,7 @@ class LogPage(Generic[T]):
         "error",
         "gap_batch",
         "head_at_request",
+        "is_discarded",
         "is_pending",
         "replaced_events",
         "waiters",
@@ -55,6 +56,7 @@ class LogPage(Generic[T]):
         self.gap_batch: Batch[T] | None = None
         self.error: Exception | None = None
         self.is_pending = True
+        self.is_discarded = False
         self.waiters: list[PageWaiter] = []
         self.replaced_events: dict[int, T] = {}
 
@@ -64,6 +66,8 @@ class LogPage(Generic[T]):
 
     def fill(self, events: Events[T], head: int, bytes_max: int, make_gap: Callable[[int, int], Batch[T]]) -> None:
         """Take the log's answer up to `head`, up to its first inner hole, up to `bytes_max`."""
+        if self.is_discarded:
+            return
         buffer = self.buffer
         for seq, item in events:
             if not self.after < seq <= head:
@@ -96,6 +100,16 @@ class LogPage(Generic[T]):
         if self.is_pending and seq > self.after:
             self.replaced_events[seq] = item
         self.buffer.replace_event(seq, item)
+
+    def discard(self) -> None:
+        """Some of its events may have been rewritten: none is delivered, those of a read in flight neither.
+
+        Subscriptions that point to it find nothing here and read another page.
+        """
+        self.is_discarded = True
+        self.gap_batch = None
+        self.buffer.clear()
+        self.buffer.first = self.after + 1
 
 
 class PageLoader(Generic[T]):

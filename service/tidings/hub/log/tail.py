@@ -12,7 +12,7 @@ the log; so events are delivered in order whatever was lost on the way here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
@@ -143,6 +143,7 @@ class LogTail(Generic[T]):
         if self.initial_head == UNKNOWN_SEQ:
             self.initial_head = head.seq
         if head.seq > self.head:
+            self._discard_pages()
             self._restart_at(head.seq)
         self.is_ready = True
 
@@ -159,6 +160,7 @@ class LogTail(Generic[T]):
         for seq, item in events:
             if seq > self.head:
                 if seq != self.head + 1:
+                    self._discard_pages()
                     self._restart_at(seq - 1)
                 self.buffer.append(item)
                 self.head = self._last_notified = seq
@@ -167,13 +169,16 @@ class LogTail(Generic[T]):
         self.buffer.trim(self.context.limits.tail_events_max, self.context.limits.tail_bytes_max)
         return new_count
 
-    def advance_head(self, seq: int) -> bool:
-        """The log is known to have come to `seq`, without its events; whether that is news.
+    def advance_head(self, seq: int, first: int) -> bool:
+        """The log is known to have come to `seq`, without the events from `first` on; whether that is news.
 
-        It says nothing about when: where "from now on" begins is left to the answer of the log.
+        It says nothing about when: where "from now on" begins is left to the answer of the log. After a hole pages are
+        read again, since it is unknown what the events in it rewrote.
         """
         if seq <= self.head:
             return False
+        if first > self.head + 1:
+            self._discard_pages()
         self._restart_at(seq)
         return True
 
@@ -182,6 +187,23 @@ class LogTail(Generic[T]):
         self.buffer.replace_event(seq, item)
         for page in list(self._pages.values()) if self._pages is not None else ():
             page.replace_event(seq, item)
+
+    def discard_events(self, seqs: Collection[int]) -> None:
+        """Events were rewritten, and the new ones are not at hand: what holds an old copy is read from the log again."""
+        if any(self.buffer.first <= seq <= self.buffer.last for seq in seqs):
+            self.clear()
+        for page in list(self._pages.values()) if self._pages is not None else ():
+            if any(page.after < seq and (page.is_pending or seq <= page.last) for seq in seqs):
+                self._discard_page(page)
+
+    def _discard_pages(self) -> None:
+        for page in list(self._pages.values()) if self._pages is not None else ():
+            self._discard_page(page)
+
+    def _discard_page(self, page: LogPage[T]) -> None:
+        page.discard()
+        if self._pages is not None and self._pages.get(page.after) is page:
+            del self._pages[page.after]
 
     # what subscriptions ask
 
