@@ -17,6 +17,7 @@ from tidings.contract.errors import ApiError, Code
 from tidings.domain import services
 from tidings.domain.identity.jwt import JwtSettings
 from tidings.domain.limits.limits import DomainLimits
+from tidings.domain.ports.commit_feed import CommitFeed
 from tidings.domain.ports.store import Store
 from tidings.hub import Batch, HubLimits, KeyChangeLimits, Subscription
 from tidings.stores.memory.store import MemoryStore
@@ -235,6 +236,7 @@ class DomainHarness:
         store: Store | None = None,
         *,
         dev: bool = True,
+        feed: CommitFeed | None = None,
         hub: HubLimits | None = None,
         key_changes: KeyChangeLimits | None = None,
         **limits: Any,
@@ -251,6 +253,7 @@ class DomainHarness:
             schedule_later=self.clock.call_later,
             make_rx_scheduler=lambda: self.clock.scheduler,
             report=lambda error, where: self.reported_errors.append((error, where)),
+            feed=feed,
             settings=services.DomainSettings(
                 dev=dev,
                 jwt=tokens,

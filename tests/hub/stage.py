@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -162,6 +162,7 @@ class HubHarness:
         *,
         item_size: Callable[[Item], int] = lambda _: 100,
         translate_error: Callable[[Exception], Exception] = passthrough,
+        checks_heads: bool = False,
     ) -> None:
         self.loop = FakeLoop()
         self.epoch = "e1"
@@ -171,9 +172,11 @@ class HubHarness:
         self.read_error: Exception | None = None  # the log raises
         self.reads: list[PendingRead] = []
         self.head_reads: list[PendingHeadRead] = []
+        self.heads_reads: list[tuple[Sequence[str], Callable[[Mapping[str, LogHead] | Exception], None]]] = []
         self.hub: Hub[Item] = Hub(
             read_events=self._read,
             read_head=self._head,
+            read_heads=(lambda rooms, done: self.heads_reads.append((rooms, done))) if checks_heads else None,
             markers=EventMarkers(),
             schedule=self.loop.call_soon,
             clock=self.loop.clock,
@@ -197,6 +200,13 @@ class HubHarness:
         self.head_reads.append(PendingHeadRead(room, done, self.heads.get(room, 0)))
         if self.answers_immediately:
             self.answer_head()
+
+    def answer_heads(self) -> Sequence[str]:
+        """Answer the comparison that waits; the rooms that were asked for."""
+        ((rooms, done),) = self.heads_reads
+        self.heads_reads.clear()
+        done({room: LogHead(self.epoch, self.heads[room]) for room in rooms if room in self.heads})
+        return rooms
 
     # the log
 

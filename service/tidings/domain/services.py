@@ -228,11 +228,8 @@ def build_services(
     )
     commits.revocables += [room_presences, history]
     commits.on_events_appended += [room_lists.on_events_appended]
-    commits.on_member_changed += [
-        room_presences.on_member_changed,
-        room_lists.on_member_changed,
-        visibility.on_member_changed,
-    ]
+    commits.on_member_changed += [room_presences.on_member_changed, visibility.on_member_changed]
+    commits.on_member_hint += [room_lists.on_member_changed, visibility.on_member_hint]
     commits.on_positions_changed += [
         room_presences.on_positions_changed,
         lambda room, user, _delivered, _read: room_lists.invalidate(room, user),

@@ -6,6 +6,7 @@ import pytest
 
 from domain.harness import DomainHarness, settle
 from tidings.contract import v1
+from tidings.domain.ports.commit_feed import FeedListener, Notice, RoomCommit, notice_handlers
 
 
 @pytest.mark.asyncio
@@ -64,3 +65,68 @@ async def test_a_removed_member_loses_access_before_the_next_event() -> None:
     for reader in readers:
         assert reader.items == []
         assert len(reader.errors) == 1
+
+
+class BytelessFeed:
+    """A `CommitFeed` on which all commits come as those of another node, without their bytes."""
+
+    is_lossless = False
+
+    def __init__(self) -> None:
+        self.listener: FeedListener | None = None
+
+    def subscribe(self, listener: FeedListener) -> None:
+        self.listener = listener
+
+    def publish(self, notice: Notice) -> None:
+        assert self.listener is not None
+        if isinstance(notice, RoomCommit):
+            notice = notice.without_bytes()
+        notice_handlers(self.listener)[type(notice)](notice)
+
+
+@pytest.mark.asyncio
+async def test_commits_without_bytes_reach_readers_and_replaced_events_leave_their_pages() -> None:
+    harness = DomainHarness(feed=BytelessFeed())
+    (alice,) = harness.connect_all("alice")
+    await alice.create_room()
+    seqs = [await alice.send("secret") for _ in range(5)]
+    live = await alice.watch_room()
+    waiting = await alice.watch("chat.watch", v1.WatchRequest(room="den", after=v1.Cursor(seq=seqs[0])), credit=1)
+    await settle()
+    assert waiting.seqs == [seqs[1]], "the rest of its page waits"
+    request = v1.DeleteRequest(room="den", client_id=alice.new_client_id(), target=seqs[3])
+    await alice.call("chat.delete", request)
+    waiting.request(100)
+    await settle()
+    assert waiting.seqs == [*seqs[1:], seqs[-1] + 1]
+    assert [event.posted.text for event in waiting.events if event.seq in seqs] == ["secret", "secret", "", "secret"]
+    assert live.seqs == [seqs[-1] + 1]
+    assert not harness.reported_errors
+
+
+@pytest.mark.asyncio
+async def test_a_commit_that_came_before_is_not_applied_again() -> None:
+    feed = BytelessFeed()
+    harness = DomainHarness(feed=feed)
+    alice, bob = harness.connect_all("alice", "bob")
+    await alice.create_room("den", v1.GROUP, "bob")
+    await settle()
+    commits: list[RoomCommit] = []
+    publish = feed.publish
+    feed.publish = lambda notice: (commits.append(notice), publish(notice))  # type: ignore[method-assign,arg-type,func-returns-value]
+    await alice.leave_room(user="bob")
+    await alice.join_room(user="bob")
+    reader = await bob.watch_room()
+    await settle()
+    assert feed.listener is not None
+    reads: list[str] = []
+    members = harness.store.members
+    harness.store.members = lambda room, **page: (reads.append(room), members(room, **page))[1]  # type: ignore[method-assign,assignment,func-returns-value]
+    feed.listener.on_commit(commits[0].without_bytes())
+    await settle()
+    assert reads == [], "nothing is missing, so nothing is read again"
+    await bob.send()
+    await settle()
+    assert not reader.ended
+    assert len(reader.seqs) == 1

@@ -196,6 +196,26 @@ async def test_a_role_cached_alone_is_not_used_after_all_roles_of_its_room_were_
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("members_max", [0, 10], ids=["a large room", "a small room"])
+@pytest.mark.parametrize("drop", [lambda access: access.drop_roles("den"), lambda access: access.drop_all()])
+async def test_a_role_that_is_read_while_roles_are_dropped_is_read_again(members_max: int, drop: Any) -> None:
+    store = CountingStore()
+    access = Authorizer(store, DomainLimits(small_room_members_max=members_max))
+    await store.create_room("den", kind=v1.GROUP, title="", creator="alice", members=["bob"], at_ms=1)
+    await access.room_info("den")
+
+    async def meanwhile() -> None:
+        # Another node removes bob, and the notice of that is lost.
+        member = v1.Member(user="bob", role=v1.MEMBER, left=True)
+        await store.append(v1.Event(room="den", actor="bob", member=member))
+        drop(access)
+
+    store.before_answer = meanwhile
+    assert await access.role("den", "bob") == NON_MEMBER
+    assert access.cached_access("den", "bob") is None
+
+
+@pytest.mark.asyncio
 async def test_a_room_evicted_while_its_roles_are_read_is_not_cached_with_stale_roles() -> None:
     store = CountingStore()
     access = Authorizer(store, DomainLimits(cached_rooms_max=1))

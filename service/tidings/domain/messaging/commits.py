@@ -48,8 +48,11 @@ class AccessRevocable(Protocol):
 class CommitSubscriber:
     """Applies notices to access and the hub, then calls the observers (a `FeedListener`).
 
-    Observers are functions: capabilities that follow what happens in rooms add theirs. `on_members_unknown` are called
-    with a room of which member changes or positions may have been missed, and with None for all rooms.
+    Observers are functions: capabilities that follow what happens in rooms add theirs.
+
+    `on_member_changed`   in the order of seqs; changes that are missed are not told of.
+    `on_member_hint`      every change that a notice told of, in any order: what it leads to is read from the store.
+    `on_members_unknown`  changes of members or positions may have been missed in this room, or (None) in all.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class CommitSubscriber:
         self.revocables: list[AccessRevocable] = []
         self.on_events_appended: list[Callable[[str], None]] = []
         self.on_member_changed: list[Callable[[str, MemberChange], None]] = []
+        self.on_member_hint: list[Callable[[str, MemberChange], None]] = []
         self.on_positions_changed: list[Callable[[str, str, int, int], None]] = []
         self.on_typing_changed: list[Callable[[str, str, bool], None]] = []
         self.on_list_changed: list[Callable[[str, str], None]] = []
@@ -96,6 +100,7 @@ class CommitSubscriber:
         room, epoch, first, last, events, rewritten, members, has_bytes = commit
         if last:
             if not (self._is_lossless or self._is_next(room, epoch, first, last)):
+                self._give_hints(room, members)
                 return
             for _, member, _ in members:
                 self._authorizer.on_member_changed(room, member)
@@ -114,6 +119,7 @@ class CommitSubscriber:
         for change in members:
             for on_member_changed in self.on_member_changed:
                 on_member_changed(room, change)
+        self._give_hints(room, members)
         if last:
             for on_events_appended in self.on_events_appended:
                 on_events_appended(room)
@@ -206,6 +212,11 @@ class CommitSubscriber:
                 raise
             for owner in owners:
                 self._revoke(room, owner)
+
+    def _give_hints(self, room: str, members: Sequence[MemberChange]) -> None:
+        for change in members:
+            for on_member_hint in self.on_member_hint:
+                on_member_hint(room, change)
 
     def _revoke(self, room: str, user: str) -> None:
         error = access_lost(room)

@@ -174,16 +174,25 @@ class RoomPresenceRegistry:
             room_presence.on_member_changed(change)
             if not change.consented and self._limits.presence_visible_to != EVERYONE:
                 # Of an OPEN room, where everybody may read on: who is there is for members.
-                room_presence.compacted_log.end_subscriptions(
-                    member.user, unavailable(f"you see less of {room} now; open it again")
-                )
+                self._end_restricted(room_presence, member.user)
 
     def on_members_unknown(self, room: str | None) -> None:
         """Changes of members or positions may have been missed, in this room or (None) in all: read them again."""
         for name in list(self._rooms) if room is None else [room]:
             room_presence = self._rooms.get(name)
             if room_presence is not None:
-                self._background.spawn(room_presence.reload(), "reading the members of a room again")
+                self._background.spawn(self._reload(room_presence), "reading the members of a room again")
+
+    async def _reload(self, room_presence: RoomPresence) -> None:
+        await room_presence.reload()
+        if self._limits.presence_visible_to != EVERYONE:
+            for owner in room_presence.compacted_log.owners():
+                if not room_presence.can_watch(owner):
+                    self._end_restricted(room_presence, owner)
+
+    def _end_restricted(self, room_presence: RoomPresence, user: str) -> None:
+        room = room_presence.room
+        room_presence.compacted_log.end_subscriptions(user, unavailable(f"you see less of {room} now; open it again"))
 
     def owners(self, room: str, /) -> set[str]:
         """The users who watch the room."""

@@ -122,6 +122,11 @@ class RoomPresence:
         finally:
             self._apply_deferred()
 
+    def can_watch(self, user: str) -> bool:
+        """Whether a user may see the members, where that is for those who consented; true for members not read."""
+        is_complete = len(self._members) < self._limits.presence_count_members_max
+        return user not in self._without_consent and (user in self._members or not is_complete)
+
     def _apply_deferred(self) -> None:
         deferred, self._deferred = self._deferred or [], None
         for apply in deferred:

@@ -227,17 +227,29 @@ class Visibility:
             check.on_consent_changed(change.consented)
         if change.consented:
             self._end_empty(room, user)
+
+    def on_member_hint(self, _room: str, change: MemberChange, /) -> None:
+        """A member may have changed: it is found out again whom that user sees, and who sees the user."""
+        if not self.is_limited:
+            return
+        user = change.member.user
         for watch in list(self._watches_by_watcher.get(user, ())):
             self._schedule_recheck(watch, watch.names)
         for watch in list(self._watches_by_name.get(user, ())):
             self._schedule_recheck(watch, (user,))
 
     def on_members_unknown(self, room: str | None) -> None:
-        """Changes of members may have been missed (None: in all rooms): every watch is checked again.
+        """Changes of members may have been missed: subscribers who saw nothing are to open again.
 
-        Changes in one room concern watches of its members alone, who are not known here.
+        None: in all rooms; then all watches of users are checked again too.
         """
-        if self.is_limited and room is None:
+        if not self.is_limited:
+            return
+        for name in list(self._empty_logs) if room is None else [room]:
+            compacted_log = self._empty_logs.get(name)
+            for owner in () if compacted_log is None else compacted_log.owners():
+                self._end_empty(name, owner)
+        if room is None:
             for user, watches in self._watches_by_watcher.items():
                 for watch in watches:
                     self._schedule_recheck(watch, watch.names - {user})
