@@ -7,9 +7,9 @@ first, so that no old right is used; then subscriptions of users who lost theirs
 Notices of other nodes may be late, repeated, out of order or lost (`ports.commit_feed`). A commit is applied only if it
 follows the last one of its room that was applied. An older one is ignored. Any other one, and a head of the log that no
 notice told of (`on_missed_events`), means that notices are missing, and with them maybe a member who was removed or a
-text that was deleted. Then the room is recovered: cached roles are dropped, readers who are members no longer are ended,
-and only after that the hub hears how far the log has come; it drops its copies and reads. If the store cannot be asked,
-readers get nothing, and the next comparison of heads tries again.
+text that was deleted. Then the room is recovered: cached roles are dropped, subscriptions of users who are members no
+longer end, and only after that the hub is told how far the log has come; it drops its copies and reads. If the store
+cannot be asked, readers get nothing, and the next comparison of heads tries again.
 """
 
 from collections.abc import Callable, Sequence

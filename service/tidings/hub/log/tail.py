@@ -189,7 +189,7 @@ class LogTail(Generic[T]):
             page.replace_event(seq, item)
 
     def discard_events(self, seqs: Collection[int]) -> None:
-        """Events were rewritten, and the new ones are not at hand: what holds an old copy is read from the log again."""
+        """Events were rewritten, and the new ones are not at hand: old copies go, and the log is read again."""
         if any(self.buffer.first <= seq <= self.buffer.last for seq in seqs):
             self.clear()
         for page in list(self._pages.values()) if self._pages is not None else ():
