@@ -98,8 +98,8 @@ def build_services(
 ) -> DomainServices:
     """Build the product.
 
-    `schedule` is `loop.call_soon`, `schedule_later` is `loop.call_later`, and `make_rx_scheduler` makes reactivex's for the
-    same loop (`AsyncIOScheduler(loop)`) when a room needs it; these timers and `clock.monotonic` must agree.
+    `schedule` is `loop.call_soon`, `schedule_later` is `loop.call_later`, and `make_rx_scheduler` makes reactivex's
+    for the same loop (`AsyncIOScheduler(loop)`) when a room needs it; these timers and `clock.monotonic` must agree.
     `feed` joins this node to others, by default to none. `report(error, where)` gets faults of background tasks.
     ValueError for settings that contradict one another.
     """

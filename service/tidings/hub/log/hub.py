@@ -105,8 +105,8 @@ class Hub(Generic[T]):
 
     `read_events`, `read_head`, `read_heads`, `schedule`, `clock`: see `ports`. `on_missed_events` is called when a head
     was read that no notice told of (default: `advance_head`); without `read_heads` heads are not compared.
-    `markers` makes the items that are not events. `item_size` says how many bytes an item holds; the limits in bytes are
-    as true as it is. `translate_error` gives an error the words that readers get.
+    `markers` makes the items that are not events. `item_size` says how many bytes an item holds; the limits in bytes
+    are as true as it is. `translate_error` gives an error the words that readers get.
     """
 
     def __init__(
