@@ -1,4 +1,7 @@
-"""Who types where; it dies by itself."""
+"""Who types in which room, as far as this node was notified; an entry expires after `typing_seconds`.
+
+Users of other nodes are here too: `check` refuses a user of this node, `start` drops what is beyond the limits.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,7 +15,7 @@ from tidings.hub.ports import ScheduleLater
 
 
 class TypingTracker:
-    """`on_changed(room, users)` is told who types in a room now, in order of arrival, the first few of them."""
+    """Calls `on_changed(room, users)` with the users who type in a room now, the first few in order of arrival."""
 
     def __init__(
         self,
@@ -55,12 +58,12 @@ class TypingTracker:
             self._on_changed(room, self.users(room))
 
     def stop(self, room: str, user: str) -> None:
-        """The user types no longer."""
+        """The user stopped typing."""
         if self.is_typing(room, user) and self._expiry.cancel((room, user)):
             self._on_expired((room, user))
 
     def users(self, room: str) -> Sequence[str]:
-        """Who types, the first few."""
+        """The users who type in the room, the first few."""
         return list(islice(self._users_by_room.get(room, ()), self._limits.typing_users_shown_max))
 
     def _on_expired(self, key: tuple[str, str]) -> None:
