@@ -124,6 +124,7 @@ class App:
         self.listener = Listener(
             methods.build_method_table(self.domain.handlers),
             self.domain.authenticator,
+            self.domain.session_registry,
             settings.listener,
             self.metrics,
             health=self.health,

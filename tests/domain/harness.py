@@ -135,7 +135,7 @@ class ConnectedUser:
 
     def disconnect(self) -> None:
         """The connection dies."""
-        self.harness.services.authenticator.unregister(self.session)
+        self.harness.services.session_registry.unregister(self.session)
 
     async def call(self, route: str, request: Any) -> Any:
         method = self.harness.methods[route]
@@ -270,7 +270,7 @@ class DomainHarness:
         session = Session(f"s{next(self._ids)}", Identity(user, **identity), "test", close=lambda failure: None)
         person = ConnectedUser(self, session)
         session.close = person.close_errors.append
-        self.services.authenticator.register(session)
+        self.services.session_registry.register(session)
         return person
 
     def connect_all(self, *names: str) -> Sequence[ConnectedUser]:

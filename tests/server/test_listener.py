@@ -287,7 +287,7 @@ async def address_of(harness: TransportHarness, *lines: str) -> str:
     """Whose the connection counts as that is opened with these headers."""
     client = await open_raw_websocket(harness, proxied_request(*lines))
     assert b" 101 " in await client.read_head()
-    (session,) = harness.listener.rsocket_server.connections
+    (session,) = harness.listener.dispatcher.peers
     address: str = session.transport.slot.address  # type: ignore[attr-defined]
     client.writer.close()
     await harness.wait_until(lambda: harness.connection_count == 0)
@@ -500,7 +500,7 @@ async def test_close_ends_connections_of_every_kind() -> None:
         async with http.get(f"{harness.http_url}/health") as answer:
             await answer.read()
         await asyncio.gather(harness.listener.close(), one.read_until_closed(), closing_error(other))
-    assert not harness.listener.rsocket_server.connections
+    assert not harness.listener.dispatcher.peers
     with pytest.raises(OSError):
         await connect(harness)
     idle_writer.close()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tidings.server import read_scheduler
-from tidings.server.read_scheduler import ReadBudget, ReadScheduler
+from tidings.dispatch import read_scheduler
+from tidings.dispatch.read_scheduler import ReadBudget, ReadScheduler
 from tidings.server.settings import ConnectionLimits
 
 LIMITS = ConnectionLimits(

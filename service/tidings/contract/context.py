@@ -40,8 +40,8 @@ class Session:
     until_writable: Callable[[], Awaitable[None] | None] = _always_writable
     # What its user makes the service hold; set when it enters.
     memory: MemoryAccount = field(default_factory=MemoryAccount)
-    # What the domain hangs on the connection and cleans up when it is gone.
-    left: list[Callable[[], None]] = field(default_factory=list)
+    # The peer's address, for limits on peers without a user.
+    address: str = ""
 
     def detach_transport(self) -> None:
         """The connection is gone: forget the transport."""
@@ -72,6 +72,12 @@ class CallContext:
         return self.identity.user
 
     @property
+    def limit_key(self) -> str:
+        """What rate limits count by: the user, over all connections; the peer's address where there is no user."""
+        identity = self._identity or self.session.identity
+        return identity.user or f"address {self.session.address}"  # no user's name has a space
+
+    @property
     def memory(self) -> MemoryAccount:
         """The account of the connection's user, whatever credentials the request came with."""
         return self.session.memory
@@ -87,13 +93,20 @@ class Credentials:
 
 
 class Authenticator(Protocol):
-    """The front door: who may come in, and who is in."""
+    """Finds out who a peer is."""
 
     async def authenticate(self, credentials: Credentials) -> Identity:
         """Who this is; UNAUTHENTICATED when it cannot be told."""
 
+
+class SessionRegistry(Protocol):
+    """Which sessions are open, and so which users are online."""
+
+    def assign_memory(self, session: Session) -> None:
+        """Give the session its user's memory account, without making the user online."""
+
     def register(self, session: Session) -> None:
-        """A connection was accepted; RESOURCE_EXHAUSTED when this user has too many."""
+        """A session was opened; RESOURCE_EXHAUSTED when its user has too many. Assigns the memory account."""
 
     def unregister(self, session: Session) -> None:
-        """The connection is gone, however it ended. Called once for each session that entered."""
+        """The session is closed. Called once for each session that was registered."""

@@ -178,7 +178,7 @@ def build_services(
         limits.calls_burst_max,
         limits.rate_limited_users_max,
         clock.monotonic,
-        "calls per second over one connection (calls_per_second_max)",
+        "calls per second (calls_per_second_max)",
     )
     search_limiter = RateLimiter(
         0.0 if settings.dev else limits.searches_per_second_max,
@@ -298,7 +298,7 @@ def _build_authenticator(
         return DevAuthenticator(jwt_verifier, session_registry, clock, validator)
     if jwt_verifier is None:
         raise ValueError("nobody could come in: set a token secret of 32 bytes or more, or start with --dev")
-    return TokenAuthenticator(jwt_verifier, session_registry, clock)
+    return TokenAuthenticator(jwt_verifier, clock)
 
 
 def _advertised(limits: DomainLimits, settings: DomainSettings) -> dict[str, int]:

@@ -17,8 +17,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tidings import __version__
-from tidings.contract.context import Authenticator
+from tidings.contract.context import Authenticator, SessionRegistry
 from tidings.contract.methods import MethodTable
+from tidings.dispatch.dispatcher import Dispatcher
 from tidings.metrics.registry import Metrics
 from tidings.server.addresses import ListenAddresses
 from tidings.server.connection_limiter import ConnectionLimiter
@@ -42,6 +43,7 @@ class Listener:
         self,
         methods: MethodTable,
         authenticator: Authenticator,
+        session_registry: SessionRegistry,
         settings: ListenerSettings,
         metrics: Metrics,
         *,
@@ -52,6 +54,7 @@ class Listener:
     ) -> None:
         self._methods = methods
         self._authenticator = authenticator
+        self._session_registry = session_registry
         self._metrics = metrics
         self._clock = clock
         self._now_ms = now_ms
@@ -60,6 +63,7 @@ class Listener:
         self.health = Health(__version__, health or self._default_status, problems)
         self.http_port = 0
         self.tcp_port = 0
+        self.dispatcher: Dispatcher
         self.rsocket_server: RSocketServer
         self.connection_limiter: ConnectionLimiter
         self._http_server: DeferredHttpServer | None = None
@@ -70,15 +74,16 @@ class Listener:
         """Listen. Raises ListenError; nothing is left open then."""
         settings = self.settings
         self._tls = _tls_context(settings.tls)
-        self.rsocket_server = RSocketServer(
+        self.dispatcher = Dispatcher(
             self._methods,
             self._authenticator,
+            self._session_registry,
             self._metrics,
-            settings.rsocket,
             settings.connections,
             clock=self._clock,
             now_ms=self._now_ms,
         )
+        self.rsocket_server = RSocketServer(self.dispatcher, settings.rsocket)
         self.connection_limiter = ConnectionLimiter(settings.connections, self._metrics, self._clock)
         self._http_server = DeferredHttpServer(settings, self.health, self._metrics, self.addresses)
         proxies = TrustedProxies(settings.http.trusted_proxies, settings.http.forwarded_header)
@@ -147,7 +152,7 @@ class Listener:
         The ports stay open so that /health can say why nothing is taken; `close` shuts them.
         """
         self._draining = True
-        return await self.rsocket_server.drain(seconds)
+        return await self.dispatcher.drain(seconds)
 
     async def close(self) -> None:
         """Close everything. Idempotent."""
@@ -157,7 +162,7 @@ class Listener:
         for server in self._servers:
             server.close()
         self._servers.clear()
-        await self.rsocket_server.close()
+        await self.dispatcher.close()
         await http.close()
 
 

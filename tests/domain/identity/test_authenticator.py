@@ -31,9 +31,7 @@ def dev_authenticator(*, secret: bytes | None = SECRET) -> DevAuthenticator:
 
 def token_authenticator() -> TokenAuthenticator:
     clock = FakeClock()
-    return TokenAuthenticator(
-        JwtVerifier(JwtSettings(SECRET), RULES), SessionRegistry(clock, 10, MemoryAccounts()), clock
-    )
+    return TokenAuthenticator(JwtVerifier(JwtSettings(SECRET), RULES), clock)
 
 
 @pytest.mark.asyncio

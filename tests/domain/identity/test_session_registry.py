@@ -42,15 +42,6 @@ def test_a_user_arrives_with_the_first_connection_and_departs_with_the_last() ->
     assert "alice" not in registry_harness.registry
 
 
-def test_what_hangs_on_a_connection_is_cleaned_up_with_it() -> None:
-    registry_harness = RegistryHarness()
-    session = registry_harness.connect("1", "alice")
-    session.left.append(lambda: registry_harness.online_changes.append("cleaned"))
-    registry_harness.registry.unregister(session)
-    registry_harness.registry.unregister(session)
-    assert registry_harness.online_changes == ["+alice", "cleaned", "-alice"]
-
-
 def test_a_connection_ends_with_its_token() -> None:
     registry_harness = RegistryHarness()
     registry_harness.connect("1", "alice", START_MS + 60_000)

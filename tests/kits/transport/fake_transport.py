@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from kits.transport.harness import FakeAuthenticator, FakeClock, Handlers, method_table
+from tidings.dispatch.dispatcher import Dispatcher
 from tidings.metrics.registry import Metrics
 from tidings.protocols.rsocket import Limits, tcp_length_prefix
 from tidings.server.connection_limiter import ConnectionLimiter
@@ -92,15 +93,16 @@ class InProcessServer:
         self.authenticator = FakeAuthenticator()
         self.handlers = handlers or Handlers()
         self.metrics = Metrics()
-        self.rsocket_server = RSocketServer(
+        self.dispatcher = Dispatcher(
             method_table(self.handlers),
             self.authenticator,
+            self.authenticator,
             self.metrics,
-            limits,
             connections,
             clock=self.clock.monotonic,
             now_ms=self.clock.now_ms,
         )
+        self.rsocket_server = RSocketServer(self.dispatcher, limits)
         self.connection_limiter = ConnectionLimiter(connections, self.metrics)
 
     def tcp(self) -> FakeTransport:

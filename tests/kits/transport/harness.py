@@ -241,8 +241,11 @@ class FakeAuthenticator:
         expires_at_ms = self.expires_at_ms if name.startswith("brief") else 0
         return Identity(name or "guest", guest=not name, operator=name == "root", expires_at_ms=expires_at_ms)
 
-    def register(self, session: Session) -> None:
+    def assign_memory(self, session: Session) -> None:
         session.memory = self.accounts.get(session.identity.user)
+
+    def register(self, session: Session) -> None:
+        self.assign_memory(session)
         self.sessions.append(session)
         self.session_opened.set()
 
@@ -288,13 +291,15 @@ class TransportHarness:
         self.clock = clock
         times: dict[str, Any] = {} if clock is None else {"clock": clock.monotonic, "now_ms": clock.now_ms}
         self.notifier = self.handlers.notifier
-        self.listener = Listener(method_table(self.handlers), self.authenticator, settings, self.metrics, **times)
+        self.listener = Listener(
+            method_table(self.handlers), self.authenticator, self.authenticator, settings, self.metrics, **times
+        )
 
     async def start(self) -> None:
         await self.listener.start()
-        service = self.listener.rsocket_server
-        service.connections, service.tasks = NotifyingDict(self.notifier), NotifyingSet(self.notifier)
-        for thing in (service, self.listener.connection_limiter):
+        dispatcher = self.listener.dispatcher
+        dispatcher.peers, dispatcher.tasks = NotifyingDict(self.notifier), NotifyingSet(self.notifier)
+        for thing in (dispatcher, self.listener.connection_limiter):
             self.notifier.watch(thing)
 
     async def run_timers(self) -> None:
@@ -315,7 +320,7 @@ class TransportHarness:
     @property
     def connection_count(self) -> int:
         """Sessions that the service still knows."""
-        return len(self.listener.rsocket_server.connections)
+        return len(self.listener.dispatcher.peers)
 
     async def next_closed_session(self) -> Session:
         """The next session that has left."""
@@ -343,9 +348,8 @@ async def running_harness(
         yield harness
     finally:
         await harness.listener.close()
-    server = harness.listener.rsocket_server
-    assert not server.connections
-    assert not server.tasks
+    assert not harness.listener.dispatcher.peers
+    assert not harness.listener.dispatcher.tasks
     assert len(harness.authenticator.closed_sessions) == len(harness.authenticator.sessions)
     assert all(source.closed.is_set() for source in harness.handlers.subscriptions)
     assert all(talk.closed.is_set() for talk in harness.handlers.channel_handlers)

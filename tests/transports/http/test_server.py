@@ -55,7 +55,12 @@ async def test_health_is_ok_while_it_serves() -> None:
 async def test_health_is_503_with_the_word_for_it_otherwise(status: str) -> None:
     harness = TransportHarness()
     harness.listener = Listener(
-        harness.listener._methods, harness.authenticator, SETTINGS, harness.metrics, health=lambda: status
+        harness.listener._methods,
+        harness.authenticator,
+        harness.authenticator,
+        SETTINGS,
+        harness.metrics,
+        health=lambda: status,
     )
     await harness.listener.start()
     answer, body = await get(harness, "/health")
@@ -71,6 +76,7 @@ async def test_health_is_200_and_degraded_with_the_reasons_for_those_who_may_see
     harness = TransportHarness()
     harness.listener = Listener(
         harness.listener._methods,
+        harness.authenticator,
         harness.authenticator,
         replace(SETTINGS, http=replace(SETTINGS.http, metrics_access=metrics)),
         harness.metrics,
@@ -298,7 +304,7 @@ async def test_a_fault_of_a_handler_is_500_with_an_id_that_stands_in_the_log() -
 
     harness = TransportHarness()
     harness.listener = Listener(
-        harness.listener._methods, harness.authenticator, SETTINGS, harness.metrics, health=fails
+        harness.listener._methods, harness.authenticator, harness.authenticator, SETTINGS, harness.metrics, health=fails
     )
     await harness.listener.start()
     with structlog.testing.capture_logs() as lines:

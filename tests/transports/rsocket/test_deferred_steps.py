@@ -140,7 +140,7 @@ async def test_cancels_end_as_many_watches_in_one_round_as_a_turn_has_time_for()
     server, handlers = slow_server()
     ada = await open_watches(server, handlers, 40)
     ada.protocol.data_received(b"".join(length_prefixed(cancel(1 + 2 * n)) for n in range(40)))
-    assert not ada.protocol.connection.dispatcher.active, "nothing is sent on them any more"
+    assert not ada.protocol.connection.client_session.active, "nothing is sent on them any more"
     said = await run_rounds(100, lambda: handlers.closed_count)
     assert said[-1] == 40
     assert max_per_round(said) <= STEPS_PER_SLICE
@@ -166,8 +166,8 @@ async def test_a_lost_connection_is_gone_at_once_and_its_watches_end_in_steps() 
     session, sinks = ada.protocol.connection, [source.sink for source in handlers.subscriptions]
     ada.abort()
     await run_loop(1)
-    assert session not in server.rsocket_server.connections
-    assert session.dispatcher is None
+    assert session not in server.dispatcher.peers
+    assert session.client_session is None
     assert all(sink is not None and sink.demand() == 0 for sink in sinks), "nothing is delivered any more"
     said = await run_rounds(150, lambda: handlers.closed_count)
     assert said[0] <= STEPS_PER_SLICE
@@ -188,7 +188,7 @@ async def test_a_user_who_comes_back_has_the_budget_that_still_ends_the_old_watc
     assert again.protocol.budget is budget
     await run_rounds(150, lambda: 0)
     assert handlers.closed_count == 40
-    assert (budget.deferred_steps, budget.connection_count) == (None, 1)
+    assert (budget.deferred_steps, budget.connection_count) == (None, 2)  # the connection and its session
     await close_all(server, again)
 
 
@@ -200,9 +200,9 @@ async def test_requests_whose_own_tokens_run_out_end_in_steps() -> None:
     ada.protocol.data_received(b"".join(length_prefixed(watch_frame(1 + 2 * n, 1, user="brief")) for n in range(20)))
     await run_rounds(100, lambda: 0)
     assert len(handlers.subscriptions) == 20
-    dispatcher = ada.protocol.connection.dispatcher
-    dispatcher.fail_expired(1 << 60)
-    assert dispatcher.next_expiry_ms() is None, "it is not asked for again"
+    client_session = ada.protocol.connection.client_session
+    client_session.fail_expired(1 << 60)
+    assert client_session.next_expiry_ms() is None, "it is not asked for again"
     said = await run_rounds(100, lambda: handlers.closed_count)
     assert said[-1] == 20
     assert max_per_round(said) <= STEPS_PER_SLICE

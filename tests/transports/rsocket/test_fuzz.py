@@ -130,7 +130,7 @@ async def test_what_was_read_while_the_socket_was_full_is_served_as_it_empties()
     assert [each.stream_id for each in answers] == [1 + 2 * n for n in range(40)]
     transport.abort()
     await run_loop(5)
-    assert not service.connections
+    assert not service.dispatcher.peers
 
 
 @pytest.mark.asyncio
@@ -157,7 +157,7 @@ async def test_keepalives_and_cancellations_pass_what_waits_for_a_full_socket() 
     assert [each.stream_id for each in answers[1:]] == [5, 7], "a CANCEL does not pass its own request"
     transport.abort()
     await run_loop(5)
-    assert not service.connections
+    assert not service.dispatcher.peers
 
 
 @pytest.mark.asyncio
@@ -197,7 +197,7 @@ async def play(script: list[tuple[str, Any]]) -> None:
         elif what == "gate":
             authenticator.unblock.set()
         elif what == "drain":
-            service.is_draining = True
+            service.dispatcher.is_draining = True
             session.drain()
         elif authenticator.sessions:
             authenticator.sessions[0].close(resource_exhausted("out"))
@@ -207,16 +207,16 @@ async def play(script: list[tuple[str, Any]]) -> None:
             protocol.data_received(length_prefixed(each) if len(each) >= 6 else each)
         connection = session.engine
         assert connection.outbound_bytes <= LIMITS.outbound_bytes_max
-        if not connection.closing and session.dispatcher is not None:
-            assert session.dispatcher.active.keys() <= set(connection.streams.values())
+        if not connection.closing and session.client_session is not None:
+            assert session.client_session.active.keys() <= {each.context for each in connection.streams.values()}
         await asyncio.sleep(0)
     transport.abort()
     authenticator.unblock.set()
     for room in "ab":
         handlers.release_event(room).set()
     await run_loop(50)
-    assert not service.connections
-    assert not service.tasks
+    assert not service.dispatcher.peers
+    assert not service.dispatcher.tasks
     assert limiter.connection_count == 0
     assert len(authenticator.closed_sessions) == len(authenticator.sessions)
     assert all(source.closed.is_set() for source in handlers.subscriptions)

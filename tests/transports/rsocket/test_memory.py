@@ -19,7 +19,7 @@ from kits.transport.harness import (
 from rsocket_harness import cancel, frame, request_response
 from tidings.contract import v1
 from tidings.contract.memory_account import MemoryAccounts
-from tidings.dispatch.dispatcher import MEMORY_BYTES_PER_REQUEST_BYTE, STREAM_MEMORY_BYTES
+from tidings.dispatch.limits import MEMORY_BYTES_PER_REQUEST_BYTE, STREAM_MEMORY_BYTES
 from tidings.protocols.rsocket import FrameType, decode
 
 pytestmark = pytest.mark.parametrize("transport", ["websocket", "tcp"])
@@ -60,7 +60,7 @@ async def test_a_request_holds_its_bytes_until_it_is_answered_or_given_up(transp
         assert account.reserved_bytes == 2 * REQUEST_MEMORY_BYTES
         harness.handlers.release_event("hall").set()
         assert (await peer.receive()).stream_id == 1
-        await harness.wait_until(lambda: not harness.listener.rsocket_server.tasks)
+        await harness.wait_until(lambda: not harness.listener.dispatcher.tasks)
         assert (account.reserved_bytes, account.active_requests) == (0, 0)
 
 
@@ -74,7 +74,7 @@ async def test_a_forgotten_request_holds_its_bytes_although_the_caller_has_left(
         await harness.next_closed_session()
         assert account.reserved_bytes == REQUEST_MEMORY_BYTES
         harness.handlers.release_event("hall").set()
-        await harness.wait_until(lambda: not harness.listener.rsocket_server.tasks)
+        await harness.wait_until(lambda: not harness.listener.dispatcher.tasks)
         assert account.reserved_bytes == 0
 
 
@@ -88,7 +88,7 @@ async def test_an_open_watch_and_a_channel_hold_their_streams_and_not_their_requ
         await harness.handlers.until_called("channel")
         await harness.handlers.until_called("watch")
         account = harness.authenticator.accounts.get("ada")
-        await harness.wait_until(lambda: not harness.listener.rsocket_server.tasks)
+        await harness.wait_until(lambda: not harness.listener.dispatcher.tasks)
         assert account.reserved_bytes == 2 * STREAM_MEMORY_BYTES
 
 
@@ -125,7 +125,7 @@ async def test_so_many_requests_of_one_user_wait_over_all_connections(transport:
             assert "user_requests_max" in (await phone.receive_error())[1]
             harness.handlers.release_event("hall").set()
             await peer.receive()
-            await harness.wait_until(lambda: not harness.listener.rsocket_server.tasks)
+            await harness.wait_until(lambda: not harness.listener.dispatcher.tasks)
             assert (await phone.request(3, "test.wait", HALL_REQUEST)).data
 
 
@@ -158,7 +158,7 @@ async def test_what_waits_for_a_full_socket_is_on_the_account_until_the_socket_i
     async with running_harness() as harness, harness.peer(transport) as peer, harness.peer(transport) as other:
         await harness.wait_until(lambda: len(harness.authenticator.sessions) == 2)
         account = harness.authenticator.accounts.get("ada")
-        sessions = list(harness.listener.rsocket_server.connections)
+        sessions = list(harness.listener.dispatcher.peers)
         for session in sessions:
             session.transport.pause_writing()
             session.engine.send_priority(b"\0" * 5_000)
@@ -184,7 +184,7 @@ async def test_a_connection_that_is_gone_is_freed_at_once_and_not_left_to_the_ga
                     peer.abort()
                     await harness.next_closed_session()
                     await harness.wait_until(
-                        lambda: not harness.connection_count and not harness.listener.rsocket_server.tasks
+                        lambda: not harness.connection_count and not harness.listener.dispatcher.tasks
                     )
                     for held in (
                         harness.authenticator.sessions,

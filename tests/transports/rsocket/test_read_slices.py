@@ -18,15 +18,15 @@ from rsocket_harness import cancel, request_response, setup
 from tidings.contract import v1
 from tidings.contract.context import CallContext
 from tidings.contract.errors import Code, resource_exhausted
-from tidings.protocols.rsocket import FrameType, LengthFieldDecoder, decode, metadata, tcp_length_prefix
-from tidings.protocols.rsocket.frames import FOLLOWS
-from tidings.protocols.rsocket.reassembly import PARTIAL_PAYLOAD_BYTES
-from tidings.server.read_scheduler import (
+from tidings.dispatch.read_scheduler import (
     AUTHENTICATION_COST_SECONDS,
     CONNECTION_COST_SECONDS,
     TASK_COST_SECONDS,
     WATCH_COST_SECONDS,
 )
+from tidings.protocols.rsocket import FrameType, LengthFieldDecoder, decode, metadata, tcp_length_prefix
+from tidings.protocols.rsocket.frames import FOLLOWS
+from tidings.protocols.rsocket.reassembly import PARTIAL_PAYLOAD_BYTES
 from tidings.server.settings import ConnectionLimits
 from tidings.transports.rsocket.tcp import RSocketTcpProtocol
 from transports.websocket.test_frames import BINARY, CONTINUATION, PING, PONG, client_frame
@@ -77,7 +77,7 @@ async def close_all(server: InProcessServer, *transports: FakeTransport) -> None
     for transport in transports:
         transport.abort()
     await run_loop(10)
-    assert not server.rsocket_server.connections
+    assert not server.dispatcher.peers
 
 
 # --- turns ------------------------------------------------------------------------------------------------------
@@ -323,7 +323,7 @@ async def test_a_peer_that_goes_on_sending_after_the_end_is_cut_off() -> None:
         await run_loop(2)
     assert transport.is_closed
     await run_loop(5)
-    assert not server.rsocket_server.connections
+    assert not server.dispatcher.peers
 
 
 # --- metadata ---------------------------------------------------------------------------------------------------
@@ -553,5 +553,5 @@ async def test_a_setup_that_waits_for_its_turn_is_not_late() -> None:
     assert not session.engine.closing
     server.rsocket_server.read_scheduler._end_throttling(budget)
     await run_loop(5)
-    assert session.session is not None
+    assert session.client_session is not None
     await close_all(server, greedy, patient)

@@ -11,12 +11,12 @@ from rsocket_harness import cancel
 from tidings.contract import v1
 from tidings.contract.codecs import JSON
 from tidings.contract.errors import Code
+from tidings.dispatch.read_scheduler import STEP_COST_SECONDS
+from tidings.dispatch.responders import REPLY_COST_SECONDS_PER_BYTE, SMALL_REPLY_BYTES, CallResponder
 from tidings.hub import PAUSED, Batch
 from tidings.protocols.rsocket import FrameType, LengthFieldDecoder, decode
-from tidings.server.read_scheduler import STEP_COST_SECONDS
 from tidings.server.settings import ConnectionLimits
-from tidings.transports.rsocket.call_responders import REPLY_COST_SECONDS_PER_BYTE, SMALL_REPLY_BYTES, CallResponder
-from tidings.transports.rsocket.responders import StreamResponder
+from tidings.transports.rsocket.responders import RSocketCall, RSocketReplyStream
 
 STEP_MS = 3.0  # of encoding; more than a turn
 LAST_SEQ = 6
@@ -64,14 +64,14 @@ class SendingServer(InProcessServer):
         handlers.watch = open_watch  # type: ignore[method-assign]
         super().__init__(connections=connections, handlers=handlers, clock=clock)
         self.rsocket_server.read_scheduler._call_later = lambda *what: self.delayed_calls.append(what)
-        encode = StreamResponder._encode
+        encode = RSocketReplyStream._encode
 
-        def slow(responder: StreamResponder, batch: Any) -> bytes:
+        def slow(responder: RSocketReplyStream, batch: Any) -> bytes:
             clock.seconds += STEP_MS / 1000
             self.encoded_count += 1
             return encode(responder, batch)
 
-        monkeypatch.setattr(StreamResponder, "_encode", slow)
+        monkeypatch.setattr(RSocketReplyStream, "_encode", slow)
 
     async def open_connection(self, user: str) -> FakeTransport:
         transport = self.tcp()
@@ -193,7 +193,7 @@ async def test_a_stream_that_ends_while_it_waits_is_forgotten(monkeypatch: pytes
     await run_loop(50)
     budget = ada.protocol.budget
     assert budget.is_overdrawn
-    assert [each for each in budget.waiting if isinstance(each, StreamResponder)]
+    assert [each for each in budget.waiting if isinstance(each, RSocketReplyStream)]
     if how == "cancel":
         ada.protocol.data_received(length_prefixed(cancel(1)))
     elif how == "disconnect":
@@ -239,8 +239,12 @@ class AnsweringServer(InProcessServer):
         self.rsocket_server.read_scheduler._call_later = lambda *what: self.delayed_calls.append(what)
         encode = CallResponder._encode_slice
 
-        def slow(responder: CallResponder, parts: Iterator[bytes]) -> bool:
-            return encode(responder, self.encode_slowly(parts))
+        def slow(responder: CallResponder, reply: Any) -> bool:
+            parts, reply.remaining_parts = reply.remaining_parts, self.encode_slowly(reply.remaining_parts)
+            try:
+                return encode(responder, reply)
+            finally:
+                reply.remaining_parts = parts
 
         monkeypatch.setattr(CallResponder, "_encode_slice", slow)
 
@@ -280,7 +284,7 @@ async def test_a_large_answer_is_encoded_a_turn_at_a_time_and_comes_whole(monkey
     budget = ada.protocol.budget
     assert budget.is_open
     assert not budget.waiting
-    assert ada.protocol.connection.session.memory.reserved_bytes == 0
+    assert ada.protocol.connection.client_session.session.memory.reserved_bytes == 0
 
 
 @pytest.mark.asyncio
@@ -307,10 +311,11 @@ async def test_an_overdrawn_user_waits_for_a_large_answer_and_gets_a_small_one(m
     assert 2 <= spent < PART_COUNT
     await run_loop(50)
     assert server.encoded_count == spent
-    held = ada.protocol.connection.session.memory.reserved_bytes
+    held = ada.protocol.connection.client_session.session.memory.reserved_bytes
     assert held > PAGE.ByteSize()
-    responder = next(iter(ada.protocol.connection.dispatcher.active.values()))
-    small = CallResponder(responder.dispatcher, responder.binding, responder.stream, responder.context)
+    responder = next(iter(ada.protocol.connection.client_session.active))
+    connection = ada.protocol.connection
+    small = RSocketCall(connection, connection.client_session, responder.binding, responder.stream, responder.context)
     small.on_result(v1.PageReply(events=PAGE.events[:1]))
     await run_loop(1)
     assert len(answers(ada, 1)) == 1
@@ -325,7 +330,7 @@ async def test_a_large_answer_that_nobody_waits_for_any_more_is_forgotten(
     ada, other = await server.open_connection("ada"), await server.open_connection("ada")
     ada.protocol.data_received(length_prefixed(call_frame(1, "test.wait")))
     await run_loop(50)
-    budget, memory = ada.protocol.budget, ada.protocol.connection.session.memory
+    budget, memory = ada.protocol.budget, ada.protocol.connection.client_session.session.memory
     assert [each for each in budget.waiting if isinstance(each, CallResponder)]
     if how == "cancel":
         ada.protocol.data_received(length_prefixed(cancel(1)))
@@ -339,15 +344,15 @@ async def test_a_large_answer_that_nobody_waits_for_any_more_is_forgotten(
     await run_loop(10)
     assert not [each for each in budget.waiting if isinstance(each, CallResponder)]
     assert not answers(ada, 1)
-    assert memory.reserved_bytes == 0
-    assert other.protocol.connection.session.memory is memory
+    assert memory.held == 0
+    assert other.protocol.connection.client_session.session.memory is memory
 
 
 @pytest.mark.asyncio
 async def test_a_large_answer_without_room_on_the_users_account_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     server = AnsweringServer(monkeypatch)
     ada = await server.open_connection("ada")
-    memory = ada.protocol.connection.session.memory
+    memory = ada.protocol.connection.client_session.session.memory
     memory.bytes_max = PAGE.ByteSize() + 5_000
     ada.protocol.data_received(length_prefixed(call_frame(1, "test.wait")))
     await run_loop(50)

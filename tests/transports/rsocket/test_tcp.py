@@ -133,7 +133,7 @@ async def read_all(peer: TcpPeer) -> list[bytes]:
 async def test_small_frames_are_not_held_back() -> None:
     async with running_harness() as harness, harness.peer("tcp") as peer:
         await peer.request(1, "test.echo")
-        (session,) = harness.listener.rsocket_server.connections
+        (session,) = harness.listener.dispatcher.peers
         accepted = session.transport.transport.get_extra_info("socket")  # type: ignore[attr-defined]
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
@@ -142,7 +142,7 @@ async def test_small_frames_are_not_held_back() -> None:
 async def test_the_kernel_receives_no_more_ahead_than_the_setting_says() -> None:
     async with running_harness() as harness, harness.peer("tcp") as peer:
         await peer.request(1, "test.echo")
-        (session,) = harness.listener.rsocket_server.connections
+        (session,) = harness.listener.dispatcher.peers
         accepted = session.transport.transport.get_extra_info("socket")  # type: ignore[attr-defined]
         buffer_bytes = harness.listener.settings.connections.receive_buffer_bytes
         assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) <= 2 * buffer_bytes  # Linux doubles it

@@ -47,7 +47,7 @@ class HistoryService:
 
     async def page(self, request: v1.PageRequest, context: CallContext) -> v1.PageReply:
         """A page before or after a seq."""
-        self._call_limiter.acquire(context.session.id)
+        self._call_limiter.acquire(context.limit_key)
         limit = self._validator.limit(request.limit, "page_events")
         before = min(request.before, SEQ_MAX) if request.HasField("before") else None
         after = min(request.after, SEQ_MAX) if request.HasField("after") else None
@@ -68,7 +68,7 @@ class HistoryService:
 
     async def read(self, request: v1.ReadRequest, context: CallContext, sink: Sink[Any]) -> Subscription:
         """A range from the log; what comes after the head of now is not part of it."""
-        self._call_limiter.acquire(context.session.id)
+        self._call_limiter.acquire(context.limit_key)
         room = self._validator.room(request.room)
         await self._authorizer.authorize_read(room, context.user)
         head = await self._store.head(room)
@@ -94,7 +94,7 @@ class HistoryService:
 
     async def search(self, request: v1.SearchRequest, context: CallContext) -> v1.SearchReply:
         """Words in one room, or in all that the caller is in."""
-        self._call_limiter.acquire(context.session.id)
+        self._call_limiter.acquire(context.limit_key)
         self._search_limiter.acquire(context.user)
         limit = self._validator.limit(request.limit, "search_results")
         words = self._validator.query(request.query)

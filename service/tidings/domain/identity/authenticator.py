@@ -2,7 +2,7 @@
 
 import secrets
 
-from tidings.contract.context import Credentials, Identity, Session
+from tidings.contract.context import Credentials, Identity
 from tidings.contract.errors import ApiError, unauthenticated
 from tidings.domain.common.validation import Validator
 from tidings.domain.identity.jwt import JwtVerifier
@@ -10,26 +10,10 @@ from tidings.domain.identity.session_registry import SessionRegistry
 from tidings.domain.ports.store import Clock
 
 
-class _SessionAuthenticator:
-    """What both gates do alike."""
-
-    def __init__(self, session_registry: SessionRegistry) -> None:
-        self._session_registry = session_registry
-
-    def register(self, session: Session) -> None:
-        """A connection was accepted; RESOURCE_EXHAUSTED when this user has too many."""
-        self._session_registry.register(session)
-
-    def unregister(self, session: Session) -> None:
-        """The connection is gone."""
-        self._session_registry.unregister(session)
-
-
-class TokenAuthenticator(_SessionAuthenticator):
+class TokenAuthenticator:
     """Only whoever brings a token of the service's secret comes in."""
 
-    def __init__(self, jwt_verifier: JwtVerifier, session_registry: SessionRegistry, clock: Clock) -> None:
-        super().__init__(session_registry)
+    def __init__(self, jwt_verifier: JwtVerifier, clock: Clock) -> None:
         self._jwt_verifier = jwt_verifier
         self._clock = clock
 
@@ -42,7 +26,7 @@ class TokenAuthenticator(_SessionAuthenticator):
         raise unauthenticated("this service needs a token: send a bearer token with the connection")
 
 
-class DevAuthenticator(_SessionAuthenticator):
+class DevAuthenticator:
     """For development on one machine: any name comes in with any password, and guests without.
 
     A token is still believed only if a secret can check it: a page that was built with tokens must fail here as it
@@ -52,7 +36,7 @@ class DevAuthenticator(_SessionAuthenticator):
     def __init__(
         self, jwt_verifier: JwtVerifier | None, session_registry: SessionRegistry, clock: Clock, validator: Validator
     ) -> None:
-        super().__init__(session_registry)
+        self._session_registry = session_registry  # for unique names of guests
         self._jwt_verifier = jwt_verifier
         self._clock = clock
         self._validator = validator

@@ -33,6 +33,10 @@ class SessionRegistry:
     def __contains__(self, user: str) -> bool:
         return user in self._sessions
 
+    def assign_memory(self, session: Session) -> None:
+        """Give the session its user's memory account, without making the user online."""
+        session.memory = self._accounts.get(session.identity.user or f"address {session.address}")
+
     def register(self, session: Session) -> None:
         """One more; RESOURCE_EXHAUSTED when the user has too many."""
         user = session.identity.user
@@ -41,7 +45,7 @@ class SessionRegistry:
             raise resource_exhausted(
                 f"{user} has {len(sessions)} connections (user_connections_max); close one and connect again"
             )
-        session.memory = self._accounts.get(user)
+        self.assign_memory(session)
         session.memory.reserve(SESSION_BYTES)
         sessions[session] = None
         self._sessions[user] = sessions
@@ -50,7 +54,7 @@ class SessionRegistry:
                 callback(user)
 
     def unregister(self, session: Session) -> None:
-        """It is gone; what the domain hung on it is cleaned up."""
+        """The session is closed."""
         user = session.identity.user
         sessions = self._sessions.get(user, {})
         if session not in sessions:
@@ -58,9 +62,6 @@ class SessionRegistry:
         del sessions[session]
         self._expired.discard(session)
         session.memory.release(SESSION_BYTES)
-        for clean_up in session.left:
-            clean_up()
-        session.left.clear()
         if not sessions:
             del self._sessions[user]
             for callback in self.on_user_offline:

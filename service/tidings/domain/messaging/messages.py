@@ -71,7 +71,7 @@ class RoomMessages:
 
     async def authorize_watch(self, room: str, context: CallContext) -> None:
         """Whether the caller may watch the room."""
-        self._call_limiter.acquire(context.session.id)
+        self._call_limiter.acquire(context.limit_key)
         await self._authorizer.authorize_read(room, context.user)
 
     def subscribe(

@@ -81,7 +81,7 @@ class PresenceService:
 
     def set(self, request: v1.SetPresenceRequest, context: CallContext) -> v1.SetPresenceReply:
         """My status on all my devices."""
-        self._call_limiter.acquire(context.session.id)
+        self._call_limiter.acquire(context.limit_key)
         if request.status not in SETTABLE_STATUSES:
             raise invalid_argument(
                 "status must be ONLINE, AWAY, BUSY or INVISIBLE; who has no connection is OFFLINE without saying so"
@@ -93,7 +93,7 @@ class PresenceService:
 
     async def typing(self, request: v1.TypingRequest, context: CallContext) -> v1.TypingReply:
         """I type in a room."""
-        self._call_limiter.acquire(context.session.id)
+        self._call_limiter.acquire(context.limit_key)
         room = self._validator.room(request.room)
         await self._authorizer.authorize_write(room, context.user)
         self._update_limiter.acquire(context.user, self._room_presences.update_cost(room))
@@ -102,7 +102,7 @@ class PresenceService:
 
     async def watch(self, request: v1.PresenceWatchRequest, context: CallContext, sink: Sink[Any]) -> Subscription:
         """People or a room, as they are and as they change."""
-        self._call_limiter.acquire(context.session.id)
+        self._call_limiter.acquire(context.limit_key)
         if bool(request.users) == bool(request.room):
             raise invalid_argument("name either users or a room to watch")
         if request.room:

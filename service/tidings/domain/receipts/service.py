@@ -36,7 +36,7 @@ class ReceiptsService:
 
     async def mark(self, request: v1.MarkRequest, context: CallContext) -> v1.MarkReply:
         """Move my positions forward; what was read was delivered, and nothing beyond the head can have been."""
-        self._call_limiter.acquire(context.session.id)
+        self._call_limiter.acquire(context.limit_key)
         room = self._validator.room(request.room)
         access = await self._authorizer.authorize_read(room, context.user)
         if access.role == NON_MEMBER:

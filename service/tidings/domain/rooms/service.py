@@ -64,7 +64,7 @@ class RoomsService:
 
     async def create(self, request: v1.CreateRequest, context: CallContext) -> v1.RoomReply:
         """Make a room; for the same two people a DIRECT room is made once, whoever asks."""
-        self._call_limiter.acquire(context.session.id)
+        self._call_limiter.acquire(context.limit_key)
         self._write_limiter.check(context.user)  # before many names are looked at
         title = self._validator.title(request.title)
         members = self._parse_members(request, context.user)
@@ -80,14 +80,14 @@ class RoomsService:
 
     async def get(self, request: v1.GetRequest, context: CallContext) -> v1.RoomReply:
         """What a room is."""
-        self._call_limiter.acquire(context.session.id)
+        self._call_limiter.acquire(context.limit_key)
         room = self._validator.room(request.room)
         access = await self._authorizer.authorize_read(room, context.user)
         return await self._room_reply(room, access.role)
 
     async def join(self, request: v1.JoinRequest, context: CallContext) -> v1.RoomReply:
         """Join an open room, bring somebody in, or give somebody another role."""
-        self._call_limiter.acquire(context.session.id)
+        self._call_limiter.acquire(context.limit_key)
         room = self._validator.room(request.room)
         user = self._validator.user(request.user) if request.user else context.user
 
@@ -108,7 +108,7 @@ class RoomsService:
 
     async def leave(self, request: v1.LeaveRequest, context: CallContext) -> v1.LeaveReply:
         """Leave a room, or remove somebody."""
-        self._call_limiter.acquire(context.session.id)
+        self._call_limiter.acquire(context.limit_key)
         room = self._validator.room(request.room)
         user = self._validator.user(request.user) if request.user else context.user
 
@@ -123,7 +123,7 @@ class RoomsService:
 
     async def hide(self, request: v1.HideRequest, context: CallContext) -> v1.HideReply:
         """Hide a DIRECT room from the caller's list until its next message, or show it again."""
-        self._call_limiter.acquire(context.session.id)
+        self._call_limiter.acquire(context.limit_key)
         room = self._validator.room(request.room)
         access = await self._authorizer.authorize_read(room, context.user)
         if access.room_info.kind != v1.DIRECT:
@@ -134,7 +134,7 @@ class RoomsService:
 
     async def members(self, request: v1.MembersRequest, context: CallContext) -> v1.MembersReply:
         """Who is in a room, by name."""
-        self._call_limiter.acquire(context.session.id)
+        self._call_limiter.acquire(context.limit_key)
         limit = self._limit(request.limit)
         room = self._validator.room(request.room)
         await self._authorizer.authorize_read(room, context.user)
@@ -152,7 +152,7 @@ class RoomsService:
 
     async def list(self, request: v1.ListRequest, context: CallContext) -> v1.ListReply:
         """My rooms, or all open ones, by name."""
-        self._call_limiter.acquire(context.session.id)
+        self._call_limiter.acquire(context.limit_key)
         limit = self._limit(request.limit)
         if request.scope == v1.MINE:
             mine, more = await self._read_limiter.wait(
@@ -176,7 +176,7 @@ class RoomsService:
 
     async def watch(self, request: v1.RoomsWatchRequest, context: CallContext, sink: Sink[Any]) -> Subscription:
         """My rooms as they are, then as they change."""
-        self._call_limiter.acquire(context.session.id)
+        self._call_limiter.acquire(context.limit_key)
         return await self._room_lists.subscribe(request, context, sink)
 
     async def _list_mine(self, user: str, after: str, limit: int) -> tuple[Sequence[RoomListEntry], bool]:

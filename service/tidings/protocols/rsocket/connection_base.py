@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 Handler: TypeAlias = "Callable[[ConnectionBase, bytes, int, int], Sequence[ProtocolEvent]]"
 """What is done with a frame: endpoint, whole frame, stream id, flags → facts."""
 
-InlineHandler: TypeAlias = Callable[[bytes | None, bytes], bytes | None]
+# (metadata, data) → the reply; or anything else, which becomes the `context` of the request's stream.
+InlineHandler: TypeAlias = Callable[[bytes | None, bytes], object]
 """(metadata, data) of a REQUEST_RESPONSE → the data of its answer, or None: begin a stream, report the request.
 
 Raises Declined to answer with ERROR. May end the connection, but begins nothing on it.

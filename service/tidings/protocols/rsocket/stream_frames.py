@@ -110,15 +110,16 @@ def on_request_response(conn: ConnectionBase, frame: bytes, stream_id: int, flag
     ):
         return _accept_request(conn, _REQUEST_RESPONSE, stream_id, flags, 1, metadata, data)
     inline_handler = conn.inline_handler
+    context: object = None
     if inline_handler is not None:
         try:
-            reply = inline_handler(metadata, data)
+            context = inline_handler(metadata, data)
         except InlineError as error:
             return _reject(conn, _REQUEST_RESPONSE, stream_id, error.code, str(error))
-        if reply is not None:
-            conn.send_payload(stream_id, reply, None, complete=True)
+        if context.__class__ is bytes:
+            conn.send_payload(stream_id, context, None, complete=True)
             return NO_EVENTS
-    stream = streams[stream_id] = Stream(conn, stream_id, _REQUEST_RESPONSE, False, _INITIAL_RESPONSE, 1, 0)
+    stream = streams[stream_id] = Stream(conn, stream_id, _REQUEST_RESPONSE, False, _INITIAL_RESPONSE, 1, 0, context)
     return (RequestReceived(stream, metadata, data, True),)
 
 

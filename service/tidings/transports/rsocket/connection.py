@@ -18,29 +18,48 @@ begun. When the socket is empty again, what was held is served in turns, produce
 nothing for
 `write_stall_seconds` is closed.
 
-*The end* comes once, in `_close_session`, whoever caused it: all work is ended, the domain's `left` callbacks run,
-the authenticator is told. It comes when the connection is over for the protocol; the transport may live a little longer
-to bring the last words out.
+*The end* comes once, in `_close_session`, whatever caused it: the client session is closed, which cancels its requests
+and unregisters it. It comes when the connection is over for the protocol; the transport may live a little longer to
+write the last frames.
 """
 
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import Any, ClassVar, Final
 
-from tidings.contract.context import Session
-from tidings.contract.errors import ApiError
-from tidings.dispatch.dispatcher import Dispatcher
-from tidings.dispatch.errors import SHUTTING_DOWN
+from tidings.contract.codecs import Codec
+from tidings.contract.context import CallContext, Credentials
+from tidings.contract.errors import ApiError, unimplemented
+from tidings.dispatch.client_session import ClientSession
+from tidings.dispatch.errors import SHUTTING_DOWN, to_api_error
+from tidings.dispatch.peer import Presence
+from tidings.dispatch.read_scheduler import AUTHENTICATION_COST_SECONDS
+from tidings.dispatch.responders import Responder
 from tidings.log import log
-from tidings.protocols.rsocket import Connection, ConnectionState, ErrorCode, FrameType, TransportHeader, events
+from tidings.protocols.rsocket import (
+    UNBOUNDED,
+    Connection,
+    ConnectionState,
+    ErrorCode,
+    FrameType,
+    InlineError,
+    Setup,
+    Stream,
+    TransportHeader,
+    events,
+)
 from tidings.protocols.rsocket.events import ProtocolEvent
 from tidings.server.write_stall import WriteStallTimer
-from tidings.transports.rsocket import setup_auth
 from tidings.transports.rsocket.frame_transport import FrameTransport
-from tidings.transports.rsocket.method_resolver import MethodResolver
-from tidings.transports.rsocket.responders import Responder
+from tidings.transports.rsocket.method_resolver import (
+    MethodResolver,
+    RSocketBinding,
+    credentials_of,
+    read_metadata,
+    setup_codec,
+)
+from tidings.transports.rsocket.responders import INTERACTIONS, RESPONDERS, RSocketAuthenticating, RSocketCall
 from tidings.transports.rsocket.server import RSocketServer
 from tidings.transports.websocket.deflate import Deflater
 
@@ -59,19 +78,20 @@ class RSocketServerConnection:
 
     __slots__ = (
         "_authentication",
+        "_bindings",
         "_charged_deferred_bytes",
         "_is_finishing",
         "_is_session_closed",
         "_is_transport_lost",
+        "_resolver",
         "_write_stall",
+        "client_session",
         "deferred_frames",
         "deflater",
-        "dispatcher",
         "engine",
         "id",
         "is_flush_scheduled",
         "server",
-        "session",
         "timer_slot",
         "transport",
         "transport_name",
@@ -87,8 +107,9 @@ class RSocketServerConnection:
         self.id = secrets.token_hex(8)
         self.engine = Connection(server=True, now=now, limits=server.limits, transport_header=transport_header)
         self.deflater: Deflater | None = None  # where the peer takes compressed messages
-        self.session: Session | None = None  # with the dispatcher, once SETUP is accepted
-        self.dispatcher: Dispatcher | None = None
+        self.client_session: ClientSession | None = None  # from SETUP's acceptance to `_close_session`
+        self._resolver: MethodResolver  # set with the client session
+        self._bindings: dict[bytes | None, RSocketBinding]
         self.is_flush_scheduled = False
         self.timer_slot = 0
         self._authentication: asyncio.Task[None] | None = None
@@ -100,7 +121,7 @@ class RSocketServerConnection:
         self._is_finishing = False
         self._is_session_closed = False
         self._is_transport_lost = False
-        server.connections[self] = None
+        server.dispatcher.add_peer(self)
         self.schedule_timeout()
 
     # --- in -----------------------------------------------------------------------------------------------------
@@ -146,17 +167,17 @@ class RSocketServerConnection:
         """What is held beyond the share of every session (`domain.connections`) is on the user's account."""
         beyond = max(0, sum(map(len, self.deferred_frames)) - self.server.connection_limits.deferred_bytes_max)
         grew = beyond - self._charged_deferred_bytes
-        if grew and self.session is not None:
+        if grew and self.client_session is not None:
             self._charged_deferred_bytes = beyond
-            self.session.memory.reserve_unchecked(grew)
+            self.client_session.session.memory.reserve_unchecked(grew)
             if grew > 0:
                 self.close_if_over_memory_limit()
 
     def close_if_over_memory_limit(self) -> None:
         """End the connection where its user makes the service hold too much: it brought what could not be refused."""
-        if self.session is not None and not self._is_session_closed:
+        if self.client_session is not None and not self._is_session_closed:
             try:
-                self.session.memory.check(0)
+                self.client_session.session.memory.check(0)
             except ApiError as failure:
                 self.close(failure)
 
@@ -181,28 +202,59 @@ class RSocketServerConnection:
     # --- SETUP --------------------------------------------------------------------------------------------------
 
     def _on_setup(self, event: events.SetupReceived) -> None:
-        # Until it is known who this is, nothing more is taken from them.
-        self._authentication = setup_auth.start_authentication(self, event.setup)
-        if self._authentication is not None:
+        setup = event.setup
+        codec = setup_codec(setup.data_mime)
+        if isinstance(codec, ApiError):
+            self._reject_setup(codec, ErrorCode.UNSUPPORTED_SETUP)
+        elif self.server.dispatcher.is_draining:
+            self._reject_setup(SHUTTING_DOWN)
+        else:
+            self.transport.budget.used_seconds += AUTHENTICATION_COST_SECONDS
+            # Until it is known who this is, nothing more is read.
+            self._authentication = self.server.dispatcher.start_task(self._authenticate(setup, codec))
             self.transport.pause_reading()
             self.schedule_timeout()
 
-    def reject_setup(self, failure: ApiError, code: ErrorCode = ErrorCode.REJECTED_SETUP) -> None:
-        """Nobody comes in here."""
+    async def _authenticate(self, setup: Setup, codec: Codec) -> None:
+        server = self.server
+        try:
+            credentials = credentials_of(read_metadata(setup.metadata, setup.metadata_mime, server.connection_limits))
+            client_session = await ClientSession.open(
+                server.dispatcher,
+                credentials or Credentials(),
+                session_id=self.id,
+                address=self.transport.address,
+                peer=self,
+                presence=Presence.CONNECTED,
+            )
+        except Exception as error:
+            self._reject_setup(to_api_error(error, "SETUP"))
+            self.flush()
+        else:
+            if client_session is not None:
+                self._on_authenticated(client_session, server.method_resolver(setup.metadata_mime, codec))
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether SETUP can no longer be accepted."""
+        return self.engine.state is not ConnectionState.AUTHENTICATING
+
+    def _reject_setup(self, failure: ApiError, code: ErrorCode = ErrorCode.REJECTED_SETUP) -> None:
         self._authentication = None
         self.server.metrics.connections_refused[failure.code.name.lower()] += 1
         log.info("connection refused", session=self.id, transport=self.transport_name, reason=failure.rsocket_text)
         self.engine.reject(code, failure.rsocket_text)
 
-    def on_authenticated(self, session: Session, resolver: MethodResolver) -> None:
-        """It is known who this is, and they may come in."""
+    def _on_authenticated(self, client_session: ClientSession, resolver: MethodResolver) -> None:
+        """Accept SETUP."""
         self._authentication = None
-        self.session = session  # from here on `_close_session` tells the authenticator
-        self.transport.on_authenticated(session.identity.user, session.memory)
+        self.client_session = client_session  # from here on `_close_session` closes it
+        self.transport.on_authenticated(client_session.session.identity.user, client_session.session.memory)
         if self._is_session_closed:
             return  # what it had sent already was too much for this user
-        self.dispatcher = Dispatcher(self, session, resolver)
-        self.engine.inline_handler = self.dispatcher.handle_inline
+        self._resolver = resolver
+        self._bindings = resolver.cache
+        self.engine.inline_handler = self._handle_inline
         self.server.metrics.connections_opened[self.transport_name] += 1
         self._handle_events(self.engine.accept(self.server.clock()))
         self._grant_lease()
@@ -211,8 +263,9 @@ class RSocketServerConnection:
         self.flush()
 
     def until_writable(self) -> Awaitable[None] | None:
-        """What to wait for while the peer takes no answers."""
-        return self.dispatcher.wait_until_writable() if self.dispatcher is not None and self.engine.congested else None
+        """What to await while the peer takes no replies."""
+        session = self.client_session
+        return session.wait_until_writable() if session is not None and self.engine.congested else None
 
     def _grant_lease(self) -> None:
         """Renew the lease of a client that asked for leases in SETUP, long before it needs one."""
@@ -225,9 +278,65 @@ class RSocketServerConnection:
 
     # --- what happens on streams --------------------------------------------------------------------------------
 
+    def _handle_inline(self, metadata: bytes | None, data: bytes) -> bytes | RSocketBinding | None:
+        """The reply of a call that is not for operators and does not wait; else the binding, for `_on_request`.
+
+        What `start_request` would do in the end, by the shortest way there is: nearly all calls come by here. Every
+        user is signed in, since presence is CONNECTED.
+        """
+        binding = self._bindings.get(metadata)
+        if binding is None or not binding.is_inline:
+            return binding
+        session = self.client_session
+        assert session is not None
+        try:
+            reply = binding.handle(data, session.context)
+        except Exception as error:
+            raise _inline_error(binding, error) from error
+        binding.counters.ok += 1
+        return reply
+
     def _on_request(self, event: events.RequestReceived) -> None:
-        if self.dispatcher is not None:
-            self.dispatcher.on_request(event)
+        session = self.client_session
+        if session is None:
+            return
+        stream, metadata, data, complete = event
+        binding: RSocketBinding | None = stream.context or self._bindings.get(metadata)
+        if binding is not None:
+            self.start_request(binding, stream, data, complete, session.context)
+            return
+        # Metadata that was not seen before, or must not be cached.
+        try:
+            binding, credentials = self._resolver.resolve(metadata)
+        except ApiError as failure:
+            if not stream.closed:
+                stream.fail(failure.mapping.rsocket, failure.rsocket_text)
+            return
+        if credentials is None:
+            self.start_request(binding, stream, data, complete, session.context)
+        else:
+            responder = RSocketAuthenticating(self, session, binding, stream, session.context)
+            session.authenticate(responder, credentials, data, complete)
+
+    def start_request(
+        self, binding: RSocketBinding, stream: Stream, data: bytes, complete: bool, context: CallContext
+    ) -> None:
+        """Serve a request as this caller."""
+        session = self.client_session
+        if session is None:
+            return
+        method = binding.method
+        made = RESPONDERS.get((method.kind, stream.interaction))
+        if made is not None:
+            session.start(made(self, session, binding, stream, context), data, complete)
+            return
+        responder = RSocketCall(self, session, binding, stream, context)
+        responder.fail(
+            unimplemented(
+                f"{method.route} is a {method.kind.value}: ask with {INTERACTIONS[method.kind]}, "
+                f"not {stream.interaction.name}"
+            )
+        )
 
     def _on_payload(self, event: events.PayloadReceived) -> None:
         responder: Responder | None = event.stream.context
@@ -288,8 +397,8 @@ class RSocketServerConnection:
         if engine.writable:
             was_full = engine.outbound_bytes >= engine.outbound_bytes_pause
             self._write_queued()
-            if was_full and engine.writable and self.dispatcher is not None:
-                self.dispatcher.on_writable()
+            if was_full and engine.writable and self.client_session is not None:
+                self.client_session.on_writable()
         if engine.closing and not self._is_finishing:
             self._finish()
 
@@ -308,8 +417,8 @@ class RSocketServerConnection:
     def pause_writing(self) -> None:
         """The transport holds as much as it should."""
         self.engine.writable = False
-        if self.session is not None:
-            self.session.memory.queue_sizes[self] = self._queued_bytes
+        if self.client_session is not None:
+            self.client_session.session.memory.queue_sizes[self] = self._queued_bytes
         if not self._is_finishing:
             self._write_stall = WriteStallTimer(self.server.clock(), self.transport.buffered_bytes())
             self.schedule_timeout()
@@ -318,16 +427,32 @@ class RSocketServerConnection:
         """The transport takes bytes again."""
         engine = self.engine
         engine.writable = True
-        if self.session is not None:
-            self.session.memory.queue_sizes.pop(self, None)
+        if self.client_session is not None:
+            self.client_session.session.memory.queue_sizes.pop(self, None)
         if self._is_finishing:
             return
         self._write_stall = None
         self._write_queued()
-        if engine.writable and self.dispatcher is not None:
-            self.dispatcher.on_writable()
+        if engine.writable and self.client_session is not None:
+            self.client_session.on_writable()
         self._update_reading()
         self.flush()
+
+    def stream_count(self) -> int:
+        """Streams that are open."""
+        return len(self.engine.streams)
+
+    def outbound_bytes(self) -> int:
+        """Bytes queued in the engine."""
+        return self.engine.outbound_bytes
+
+    def outstanding_credit(self) -> int:
+        """Items that the peer requested and was not sent yet; without streams that requested all."""
+        return sum(
+            stream.credit
+            for stream in self.engine.streams.values()
+            if stream.credit != UNBOUNDED and not stream.sending_closed
+        )
 
     def _queued_bytes(self) -> int:
         """What waits for the socket."""
@@ -341,8 +466,8 @@ class RSocketServerConnection:
             if self.transport.is_waiting:
                 self.engine.congested_at = now  # what came is not read yet, so silence proves nothing
             self._handle_events(self.engine.tick(now))
-            if self.dispatcher is not None:
-                self.dispatcher.fail_expired(
+            if self.client_session is not None:
+                self.client_session.fail_expired(
                     self.server.now_ms() - self.server.connection_limits.clock_skew_seconds * 1000
                 )
             self._grant_lease()
@@ -361,7 +486,7 @@ class RSocketServerConnection:
         if not self.engine.closing:
             deadlines += (self.engine.deadline(), self._token_expiry(now))
             lease = self.engine.granted_lease
-            if lease is not None and self.dispatcher is not None:
+            if lease is not None and self.client_session is not None:
                 deadlines.append(lease.expires_at - self.server.connection_limits.lease_seconds / 2)
         self.server.timer_wheel.schedule(
             self, min((deadline for deadline in deadlines if deadline is not None), default=None)
@@ -369,7 +494,7 @@ class RSocketServerConnection:
 
     def _token_expiry(self, now: float) -> float | None:
         """When the first token runs out, skew included."""
-        expires_at_ms = self.dispatcher.next_expiry_ms() if self.dispatcher is not None else None
+        expires_at_ms = self.client_session.next_expiry_ms() if self.client_session is not None else None
         if expires_at_ms is None:
             return None
         return now + max(
@@ -409,10 +534,10 @@ class RSocketServerConnection:
 
     def drain(self) -> None:
         """The service is stopping: answer what was asked, end what never would, then close."""
-        if self.dispatcher is None:
+        if self.client_session is None:
             self.close_now()
             return
-        self.dispatcher.drain()
+        self.client_session.drain()
         self.engine.drain(self.server.clock(), SHUTTING_DOWN.rsocket_text)
         self.flush()
 
@@ -438,12 +563,12 @@ class RSocketServerConnection:
     def on_transport_lost(self) -> None:
         """The transport is gone, for whatever reason."""
         self._is_transport_lost = self._is_finishing = True
-        if self.session is not None:
-            self.session.memory.queue_sizes.pop(self, None)
+        if self.client_session is not None:
+            self.client_session.session.memory.queue_sizes.pop(self, None)
         self._handle_events(self.engine.transport_lost(self.server.clock()))
         self._close_session()
         self.server.timer_wheel.schedule(self, None)
-        self.server.remove(self)
+        self.server.dispatcher.remove_peer(self)
 
     def abort(self) -> None:
         """Close the transport at once."""
@@ -457,19 +582,19 @@ class RSocketServerConnection:
         self._account_deferred()
         if self._authentication is not None:
             self._authentication.cancel()
-        dispatcher, self.dispatcher = self.dispatcher, None
+        client_session, self.client_session = self.client_session, None
         self.engine.inline_handler = None
-        if dispatcher is not None:
-            dispatcher.close()
-        session = self.session
-        if session is None:
-            return
-        callbacks = list(session.left)
-        session.left.clear()
-        callbacks.append(partial(self.server.authenticator.unregister, session))
-        for callback in callbacks:
-            try:
-                callback()
-            except Exception:
-                log.exception("closing a session failed", session=self.id)
-        session.detach_transport()  # it refers to this object, and this one to it
+        if client_session is not None:
+            client_session.session.memory.queue_sizes.pop(self, None)
+            client_session.close()
+
+
+def _inline_error(binding: RSocketBinding, error: Exception) -> InlineError:
+    """How the engine sends this error to the peer; counted.
+
+    Not in `_handle_inline`, whose frame the traceback of `error` refers to: a variable there that refers to `error`
+    would be a cycle, which holds the request until the collector runs.
+    """
+    failure = to_api_error(error, binding.method.route)
+    binding.counters.errors[failure.code.name] += 1
+    return InlineError(failure.mapping.rsocket, failure.rsocket_text)

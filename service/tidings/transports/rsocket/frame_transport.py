@@ -3,8 +3,8 @@
 from typing import Protocol
 
 from tidings.contract.memory_account import MemoryAccount
+from tidings.dispatch.read_scheduler import ReadBudget
 from tidings.protocols.rsocket import ErrorCode
-from tidings.server.read_scheduler import ReadBudget
 
 
 class FrameTransport(Protocol):
@@ -13,6 +13,10 @@ class FrameTransport(Protocol):
     @property
     def budget(self) -> ReadBudget:
         """What the peer's user, or address, may take of the loop."""
+
+    @property
+    def address(self) -> str:
+        """The peer's, for limits."""
 
     @property
     def is_waiting(self) -> bool:

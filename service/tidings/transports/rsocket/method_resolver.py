@@ -5,100 +5,47 @@ of the same kind. Nothing that carries a secret is remembered.
 """
 
 from collections.abc import Callable
-from inspect import iscoroutinefunction
-from typing import Any, Final
+from typing import Final
 
-from tidings.contract.codecs import CODECS, Codec, codec_for
-from tidings.contract.context import CallContext, Credentials
+from tidings.contract.codecs import Codec, codec_for
+from tidings.contract.context import Credentials
 from tidings.contract.errors import ApiError, invalid_argument, unimplemented
-from tidings.contract.methods import Method, MethodKind, MethodTable, Permission
+from tidings.contract.methods import Method, MethodTable
+from tidings.dispatch.methods import SUPPORTED_MIMES, MethodBinding, codec_of, find_method
 from tidings.metrics.registry import Metrics, RouteCounters
 from tidings.protocols.rsocket import metadata as rsocket_metadata
-from tidings.server.read_scheduler import CALL_COST_SECONDS, CHANNEL_COST_SECONDS, TASK_COST_SECONDS, WATCH_COST_SECONDS
 from tidings.server.settings import ConnectionLimits
 
 CACHED_BINDINGS_MAX: Final = 1_024  # methods × the encodings that clients ask for
 CACHE_KEY_BYTES_MAX: Final = 512  # with the line above, half a megabyte
-SHOWN_CHARS_MAX: Final = 100  # of a foreign route or MIME type in an error
 
 # Entries whose bytes say nothing but which method and which encoding. What else there may be (traces, tokens) is
 # different in each request, or secret.
 _CACHEABLE_ENTRIES: Final = frozenset(
     (rsocket_metadata.ROUTING, rsocket_metadata.MIME_TYPE, rsocket_metadata.ACCEPT_MIME_TYPES)
 )
-SUPPORTED_MIMES: Final = ", ".join(mime for codec in CODECS for mime in codec.mime_types)
 
 
-def _deferred_seconds(method: Method) -> float:
-    """Time of the loop that a request takes after it was begun; the rest is measured."""
-    if method.kind is not MethodKind.CALL:
-        return WATCH_COST_SECONDS if method.kind is MethodKind.WATCH else CHANNEL_COST_SECONDS
-    if not method.is_async:
-        return 0.0
-    return TASK_COST_SECONDS if iscoroutinefunction(method.handler) else CALL_COST_SECONDS
+class RSocketBinding(MethodBinding):
+    """A binding with `response_metadata`, for a reply in another type than the first that was accepted.
 
-
-class MethodBinding:
-    """One method in one pair of encodings.
-
-    `deferred_seconds` is charged before the request is decoded, for what its handler does after it was begun.
-    `response_metadata` is response metadata, for an answer in another type than asked. `is_inline`: a call that
-    anybody may make,
-    whose handler does not wait and whose answer is data alone, so that `answer` is all there is to it.
+    `is_inline`: its call can be answered within the engine's `receive` (see `MethodBinding.is_plain_call`).
     """
 
-    __slots__ = (
-        "_bytes_max",
-        "_request_type",
-        "_steps",
-        "counters",
-        "deferred_seconds",
-        "is_inline",
-        "method",
-        "reply_codec",
-        "response_metadata",
-    )
+    __slots__ = ("is_inline", "response_metadata")
 
     def __init__(
         self,
         method: Method,
         request_codec: Codec,
         reply_codec: Codec,
-        response_metadata: bytes | None,
         counters: RouteCounters,
         bytes_max: int,
+        response_metadata: bytes | None,
     ) -> None:
-        self.method = method
-        self.reply_codec = reply_codec
+        super().__init__(method, request_codec, reply_codec, counters, bytes_max)
         self.response_metadata = response_metadata
-        self.counters = counters
-        is_plain_call = (
-            method.kind is MethodKind.CALL and not method.is_async and method.permission is not Permission.OPERATOR
-        )
-        self.is_inline = is_plain_call and response_metadata is None
-        self.deferred_seconds = _deferred_seconds(method)
-        self._request_type = method.request
-        self._steps = (request_codec.decode, method.handler, reply_codec.encode)
-        self._bytes_max = bytes_max
-
-    def decode_request(self, data: bytes) -> Any:
-        """The request that the data say. Raises Failure."""
-        if len(data) > self._bytes_max:
-            raise self._too_large(data)
-        decode, _, _ = self._steps
-        return decode(self._request_type, data)
-
-    def handle(self, data: bytes, context: CallContext) -> bytes:
-        """The answer of a handler that does not wait. Raises what it raises."""
-        if len(data) > self._bytes_max:
-            raise self._too_large(data)
-        decode, handler, encode = self._steps
-        return encode(handler(decode(self._request_type, data), context))
-
-    def _too_large(self, data: bytes) -> ApiError:
-        return invalid_argument(
-            f"the request has {len(data)} bytes, at most {self._bytes_max} are read (request_bytes_max); send less"
-        )
+        self.is_inline = self.is_plain_call and response_metadata is None
 
 
 class MethodResolver:
@@ -117,25 +64,23 @@ class MethodResolver:
         self._route_counters: Callable[[str], RouteCounters] = metrics.route_counters
         self._metadata_mime = metadata_mime
         self._codec = codec
-        self.cache: dict[bytes | None, MethodBinding] = {}
+        self.cache: dict[bytes | None, RSocketBinding] = {}
 
-    def resolve(self, metadata: bytes | None) -> tuple[MethodBinding, Credentials | None]:
+    def resolve(self, metadata: bytes | None) -> tuple[RSocketBinding, Credentials | None]:
         """What is asked, and the credentials this one request brings. Raises Failure."""
         request = read_metadata(metadata, self._metadata_mime, self._limits)
         if request.route is None:
             raise unimplemented(f"the request names no method; send its route as {rsocket_metadata.ROUTING}")
-        method = self._methods.methods.get(request.route)
-        if method is None:
-            raise unimplemented(f"no such route: {request.route[:SHOWN_CHARS_MAX]!a}")
-        request_codec = self._codec if request.data_mime is None else _codec_of(request.data_mime)
+        method = find_method(self._methods, request.route)
+        request_codec = self._codec if request.data_mime is None else codec_of(request.data_mime)
         reply_codec, response_metadata = self._negotiate_reply(request, request_codec)
-        binding = MethodBinding(
+        binding = RSocketBinding(
             method,
             request_codec,
             reply_codec,
-            response_metadata,
             self._route_counters(method.route),
             self._limits.request_bytes_max,
+            response_metadata,
         )
         if self._is_cacheable(metadata, request):
             if len(self.cache) >= CACHED_BINDINGS_MAX:
@@ -197,18 +142,9 @@ def credentials_of(request: rsocket_metadata.RequestMetadata) -> Credentials | N
     return None if credentials is None else Credentials(credentials.user, credentials.password, credentials.token)
 
 
-def _codec_of(mime: str) -> Codec:
-    codec = codec_for(mime)
-    if codec is None:
-        raise invalid_argument(
-            f"data in {mime[:SHOWN_CHARS_MAX]!a} is not understood; understood are {SUPPORTED_MIMES}"
-        )
-    return codec
-
-
 def setup_codec(mime: str) -> Codec | ApiError:
     """The codec of a connection, or why it has none."""
     try:
-        return _codec_of(mime)
+        return codec_of(mime)
     except ApiError as failure:
         return failure

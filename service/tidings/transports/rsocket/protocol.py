@@ -14,9 +14,9 @@ from typing import Final, cast
 
 from tidings.contract.errors import resource_exhausted
 from tidings.contract.memory_account import MemoryAccount
+from tidings.dispatch.read_scheduler import CONNECTION_COST_SECONDS, SETTLE_SECONDS
 from tidings.protocols.rsocket import ConnectionState, ErrorCode, TransportHeader
 from tidings.server.connection_limiter import ConnectionSlot, ConnectionStage
-from tidings.server.read_scheduler import CONNECTION_COST_SECONDS, SETTLE_SECONDS
 from tidings.transports.rsocket.connection import RSocketServerConnection
 from tidings.transports.rsocket.server import RSocketServer
 
@@ -198,6 +198,10 @@ class RSocketProtocol(asyncio.Protocol, abc.ABC):
 
     # --- what the session asks (see `FrameTransport` there); `write` is the transport's own
     # -------------------------------
+
+    @property
+    def address(self) -> str:
+        return self.slot.address
 
     def buffered_bytes(self) -> int:
         return self.transport.get_write_buffer_size()

@@ -197,6 +197,10 @@ class ReadScheduler:
     def release(self, budget: ReadBudget, reader: Schedulable) -> None:
         """A connection has ended, or belongs to another budget now. What was spent is remembered for a while."""
         budget.waiting.pop(reader, None)
+        self.release_connection(budget)
+
+    def release_connection(self, budget: ReadBudget) -> None:
+        """Like `release`, for what does not wait for turns itself."""
         budget.connection_count -= 1
         if budget.connection_count:
             return
