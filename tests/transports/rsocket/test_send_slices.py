@@ -11,8 +11,8 @@ from rsocket_harness import cancel
 from tidings.contract import v1
 from tidings.contract.codecs import JSON
 from tidings.contract.errors import Code
+from tidings.dispatch.call_responders import REPLY_COST_SECONDS_PER_BYTE, SMALL_REPLY_BYTES, CallResponder
 from tidings.dispatch.read_scheduler import STEP_COST_SECONDS
-from tidings.dispatch.responders import REPLY_COST_SECONDS_PER_BYTE, SMALL_REPLY_BYTES, CallResponder
 from tidings.hub import PAUSED, Batch
 from tidings.protocols.rsocket import FrameType, LengthFieldDecoder, decode
 from tidings.server.settings import ConnectionLimits
@@ -344,7 +344,7 @@ async def test_a_large_answer_that_nobody_waits_for_any_more_is_forgotten(
     await run_loop(10)
     assert not [each for each in budget.waiting if isinstance(each, CallResponder)]
     assert not answers(ada, 1)
-    assert memory.held == 0
+    assert memory.reserved_bytes == 0
     assert other.protocol.connection.client_session.session.memory is memory
 
 

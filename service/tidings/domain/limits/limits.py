@@ -52,8 +52,9 @@ class DomainLimits:
     # Chinese character with 48 bytes. The count begins again at 0 after a restart.
     stored_bytes_per_day_max: int = 536_870_912  # 0 = no limit. 100 MB of ASCII text, or 11 million Chinese characters
     rate_limited_users_max: int = 100_000  # how many buckets are remembered
-    # Everything but messages and `session.*`, of one connection: pages, lists, positions, watches that are opened.
-    calls_per_second_max: float = 500.0  # 0 = no limit. Ten times what a client does that shows all of it to a person
+    # Everything but messages and `session.*`, of one user over all connections (of one address where there is no user):
+    # pages, lists, positions, watches that are opened.
+    calls_per_second_max: float = 500.0  # 0 = no limit. A person's client needs 50 at most, so ten of them fit
     calls_burst_max: int = 5_000  # a client that comes back and opens all its rooms
     # history.search, of one user over all connections. Besides its cost, it bounds how fast words can be tried.
     searches_per_second_max: float = 5.0  # 0 = no limit. A page that searches while one types asks 3 times a second

@@ -10,30 +10,27 @@ caches, so each further object or call per reader is a wait for memory.
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tidings.contract.codecs import Codec, PreparedMessage
 from tidings.contract.context import CallContext
 from tidings.contract.errors import ApiError
 from tidings.contract.methods import MethodKind
+from tidings.dispatch.call_responders import CallResponder, FireAndForgetResponder
 from tidings.dispatch.client_session import ClientSession
 from tidings.dispatch.read_scheduler import ReadBudget, ReadScheduler
 from tidings.dispatch.responders import (
     AuthenticatingResponder,
-    CallResponder,
     ChannelResponder,
-    FireAndForgetResponder,
     Responder,
     WatchResponder,
 )
 from tidings.hub import PAUSED, Batch
 from tidings.protocols.rsocket import Interaction, Stream, multi_payload_frames, no_transport_header, payload_frames
+from tidings.transports.rsocket.frame_connection import FrameConnection
 from tidings.transports.rsocket.method_resolver import RSocketBinding
 from tidings.transports.websocket.deflate import Deflater
 from tidings.transports.websocket.frames import compressed_message
-
-if TYPE_CHECKING:
-    from tidings.transports.rsocket.connection import RSocketServerConnection
 
 # Readers of one batch with different stream ids, beyond which the bytes are made again instead of kept.
 SHARED_CHUNKS_MAX: Final = 64
@@ -68,7 +65,7 @@ class RSocketReplyStream(Responder):
 
     def __init__(
         self,
-        connection: "RSocketServerConnection",
+        connection: FrameConnection,
         client_session: ClientSession,
         binding: RSocketBinding,
         stream: Stream,
@@ -231,7 +228,9 @@ class RSocketAuthenticating(AuthenticatingResponder, RSocketReplyStream):
     def start_request(self, context: CallContext, data: bytes, last: bool) -> Responder | None:
         binding = self.binding
         assert isinstance(binding, RSocketBinding)
-        self.connection.start_request(binding, self.stream, data, last, context)
+        requests = self.connection.requests
+        if requests is not None:
+            requests.start_request(binding, self.stream, data, last, context)
         self.connection.schedule_flush()
         responder: Responder | None = self.stream.context
         return responder
