@@ -304,7 +304,7 @@ class FakeSession:
                 try:
                     self.on_request(route, stream, data)
                 except ApiError as failure:
-                    stream.fail(failure.mapping.rsocket, failure.rsocket_text)
+                    stream.fail(failure.mapping.rsocket, failure.rsocket_data)
             case events.PayloadReceived(stream, _, data):
                 stream.request(1)
                 self.on_command(stream, data)

@@ -23,7 +23,7 @@ def fail_first(times: int, failure: ApiError) -> Callable[[FakeSession, Stream, 
         left[0] -= 1
         if left[0] < 0:
             return False
-        stream.fail(failure.mapping.rsocket, failure.rsocket_text)
+        stream.fail(failure.mapping.rsocket, failure.rsocket_data)
         return True
 
     return answer
@@ -96,7 +96,7 @@ async def test_unavailable_is_asked_again(service: FakeService, client: MakeClie
 
 
 async def test_a_limit_that_says_when_to_try_again_is_obeyed(service: FakeService, client: MakeClient) -> None:
-    service.handlers["chat.send"] = fail_first(1, resource_exhausted("too fast; try again in 10 ms"))
+    service.handlers["chat.send"] = fail_first(1, resource_exhausted("too fast; try again in 10 ms", retry_after_ms=10))
     async with client() as me:
         assert (await me.rooms["general"].send("hi")).cursor.seq == 1
 

@@ -40,13 +40,16 @@ def test_what_ends_a_connection_is_no_failure_of_the_request() -> None:
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        ("more than 5 messages per second; try again in 1200 ms", 1.2),
-        ("too much; try again in 3 s", 3.0),
-        ("too much; try again in 0.5 s.", 0.5),
-        ("too many rooms", None),
+        ('more than 5 messages per second\n{"retryAfterMs": 1200}', 1.2),
+        ('too much\n{"retryAfterMs": 3000, "added": "later"}', 3.0),
+        ('too much; try again in 3 s\n{"retryAfterMs": "3000"}', None),
+        ('too much; try again in 3 s\n{"retryAfterMs": -1}', None),
+        ('too much; try again in 3 s\n{"retryAf', None),
+        ("too much; try again in 3 s\n[]", None),
+        ("too many rooms; try again in 3 s", None),
     ],
 )
-def test_the_hint_when_to_try_again_is_read_from_the_sentence(text: str, seconds: float | None) -> None:
+def test_when_to_retry_is_read_from_the_second_line_and_not_from_the_sentence(text: str, seconds: float | None) -> None:
     failure = classify_error(0x306, f"RESOURCE_EXHAUSTED: {text}")
     assert isinstance(failure, ApiError)
     assert retry_after_seconds(failure) == seconds

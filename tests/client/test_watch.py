@@ -246,7 +246,7 @@ async def test_many_watches_share_one_connection_and_all_come_back(service: Fake
     [
         unavailable("the service is stopping"),
         too_slow("no progress for 30 s; resume from the cursor", epoch="e1", seq=3),
-        resource_exhausted("too many watches; try again in 5 ms"),
+        resource_exhausted("too many watches; try again in 5 ms", retry_after_ms=5),
     ],
     ids=lambda failure: failure.code.name,
 )
@@ -255,7 +255,7 @@ async def test_a_failure_that_passes_is_not_seen(service: FakeService, client: M
     async with client() as me, me.rooms["general"].watch(after=0) as watch:
         assert await take(watch, 3) == [1, 2, 3]
         watching = next(iter(service.sessions[0].watches.values()))
-        watching.stream.fail(failure.mapping.rsocket, failure.rsocket_text)
+        watching.stream.fail(failure.mapping.rsocket, failure.rsocket_data)
         service.sessions[0].watches.clear()
         service.sessions[0].flush()
         service.post(2)
@@ -285,7 +285,7 @@ async def test_a_failure_that_does_not_pass_is_raised_behind_what_came_before_it
 ) -> None:
     def answer(session: FakeSession, stream: Stream, request: v1.WatchRequest) -> bool:
         session.send_item(stream, v1.WatchItem(cursor=v1.Cursor(epoch="e1", seq=1), event=v1.Event(seq=1)))
-        stream.fail(failure.mapping.rsocket, failure.rsocket_text)
+        stream.fail(failure.mapping.rsocket, failure.rsocket_data)
         return True
 
     service.handlers["chat.watch"] = answer

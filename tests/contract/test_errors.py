@@ -5,7 +5,16 @@ import dataclasses
 import pytest
 
 from tidings.contract import errors, v1
-from tidings.contract.errors import ERROR_MAPPINGS, ApiError, Code, RetryHint, parse_error
+from tidings.contract.errors import (
+    ERROR_MAPPINGS,
+    SAFE_INTEGER_MAX,
+    ApiError,
+    Code,
+    RetryHint,
+    parse_error,
+    resource_exhausted,
+    too_slow,
+)
 
 
 @pytest.mark.parametrize("code", list(Code))
@@ -30,6 +39,45 @@ def test_a_failure_read_from_the_wire_is_the_failure_that_was_written(code: Code
     read = parse_error(written.mapping.rsocket, written.rsocket_text)
     assert read is not None
     assert (read.code, read.text) == (code, "do something else")
+
+
+@pytest.mark.parametrize(
+    ("written", "data"),
+    [
+        (ApiError(Code.NOT_FOUND, "look elsewhere"), "NOT_FOUND: look elsewhere"),
+        (resource_exhausted("slower", retry_after_ms=300), 'RESOURCE_EXHAUSTED: slower\n{"retryAfterMs": 300}'),
+        (
+            too_slow("resume", epoch='a\n"b', seq=SAFE_INTEGER_MAX),
+            'TOO_SLOW: resume\n{"cursor": {"epoch": "a\\n\\"b", "seq": 9007199254740991}}',
+        ),
+    ],
+)
+def test_what_programs_need_of_an_error_is_a_line_of_json_behind_the_sentence(written: ApiError, data: str) -> None:
+    assert written.rsocket_data == data
+    read = parse_error(written.mapping.rsocket, data)
+    assert read is not None
+    assert (read.text, read.retry_after_ms, read.cursor) == (written.text, written.retry_after_ms, written.cursor)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "[]",
+        "null",
+        "[" * 100_000,
+        '{"retryAfterMs": true, "cursor": 1}',
+        '{"retryAfterMs": 1.5}',
+        '{"retryAfterMs": 9007199254740992}',
+        '{"cursor": {"epoch": 1, "seq": 1}}',
+        '{"cursor": {"epoch": "e", "seq": -1}}',
+        '{"cursor": {"epoch": "e"}}',
+    ],
+)
+def test_a_second_line_that_is_malformed_counts_as_missing(line: str) -> None:
+    read = parse_error(0x306, f"RESOURCE_EXHAUSTED: slower\n{line}")
+    assert read is not None
+    assert (read.text, read.retry_after_ms, read.cursor) == ("slower", 0, None)
 
 
 def test_an_error_of_another_application_is_not_taken_for_ours() -> None:

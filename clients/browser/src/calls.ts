@@ -5,7 +5,7 @@
  * calls are idempotent: reads change nothing, writes carry a client_id.
  */
 import {create, type DescMessage, fromBinary, type MessageInitShape, type MessageShape, toBinary} from "@bufbuild/protobuf";
-import {shouldRetry, CALL_RETRY_CODES, Code, ApiError, ConnectionLostError, RequestRejectedError, retryAfterMs} from "./errors.ts";
+import {shouldRetry, CALL_RETRY_CODES, Code, ApiError, ConnectionLostError, RequestRejectedError} from "./errors.ts";
 import {requestOnce, type Reconnector} from "./reconnector.ts";
 import {Backoff} from "./backoff.ts";
 import type {Connection} from "./connection.ts";
@@ -56,7 +56,7 @@ async function callWithRetries(reconnector: Reconnector, route: string, data: Ui
       return await requestOnce(connection, route, data);
     } catch (error) {
       if (error instanceof RequestRejectedError) pauseMs = attempts.nextDelayMs();
-      else if (error instanceof ApiError && shouldRetry(error, CALL_RETRY_CODES)) pauseMs = attempts.nextDelayMs(retryAfterMs(error));
+      else if (error instanceof ApiError && shouldRetry(error, CALL_RETRY_CODES)) pauseMs = attempts.nextDelayMs(error.retryAfterMs);
       // The next connection comes after a pause of its own.
       else if (!(error instanceof ConnectionLostError)) throw error;
     }

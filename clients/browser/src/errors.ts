@@ -20,6 +20,10 @@ export class ApiError extends Error {
   constructor(
     readonly code: Code,
     readonly text: string,
+    /** After how many milliseconds the service asks to retry; undefined: it gives no time. */
+    readonly retryAfterMs?: number,
+    /** Where to resume, for TOO_SLOW. */
+    readonly cursor?: {readonly epoch: string; readonly seq: number},
   ) {
     super(`${Code[code] ?? code}: ${text}`);
   }
@@ -66,19 +70,33 @@ export function classifyError({code, text}: StreamError): ApiError | ConnectionL
   if (code < FIRST_STREAM_CODE) return new ConnectionLostError(code, text);
   if (code === RSOCKET_REJECTED) return new RequestRejectedError(text);
   const known = Code[code] !== undefined;
-  return new ApiError(known ? code : Code.INTERNAL, withoutCodeName(text) || `the service answered with error ${code}`);
+  const [sentence = "", line = ""] = text.split("\n", 2);
+  const {retryAfterMs, cursor} = fieldsOf(line);
+  return new ApiError(known ? code : Code.INTERNAL, withoutCodeName(sentence) || `the service answered with error ${code}`, retryAfterMs, cursor);
 }
 
-/** In how many milliseconds the service wants to be asked again; undefined: it did not say. */
-export function retryAfterMs(failure: ApiError): number | undefined {
-  const match = /\btry again in (\d+(?:\.\d+)?) ?(ms|s)\b/.exec(failure.text);
-  if (!match) return undefined;
-  return Number(match[1]) * (match[2] === "s" ? 1000 : 1);
+/** The second line of an ERROR's data; without fields where it is missing, malformed or cut off. */
+function fieldsOf(line: string): {retryAfterMs?: number; cursor?: {epoch: string; seq: number}} {
+  let fields: {retryAfterMs?: unknown; cursor?: {epoch?: unknown; seq?: unknown} | null} | null;
+  try {
+    fields = JSON.parse(line);
+  } catch {
+    return {};
+  }
+  const {retryAfterMs, cursor} = fields ?? {};
+  return {
+    ...(isCount(retryAfterMs) && retryAfterMs > 0 && {retryAfterMs}),
+    ...(typeof cursor?.epoch === "string" && isCount(cursor.seq) && {cursor: {epoch: cursor.epoch, seq: cursor.seq}}),
+  };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 /** Whether the client repeats by itself; `codes` is CALL_AGAIN or WATCH_AGAIN. */
 export function shouldRetry(failure: ApiError, codes: ReadonlySet<Code>): boolean {
-  return failure.code === Code.RESOURCE_EXHAUSTED ? retryAfterMs(failure) !== undefined : codes.has(failure.code);
+  return failure.code === Code.RESOURCE_EXHAUSTED ? failure.retryAfterMs !== undefined : codes.has(failure.code);
 }
 
 /** Why another attempt with the same credentials is of no use; undefined: it may help. */

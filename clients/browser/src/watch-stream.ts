@@ -5,7 +5,7 @@
  * what comes twice at the join is dropped there. The consumer's own cursor (`Watch.cursor`) holds what it has taken.
  * Everything a stream changes, it changes before it calls out.
  */
-import {classifyError, shouldRetry, Code, ApiError, ConnectionLostError, RequestRejectedError, retryAfterMs, WATCH_RETRY_CODES, type StreamError} from "./errors.ts";
+import {classifyError, shouldRetry, Code, ApiError, ConnectionLostError, RequestRejectedError, WATCH_RETRY_CODES, type StreamError} from "./errors.ts";
 import type {Cursor} from "./gen/tidings/v1/log_pb.ts";
 import type {ConnectionObserver, Reconnector} from "./reconnector.ts";
 import {Backoff} from "./backoff.ts";
@@ -143,7 +143,7 @@ export class WatchStream<Item extends {cursor?: Cursor}> implements ConnectionOb
     // The reconnector will say when there is another connection.
     if (failure instanceof ConnectionLostError) this.connection = undefined;
     else if (failure instanceof RequestRejectedError) this.openLater(0);
-    else if (shouldRetry(failure, WATCH_RETRY_CODES)) this.openLater(retryAfterMs(failure) ?? 0);
+    else if (shouldRetry(failure, WATCH_RETRY_CODES)) this.openLater(failure.retryAfterMs ?? 0);
     else this.end(failure);
   }
 

@@ -12,7 +12,6 @@ One exception leaves this package: `ApiError`, with a `Code` of the contract. In
 | everything else                                | raised                   | raised                    |
 """
 
-import re
 from typing import Final
 
 from tidings.contract.errors import ApiError, Code, parse_error, unauthenticated, unavailable, unimplemented
@@ -34,8 +33,6 @@ __all__ = [
     "unavailable",
 ]
 
-# ERROR frames carry a sentence and no numbers; the services' sentences all say it in these words.
-_RETRY_AFTER: Final = re.compile(r"\btry again in (\d+(?:\.\d+)?) ?(ms|s)\b")
 # Below it an ERROR ends the connection, from it on only a stream.
 _FIRST_STREAM_CODE: Final = 0x201
 # A connection that ends with one of these is worth another attempt with the same credentials.
@@ -72,23 +69,12 @@ def classify_error(code: int, text: str) -> ApiError | ConnectionLostError | Req
     if code == ErrorCode.REJECTED:
         return RequestRejectedError(text)
     failure = parse_error(code, text)
-    if failure is None:
-        failure = ApiError(Code.INTERNAL, text or f"the service answered with error 0x{code:x}")
-    hint = retry_after_seconds(failure)
-    if hint is not None:
-        failure.retry_after_ms = round(hint * 1000)
-    return failure
+    return failure or ApiError(Code.INTERNAL, text or f"the service answered with error 0x{code:x}")
 
 
 def retry_after_seconds(failure: ApiError) -> float | None:
-    """In how many seconds the service wants to be asked again, None if it did not say."""
-    if failure.retry_after_ms:
-        return failure.retry_after_ms / 1000
-    match = _RETRY_AFTER.search(failure.text)
-    if match is None:
-        return None
-    number = float(match.group(1))
-    return number / 1000 if match.group(2) == "ms" else number
+    """After how many seconds the service asks to retry; None if it gives no time."""
+    return failure.retry_after_ms / 1000 if failure.retry_after_ms else None
 
 
 def should_retry(failure: ApiError, codes: frozenset[Code]) -> bool:

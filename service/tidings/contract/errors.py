@@ -4,10 +4,13 @@ Whoever refuses something raises a `ApiError`; a transport looks up its own colu
 is for people and says what to do; it never carries a stack trace.
 """
 
+import json
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
 from tidings.contract.gen.tidings.v1 import errors_pb2
+
+SAFE_INTEGER_MAX = 2**53 - 1  # of JavaScript
 
 
 class RetryHint(Enum):
@@ -100,8 +103,21 @@ class ApiError(Exception):
 
     @property
     def rsocket_text(self) -> str:
-        """`NAME: sentence`, the data of an RSocket ERROR frame."""
+        """`NAME: sentence`, for people and for clients that read no further line."""
         return f"{self.code.name}: {self.text}"
+
+    @property
+    def rsocket_data(self) -> str:
+        """The data of an RSocket ERROR frame: `rsocket_text`, and a line of JSON with what programs need besides.
+
+        No second line where there is neither `retry_after_ms` nor `cursor`.
+        """
+        fields: dict[str, object] = {}
+        if self.retry_after_ms:
+            fields["retryAfterMs"] = self.retry_after_ms
+        if self.cursor is not None:
+            fields["cursor"] = {"epoch": self.cursor[0], "seq": self.cursor[1]}
+        return f"{self.rsocket_text}\n{json.dumps(fields)}" if fields else self.rsocket_text
 
 
 def invalid_argument(text: str) -> ApiError:
@@ -159,10 +175,38 @@ def unimplemented(text: str) -> ApiError:
     return ApiError(Code.UNIMPLEMENTED, text)
 
 
-def parse_error(code: int, text: str) -> ApiError | None:
-    """The Failure that an ERROR frame says, or None when its code is not of the contract."""
+def parse_error(code: int, data: str) -> ApiError | None:
+    """The error in the data of an ERROR frame (`ApiError.rsocket_data`), or None when its code is not of the contract.
+
+    A second line that is malformed, cut off, or has other fields counts as if it were missing.
+    """
     try:
         known_code = Code(code)
     except ValueError:
         return None
-    return ApiError(known_code, text.removeprefix(f"{known_code.name}: "))
+    text, _, line = data.partition("\n")
+    retry_after_ms, cursor = _parse_fields(line)
+    name = f"{known_code.name}: "
+    return ApiError(known_code, text.removeprefix(name), retry_after_ms=retry_after_ms, cursor=cursor)
+
+
+def _parse_fields(line: str) -> tuple[int, tuple[str, int] | None]:
+    """`retry_after_ms` and `cursor` of the second line; 0 and None where they are missing or no such values."""
+    try:
+        fields = json.loads(line) if line else {}
+    except (ValueError, RecursionError):
+        return 0, None
+    if not isinstance(fields, dict):
+        return 0, None
+    retry_after_ms, cursor = fields.get("retryAfterMs"), fields.get("cursor")
+    if not isinstance(cursor, dict) or not isinstance(cursor.get("epoch"), str) or not _is_count(cursor.get("seq")):
+        cursor = None
+    return (
+        retry_after_ms if isinstance(retry_after_ms, int) and _is_count(retry_after_ms) else 0,
+        None if cursor is None else (cursor["epoch"], cursor["seq"]),
+    )
+
+
+def _is_count(value: object) -> bool:
+    """Whether it is an integer of at least 0 that every client can represent."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= SAFE_INTEGER_MAX

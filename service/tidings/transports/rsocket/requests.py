@@ -49,7 +49,7 @@ class RequestHandler:
             binding, credentials = self._resolver.resolve(metadata)
         except ApiError as failure:
             if not stream.closed:
-                stream.fail(failure.mapping.rsocket, failure.rsocket_text)
+                stream.fail(failure.mapping.rsocket, failure.rsocket_data)
             return
         if credentials is None:
             self.start_request(binding, stream, data, complete, self._context)
@@ -85,4 +85,4 @@ def _inline_error(binding: RSocketBinding, error: Exception) -> InlineError:
     """
     failure = to_api_error(error, binding.method.route)
     binding.counters.errors[failure.code.name] += 1
-    return InlineError(failure.mapping.rsocket, failure.rsocket_text)
+    return InlineError(failure.mapping.rsocket, failure.rsocket_data)

@@ -182,7 +182,7 @@ class RSocketReplyStream(Responder):
     def _fail(self, error: ApiError) -> None:
         stream = self.stream
         if not stream.closed:
-            stream.fail(error.mapping.rsocket, error.rsocket_text)
+            stream.fail(error.mapping.rsocket, error.rsocket_data)
         self.connection.schedule_flush()
 
     def _request(self, capacity: int) -> None:
