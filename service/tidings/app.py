@@ -24,10 +24,11 @@ from tidings.contract.errors import ApiError
 from tidings.domain import services
 from tidings.domain.identity.jwt import JwtSettings
 from tidings.domain.ports.store import Store
+from tidings.frontend import Frontend
 from tidings.log import error_summary, install_hooks, log
 from tidings.metrics.registry import Metrics
 from tidings.runtime import allocator, signals
-from tidings.server.listener import Listener, ListenError
+from tidings.server.listener import ListenError
 from tidings.server.settings import is_unspecified
 from tidings.stores.errors import StoreError
 from tidings.stores.sqlite.files import DatabaseLostError
@@ -121,7 +122,7 @@ class App:
         self._register_close(self.domain.close)
         if settings.dev:
             await self._create_dev_room(clock)
-        self.listener = Listener(
+        self.frontend = Frontend(
             methods.build_method_table(self.domain.handlers),
             self.domain.authenticator,
             self.domain.session_registry,
@@ -130,8 +131,8 @@ class App:
             health=self.health,
             problems=self.problems,
         )
-        self._register_close(self.listener.close)
-        await self.listener.start()
+        self._register_close(self.frontend.close)
+        await self.frontend.start()
         tick_task = loop.create_task(self._tick())
         self._register_close(lambda: cancel_and_wait(tick_task))
         if settings.memory_trim_interval_seconds:
@@ -145,7 +146,7 @@ class App:
     async def drain(self) -> bool:
         """Take nobody in, let those who are there finish, as long as the settings allow; whether they all did."""
         self.state = "draining"
-        return await self.listener.drain(self.settings.drain_seconds)
+        return await self.frontend.drain(self.settings.drain_seconds)
 
     async def close(self) -> None:
         """Stop everything, in the order of the theory above. Idempotent."""
@@ -163,17 +164,17 @@ class App:
     @property
     def http_port(self) -> int:
         """The port of HTTP and RSocket over WebSocket."""
-        return self.listener.http_port
+        return self.frontend.http_port
 
     @property
     def tcp_port(self) -> int:
         """The port of RSocket over TCP."""
-        return self.listener.tcp_port
+        return self.frontend.tcp_port
 
     @property
     def listen_info(self) -> ListenInfo:
         """The addresses, as a client would write them."""
-        addresses = self.listener.addresses()
+        addresses = self.frontend.addresses()
         page = addresses.ws.removesuffix(self.settings.http.path).replace("ws", "http", 1)
         everywhere = is_unspecified(self.settings.http.host)
         return ListenInfo(
@@ -342,7 +343,7 @@ def reload_settings(app: App, load_settings: Callable[[], Settings]) -> None:
     """
     try:
         settings = load_settings()
-        app.listener.reload(settings.tls)
+        app.frontend.reload(settings.tls)
     except (ConfigError, ListenError) as error:
         log.error("the settings were not reloaded", cause=error.args[0])
         return

@@ -23,7 +23,7 @@ from tidings.app import App
 from tidings.cli.serve import startup_lines
 from tidings.config import load
 from tidings.contract.methods import MethodTable
-from tidings.server.listener import Listener
+from tidings.frontend import Frontend
 
 pytestmark = pytest.mark.asyncio
 
@@ -229,8 +229,8 @@ async def test_a_fault_in_what_is_done_once_a_second_does_not_end_it(monkeypatch
 async def test_who_listens_on_every_address_is_given_one_that_can_be_reached(host: str) -> None:
     settings = load(None, {}, {"http.host": host, "tls.terminated_by_proxy": True, "auth.secret": SECRET})
     app = App(settings)
-    app.listener = Listener(MethodTable({}), cast(Any, None), cast(Any, None), settings.listener, app.metrics)
-    app.listener.http_port, app.listener.tcp_port = 7878, 7879
+    app.frontend = Frontend(MethodTable({}), cast(Any, None), cast(Any, None), settings.listener, app.metrics)
+    app.frontend.listener.http_port, app.frontend.listener.tcp_port = 7878, 7879
     lines = startup_lines(app.listen_info, program="tidings")
     assert lines[0].endswith("; it listens on every address of this machine, and others reach it under its name")
     assert [line.split()[-1] for line in lines[1:4]] == [

@@ -83,7 +83,7 @@ async def proxied(
 
 def addresses(service: RunningService) -> list[str]:
     """Whose the RSocket connections count as, in order of their coming."""
-    return [session.transport.slot.address for session in service.app.listener.dispatcher.peers]  # type: ignore[attr-defined]
+    return [session.transport.slot.address for session in service.app.frontend.dispatcher.peers]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("passed_on", [False, True], ids=["as in the guide", "without clearing Forwarded"])

@@ -28,10 +28,11 @@ from kits.transport.harness import (
     running_harness,
     setup_frame,
 )
+from tidings.frontend import Frontend
 from tidings.protocols.rsocket import decode
 from tidings.server import connection_limiter
 from tidings.server.http_port import check_origin
-from tidings.server.listener import Listener, ListenError
+from tidings.server.listener import ListenError
 from tidings.server.request_head import HttpError
 from tidings.server.settings import ConnectionLimits, HttpSettings, ListenerSettings, TcpSettings, TlsSettings
 from transports.rsocket.test_websocket import HANDSHAKE, open_raw_websocket
@@ -639,7 +640,7 @@ async def test_of_certificate_and_key_the_one_that_is_missing_is_named(tmp_path:
         await harness.listener.start()
 
 
-def test_a_listener_can_be_made_outside_of_a_loop() -> None:
+def test_a_frontend_can_be_made_outside_of_a_loop() -> None:
     made: Any = TransportHarness().listener
-    assert isinstance(made, Listener)
+    assert isinstance(made, Frontend)
     assert ConnectionLimits() == PRODUCTION.connections

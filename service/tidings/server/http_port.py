@@ -1,26 +1,22 @@
 """What stands behind a port: one protocol per connection, until it is known whose it is."""
 
 import asyncio
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 from tidings.log import log
+from tidings.metrics.registry import Metrics
 from tidings.server.connection_limiter import ConnectionLimiter, ConnectionSlot, ConnectionStage
+from tidings.server.origins import check_origin, loggable_origin
 from tidings.server.proxies import TrustedProxies
 from tidings.server.request_head import HEAD_END, HttpError, RequestHead, head_too_long, parse_request_head
-from tidings.server.settings import ListenerSettings, host_of, is_loopback
-from tidings.transports.rsocket.protocol import half_close
-from tidings.transports.rsocket.server import RSocketServer
-from tidings.transports.rsocket.tcp import TLS_HANDSHAKE_PREFIX, RSocketTcpProtocol
-from tidings.transports.rsocket.websocket import RSocketWebSocketProtocol, accept_handshake
+from tidings.server.settings import ListenerSettings
+from tidings.server.sockets import TLS_HANDSHAKE_PREFIX, half_close, peer_host
+from tidings.server.timer_wheel import TimerWheel
 
 # How RSocket over TCP begins: the length of a SETUP below 65,536 bytes. No request of HTTP begins so.
 RSOCKET_TCP_PREFIX: Final = b"\0"
-_ORIGIN: Final = re.compile(
-    r"[a-z][a-z0-9+.-]{1,30}://(?:\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]{1,253})(?::[0-9]{1,5})?"
-)
 
 TOO_MANY_CONNECTIONS: Final = HttpError(
     503,
@@ -30,25 +26,32 @@ TOO_MANY_CONNECTIONS: Final = HttpError(
 )
 
 
+# A WebSocket handshake → the response, and what makes the protocol that follows. Raises HttpError.
+AcceptWebSocket: TypeAlias = Callable[[RequestHead], tuple[bytes, Callable[[ConnectionSlot], asyncio.Protocol]]]
+
+
 @dataclass(frozen=True, slots=True)
 class AcceptContext:
-    """What a connection may be handed on to. `http` makes a protocol of aiohttp's, once that is there
-    (`http.deferred`)."""
+    """What a connection may be handed on to, and what the ports share.
+
+    `make_tcp_protocol` and `accept_websocket` are a transport's; `http_factory` makes a protocol of aiohttp's, once
+    that is loaded.
+    """
 
     settings: ListenerSettings
     proxies: TrustedProxies
     connection_limiter: ConnectionLimiter
-    rsocket_server: RSocketServer
+    metrics: Metrics
+    loop: asyncio.AbstractEventLoop
+    clock: Callable[[], float]
+    timer_wheel: TimerWheel
+    make_tcp_protocol: Callable[[ConnectionSlot], asyncio.Protocol]
+    accept_websocket: AcceptWebSocket
     http_factory: asyncio.Future[Callable[[], asyncio.Protocol]]
 
     def acquire_slot(self, peername: object) -> ConnectionSlot | None:
         """A place for a new connection that may be a proxy's, or None: close it."""
         return self.connection_limiter.acquire(peername, is_proxy=self.proxies.is_trusted(peer_host(peername)))
-
-
-def peer_host(peername: object) -> str:
-    """The address in a socket's peer name; "" where there is none."""
-    return str(peername[0]) if isinstance(peername, tuple) else ""
 
 
 class TcpPortProtocol(asyncio.Protocol):
@@ -67,7 +70,7 @@ class TcpPortProtocol(asyncio.Protocol):
         if slot is None or slot.is_released:
             transport.abort()
             return
-        protocol = RSocketTcpProtocol(self._context.rsocket_server, slot)
+        protocol = self._context.make_tcp_protocol(slot)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
 
@@ -133,9 +136,8 @@ class HttpPortProtocol(asyncio.Protocol):
 
     def _set_timeout(self, seconds: float, handler: "Callable[[HttpPortProtocol], None]") -> None:
         """So much time, after which `late` is called: a function, since a bound method would be a cycle."""
-        server = self._context.rsocket_server
         self._timeout_handler = handler
-        server.timer_wheel.schedule(self, server.clock() + seconds)
+        self._context.timer_wheel.schedule(self, self._context.clock() + seconds)
 
     def on_timeout(self, now: float) -> None:
         """The time is over."""
@@ -275,10 +277,9 @@ class HttpPortProtocol(asyncio.Protocol):
             if head.method != "GET":
                 raise HttpError(405, "a WebSocket handshake is a GET", {"Allow": "GET"})
             check_origin(head.get("origin"), head.get("host"), context.settings)
-            negotiated = context.rsocket_server.deflate_negotiator.negotiate(head.get_list("sec-websocket-extensions"))
-            response = accept_handshake(head, negotiated)
+            response, make_protocol = context.accept_websocket(head)
         except HttpError as error:
-            context.rsocket_server.metrics.connections_refused["origin" if error.status == 403 else "handshake"] += 1
+            context.metrics.connections_refused["origin" if error.status == 403 else "handshake"] += 1
             if error.status == 403:
                 log.warn_once_per_minute(
                     "a web page may not connect: its origin is not in http.origins",
@@ -290,8 +291,8 @@ class HttpPortProtocol(asyncio.Protocol):
         if self._is_proxy and not self._slot.assign_address(head.client_address(self._peer, context.proxies)):
             raise TOO_MANY_CONNECTIONS
         self._slot.enter_stage(ConnectionStage.NEW)
-        context.rsocket_server.timer_wheel.schedule(self, None)
-        protocol = RSocketWebSocketProtocol(context.rsocket_server, self._slot, negotiated)
+        context.timer_wheel.schedule(self, None)
+        protocol = make_protocol(self._slot)
         self._slot = None
         protocol.connection_made(self._transport)
         self._transport.write(response)
@@ -301,19 +302,19 @@ class HttpPortProtocol(asyncio.Protocol):
         """Become a WebSocket after all: everything goes to the protocol returned. Raises Refusal."""
         protocol = self._accept_websocket(head)
         self._delegates.append(protocol)
-        self.closed = self._context.rsocket_server.loop.create_future()
+        self.closed = self._context.loop.create_future()
         return protocol
 
     def _reject(self, error: HttpError, head: RequestHead | None = None) -> None:
-        server = self._context.rsocket_server
-        server.metrics.http_responses[str(error.status)] += 1
+        context = self._context
+        context.metrics.http_responses[str(error.status)] += 1
         self._data.clear()
         self.discard_input()
         self._transport.write(error.to_response(head))
         # What the peer still sends is read and dropped for a moment: a connection closed over unread bytes is reset,
         # and the reset can overtake the answer.
         half_close(self._transport)
-        self._set_timeout(server.connection_limits.close_seconds, HttpPortProtocol._abort)
+        self._set_timeout(context.settings.connections.close_seconds, HttpPortProtocol._abort)
 
     def pause_writing(self) -> None:
         """The transport holds more than its mark."""
@@ -331,7 +332,7 @@ class HttpPortProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""
-        self._context.rsocket_server.timer_wheel.schedule(self, None)
+        self._context.timer_wheel.schedule(self, None)
         self._context.http_factory.remove_done_callback(self._on_http_loaded)
         slot, self._slot = self._slot, None  # what is still being answered asks for no more time
         if slot is not None:
@@ -341,26 +342,3 @@ class HttpPortProtocol(asyncio.Protocol):
         self._delegates.clear()  # they refer to this as well
         if self.closed is not None and not self.closed.done():
             self.closed.set_result(None)
-
-
-def loggable_origin(origin: str) -> str:
-    """An origin as the log tells it; what is none is not told."""
-    return origin if origin == "null" or _ORIGIN.fullmatch(origin) else "(no origin)"
-
-
-def check_origin(origin: str | None, host: str | None, settings: ListenerSettings) -> None:
-    """Refusal(403) for a web page that may not connect.
-
-    Programs send no Origin. A page's must be in the list, letter for letter, or be the `host` that was asked for: then
-    it is the page that this service serves at /. In development, where a name is enough, that would let in names that
-    an attacker points at this machine; pages of this machine are let in instead. `null` (a file, a sandboxed frame) is
-    nobody.
-    """
-    if origin is None or origin in settings.http.origins:
-        return
-    scheme, separator, authority = origin.partition("://")
-    if separator and scheme in {"http", "https"}:
-        own = authority.lower() == (host or "").lower() and authority != ""
-        if is_loopback(host_of(authority)) if settings.dev else own:
-            return
-    raise HttpError(403, f"pages of {ascii(origin[:200])[1:-1]} may not connect; add the origin to http.origins")

@@ -1,10 +1,9 @@
-"""Opens the ports, and decides whose each connection is.
+"""Opens the ports, and decides which protocol each connection speaks.
 
-One port serves HTTP and RSocket over WebSocket. A connection begins as a `HttpPortProtocol`, which reads the head of
-the first
-request (bounded in bytes and in time) and then hands the transport on: to RSocket, if it asks for a WebSocket at
-our path, else to aiohttp (`http.deferred`), which gets every byte from the first. RSocket over TCP has a port of its
-own.
+One port serves HTTP and WebSocket. A connection begins as a `HttpPortProtocol`, which reads the head of the first
+request (bounded in bytes and in time) and then hands the transport on: to a WebSocket protocol, if it asks for one at
+our path, else to aiohttp, which gets every byte from the first. RSocket over TCP has a port of its own. Which protocols
+these are comes with the `AcceptContext`; no transport is imported here.
 """
 
 import asyncio
@@ -12,24 +11,12 @@ import errno
 import os
 import socket
 import ssl
-import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tidings import __version__
-from tidings.contract.context import Authenticator, SessionRegistry
-from tidings.contract.methods import MethodTable
-from tidings.dispatch.dispatcher import Dispatcher
-from tidings.metrics.registry import Metrics
 from tidings.server.addresses import ListenAddresses
-from tidings.server.connection_limiter import ConnectionLimiter
 from tidings.server.http_port import AcceptContext, HttpPortProtocol, TcpPortProtocol
-from tidings.server.proxies import TrustedProxies
 from tidings.server.settings import ConnectionLimits, ListenerSettings, TlsSettings, is_unspecified
 from tidings.server.tls import TlsServer
-from tidings.transports.http.deferred import DeferredHttpServer
-from tidings.transports.http.health import Health
-from tidings.transports.rsocket.server import RSocketServer
 
 
 class ListenError(Exception):
@@ -39,57 +26,20 @@ class ListenError(Exception):
 class Listener:
     """The ports of one service. `http_port` and `tcp_port` are known after `start`; tcp_port is 0 without TCP."""
 
-    def __init__(
-        self,
-        methods: MethodTable,
-        authenticator: Authenticator,
-        session_registry: SessionRegistry,
-        settings: ListenerSettings,
-        metrics: Metrics,
-        *,
-        health: Callable[[], str] | None = None,
-        problems: Callable[[], Sequence[str]] = tuple,
-        clock: Callable[[], float] = time.monotonic,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-    ) -> None:
-        self._methods = methods
-        self._authenticator = authenticator
-        self._session_registry = session_registry
-        self._metrics = metrics
-        self._clock = clock
-        self._now_ms = now_ms
+    def __init__(self, settings: ListenerSettings) -> None:
         self.settings = settings
-        self._draining = False
-        self.health = Health(__version__, health or self._default_status, problems)
         self.http_port = 0
         self.tcp_port = 0
-        self.dispatcher: Dispatcher
-        self.rsocket_server: RSocketServer
-        self.connection_limiter: ConnectionLimiter
-        self._http_server: DeferredHttpServer | None = None
         self._servers: list[asyncio.Server | TlsServer] = []
         self._tls: ssl.SSLContext | None = None
 
-    async def start(self) -> None:
-        """Listen. Raises ListenError; nothing is left open then."""
+    def load_tls(self) -> None:
+        """Read the certificate, before anything is opened. Raises ListenError."""
+        self._tls = _tls_context(self.settings.tls)
+
+    async def start(self, context: AcceptContext) -> None:
+        """Open the ports. Raises ListenError; nothing is left open then."""
         settings = self.settings
-        self._tls = _tls_context(settings.tls)
-        self.dispatcher = Dispatcher(
-            self._methods,
-            self._authenticator,
-            self._session_registry,
-            self._metrics,
-            settings.connections,
-            clock=self._clock,
-            now_ms=self._now_ms,
-        )
-        self.rsocket_server = RSocketServer(self.dispatcher, settings.rsocket)
-        self.connection_limiter = ConnectionLimiter(settings.connections, self._metrics, self._clock)
-        self._http_server = DeferredHttpServer(settings, self.health, self._metrics, self.addresses)
-        proxies = TrustedProxies(settings.http.trusted_proxies, settings.http.forwarded_header)
-        context = AcceptContext(
-            settings, proxies, self.connection_limiter, self.rsocket_server, self._http_server.protocol_factory
-        )
         try:
             self.http_port = await self._open_port(
                 settings.http.host, settings.http.port, "--port (http.port)", HttpPortProtocol, context
@@ -99,13 +49,8 @@ class Listener:
                     settings.tcp_host, settings.tcp.port, "--tcp-port (tcp.port)", TcpPortProtocol, context
                 )
         except ListenError:
-            await self.close()
+            self.close()
             raise
-        self._http_server.load()
-
-    def _default_status(self) -> str:
-        """What /health says where the application says nothing else."""
-        return "draining" if self._draining else "ok"
 
     async def _open_port(
         self,
@@ -122,7 +67,7 @@ class Listener:
         if self._tls is not None:
             server = TlsServer(listen_socket, self._tls, context, lambda slot: protocol(context, slot))
         else:
-            server = await self.rsocket_server.loop.create_server(
+            server = await context.loop.create_server(
                 lambda: protocol(context), sock=listen_socket, backlog=limits.backlog_connections
             )
         self._servers.append(server)
@@ -146,24 +91,11 @@ class Listener:
             _load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tls)  # the pair fits, or nothing is touched
             _load_certificate(self._tls, tls)
 
-    async def drain(self, seconds: float) -> bool:
-        """Take nothing new, let what was asked be answered; whether all were gone in time.
-
-        The ports stay open so that /health can say why nothing is taken; `close` shuts them.
-        """
-        self._draining = True
-        return await self.dispatcher.drain(seconds)
-
-    async def close(self) -> None:
-        """Close everything. Idempotent."""
-        http, self._http_server = self._http_server, None
-        if http is None:
-            return
+    def close(self) -> None:
+        """Close the ports; connections stay. Idempotent."""
         for server in self._servers:
             server.close()
         self._servers.clear()
-        await self.dispatcher.close()
-        await http.close()
 
 
 def _bind_socket(host: str, port: int, option: str, limits: ConnectionLimits) -> socket.socket:

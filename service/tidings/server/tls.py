@@ -33,7 +33,7 @@ class TlsServer:
         self._context = context
         self._accept_context = accept_context
         self._make_protocol = make_protocol
-        self._loop = accept_context.rsocket_server.loop
+        self._loop = accept_context.loop
         self._handshakes: set[asyncio.Task[None]] = set()
         self._accept_task = self._loop.create_task(self._accept())
 
@@ -71,7 +71,7 @@ class TlsServer:
             accepted.close()
 
     async def _handshake(self, accepted: socket.socket, slot: ConnectionSlot) -> None:
-        limits = self._accept_context.rsocket_server.connection_limits
+        limits = self._accept_context.settings.connections
         try:
             await self._loop.connect_accepted_socket(
                 lambda: self._make_protocol(slot),

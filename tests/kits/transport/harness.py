@@ -20,10 +20,10 @@ from tidings.contract.context import CallContext, Credentials, Identity, Session
 from tidings.contract.errors import not_found, unauthenticated
 from tidings.contract.memory_account import MemoryAccounts
 from tidings.contract.methods import Method, MethodKind, MethodTable, Permission
+from tidings.frontend import Frontend
 from tidings.hub import Batch, Sink
 from tidings.metrics.registry import Metrics
 from tidings.protocols.rsocket import Frame, FrameType, decode, metadata
-from tidings.server.listener import Listener
 from tidings.server.settings import ConnectionLimits, HttpSettings, ListenerSettings, TcpSettings
 
 TEST_TIMEOUT_SECONDS = 20  # against a wait that never ends; nothing is measured with it
@@ -291,7 +291,7 @@ class TransportHarness:
         self.clock = clock
         times: dict[str, Any] = {} if clock is None else {"clock": clock.monotonic, "now_ms": clock.now_ms}
         self.notifier = self.handlers.notifier
-        self.listener = Listener(
+        self.listener = Frontend(
             method_table(self.handlers), self.authenticator, self.authenticator, settings, self.metrics, **times
         )
 

@@ -23,9 +23,9 @@ from kits.transport.harness import (
     running_harness,
     watch_frame,
 )
+from tidings.frontend import Frontend
 from tidings.metrics.registry import Metrics
 from tidings.server.http_port import HttpPortProtocol
-from tidings.server.listener import Listener
 from tidings.server.settings import HttpSettings
 from tidings.transports.http.server import REQUESTS_QUEUED_MAX, HttpConnection, _BoundedParser
 from tidings.transports.http.static_page import BODY_CHUNK_BYTES
@@ -54,7 +54,7 @@ async def test_health_is_ok_while_it_serves() -> None:
 @pytest.mark.parametrize("status", ["starting", "draining", "failed"])
 async def test_health_is_503_with_the_word_for_it_otherwise(status: str) -> None:
     harness = TransportHarness()
-    harness.listener = Listener(
+    harness.listener = Frontend(
         harness.listener._methods,
         harness.authenticator,
         harness.authenticator,
@@ -74,7 +74,7 @@ async def test_health_is_200_and_degraded_with_the_reasons_for_those_who_may_see
     metrics: str, shown: bool
 ) -> None:
     harness = TransportHarness()
-    harness.listener = Listener(
+    harness.listener = Frontend(
         harness.listener._methods,
         harness.authenticator,
         harness.authenticator,
@@ -303,7 +303,7 @@ async def test_a_fault_of_a_handler_is_500_with_an_id_that_stands_in_the_log() -
         raise RuntimeError("the password is swordfish")
 
     harness = TransportHarness()
-    harness.listener = Listener(
+    harness.listener = Frontend(
         harness.listener._methods, harness.authenticator, harness.authenticator, SETTINGS, harness.metrics, health=fails
     )
     await harness.listener.start()

@@ -17,6 +17,7 @@ from tidings.contract.memory_account import MemoryAccount
 from tidings.dispatch.read_scheduler import CONNECTION_COST_SECONDS, SETTLE_SECONDS
 from tidings.protocols.rsocket import ConnectionState, ErrorCode, TransportHeader
 from tidings.server.connection_limiter import ConnectionSlot, ConnectionStage
+from tidings.server.sockets import half_close
 from tidings.transports.rsocket.connection import RSocketServerConnection
 from tidings.transports.rsocket.server import RSocketServer
 
@@ -240,17 +241,3 @@ class RSocketProtocol(asyncio.Protocol, abc.ABC):
 
     def abort(self) -> None:
         self.transport.abort()
-
-
-def half_close(transport: asyncio.Transport) -> None:
-    """Send EOF behind what is written and go on reading; where that cannot be (TLS), close."""
-    if transport.is_closing():
-        return  # asyncio's TLS forgets what it has to send when it is closed twice
-    if not transport.can_write_eof():
-        transport.close()
-        return
-    try:
-        transport.write_eof()
-    except OSError:
-        # The peer has reset the connection and the loop has not come to tell us yet.
-        transport.abort()

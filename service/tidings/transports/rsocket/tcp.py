@@ -1,7 +1,5 @@
 """RSocket over TCP: frames behind a 24-bit length."""
 
-from typing import Final
-
 from tidings.protocols.rsocket import (
     ConnectionState,
     ErrorCode,
@@ -10,12 +8,10 @@ from tidings.protocols.rsocket import (
     tcp_length_prefix,
 )
 from tidings.server.connection_limiter import ConnectionSlot
+from tidings.server.sockets import TLS_HANDSHAKE_PREFIX
 from tidings.transports.rsocket.protocol import RSocketProtocol
 from tidings.transports.rsocket.server import RSocketServer
 from tidings.transports.websocket.frames import CHUNK_BYTES
-
-# How a client begins that expects TLS. As RSocket it would be a first frame of 1.4 MB, far beyond what one may have.
-TLS_HANDSHAKE_PREFIX: Final = b"\x16\x03"
 
 
 class RSocketTcpProtocol(RSocketProtocol):

@@ -7,6 +7,7 @@ written as they are, and many frames are one write.
 
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
+from collections.abc import Callable
 from hashlib import sha1
 from typing import Final
 
@@ -59,6 +60,14 @@ def accept_handshake(head: RequestHead, negotiated: NegotiatedDeflate | None) ->
     if negotiated is not None:
         lines.append(f"Sec-WebSocket-Extensions: {negotiated.extension_header}")
     return "\r\n".join((*lines, "", "")).encode()
+
+
+def accept_upgrade(
+    server: RSocketServer, head: RequestHead
+) -> "tuple[bytes, Callable[[ConnectionSlot], RSocketWebSocketProtocol]]":
+    """The response to a handshake, and what makes the protocol that follows. Raises HttpError."""
+    negotiated = server.deflate_negotiator.negotiate(head.get_list("sec-websocket-extensions"))
+    return accept_handshake(head, negotiated), lambda slot: RSocketWebSocketProtocol(server, slot, negotiated)
 
 
 class RSocketWebSocketProtocol(RSocketProtocol):
