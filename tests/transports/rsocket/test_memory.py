@@ -156,7 +156,8 @@ async def test_a_large_answer_is_refused_when_full_sockets_of_its_user_hold_too_
 @pytest.mark.asyncio
 async def test_what_waits_for_a_full_socket_is_on_the_account_until_the_socket_is_free_or_gone(transport: str) -> None:
     async with running_harness() as harness, harness.peer(transport) as peer, harness.peer(transport) as other:
-        await harness.wait_until(lambda: len(harness.authenticator.sessions) == 2)
+        for each in (peer, other):
+            await each.request(1, "test.echo")
         account = harness.authenticator.accounts.get("ada")
         sessions = list(harness.listener.dispatcher.peers)
         for session in sessions:

@@ -22,6 +22,7 @@ from tidings.contract.context import Credentials
 from tidings.contract.errors import ApiError
 from tidings.dispatch.client_session import ClientSession
 from tidings.dispatch.errors import SHUTTING_DOWN, to_api_error
+from tidings.dispatch.measured import start_measured
 from tidings.dispatch.peer import Presence
 from tidings.dispatch.read_scheduler import AUTHENTICATION_COST_SECONDS
 from tidings.dispatch.responders import Responder
@@ -42,15 +43,20 @@ from tidings.transports.rsocket.requests import RequestHandler
 from tidings.transports.rsocket.server import RSocketServer
 
 
+def _charged_by_the_read(_seconds: float) -> None:
+    """Authentication in a task is charged ahead (AUTHENTICATION_COST_SECONDS), its first step with the read."""
+
+
 class RSocketServerConnection(FrameConnection):
     """One connection. The transport calls `on_transport_lost` and what `FrameConnection` names."""
 
-    __slots__ = ()
+    __slots__ = ("_is_authenticating_later",)
 
     def __init__(
         self, server: RSocketServer, transport: FrameTransport, transport_name: str, transport_header: TransportHeader
     ) -> None:
         super().__init__(server, transport, transport_name, transport_header)
+        self._is_authenticating_later = False  # SETUP's credentials are checked in a task
         server.dispatcher.add_peer(self)
 
     # --- SETUP --------------------------------------------------------------------------------------------------
@@ -63,9 +69,14 @@ class RSocketServerConnection(FrameConnection):
         elif self.server.dispatcher.is_draining:
             self._reject_setup(SHUTTING_DOWN)
         else:
+            # At once as far as it goes: a token is checked without waiting, and then reading is not paused, and the
+            # frames behind SETUP are served in the same read.
+            rest = start_measured(self._authenticate(setup, codec), self.server.clock, _charged_by_the_read)
+            if rest is None:
+                return
+            self._is_authenticating_later = True
             self.transport.budget.used_seconds += AUTHENTICATION_COST_SECONDS
-            # Until it is known who this is, nothing more is read.
-            self._authentication = self.server.dispatcher.start_task(self._authenticate(setup, codec))
+            self._authentication = self.server.dispatcher.start_task(rest)
             self.transport.pause_reading()
             self.schedule_timeout()
 
@@ -83,7 +94,8 @@ class RSocketServerConnection(FrameConnection):
             )
         except Exception as error:
             self._reject_setup(to_api_error(error, "SETUP"))
-            self.flush()
+            if self._is_authenticating_later:
+                self.flush()
         else:
             if client_session is not None:
                 self._on_authenticated(client_session, server.method_resolver(setup.metadata_mime, codec))
@@ -112,8 +124,9 @@ class RSocketServerConnection(FrameConnection):
         self._handle_events(self.engine.accept(self.server.clock()))
         self._grant_lease()
         self.schedule_timeout()
-        self._update_reading()
-        self.flush()
+        if self._is_authenticating_later:  # else the transport is still reading, and flushes when it has done so
+            self._update_reading()
+            self.flush()
 
     def until_writable(self) -> Awaitable[None] | None:
         """What to await while the peer takes no replies."""
