@@ -41,8 +41,11 @@ class CallResponder(Responder):
         session = self.client_session
         session.register(self, data)
         pending = binding.method.handler(binding.decode_request(data), self.context)
-        self.task = session.track(pending)
-        self.task.add_done_callback(self._on_done)
+        if isinstance(pending, asyncio.Future):
+            self.task = session.track(pending)
+            pending.add_done_callback(self._on_done)
+        else:
+            self.task = session.start_eagerly(self._run_task(lambda: pending))
 
     def _on_done(self, done: asyncio.Future[Any]) -> None:
         self.task = None

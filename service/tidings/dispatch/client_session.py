@@ -161,14 +161,11 @@ class ClientSession:
         self.release_memory(responder)
         self._expiring.pop(responder, None)
 
-    def track(self, pending: asyncio.Future[Any] | Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
+    def track(self, pending: asyncio.Future[Any]) -> asyncio.Future[Any]:
         """A pending result that counts against `requests_in_flight_max` until `release_slot`."""
         self._in_flight += 1
         self._memory.active_requests += 1
-        if isinstance(pending, asyncio.Future):
-            return pending
-        dispatcher = self.dispatcher
-        return dispatcher.start_task(MeasuredCoroutine(pending, dispatcher.clock, self._charge))
+        return pending
 
     def _charge(self, seconds: float) -> None:
         """A step of one of our tasks took so long."""
