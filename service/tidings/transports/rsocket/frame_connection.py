@@ -5,12 +5,11 @@ The protocol half is `connection.RSocketServerConnection`.
 *Turns.* The transport hands in a few frames at a time and looks at the clock between them (`protocol.py`).
 
 *A full socket.* When the transport calls it full, nothing is written, no producer has demand, and no request is
-served: a peer that does not take answers may not ask. Requests wait in `deferred_frames`; when many do, nothing more is read.
-Until then keepalives, credit and CANCEL are served as they come, or a peer that asked for much over a thin line would
-call us dead. Queued bytes therefore stay below the engine's pause mark, one batch, and the answers of calls that were
-begun. When the socket is empty again, what was held is served in turns, producers are woken. A socket that takes
-nothing for
-`write_stall_seconds` is closed.
+served: a peer that does not take replies may not ask. Requests wait in `deferred_frames`; when there are too many,
+reading stops. Until then keepalives, credit and CANCEL are served as they come, or a peer that asked for much over
+a thin line would take the service for dead. Queued bytes therefore stay below the engine's pause mark, one batch,
+and the replies of calls that were begun. When the socket is empty again, deferred frames are served in turns and
+producers are woken. A socket that takes nothing for `write_stall_seconds` is closed.
 """
 
 import abc
@@ -314,7 +313,7 @@ class FrameConnection(abc.ABC):
         return now + max(0.0, (expires_at_ms - server.now_ms()) / 1000 + server.connection_limits.clock_skew_seconds)
 
     def _stall_seconds(self) -> float:
-        """How long the socket may take nothing; after the last frame: how long the peer may keep the connection open."""
+        """How long the socket may take nothing; after the last frame, how long the peer may keep it open."""
         limits = self.server.connection_limits
         return limits.close_seconds if self.engine.closing else limits.write_stall_seconds
 
