@@ -74,9 +74,9 @@ async def talk(clients: dict[str, Client]) -> None:
 
 
 async def photograph(browser: Browser, url: str, clients: dict[str, Client]) -> None:
-    """The page on a desk, in the light, with the wire beside it; and on a phone, in the dark."""
-    desk = await browser.new_context(viewport={"width": 1280, "height": 800}, locale="en", device_scale_factor=1.5)
-    wide = await opened(await desk.new_page(), url, "ada")
+    """The page on a desktop in light mode with the inspector open, and on a phone in dark mode."""
+    desktop = await browser.new_context(viewport={"width": 1280, "height": 800}, locale="en", device_scale_factor=1.5)
+    wide = await opened(await desktop.new_page(), url, "ada")
     seq = (await clients["bob"].rooms["general"].send("Who is up for lunch at noon?")).cursor.seq
     await say(wide, "Me! Ramen?")
     await clients["zoé"].rooms["general"].send("Ramen 🍜", reply_to=seq)

@@ -1,4 +1,4 @@
-"""The documents say what is: tables, links and lists are compared with the code."""
+"""Tables, links and lists in the documents agree with the code."""
 
 import re
 from pathlib import Path
@@ -66,8 +66,8 @@ def test_every_decision_is_in_the_index_with_its_own_title_date_author_status_an
     numbers = [int(path.name[:4]) for path in records]
     assert len(set(numbers)) == len(numbers)
     for number, path in zip(numbers, records, strict=True):
-        heading, _, facts = path.read_text().splitlines()[:3]
-        date, author, status, tags = facts.split(" · ")
+        heading, _, record = path.read_text().splitlines()[:3]
+        date, author, status, tags = record.split(" · ")
         title = heading.removeprefix(f"# {number}. ")
         assert f"| [{number}]({path.name}) | {title} | {date} | {author} | {status} | {tags} |" in index, path.name
 
@@ -84,15 +84,15 @@ def test_commands_named_in_the_documents_exist() -> None:
         assert named <= COMMAND_NAMES, document
 
 
-def test_habits_named_in_the_documents_exist() -> None:
+def test_make_targets_named_in_the_documents_exist() -> None:
     makefiles = [ROOT / "Makefile", *ROOT.glob("clients/*/Makefile")]
-    habits = {name for file in makefiles for name in re.findall(r"^([a-z]+):", file.read_text(), re.MULTILINE)}
+    targets = {name for file in makefiles for name in re.findall(r"^([a-z]+):", file.read_text(), re.MULTILINE)}
     for document in documents():
         named = set(re.findall(r"\bmake ([a-z]+)`|^make ([a-z]+)", document.read_text(), re.MULTILINE))
-        assert {name for pair in named for name in pair if name} <= habits, document
+        assert {name for pair in named for name in pair if name} <= targets, document
 
 
-def test_the_map_of_the_house_names_every_folder_of_the_service() -> None:
+def test_the_architecture_page_names_every_folder_of_the_service() -> None:
     described = (ROOT / "ARCHITECTURE.md").read_text()
     service = ROOT / "service" / "tidings"
     for folder in service.iterdir():

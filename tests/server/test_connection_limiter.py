@@ -68,7 +68,7 @@ def test_no_more_connections_are_taken_than_the_system_has_files_for() -> None:
 
 
 class FullLimiter:
-    """A doorkeeper with three places for each address and six for all, and a clock that stands still until told."""
+    """A connection limiter with three places for each address and six for all, and a clock that tests move."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -76,11 +76,11 @@ class FullLimiter:
             connections_max=6, unauthenticated_connections_per_address_max=3, evictable_after_seconds=1.0
         )
         self.metrics = Metrics()
-        self.doorkeeper = ConnectionLimiter(limits, self.metrics, lambda: self.now)
+        self.limiter = ConnectionLimiter(limits, self.metrics, lambda: self.now)
         self.closed: list[str] = []
 
     def acquire(self, name: str, address: str = "192.0.2.1", *, proxy: bool = False) -> ConnectionSlot | None:
-        slot = self.doorkeeper.acquire((address, 1), is_proxy=proxy)
+        slot = self.limiter.acquire((address, 1), is_proxy=proxy)
         if slot is not None:
             slot.on_evict = self.on_evict_recorder(name)
         return slot
@@ -108,7 +108,7 @@ def test_who_has_said_nothing_for_long_makes_room_and_the_oldest_first() -> None
     full.acquired("e")
     assert full.closed == ["a", "b"]
     assert full.metrics.connections_refused == {"unauthenticated_connections_per_address_max": 2, "evicted": 2}
-    assert full.doorkeeper.connection_count == 3
+    assert full.limiter.connection_count == 3
 
 
 def test_idle_connections_make_room_at_once_and_before_all_others() -> None:
@@ -158,7 +158,7 @@ def test_where_all_places_are_taken_the_oldest_stranger_of_any_address_makes_roo
     full.now += 2
     full.acquired("late", "192.0.2.3")
     assert full.closed == ["a0"]
-    assert full.doorkeeper.connection_count == 6
+    assert full.limiter.connection_count == 6
 
 
 def test_what_a_trusted_proxy_brings_counts_for_the_client_when_that_is_known() -> None:
@@ -171,7 +171,7 @@ def test_what_a_trusted_proxy_brings_counts_for_the_client_when_that_is_known() 
     assert [slot.address for slot in brought] == [*["203.0.113.9"] * 3, "203.0.113.10", "2001:0db8:0001:0002"]
     for slot in brought:
         slot.release()
-    assert full.doorkeeper.connection_count == 0
+    assert full.limiter.connection_count == 0
     assert all(full.acquired(str(number), "203.0.113.9") for number in range(3))
 
 
@@ -185,7 +185,7 @@ def test_a_connection_that_made_room_gives_its_place_back_once() -> None:
     first.release()
     first.mark_authenticated()
     first.enter_stage(ConnectionStage.IDLE)
-    assert full.doorkeeper.connection_count == 3
+    assert full.limiter.connection_count == 3
     assert full.acquire("fifth") is not None
     assert full.acquire("sixth") is not None
     assert full.acquire("seventh") is None
@@ -193,7 +193,7 @@ def test_a_connection_that_made_room_gives_its_place_back_once() -> None:
 
 def test_http_has_fewer_places_than_there_are_so_that_others_can_come_to_sign_in() -> None:
     full = FullLimiter()
-    full.doorkeeper._http_max = 2
+    full.limiter._http_max = 2
     slots = [full.acquired(name) for name in ("a", "b", "c")]
     assert [slot.enter_stage(ConnectionStage.HTTP) for slot in slots] == [True, True, False]
     assert full.metrics.connections_refused == {"http_connections_per_address_max": 1}
@@ -211,7 +211,7 @@ def test_http_has_fewer_places_than_there_are_so_that_others_can_come_to_sign_in
 
 def test_a_new_connection_makes_no_room_for_http() -> None:
     full = FullLimiter()
-    full.doorkeeper._http_max = 1
+    full.limiter._http_max = 1
     full.acquired("waiting")
     full.now += 2
     full.acquired("asking").enter_stage(ConnectionStage.HTTP)
@@ -244,7 +244,7 @@ def test_a_head_that_is_whole_is_protected_again() -> None:
 
 def test_what_came_in_part_does_not_make_room_for_http() -> None:
     full = FullLimiter()
-    full.doorkeeper._http_max = 1
+    full.limiter._http_max = 1
     full.acquired("partial").enter_stage(ConnectionStage.PARTIAL)
     full.acquired("asking").enter_stage(ConnectionStage.HTTP)
     assert not full.acquired("late").enter_stage(ConnectionStage.HTTP)
