@@ -83,7 +83,7 @@ async def photograph(browser: Browser, url: str, clients: dict[str, Client]) -> 
     await wide.keyboard.press("Escape")
     await wide.get_by_role("main").get_by_role("button", name="wire").first.click()
     await asyncio.sleep(8)
-    await wide.get_by_role("complementary", name="Wire").get_by_role("radio", name="Read slowly").check()
+    await wide.get_by_role("complementary", name="Inspector").get_by_role("radio", name="Read slowly").check()
     for text in BUILDS:
         await clients["amal"].rooms["general"].send(text)
     await asyncio.sleep(7)

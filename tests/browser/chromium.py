@@ -1,4 +1,4 @@
-"""The Chromium that is on this machine: where it is, and how tests start it. Nothing is downloaded."""
+"""Finds the installed Chromium and starts it for tests. Nothing is downloaded."""
 
 import os
 import shutil
@@ -10,12 +10,12 @@ from playwright.async_api import Browser, async_playwright
 # CHROMIUM=/path/to/it says another one.
 EXECUTABLES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, EXECUTABLES)), None)
-# What there is to run tests in browsers: code for pages is bundled with Node. In CI both must be there.
+# Browser tests need Chromium, and Node to bundle code for pages. In CI both are required.
 IS_AVAILABLE = bool((CHROMIUM and shutil.which("node")) or os.environ.get("CI"))
 
 # A guard against a wait that never ends; nothing is measured with it.
 TEST_TIMEOUT_MS = 100_000
-# Where a page that a test makes itself says it is from. Nobody listens there.
+# The origin of pages that a test creates itself. No server listens there.
 PAGE_ORIGIN = "http://localhost:1"
 
 FLAGS = (
@@ -32,7 +32,7 @@ FLAGS = (
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """Chromium without a window, while the block runs."""
+    """Headless Chromium, while the block runs."""
     assert CHROMIUM, f"the tests in a browser need one of {', '.join(EXECUTABLES)} on the PATH, or CHROMIUM=/path/to/it"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))

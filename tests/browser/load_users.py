@@ -1,4 +1,4 @@
-"""Other people, who talk much."""
+"""Users that send many messages."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ SENDS_IN_FLIGHT_MAX = 500
 
 
 async def send_numbered_messages(service: RunningService, first: int, last: int, padding: str = "") -> None:
-    """Bob says "message 1" and so on in `general`; `filling` stands behind the number, up to 39 times."""
+    """Bob sends "message 1" and so on to `general`; `filling` follows the number, up to 39 times."""
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
         for start in range(first, last + 1, SENDS_IN_FLIGHT_MAX):
             numbers = range(start, min(start + SENDS_IN_FLIGHT_MAX, last + 1))

@@ -1,4 +1,4 @@
-"""What the service tells of itself at /metrics."""
+"""Reads the metrics of the service at /metrics."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ class ServiceMetrics:
         self._url = f"{http_url}/metrics"
 
     async def read(self) -> dict[str, float]:
-        """Every number by name; those of all labels are added up."""
+        """Every metric by name, summed over its labels."""
         async with aiohttp.ClientSession() as client, client.get(self._url) as answer:
             text = await answer.text()
         numbers: dict[str, float] = {}
@@ -23,7 +23,7 @@ class ServiceMetrics:
         return numbers
 
     async def wait_until(self, **expected: float) -> dict[str, float]:
-        """Wait until these numbers are as wanted."""
+        """Wait until these metrics have these values."""
         async with asyncio.timeout(60):
             while True:
                 numbers = await self.read()

@@ -1,4 +1,4 @@
-"""People at the chat page. They find everything by its role and its name, as somebody with a screen reader does."""
+"""Users of the chat page. They find everything by role and accessible name, as a screen reader does."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from browser.profiles import Profile, profile
 
 
 class PageUser:
-    """Somebody at a tab of the chat page."""
+    """A user with one tab of the chat page."""
 
     def __init__(self, page: Page, profile: Profile, name: str) -> None:
         self.page = page
@@ -18,7 +18,7 @@ class PageUser:
         self.name = name
 
     async def sign_in(self) -> None:
-        """Say who I am, in development."""
+        """Sign in with a name, as development mode allows."""
         await self.page.get_by_role("textbox", name="Your name").fill(self.name)
         await self.page.get_by_role("button", name="Sign in").click()
 
@@ -29,26 +29,30 @@ class PageUser:
 
     @property
     def room(self) -> Locator:
-        """The room that is open, its head included."""
+        """The open room, including its header."""
         return self.page.get_by_role("main")
 
     @property
     def log(self) -> Locator:
-        """The messages of the room that is open."""
+        """The message list of the open room."""
         return self.page.get_by_role("log")
 
     @property
     def messages(self) -> Locator:
-        """Each of them."""
+        """All messages on the page."""
         return self.log.get_by_role("article")
 
     def message(self, text: str) -> Locator:
-        """The message that says this."""
+        """The message with this text."""
         return self.messages.filter(has_text=text)
+
+    def waiting(self, text: str) -> Locator:
+        """The delivery mark of my message with this text while it is not sent."""
+        return self.message(text).get_by_role("img", name="waiting to be sent")
 
     @property
     def composer(self) -> Locator:
-        """Where one writes."""
+        """The field for messages."""
         return self.page.get_by_role("textbox", name="Message to")
 
     async def send(self, text: str) -> None:
@@ -57,18 +61,18 @@ class PageUser:
         await self.composer.press("Enter")
 
     async def expect_newest(self, *texts: str) -> None:
-        """Wait until the newest messages are these and each has its place in the log."""
+        """Wait until these are the newest messages and none is waiting to be sent."""
         for index, text in enumerate(reversed(texts), 1):
             await expect(self.messages.nth(-index)).to_contain_text(text)
-        await expect(self.log.get_by_role("img", name="on its way")).to_have_count(0)
+        await expect(self.log.get_by_role("img", name="waiting to be sent")).to_have_count(0)
 
 
 @asynccontextmanager
 async def page_user(
     browser: Browser, url: str, name: str, *, room: str = "general", allow_outages: bool = False, **options: Any
 ) -> AsyncIterator[PageUser]:
-    """Somebody with a browser of their own, signed in and in a room. What the page complains of fails the test."""
-    async with profile(browser, outages=allow_outages, **{"locale": "en", **options}) as user_profile:
+    """A user with their own browser profile, signed in and in a room. An error that the page reports fails the test."""
+    async with profile(browser, allow_outages=allow_outages, **{"locale": "en", **options}) as user_profile:
         user = PageUser(await user_profile.tab(f"{url}/#/{room}"), user_profile, name)
         await user.sign_in()
         await expect(user.composer).to_be_visible()

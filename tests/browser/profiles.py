@@ -1,7 +1,8 @@
-"""Browsers as people have them: a profile with tabs. Whatever a page complains of fails the test.
+"""Browser profiles with tabs. An error that a page reports fails the test.
 
-A complaint is a violation of the Content-Security-Policy, an uncaught error, or an error in the console. Chromium
-writes one there itself when a connection fails; a test that takes the service or the network away says `outages=True`.
+An error is a violation of the Content-Security-Policy, an uncaught error, or an error in the console. Chromium
+writes one there itself when a connection fails; a test that stops the service or the network passes
+`allow_outages=True`.
 """
 
 import re
@@ -23,7 +24,7 @@ CONNECTION_ERROR = re.compile(
 
 
 class Profile:
-    """One person's browser: what it stores is shared by its tabs and by no one else."""
+    """The browser profile of one user: its tabs share its storage."""
 
     def __init__(self, context: BrowserContext, allow_outages: bool) -> None:
         self.context = context

@@ -28,7 +28,7 @@ async def bundle_driver(library: str) -> str:
 
 
 async def stdin() -> asyncio.StreamReader:
-    """Our input, line by line."""
+    """Reads standard input, line by line."""
     lines = asyncio.StreamReader(limit=LINE_BYTES_MAX)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
@@ -36,7 +36,7 @@ async def stdin() -> asyncio.StreamReader:
 
 
 def print_line(line: str) -> None:
-    """One line to the test."""
+    """Writes one line to the test."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -53,7 +53,7 @@ async def prepare(page: Page, script: str) -> None:
 
 
 async def main(library: str) -> None:
-    """Carry lines until there are no more."""
+    """Forward lines until the input ends."""
     script, lines = await asyncio.gather(bundle_driver(library), stdin())
     async with chromium() as browser:
         page = await browser.new_page()

@@ -1,4 +1,4 @@
-"""Scrolling as a reader does, and watching that nothing moves under them."""
+"""Scrolls as a reader does, and checks that no message in sight moves."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from playwright.async_api import Locator
 SCROLL_UP = """
 async (log, {first, tolerancePx}) => {
   const seen = new Set();
-  const wrong = new Set();
+  const errors = new Set();
   const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
   const numberOf = (row) => Number(/message (\\d+)/.exec(row.textContent)?.[1]);
   let rowsBefore;
@@ -18,7 +18,7 @@ async (log, {first, tolerancePx}) => {
     if (rows[0] !== rowsBefore?.[0] || rows.length !== rowsBefore.length) {
       const numbers = rows.map(numberOf);
       const twice = numbers.filter((number, place) => numbers.indexOf(number) !== place);
-      for (const number of twice) wrong.add(`message ${number} is there twice`);
+      for (const number of twice) errors.add(`message ${number} is there twice`);
       rowsBefore = rows;
     }
     const {top, bottom} = log.getBoundingClientRect();
@@ -40,10 +40,10 @@ async (log, {first, tolerancePx}) => {
     const both = [...after].filter(([number]) => before.has(number));
     for (const [number, bottom] of both) {
       const moved = bottom - before.get(number) - step;
-      if (Math.abs(moved) > tolerancePx) wrong.add(`message ${number} jumped by ${moved} px`);
+      if (Math.abs(moved) > tolerancePx) errors.add(`message ${number} jumped by ${moved} px`);
     }
-    if (!both.length) wrong.add(`nothing that was in sight is: ${[...before.keys()]}, then ${[...after.keys()]}`);
-    if (seen.has(first) && log.scrollTop === 0) return {numbers: [...seen], wrong: [...wrong]};
+    if (!both.length) errors.add(`nothing that was in sight is: ${[...before.keys()]}, then ${[...after.keys()]}`);
+    if (seen.has(first) && log.scrollTop === 0) return {numbers: [...seen], errors: [...errors]};
   }
 }
 """
@@ -51,7 +51,7 @@ async (log, {first, tolerancePx}) => {
 
 @dataclass(frozen=True)
 class ScrollResult:
-    """What a reader saw on the way: the numbers of the messages, and what was wrong: rows that jumped, were doubled."""
+    """The numbers of the messages that were in sight, and errors: rows that jumped or were there twice."""
 
     numbers: list[int]
     errors: list[str]
@@ -59,7 +59,7 @@ class ScrollResult:
 
 async def scroll_up_to(log: Locator, *, first: int = 1, tolerance_px: float = 2.0) -> ScrollResult:
     """Read up to the message of number `first`. Messages carry their number as "message 17"."""
-    # A turn of the wheel, as it tells the page that somebody leaves the newest message.
+    # A turn of the wheel, which tells the page that the user leaves the newest message.
     await log.hover()
     await log.page.mouse.wheel(0, -10)
     return ScrollResult(**await log.evaluate(SCROLL_UP, {"first": first, "tolerancePx": tolerance_px}))

@@ -1,4 +1,4 @@
-"""A place that pages come from: a folder, served with a Content-Security-Policy as strict as a careful site's."""
+"""Serves folders as a web site with a strict Content-Security-Policy."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

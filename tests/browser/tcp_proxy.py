@@ -1,4 +1,4 @@
-"""The cable between a browser and the service: a TCP proxy that a test can cut and mend."""
+"""A TCP proxy between a browser and the service, which a test can stall, cut and resume."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ READ_BYTES = 65_536
 
 
 class TcpProxy:
-    """Passes bytes on between its own port and `port`, while it is whole."""
+    """Forwards bytes between its own port and `port`, unless it is stalled or cut."""
 
     def __init__(self, port: int) -> None:
         self._upstream_port = port
@@ -22,17 +22,17 @@ class TcpProxy:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def resume(self) -> None:
-        """What comes is passed on; what was on its way when the cable went silent as well."""
+        """Forward again, including the bytes that were held while stalled."""
         self._is_forwarding.set()
         if self._server is None:
             self._server = await asyncio.start_server(self._on_connection, "127.0.0.1", self.port)
 
     def stall(self) -> None:
-        """Nothing arrives any more, and nobody is told: a cable pulled somewhere far away, a tunnel."""
+        """Forward nothing, without closing connections: as a network that fails silently, for example in a tunnel."""
         self._is_forwarding.clear()
 
     async def cut(self) -> None:
-        """Connections end and new ones are refused."""
+        """Close all connections and refuse new ones."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -70,7 +70,7 @@ class TcpProxy:
 
 @asynccontextmanager
 async def tcp_proxy_to(port: int) -> AsyncIterator[TcpProxy]:
-    """A whole cable to a port of this machine, while the block runs."""
+    """A proxy to a port of this machine, while the block runs."""
     proxy = TcpProxy(port)
     await proxy.resume()
     try:

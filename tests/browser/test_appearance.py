@@ -1,4 +1,4 @@
-"""How the page looks: readable for everybody in both themes, whole at both widths, in both languages.
+"""The appearance of the page: accessible in both themes, not cut at both widths, in both languages.
 
 The pictures are kept under .tmp/screenshots, to be looked at.
 """
@@ -31,7 +31,7 @@ SEVERE_IMPACTS = {"serious", "critical"}
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningService]:
-    """A service with rooms as people have them."""
+    """A service with realistic rooms and messages."""
     async with running_service(tmp_path_factory.mktemp("looks")) as service:
         async with (
             tidings_client.connect(service.tcp_url, user="ada") as ada,
@@ -45,7 +45,7 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
 
 
 async def populate(ada: tidings_client.Client, grace: tidings_client.Client, lin: tidings_client.Client) -> None:
-    """Say a little of everything."""
+    """Send messages of every kind."""
     members = ["Grace-Hopper", "林小明"]
     await ada.rooms.create("lisbon", kind=v1.GROUP, title="Trip to Lisbon", members=members)
     weekend = (await lin.rooms.create("weekend", kind=v1.GROUP, title="周末去哪儿", members=["ada"])).room.room
@@ -73,7 +73,7 @@ async def populate(ada: tidings_client.Client, grace: tidings_client.Client, lin
 async def ada_at(
     browser: Browser, service: RunningService, *, theme: str, width: str, language: str = "en"
 ) -> AsyncIterator[PageUser]:
-    """Ada, with a device of that kind."""
+    """Ada, on such a device."""
     phone: dict[str, Any] = {"is_mobile": True, "has_touch": True} if width == "phone" else {}
     locale = {"en": "en", "zh": "zh-CN"}[language]
     async with profile(browser, color_scheme=theme, viewport=WIDTHS[width], locale=locale, **phone) as user_profile:
@@ -88,7 +88,7 @@ async def open_room(user: PageUser) -> None:
 
 
 class LookChecker:
-    """Takes pictures, and notes what is wrong with each."""
+    """Takes screenshots and collects the errors of each."""
 
     def __init__(self, page: Page, kind: str) -> None:
         self.page = page
@@ -96,7 +96,7 @@ class LookChecker:
         self._kind = kind
 
     async def check(self, what: str) -> None:
-        """Keep a picture; nothing may be wider than the window, and axe may find nothing grave."""
+        """Take a screenshot; nothing may be wider than the window, and axe may report no serious violation."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         await self.page.screenshot(path=SCREENSHOTS / f"{what}-{self._kind}.png", animations="disabled")
         if await self.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
@@ -129,9 +129,11 @@ async def test_the_page_is_whole_and_readable(
         await page.goto(f"{service.http_url}/#/general")
         await expect(ada.message("🍰")).to_be_visible()
         await looker.check("conversation")
-        for panel, key in {"members": "Alt+m", "wire": "Alt+w"}.items():
+        for panel, key in {"members": "Alt+m", "inspector": "Alt+w"}.items():
             await page.keyboard.press(key)
             await expect(page.get_by_role("complementary")).to_be_visible()
+            if panel == "members":
+                await expect(page.get_by_role("complementary").get_by_role("listitem").first).to_be_visible()
             await looker.check(panel)
             await page.keyboard.press(key)
             await expect(page.get_by_role("complementary")).to_have_count(0)

@@ -1,4 +1,4 @@
-"""Two people at the chat page: what one does, the other sees."""
+"""Two users of the chat page: each sees what the other does."""
 
 import unicodedata
 
@@ -12,7 +12,7 @@ from service_runner import RunningService
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_what_one_writes_the_other_sees_and_answers(ada: PageUser, bob: PageUser) -> None:
+async def test_messages_of_two_users_reach_each_other(ada: PageUser, bob: PageUser) -> None:
     await ada.send("Shall we meet?")
     await bob.expect_newest("Shall we meet?")
     await bob.send("At noon.")
@@ -20,7 +20,7 @@ async def test_what_one_writes_the_other_sees_and_answers(ada: PageUser, bob: Pa
     await expect(ada.message("At noon.").get_by_text("bob", exact=True)).to_be_visible()
 
 
-async def test_one_sees_that_the_other_is_typing(ada: PageUser, bob: PageUser) -> None:
+async def test_a_user_sees_that_another_is_typing(ada: PageUser, bob: PageUser) -> None:
     await bob.composer.press_sequentially("I am")
     await expect(ada.page.get_by_text("bob⁩ is typing…")).to_be_visible()
     await bob.composer.press("Enter")
@@ -28,7 +28,7 @@ async def test_one_sees_that_the_other_is_typing(ada: PageUser, bob: PageUser) -
     await expect(ada.page.get_by_text("is typing…")).to_have_count(0)
 
 
-async def test_a_message_is_edited_answered_reacted_to_and_deleted(ada: PageUser, bob: PageUser) -> None:
+async def test_a_message_is_edited_replied_to_reacted_to_and_deleted(ada: PageUser, bob: PageUser) -> None:
     await ada.send("lunch at one?")
     await ada.expect_newest("lunch at one?")
     await ada.composer.press("ArrowUp")
@@ -41,7 +41,7 @@ async def test_a_message_is_edited_answered_reacted_to_and_deleted(ada: PageUser
     await lunch.get_by_role("button", name="Reply").click()
     await bob.send("two is fine")
     answer = ada.message("two is fine")
-    await expect(answer.get_by_role("button", name="Answer to ada: lunch at two?")).to_be_visible()
+    await expect(answer.get_by_role("button", name="Reply to ada: lunch at two?")).to_be_visible()
 
     await answer.hover()
     await answer.get_by_role("button", name="More").click()
@@ -56,7 +56,7 @@ async def test_a_message_is_edited_answered_reacted_to_and_deleted(ada: PageUser
     await expect(ada.messages.last).to_contain_text("This message was deleted.")
 
 
-async def test_tab_leads_from_the_composer_to_one_message_and_from_there_to_what_is_in_it(
+async def test_tab_moves_from_the_composer_to_one_message_and_then_to_its_controls(
     ada: PageUser, service: RunningService
 ) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
@@ -86,7 +86,7 @@ async def test_tab_leads_from_the_composer_to_one_message_and_from_there_to_what
     await expect(ada.message("two")).to_be_focused()
 
 
-async def test_code_is_shown_as_code_and_edited_as_it_was_typed(ada: PageUser, bob: PageUser) -> None:
+async def test_code_is_shown_as_code_and_edited_as_typed(ada: PageUser, bob: PageUser) -> None:
     text = "run `make page` or\n```\n<b>x</b>\n```"
     await ada.send(text)
     code = bob.messages.last.get_by_role("code")
@@ -96,7 +96,7 @@ async def test_code_is_shown_as_code_and_edited_as_it_was_typed(ada: PageUser, b
     await expect(ada.composer).to_have_value(text)
 
 
-async def test_it_is_shown_who_has_read_a_message(ada: PageUser, bob: PageUser) -> None:
+async def test_a_message_shows_who_has_read_it(ada: PageUser, bob: PageUser) -> None:
     await ada.send("read this")
     await bob.expect_newest("read this")
     await expect(ada.message("read this").get_by_role("img", name="read by bob")).to_be_visible()
@@ -136,11 +136,11 @@ async def test_a_hostile_text_is_shown_as_text_and_breaks_nothing(
 
 
 def visible(text: str) -> str:
-    """The letters, digits and signs of it; what a page may show otherwise are marks and controls."""
+    """Its letters, digits, punctuation and symbols. The page may show marks and control characters differently."""
     return "".join(char if unicodedata.category(char)[0] in "LNPS" else " " for char in text)
 
 
-async def test_a_line_of_100_kb_is_refused_with_words_and_one_of_60_kb_is_shown_to_its_end(
+async def test_a_line_of_100_kb_is_refused_with_a_reason_and_one_of_60_kb_is_shown_completely(
     ada: PageUser, bob: PageUser
 ) -> None:
     line = "a line that goes on " * 5_000
@@ -157,6 +157,6 @@ async def test_a_line_of_100_kb_is_refused_with_words_and_one_of_60_kb_is_shown_
     await expect(message.get_by_role("button", name="Show less")).to_be_visible()
 
 
-async def test_control_characters_that_were_pasted_are_left_out_of_what_is_sent(ada: PageUser, bob: PageUser) -> None:
+async def test_pasted_control_characters_are_not_sent(ada: PageUser, bob: PageUser) -> None:
     await ada.send("a bell\x07 rings \x1b[31mred")
     await bob.expect_newest("a bell rings [31mred")

@@ -1,4 +1,4 @@
-"""What people run into on the page: double-clicks, banners, markup, cards of people, searches that find nothing."""
+"""Details of the page: double-clicks, banners, markup, user cards, searches without results."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -48,7 +48,7 @@ async def test_a_double_click_on_delete_only_asks_and_the_dialog_stays_open(ada:
     await expect(ada.messages.last).to_contain_text("This message was deleted.")
 
 
-async def test_a_member_is_removed_only_after_a_question(ada: PageUser) -> None:
+async def test_a_member_is_removed_only_after_a_confirmation(ada: PageUser) -> None:
     await create_group(ada, "Books", "bob")
     await ada.page.keyboard.press("Alt+m")
     panel = ada.page.get_by_role("complementary")
@@ -63,10 +63,10 @@ async def test_a_member_is_removed_only_after_a_question(ada: PageUser) -> None:
     await expect(panel.get_by_role("listitem")).to_have_count(1)
 
 
-async def test_a_message_that_was_not_taken_is_discarded_only_after_a_question(ada: PageUser) -> None:
+async def test_a_failed_message_is_discarded_only_after_a_confirmation(ada: PageUser) -> None:
     await ada.page.evaluate(
         """localStorage.setItem('tidings.failed ada general', JSON.stringify(
-          [{clientId: 'x', text: 'not taken', replyTo: 0, atMs: Date.now(), state: 'failed', why: 'no'}]))"""
+          [{clientId: 'x', text: 'not taken', replyTo: 0, atMs: Date.now(), state: 'failed', errorText: 'no'}]))"""
     )
     await ada.page.reload()
     await ada.message("not taken").get_by_role("button", name="Discard").dblclick()
@@ -86,7 +86,7 @@ async def create_group(user: PageUser, title: str, *members: str) -> None:
     await expect(user.page.get_by_role("heading", name=title)).to_be_visible()
 
 
-# --- what is where
+# --- layout
 
 
 async def test_the_banner_covers_no_message_and_moves_nothing_below_it(
@@ -95,7 +95,7 @@ async def test_the_banner_covers_no_message_and_moves_nothing_below_it(
     await send_numbered_messages(service, 1, 100)
     async with (
         tcp_proxy_to(service.app.http_port) as proxy,
-        page_user(browser, proxy.http_url, "ada", outages=True) as ada,
+        page_user(browser, proxy.http_url, "ada", allow_outages=True) as ada,
     ):
         await ada.expect_newest("message 99", "message 100")
         before = [await box(part) for part in (ada.composer, ada.messages.last)]
@@ -108,7 +108,7 @@ async def test_the_banner_covers_no_message_and_moves_nothing_below_it(
         assert log["y"] >= at["y"] + at["height"] - 1
         await proxy.resume()
         await expect(banner).to_have_count(0)
-        # Who reads further up keeps the message they read where it is.
+        # A user who is scrolled up keeps the message in sight at its place.
         await ada.log.evaluate("log => (log.scrollTop -= 500)")
         read = ada.message("message 90")
         await expect(read).to_be_in_viewport()
@@ -118,7 +118,7 @@ async def test_the_banner_covers_no_message_and_moves_nothing_below_it(
         assert abs((await box(read))["y"] - place["y"]) < 2
 
 
-async def test_what_became_of_a_message_stands_beside_its_text(ada: PageUser) -> None:
+async def test_the_delivery_mark_is_beside_the_text_of_a_message(ada: PageUser) -> None:
     await ada.send("ok")
     await ada.expect_newest("ok")
     await ada.send("words that fill a line " * 12 + "and end")
@@ -136,9 +136,7 @@ async def test_what_became_of_a_message_stands_beside_its_text(ada: PageUser) ->
         assert below < 12
 
 
-async def test_the_typing_line_keeps_away_from_the_composer_and_its_dots_are_three(
-    ada: PageUser, bob: PageUser
-) -> None:
+async def test_the_typing_line_has_three_dots_and_does_not_touch_the_composer(ada: PageUser, bob: PageUser) -> None:
     await bob.composer.press_sequentially("I am")
     line = ada.page.get_by_text("is typing…")
     await expect(line).to_be_visible()
@@ -149,26 +147,26 @@ async def test_the_typing_line_keeps_away_from_the_composer_and_its_dots_are_thr
     assert all(right["x"] - (left["x"] + left["width"]) >= 2 for left, right in pairwise(dots))
 
 
-async def test_a_room_without_messages_says_so_below_who_came(ada: PageUser) -> None:
+async def test_an_empty_room_says_so_below_the_line_of_who_was_added(ada: PageUser) -> None:
     await create_group(ada, "Books", "bob", "eve")
     empty = await box(ada.log.get_by_text("No messages yet"))
-    brought = await box(ada.log.get_by_text("ada⁩ brought"))
-    assert empty["y"] > brought["y"]
-    await expect(ada.log.get_by_text("brought")).to_have_count(1)
+    added = await box(ada.log.get_by_text("ada⁩ added"))
+    assert empty["y"] > added["y"]
+    await expect(ada.log.get_by_text("added")).to_have_count(1)
 
 
-async def test_there_is_one_button_of_the_wire_panel_and_it_says_what_it_is(ada: PageUser) -> None:
-    button = ada.page.get_by_role("button", name="Wire")
+async def test_there_is_one_labelled_button_of_the_inspector(ada: PageUser) -> None:
+    button = ada.page.get_by_role("button", name="Inspector")
     await expect(button).to_have_count(1)
-    await expect(button).to_have_text("Wire")
+    await expect(button).to_have_text("Inspector")
     await button.click()
-    await expect(ada.page.get_by_role("complementary", name="Wire")).to_be_visible()
+    await expect(ada.page.get_by_role("complementary", name="Inspector")).to_be_visible()
 
 
-# --- what is said
+# --- texts
 
 
-async def test_a_small_part_of_markdown_is_shown_and_edited_as_it_was_typed(ada: PageUser, bob: PageUser) -> None:
+async def test_markdown_is_shown_formatted_and_edited_as_typed(ada: PageUser, bob: PageUser) -> None:
     text = "**Plan** for _now_:\n- a\n- b\n> said\n[docs](https://example.org/)"
     await ada.composer.fill(text)
     await ada.composer.press("Enter")
@@ -198,7 +196,7 @@ async def test_when_the_newest_message_is_deleted_the_list_shows_the_one_before(
     await expect(entry).not_to_contain_text("deleted")
 
 
-async def test_a_click_on_a_name_or_a_picture_leads_to_the_person(ada: PageUser, bob: PageUser) -> None:
+async def test_a_click_on_a_name_or_avatar_opens_the_card_of_the_user(ada: PageUser, bob: PageUser) -> None:
     await bob.send("hello")
     await ada.expect_newest("hello")
     await ada.message("hello").get_by_role("button", name="bob").click()
@@ -217,7 +215,7 @@ async def test_a_click_on_a_name_or_a_picture_leads_to_the_person(ada: PageUser,
 # --- searching
 
 
-async def test_a_search_in_a_room_that_one_is_no_member_of_says_so_and_finds_after_joining(
+async def test_a_search_in_a_room_of_a_non_member_says_so_and_works_after_joining(
     ada: PageUser, service: RunningService
 ) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
@@ -235,17 +233,15 @@ async def test_a_search_in_a_room_that_one_is_no_member_of_says_so_and_finds_aft
     await expect(dialog).to_have_count(0)
 
 
-async def test_the_inspector_says_why_it_does_not_know_how_far_a_guest_is_behind(
-    ada: PageUser, service: RunningService
-) -> None:
+async def test_the_inspector_says_why_a_non_member_has_no_lag(ada: PageUser, service: RunningService) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
         await bob.rooms.create("lobby", kind=v1.OPEN, title="The lobby")
         await bob.rooms["lobby"].send("welcome")
     await ada.page.goto(f"{service.http_url}/#/lobby")
     await expect(ada.message("welcome")).to_be_visible()
     await ada.page.keyboard.press("Alt+w")
-    panel = ada.page.get_by_role("complementary", name="Wire")
-    await expect(panel.get_by_text("The service tells members only how far a room has come")).to_be_visible()
+    panel = ada.page.get_by_role("complementary", name="Inspector")
+    await expect(panel.get_by_text("The lag is known only for rooms that you are a member of")).to_be_visible()
     await expect(panel.get_by_text("No room is open")).to_have_count(0)
     await ada.page.get_by_role("button", name="Join this room").click()
     await expect(panel.get_by_text("0 events behind")).to_be_visible()
@@ -256,7 +252,7 @@ async def test_the_inspector_says_why_it_does_not_know_how_far_a_guest_is_behind
 
 @asynccontextmanager
 async def touch_first() -> AsyncIterator[Browser]:
-    """Chromium on a device whose first pointer is a finger, with a mouse beside it."""
+    """Chromium on a device whose primary pointer is touch, and which has a mouse, too."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=chromium.CHROMIUM, args=[*chromium.FLAGS, TOUCH_FIRST]

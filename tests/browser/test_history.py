@@ -28,7 +28,7 @@ async def test_ten_thousand_messages_are_scrolled_through_without_a_jump_and_wit
             assert read.errors == []
             assert sorted(read.numbers) == list(range(1, MESSAGES + 1))
             # And back to the present in one step.
-            await ada.page.get_by_role("button", name="To the newest message").click()
+            await ada.page.get_by_role("button", name="Jump to the newest message").click()
             await expect(ada.messages.last).to_be_in_viewport()
             await ada.send("I have read it all")
             await ada.expect_newest("I have read it all")

@@ -1,4 +1,4 @@
-"""The browser client in a real browser: tabs that share, tokens, messages kept over a reload, demand."""
+"""The browser client in a real browser: shared connections, tokens, the outbox over a reload, demand."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ ROOM = "general"
 
 @pytest_asyncio.fixture(loop_scope="session", params=["in a SharedWorker", "in the tab that leads"])
 async def ada(request: pytest.FixtureRequest, browser: Browser) -> AsyncIterator[Profile]:
-    """Ada's browser; the tabs' connection is held where the parameter says."""
+    """The profile of ada; the parameter says where the shared connection is held."""
     async with profile(browser) as ada:
         if request.param == "in the tab that leads":
             await ada.context.add_init_script("delete globalThis.SharedWorker")
@@ -44,7 +44,7 @@ async def start_client(page: Page, **options: Any) -> None:
 
 
 async def watch(page: Page, *, allowed: int = 2**31) -> None:
-    """Show the room from its beginning in the page; it takes no more than `allowed`."""
+    """Show the room from its beginning in the page; it reads at most `allowed` events."""
     await page.evaluate("([room, allowed]) => void watch(room, 0, allowed)", [ROOM, allowed])
 
 
@@ -56,7 +56,7 @@ async def texts(page: Page) -> list[str]:
     return await page.get_by_label("seen").locator("li").all_text_contents()
 
 
-async def test_five_tabs_use_one_connection_and_go_on_when_the_first_is_closed(
+async def test_five_tabs_share_one_connection_and_continue_when_the_first_is_closed(
     ada: Profile, library: str, service: RunningService
 ) -> None:
     metrics = ServiceMetrics(service.http_url)
@@ -83,7 +83,7 @@ async def test_five_tabs_use_one_connection_and_go_on_when_the_first_is_closed(
     await metrics.wait_until(connections=0)
 
 
-async def test_a_token_is_refreshed_on_the_living_connection_also_after_the_tab_that_did_it_is_gone(
+async def test_a_token_is_refreshed_on_the_open_connection_also_after_the_refreshing_tab_closed(
     browser: Browser, library: str, tmp_path: Path
 ) -> None:
     async with (
@@ -118,7 +118,7 @@ async def test_a_token_is_refreshed_on_the_living_connection_also_after_the_tab_
         assert (numbers["tidings_connections"], numbers["tidings_connections_opened_total"]) == (1, 1)
 
 
-async def test_a_page_of_an_origin_that_is_not_named_says_so_in_the_console(
+async def test_a_page_of_an_origin_that_is_not_allowed_says_so_in_the_console(
     ada: Profile, library: str, tmp_path: Path
 ) -> None:
     warned: list[str] = []
@@ -135,11 +135,11 @@ async def test_a_page_of_an_origin_that_is_not_named_says_so_in_the_console(
     ada.errors[:] = [text for text in ada.errors if "Unexpected response code: 403" not in text]
 
 
-async def test_messages_written_while_the_service_is_away_survive_a_reload_and_are_sent_once(
+async def test_messages_written_while_the_service_is_down_survive_a_reload_and_are_sent_once(
     browser: Browser, library: str, tmp_path: Path
 ) -> None:
     written = [f"written offline {number}" for number in range(3)]
-    async with ServiceProcess(tmp_path) as service, profile(browser, outages=True) as ada:
+    async with ServiceProcess(tmp_path) as service, profile(browser, allow_outages=True) as ada:
         page = await tab(ada, library, url=service.ws_url, user="ada")
         await send(page, "before")
         await watch(page)
@@ -157,7 +157,7 @@ async def test_messages_written_while_the_service_is_away_survive_a_reload_and_a
         await service.start()
         await watch(page)
         await expect(page.get_by_label("pending").locator("li")).to_have_count(0)
-        # Nothing came before or after them: what is said last is the last.
+        # No other message came before or after them.
         await send(page, "after")
         await expect(page.get_by_label("seen").locator("li").last).to_have_text("ada: after")
         assert await texts(page) == [f"ada: {text}" for text in ["before", *written, "after"]]
@@ -165,7 +165,7 @@ async def test_messages_written_while_the_service_is_away_survive_a_reload_and_a
 
 
 @pytest.mark.parametrize("stopped", ["stops taking", "is stopped by the browser"])
-async def test_a_tab_that_stops_costs_the_service_nothing_holds_up_no_other_tab_and_catches_up(
+async def test_a_tab_that_stops_reading_costs_the_service_nothing_blocks_no_other_tab_and_catches_up(
     stopped: str, browser: Browser, library: str, service: RunningService
 ) -> None:
     messages, granted_max = 2_000, 64
@@ -183,7 +183,7 @@ async def test_a_tab_that_stops_costs_the_service_nothing_holds_up_no_other_tab_
         dialog: asyncio.Future[Dialog] = asyncio.get_running_loop().create_future()
         slow.on("dialog", lambda shown: dialog.set_result(shown))
         if stopped != "stops taking":
-            # No script, timer or message of this tab runs until somebody closes the dialog.
+            # No script, timer or message of this tab runs until the dialog is closed.
             await slow.evaluate("void setTimeout(() => alert('stopped'))")
             await dialog
 

@@ -1,4 +1,4 @@
-"""The service dies, the network goes, the page is loaded anew: nothing is lost or doubled, nobody presses reload."""
+"""The service is killed, the network fails, the page reloads: no message is lost or shown twice."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 MISSED = 5_000
 CUT_SECONDS = 30
 LOST = "The connection was lost"
-# Resolves when the browser has stored what the page has given it so far: a reload in the very moment of Enter, before
-# that, is none that somebody makes.
+# Resolves when the browser has stored everything that the page wrote so far. Without it the test could reload within
+# the milliseconds before that, which no user does.
 STORED = """async () => {
   for (const {name} of await indexedDB.databases()) {
     const database = await new Promise((opened, failed) => {
@@ -41,26 +41,26 @@ STORED = """async () => {
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def proxy(service: RunningService) -> AsyncIterator[TcpProxy]:
-    """Between the browser and the service; others have a way of their own."""
+    """A proxy between the browser and the service; other clients connect directly."""
     async with tcp_proxy_to(service.app.http_port) as proxy:
         yield proxy
 
 
 @pytest.mark.timeout(400)
-async def test_a_killed_service_comes_back_and_the_conversation_goes_on_with_nothing_lost_or_doubled(
+async def test_after_a_kill_and_restart_of_the_service_no_message_is_lost_or_shown_twice(
     browser: Browser, tmp_path: Path
 ) -> None:
     said: list[str] = []
     async with (
         ServiceProcess(tmp_path) as service,
-        page_user(browser, service.http_url, "ada", outages=True) as ada,
-        page_user(browser, service.http_url, "bob", outages=True) as bob,
+        page_user(browser, service.http_url, "ada", allow_outages=True) as ada,
+        page_user(browser, service.http_url, "bob", allow_outages=True) as bob,
     ):
         for life in range(3):
             for somebody in (ada, bob):
                 said.append(f"{somebody.name} in life {life}")
                 await somebody.send(said[-1])
-            # Not waited for: what is on its way when the service dies is what matters.
+            # Not awaited: the messages in flight when the service is killed are the ones that matter.
             await service.kill()
             for somebody in (ada, bob):
                 said.append(f"{somebody.name} while it is dead, {life}")
@@ -70,7 +70,7 @@ async def test_a_killed_service_comes_back_and_the_conversation_goes_on_with_not
             for text in said:
                 await expect(somebody.message(text)).to_have_count(1)
             await expect(somebody.messages).to_have_count(len(said))
-            await expect(somebody.log.get_by_role("img", name="on its way")).to_have_count(0)
+            await expect(somebody.log.get_by_role("img", name="waiting to be sent")).to_have_count(0)
         async with tidings_client.connect(service.tcp_url, user="eve") as eve:
             page = await eve.rooms["general"].history(limit=len(said) + 10)
         texts = [event.posted.text for event in page.events if event.HasField("posted")]
@@ -85,11 +85,11 @@ async def test_a_killed_service_comes_back_and_the_conversation_goes_on_with_not
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("how", ["connections end", "nothing arrives any more"])
-async def test_after_a_cut_during_which_5000_messages_came_there_is_no_gap_and_no_double(
+async def test_after_a_network_failure_during_5000_messages_there_is_no_gap_and_no_duplicate(
     how: str, browser: Browser, service: RunningService, proxy: TcpProxy
 ) -> None:
     await send_numbered_messages(service, 1, 3)
-    async with page_user(browser, proxy.http_url, "ada", outages=True) as ada:
+    async with page_user(browser, proxy.http_url, "ada", allow_outages=True) as ada:
         await ada.expect_newest("message 3")
         if how == "connections end":
             composer = await ada.composer.bounding_box()
@@ -109,23 +109,23 @@ async def test_after_a_cut_during_which_5000_messages_came_there_is_no_gap_and_n
         assert sorted(read.numbers) == list(range(1, MISSED + 1))
 
 
-async def test_a_reload_without_a_network_shows_the_room_and_what_is_written_then_is_sent_once_there_is_one(
+async def test_an_offline_reload_shows_the_room_and_messages_written_offline_are_sent_later(
     browser: Browser, service: RunningService, proxy: TcpProxy
 ) -> None:
     await send_numbered_messages(service, 1, 30)
-    async with page_user(browser, proxy.http_url, "ada", outages=True) as ada:
+    async with page_user(browser, proxy.http_url, "ada", allow_outages=True) as ada:
         await ada.expect_newest("message 29", "message 30")
         await ada.page.evaluate("navigator.serviceWorker.ready")
         await proxy.cut()
         await ada.send("written before the reload")
-        await expect(ada.message("written before the reload").get_by_role("img", name="on its way")).to_be_visible()
+        await expect(ada.waiting("written before the reload")).to_be_visible()
         await ada.page.evaluate(STORED)
         await ada.page.reload()
         await expect(ada.message("message 30")).to_be_visible()
         await expect(ada.message("message 1").first).to_be_attached()
-        await expect(ada.message("written before the reload").get_by_role("img", name="on its way")).to_be_visible()
+        await expect(ada.waiting("written before the reload")).to_be_visible()
         await ada.send("written after the reload")
-        await expect(ada.message("written after the reload").get_by_role("img", name="on its way")).to_be_visible()
+        await expect(ada.waiting("written after the reload")).to_be_visible()
         await send_numbered_messages(service, 31, 40)
         await proxy.resume()
         await ada.expect_newest("message 40", "written before the reload", "written after the reload")

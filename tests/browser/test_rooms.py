@@ -1,4 +1,4 @@
-"""Rooms and people on the page: making conversations, being told of them, who is here, finding what was said."""
+"""Rooms and members on the page: creating and joining rooms, the room list, presence, search."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,19 +18,19 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def service(tmp_path: Path) -> AsyncIterator[RunningService]:
-    # Who is gone is gone at once, not after the half minute that a change of networks may take.
+    # A user who disconnects is offline at once, not after the grace period of 30 s for a change of networks.
     async with running_service(tmp_path, domain__grace_seconds=0.1) as service:
         yield service
 
 
-async def test_a_direct_conversation_is_begun_and_the_other_sees_it_and_who_is_here(
+async def test_a_direct_message_reaches_the_other_user_with_presence(
     ada: PageUser, browser: Browser, service: RunningService
 ) -> None:
     async with page_user(browser, service.http_url, "bob") as bob:
         await ada.page.get_by_role("button", name="New conversation").click()
         dialog = ada.page.get_by_role("dialog", name="New conversation")
-        await dialog.get_by_role("textbox", name="With whom").fill("bob")
-        await dialog.get_by_role("button", name="Begin").click()
+        await dialog.get_by_role("textbox", name="To", exact=True).fill("bob")
+        await dialog.get_by_role("button", name="Start").click()
         await expect(ada.page.get_by_role("heading", name="bob")).to_be_visible()
         await ada.send("only for you")
 
@@ -45,7 +45,7 @@ async def test_a_direct_conversation_is_begun_and_the_other_sees_it_and_who_is_h
     await expect(ada.room.get_by_text("last seen just now")).to_be_visible()
 
 
-async def test_a_name_with_a_space_is_shown_as_wrong_and_brings_in_no_one(
+async def test_a_name_with_a_space_is_shown_as_invalid_and_adds_no_member(
     ada: PageUser, service: RunningService
 ) -> None:
     await ada.page.get_by_role("button", name="New conversation").click()
@@ -55,7 +55,7 @@ async def test_a_name_with_a_space_is_shown_as_wrong_and_brings_in_no_one(
     members = dialog.get_by_role("textbox", name="Members")
     await members.press_sequentially("finn, Ada Lovelace")
     await members.press("Enter")
-    problem = dialog.get_by_role("alert").filter(has_text="How about Ada.Lovelace?")
+    problem = dialog.get_by_role("alert").filter(has_text="Try Ada.Lovelace")
     await expect(problem).to_be_visible()
     await dialog.get_by_role("button", name="Create").click()
     await expect(problem).to_be_visible()
@@ -72,7 +72,7 @@ async def test_a_name_with_a_space_is_shown_as_wrong_and_brings_in_no_one(
         await expect(people.nth(at)).to_contain_text(name)
 
 
-async def test_two_groups_of_one_title_are_told_apart_by_their_names_which_can_be_copied(
+async def test_groups_with_the_same_title_show_different_names_that_can_be_copied(
     browser: Browser, service: RunningService
 ) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
@@ -110,7 +110,7 @@ async def test_a_direct_conversation_is_hidden_until_its_next_message(ada: PageU
         await expect(entry).to_contain_text("are you there?")
 
 
-async def test_an_open_room_is_found_looked_at_joined_and_left(ada: PageUser, service: RunningService) -> None:
+async def test_an_open_room_is_found_viewed_joined_and_left(ada: PageUser, service: RunningService) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
         await bob.rooms.create("lobby", kind=v1.OPEN, title="The lobby")
     await ada.page.get_by_role("button", name="Browse open rooms").click()
@@ -127,9 +127,7 @@ async def test_an_open_room_is_found_looked_at_joined_and_left(ada: PageUser, se
     await expect(entry).to_have_count(0)
 
 
-async def test_a_message_is_found_by_its_words_and_shown_where_it_stands(
-    ada: PageUser, service: RunningService
-) -> None:
+async def test_a_message_is_found_by_its_words_and_shown_in_its_room(ada: PageUser, service: RunningService) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
         for number in range(300):
             text = "the needle in the haystack" if number == 20 else f"straw {number}"
@@ -141,7 +139,7 @@ async def test_a_message_is_found_by_its_words_and_shown_where_it_stands(
     await expect(ada.message("the needle in the haystack")).to_be_in_viewport()
 
 
-async def test_a_room_that_one_was_brought_into_is_marked_as_new_and_on_top_until_it_is_opened(
+async def test_a_room_that_another_user_added_one_to_is_marked_as_new_and_on_top_until_it_is_opened(
     ada: PageUser, service: RunningService
 ) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
@@ -165,7 +163,7 @@ async def test_a_room_that_one_was_brought_into_is_marked_as_new_and_on_top_unti
     await expect(mark).to_have_count(0)
 
 
-async def test_who_comes_back_is_in_the_room_that_was_open_last(
+async def test_a_returning_user_is_in_the_room_that_was_open_last(
     ada: PageUser, browser: Browser, service: RunningService
 ) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
@@ -181,11 +179,39 @@ async def test_who_comes_back_is_in_the_room_that_was_open_last(
     await ada.page.goto(service.http_url)
     await expect(ada.rooms.get_by_role("link", name="The second room")).to_be_visible()
     await expect(ada.room).to_be_hidden()
-    # Who has never been here and is in one room is in it.
-    async with profile(browser, locale="en") as user_profile:
-        eve = PageUser(await user_profile.tab(service.http_url), user_profile, "eve")
-        await eve.sign_in()
-        await expect(eve.page.get_by_role("heading", name="The second room")).to_be_visible()
+
+
+async def test_the_only_room_of_a_user_whom_another_user_added_is_listed_and_opened_on_click(
+    browser: Browser, service: RunningService
+) -> None:
+    async with tidings_client.connect(service.tcp_url, user="bob") as bob:
+        second = bob.rooms[(await bob.rooms.create(kind=v1.GROUP, title="The second room", members=["eve"])).room.room]
+        await second.send("hello eve")
+        async with profile(browser, locale="en") as user_profile:
+            eve = PageUser(await user_profile.tab(service.http_url), user_profile, "eve")
+            await eve.sign_in()
+            entry = eve.rooms.get_by_role("link", name="The second room")
+            await expect(entry.get_by_text("new", exact=True)).to_be_visible()
+            await expect(eve.page.get_by_role("heading", name="Choose a conversation")).to_be_visible()
+            assert await read_position(service, second.name, "eve") == 0
+            await entry.click()
+            await expect(eve.message("hello eve")).to_be_visible()
+            while not await read_position(service, second.name, "eve"):
+                await eve.page.wait_for_timeout(50)
+        # On another device it is a room that she has read: it opens by itself.
+        async with profile(browser, locale="en") as user_profile:
+            eve = PageUser(await user_profile.tab(service.http_url), user_profile, "eve")
+            await eve.sign_in()
+            await expect(eve.page.get_by_role("heading", name="The second room")).to_be_visible()
+
+
+async def read_position(service: RunningService, room: str, user: str) -> int:
+    """The read position of a user in a room, as the service has stored it."""
+    async with tidings_client.connect(service.tcp_url, user=user) as client:
+        async for item in client.rooms.watch():
+            if item.WhichOneof("item") == "room" and item.room.room.room == room:
+                return item.room.read
+    raise AssertionError(f"{user} is not in {room}")
 
 
 @pytest.mark.parametrize("title", ["<b>bold</b><img src=x onerror=alert(1)>", "من اليمين إلى اليسار!", "长" * 80])
@@ -203,7 +229,7 @@ async def test_a_hostile_title_is_shown_as_text_and_breaks_nothing(
     assert await ada.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-async def test_everything_is_reached_with_the_keyboard_alone(ada: PageUser, service: RunningService) -> None:
+async def test_the_keyboard_alone_reaches_everything(ada: PageUser, service: RunningService) -> None:
     async with tidings_client.connect(service.tcp_url, user="bob") as bob:
         await bob.rooms.create("second", kind=v1.GROUP, title="The second room", members=["ada"])
     await expect(ada.rooms.get_by_role("link", name="The second room")).to_be_visible()

@@ -1,4 +1,4 @@
-"""What somebody leaves behind in a browser that others use, too."""
+"""What stays in a shared browser after signing out."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ async def sign_in(page: Page, name: str) -> None:
     await page.get_by_role("button", name="Sign in").click()
 
 
-async def test_who_signs_out_leaves_nothing_that_was_read_or_begun(browser: Browser, tmp_path: Path) -> None:
+async def test_signing_out_removes_everything_that_was_cached_or_drafted(browser: Browser, tmp_path: Path) -> None:
     async with running_service(tmp_path) as service, profile(browser, locale="en") as user_profile:
         page = await user_profile.tab(f"{service.http_url}/#/general")
         await sign_in(page, "ada")
@@ -58,24 +58,24 @@ async def test_who_signs_out_leaves_nothing_that_was_read_or_begun(browser: Brow
         await page.evaluate(STORED_ONCE, ["tidings.muted ada", True])
 
         await page.get_by_role("button", name="Settings").first.click()
-        await page.get_by_role("button", name="Sign in as somebody else").click()
+        await page.get_by_role("button", name="Sign in as another user").click()
         await expect(page.get_by_role("textbox", name="Your name")).to_be_visible()
         await expect(page.get_by_role("textbox", name="Your name")).to_have_value("")
         assert "ada" not in await page.evaluate(STORED_ONCE, ["I was here", False])
 
 
-async def test_a_token_that_was_refused_opens_nothing_at_the_next_load(browser: Browser, tmp_path: Path) -> None:
+async def test_a_rejected_token_is_not_stored(browser: Browser, tmp_path: Path) -> None:
     forged = f"{token('ada')['token'].rpartition('.')[0]}.{'A' * 43}"
     async with (
         running_service(tmp_path, dev=False, auth__secret=SECRET) as service,
-        profile(browser, locale="en", outages=True) as user_profile,
+        profile(browser, locale="en", allow_outages=True) as user_profile,
     ):
         page = await user_profile.tab(f"{service.http_url}/#/general")
         await page.get_by_label("Token").fill(forged)
         await page.get_by_role("button", name="Sign in").click()
         await expect(page.get_by_role("alert")).to_contain_text("ask for a new one")
         await expect(page.get_by_role("alert").locator("small")).to_contain_text(
-            "The service says: the token is not a JWT"
+            "The service replied: the token is not a JWT"
         )
         assert "tidings.identity" not in await page.evaluate(STORED)
         await page.reload()
@@ -93,7 +93,7 @@ async def test_a_token_that_was_refused_opens_nothing_at_the_next_load(browser: 
         ("tidings.draft eve general", "5"),
     ],
 )
-async def test_what_an_older_page_kept_does_not_keep_this_one_from_being_shown(
+async def test_invalid_stored_values_do_not_prevent_the_page_from_loading(
     browser: Browser, tmp_path: Path, key: str, value: str
 ) -> None:
     async with running_service(tmp_path) as service, profile(browser, locale="en") as user_profile:

@@ -1,4 +1,4 @@
-/** Begins the page. */
+/** Starts the page. */
 import "./styles/base.css";
 import "./components/components.css";
 import {render} from "preact";
@@ -9,7 +9,7 @@ import {restoreSession} from "./session/session.ts";
 import "./app/title.ts";
 import "./settings/theme.ts";
 
-// The only two scripts the page ever loads beside itself; everything else is refused (require-trusted-types-for).
+// The only scripts that the page loads besides itself; the Content-Security-Policy (require-trusted-types-for) refuses others.
 const SCRIPTS: ReadonlySet<string> = new Set(["/worker.js", "/sw.js"].map((path) => new URL(path, location.href).href));
 
 interface TrustedTypes {
@@ -19,7 +19,7 @@ interface TrustedTypes {
 (globalThis as {trustedTypes?: TrustedTypes}).trustedTypes?.createPolicy("default", {
   createScriptURL(url) {
     if (SCRIPTS.has(new URL(url, location.href).href)) return url;
-    throw new TypeError(`${url} is no script of this page`);
+    throw new TypeError(`${url} is not a script of this page`);
   },
 });
 

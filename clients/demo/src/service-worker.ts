@@ -1,12 +1,12 @@
 /**
- * Keeps the page itself, so that a reload without a network still shows it. Network first: who is online always gets the
- * page the service has now. Nothing else is kept: messages are the client's to keep, for whom they are meant.
+ * Caches the files of the page, so that a reload works without a network. Network first: while online the page is always the
+ * current build. It caches nothing else: messages are in the cache of the client, per account.
  */
-const CACHE_NAME = "tidings BUILD"; // another build, another cache
+const CACHE_NAME = "tidings BUILD"; // each build has its own cache
 const PAGE_PATHS: readonly string[] = ["/", "/app.js", "/app.css", "/worker.js", "/icon.svg", "/manifest.webmanifest"];
-const NETWORK_MS = 4_000; // a network that does not answer for so long is none
+const NETWORK_MS = 4_000; // after this time the cached file is used
 
-// The types of a page and of a service worker cannot both be there; this is what is used of the latter.
+// TypeScript cannot load the types of a page and of a service worker together; these are the parts used here.
 interface WaitingEvent extends Event {
   waitUntil(done: Promise<unknown>): void;
 }
@@ -57,8 +57,8 @@ async function respond(request: Request, path: string): Promise<Response> {
     }
     return (await cache.match(path)) ?? response;
   } catch (error) {
-    const kept = await cache.match(path);
-    if (kept) return kept;
+    const cached = await cache.match(path);
+    if (cached) return cached;
     throw error;
   }
 }

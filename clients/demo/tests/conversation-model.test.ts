@@ -42,18 +42,18 @@ test("a room begins with its newest messages and goes on live", async () => {
   assert.ok(!texts(conversation).includes("m1"));
   await ada.room("live").send("now");
   await waitForText(conversation, "now");
-  await conversation.loadOlder();
+  await conversation.pages.loadOlder();
   assert.equal(texts(conversation)[0], "m1");
   assert.ok(conversation.isAtBeginning.value);
   assert.deepEqual(texts(conversation), [...Array.from({length: 80}, (_, at) => `m${at + 1}`), "now"]);
 });
 
-test("what I write is here at once, and once", async () => {
+test("my message is shown at once, and never twice", async () => {
   await openRoom(ada, "mine");
   const conversation = openConversation(ada, "ada", "mine");
   await waitUntil(() => conversation.isLoaded.value, "begun");
   conversation.send("hello", 0);
-  const all = () => [...texts(conversation), ...talk.outgoing.list.value.map(({text}) => text)];
+  const all = () => [...texts(conversation), ...conversation.outgoing.list.value.map(({text}) => text)];
   assert.deepEqual(all(), ["hello"]);
   const seen: string[][] = [];
   const stop = conversation.rows.subscribe((rows) => seen.push(rows.filter(({key}) => key.startsWith("sent")).map(({key}) => key)));
@@ -64,7 +64,7 @@ test("what I write is here at once, and once", async () => {
   assert.equal(new Set(seen.flat()).size, 1, "and always the same row");
 });
 
-test("what the service does not take stays, with the reason, and can be discarded", async () => {
+test("a rejected message stays with its error and can be discarded", async () => {
   await openRoom(ada, "strict");
   const conversation = openConversation(ada, "ada", "strict");
   conversation.send("bad \u0001", 0);
@@ -75,33 +75,7 @@ test("what the service does not take stays, with the reason, and can be discarde
   assert.deepEqual(conversation.outgoing.list.value, []);
 });
 
-test("a jump shows what is around, and the way to the present is open", async () => {
-  await postMessages("long", 300);
-  const conversation = openConversation(bob, "bob", "long");
-  await waitForText(conversation, "m300");
-  const target = conversation.to - 250;
-  conversation.jumpTo(target);
-  await waitUntil(() => conversation.scrollTarget.value?.seq === target && conversation.message(target) !== undefined, "jumped");
-  assert.ok(!conversation.isAtEnd.value);
-  await ada.room("long").send("meanwhile");
-  await waitUntil(() => conversation.newCount.value === 1, "counted");
-  assert.ok(!texts(conversation).includes("meanwhile"));
-  while (!conversation.isAtEnd.value) await conversation.loadNewer();
-  await waitForText(conversation, "meanwhile");
-  assert.equal(new Set(texts(conversation)).size, texts(conversation).length);
-});
-
-test("far away, one step leads to the newest", async () => {
-  await postMessages("far", 200);
-  const conversation = openConversation(bob, "bob", "far", {jump: 10});
-  await waitUntil(() => conversation.scrollTarget.value?.seq === 10, "jumped");
-  assert.ok(!texts(conversation).includes("m200"));
-  conversation.jumpToNewest();
-  await waitForText(conversation, "m200");
-  assert.ok(conversation.isAtEnd.value);
-});
-
-test("edits, deletions and reactions of others are seen; mine at once", async () => {
+test("edits, deletions and reactions of others are shown; mine at once", async () => {
   await postMessages("desk", 3);
   const conversation = openConversation(bob, "bob", "desk");
   await waitForText(conversation, "m3");
@@ -120,7 +94,7 @@ test("edits, deletions and reactions of others are seen; mine at once", async ()
   assert.notEqual(conversation.actions.error.value, "");
 });
 
-test("after a reload what was kept is shown before the service answers, and what was missed follows", async () => {
+test("after a reload cached messages are shown before the service replies, and missed ones follow", async () => {
   await postMessages("kept", 20);
   const storage = new MemoryStorage();
   const first = service.client("bob", {storage});
@@ -140,7 +114,7 @@ test("after a reload what was kept is shown before the service answers, and what
   assert.deepEqual(texts(second), [...Array.from({length: 21}, (_, at) => `m${at + 1}`), "missed"]);
 });
 
-test("no event is shown before its turn", async () => {
+test("no event is shown before the read throttle allows it", async () => {
   await openRoom(ada, "slow");
   let go = (): void => undefined;
   const stopped = new Promise<void>((resolve) => (go = resolve));
@@ -155,31 +129,31 @@ test("no event is shown before its turn", async () => {
   await waitForText(conversation, "c");
 });
 
-test("what arrives while one has stopped reading is held and not read, from the first message on", async () => {
+test("while reading is stopped, messages are buffered and not read, from the first one on", async () => {
   await openRoom(ada, "stopped");
-  // Read freely at first: the conversation then waits for the next message, as it does on the page.
+  // Reads freely at first, so that the conversation waits for the next message, as on the page.
   let turn: Promise<void> | undefined;
   const reader = service.client("bob");
   const conversation = openConversation(reader, "bob", "stopped", {turn: () => turn});
   await waitUntil(() => conversation.isLive.value, "live");
-  const stream = async () => (await inspect(reader)).streams.find(({route, subject: about}) => route === "chat.watch" && about === "stopped")!;
+  const stream = async () => (await inspect(reader)).streams.find(({route, subject}) => route === "chat.watch" && subject === "stopped")!;
   const {position: read} = await stream();
   let go = (): void => undefined;
   turn = new Promise<void>((resolve) => (go = resolve));
   for (const count of [1, 2]) {
     const {cursor} = await ada.room("stopped").send(`m${count}`);
     await waitUntil(async () => (await stream()).receivedPosition === cursor!.seq, "it has arrived");
-    const {buffered: held, position} = await stream();
-    assert.deepEqual([held, position, texts(conversation)], [count, read, []]);
+    const {buffered, position} = await stream();
+    assert.deepEqual([buffered, position, texts(conversation)], [count, read, []]);
   }
   turn = undefined;
   go();
   await waitForText(conversation, "m2");
-  const {buffered: held, position, receivedPosition: arrived} = await stream();
-  assert.deepEqual([held, position], [0, arrived]);
+  const {buffered, position, receivedPosition} = await stream();
+  assert.deepEqual([buffered, position], [0, receivedPosition]);
 });
 
-test("a thousand messages at once are all there, and the oldest are let go", async () => {
+test("a thousand messages at once are all applied, and the oldest are dropped", async () => {
   await openRoom(ada, "crowd");
   const conversation = openConversation(bob, "bob", "crowd");
   await waitUntil(() => conversation.isLoaded.value, "begun");
@@ -189,7 +163,7 @@ test("a thousand messages at once are all there, and the oldest are let go", asy
   assert.deepEqual(texts(conversation), Array.from({length: 600}, (_, at) => `m${at + 401}`));
 });
 
-test("who catches up with a thousand messages is shown a picture every 200 ms, not with each frame", async () => {
+test("catching up with a thousand messages draws every 200 ms, not with each frame", async () => {
   await openRoom(ada, "flood");
   const askedMs: number[] = [];
   let draw: (() => void) | undefined;
@@ -203,7 +177,7 @@ test("who catches up with a thousand messages is shown a picture every 200 ms, n
   };
   const conversation = new ConversationModel(bob, "flood", {
     ...{me: "bob", readSeq: undefined, isDirect: () => false, onPainted: () => undefined, isWatched: () => true},
-    // A frame comes with every hundred events, as where these come quickly.
+    // One frame per hundred events, as when events arrive quickly.
     nextTurn: () => void ((turns += 1) - drawnAt > 100 && make()),
     onNextFrame(then) {
       askedMs.push(performance.now());
@@ -222,7 +196,7 @@ test("who catches up with a thousand messages is shown a picture every 200 ms, n
   assert.ok(waitedMs.every((ms) => ms > 190), `${waitedMs}`);
 });
 
-test("others see how far I have come, and who is typing", async () => {
+test("read positions and typing of other members are shown", async () => {
   await openRoom(ada, "seen");
   await bob.room("seen").join();
   const conversation = openConversation(ada, "ada", "seen");
@@ -241,20 +215,20 @@ test("others see how far I have come, and who is typing", async () => {
   assert.deepEqual(conversation.activity.typing.value, []);
 });
 
-test("between two there are no notes of who made the room and who came, and what is missing is told", () => {
-  const note = (kind: SystemMessage["kind"], seq: number): SystemMessage => ({kind, seq, atMs: seq * 86_400_000, actor: "ada", subject: "bob", value: 0});
+test("in a direct room only gaps are shown as system messages", () => {
+  const systemMessage = (kind: SystemMessage["kind"], seq: number): SystemMessage => ({kind, seq, atMs: seq * 86_400_000, actor: "ada", subject: "bob", value: 0});
   const message: Message = {
     ...{kind: "message", seq: 4, actor: "ada", clientId: "", atMs: 4 * 86_400_000, text: "hello", replyTo: 0, editedAtMs: 0},
     ...{deleted: false, reactions: [], asOf: 4},
   };
-  const entries = [note("created", 1), note("joined", 2), note("gap", 3), message, note("role", 5)];
+  const entries = [systemMessage("created", 1), systemMessage("joined", 2), systemMessage("gap", 3), message, systemMessage("role", 5)];
   const keys = (direct: boolean) =>
     buildRows({entries, direct, outgoing: [], me: "bob", unreadFrom: 0, from: 1}).flatMap(({kind, key}) => (kind === "day" ? [] : [key]));
-  assert.deepEqual(keys(true), ["note 3", "message 4"]);
-  assert.deepEqual(keys(false), ["note 1", "note 2", "note 3", "message 4", "note 5"]);
+  assert.deepEqual(keys(true), ["system 3", "message 4"]);
+  assert.deepEqual(keys(false), ["system 1", "system 2", "system 3", "message 4", "system 5"]);
 });
 
-test("a room that is not mine says so", async () => {
+test("a room that the user may not read reports the failure", async () => {
   const secret = (await ada.rooms.create("secret")).room!.room;
   const conversation = openConversation(bob, "bob", secret);
   await waitUntil(() => conversation.failure.value !== undefined, "refused");

@@ -53,7 +53,7 @@ describe("in Firefox", {skip}, () => {
     assert.deepEqual(complaints, []);
   }
 
-  test("one signs in, and what one writes the other receives, in both directions", async () => {
+  test("two users sign in and receive each other's messages", async () => {
     const heard: string[] = [];
     bob.room("general").on("event", ({what}) => void (what.case === "posted" && heard.push(what.value.text)));
     await person("ada", async (page) => {
@@ -62,17 +62,17 @@ describe("in Firefox", {skip}, () => {
       await bob.room("general").send("Hello, ada. مرحبا 你好");
       await sees(page, "Hello, ada. مرحبا 你好");
       assert.equal(await page.$eval("[role=log] strong", (strong) => strong.textContent), "Firefox");
-      await gone(page, "[role=img][aria-label='on its way']");
+      await gone(page, "[role=img][aria-label='waiting to be sent']");
       await page.reload();
       await sees(page, "Hello, ada. مرحبا 你好");
     });
   });
 
-  test("a message is deleted after a question, which a double-click does not answer", async () => {
+  test("a message is deleted after a confirmation, which a double-click does not confirm", async () => {
     await person("ada", async (page) => {
       await say(page, "to be deleted");
       await sees(page, "to be deleted");
-      await gone(page, "[role=img][aria-label='on its way']");
+      await gone(page, "[role=img][aria-label='waiting to be sent']");
       const rows = await page.$$("article[data-seq]");
       await rows.at(-1)!.hover();
       await page.locator(".toolbar [aria-label='More']").click();
@@ -84,7 +84,7 @@ describe("in Firefox", {skip}, () => {
     });
   });
 
-  test("an older page of the history is read when one scrolls up, without a hole", async () => {
+  test("scrolling up loads older history without a gap", async () => {
     await Promise.all(Array.from({length: 300}, (_, at) => bob.room("general").send(`straw ${at + 1}.`)));
     await person("eve", async (page) => {
       await sees(page, "straw 300.");
@@ -99,7 +99,7 @@ describe("in Firefox", {skip}, () => {
     });
   });
 
-  test("after the service was killed the page comes back by itself, and nothing is lost or doubled", async () => {
+  test("after a kill of the service the page reconnects, and no message is lost or shown twice", async () => {
     await person(
       "ada",
       async (page) => {
@@ -111,7 +111,7 @@ describe("in Firefox", {skip}, () => {
         await service.run();
         await bob.room("general").send("after the kill");
         await sees(page, "after the kill");
-        await gone(page, "[role=img][aria-label='on its way']");
+        await gone(page, "[role=img][aria-label='waiting to be sent']");
         await gone(page, ".banner");
         for (const text of ["before the kill", "while it is dead", "after the kill"]) {
           assert.equal(await page.$$eval("article", (rows, wanted) => rows.filter(({textContent}) => textContent.includes(wanted)).length, text), 1, text);
@@ -121,7 +121,7 @@ describe("in Firefox", {skip}, () => {
     );
   });
 
-  test("the page is whole at both widths, in both themes and languages", async () => {
+  test("the page fits both widths, in both themes and languages", async () => {
     mkdirSync(SCREENSHOTS, {recursive: true});
     await bob.room("general").send(`A list:\n- one\n- **two**\n> quoted\n\`\`\`\ncode\n\`\`\`\n${"long".repeat(100)}`);
     await person("ada", async (page) => {

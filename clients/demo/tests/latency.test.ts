@@ -6,7 +6,7 @@ import {readThrottle} from "../src/inspector/read-throttle.ts";
 /** The service's clock is ours here. */
 const event = (agoMs: number) => ({atMs: nowMs() - agoMs});
 
-test("what waited for this side is no latency", () => {
+test("events that waited for this page are not measured", () => {
   addClockSample(nowMs(), nowMs(), nowMs());
   eventPainted(event(5));
   assert.equal(latency.value?.samples, 1);
@@ -21,7 +21,7 @@ test("what waited for this side is no latency", () => {
   assert.equal(latency.value?.samples, 2, "what happens after a pause is measured again");
 });
 
-test("one pause goes on when another ends", () => {
+test("one pause continues when another ends", () => {
   const before = latency.value?.samples;
   pauseMeasuring("hidden", true);
   pauseMeasuring("not connected", true);
@@ -31,7 +31,7 @@ test("one pause goes on when another ends", () => {
   pauseMeasuring("not connected", false);
 });
 
-test("who stops reading, or reads slowly, measures nothing until they read freely again", () => {
+test("while reading is slow or stopped, nothing is measured", () => {
   const before = latency.value?.samples;
   for (const reading of [{how: "stopped"}, {how: "slowly", perSecond: 1}] as const) {
     readThrottle.setSpeed(reading);
@@ -42,7 +42,7 @@ test("who stops reading, or reads slowly, measures nothing until they read freel
   assert.equal(latency.value?.samples, before);
 });
 
-test("a difference between the clocks is serverConfig from a second on, and not below half the round trip", () => {
+test("a clock difference is shown from one second on, and not below half the round trip", () => {
   const serverConfig = (offsetMs: number, roundTripMs: number) => clockDifferenceMs({offsetMs, roundTripMs});
   assert.deepEqual([serverConfig(-89, 4), serverConfig(89, 4), serverConfig(-999, 4)], [undefined, undefined, undefined]);
   assert.deepEqual([serverConfig(-1_000, 4), serverConfig(60_000, 4)], [-1_000, 60_000]);

@@ -4,7 +4,7 @@ import {dirname, join, relative} from "node:path";
 import {test} from "node:test";
 
 /** Lower layers first; what is in one may import what is in it or below. */
-// State (*.ts) of a folder lies below the components, its views (*.tsx) above the conversation.
+// The state of a folder (*.ts) is below the components, its views (*.tsx) are above the conversation.
 const LAYERS: readonly RegExp[] = [
   /^(i18n|navigation)\/|^settings\/theme\.ts$/,
   /^session\/[\w-]+\.ts$/,

@@ -4,26 +4,26 @@ import {findEmoji, QUICK_REACTIONS} from "../src/conversation/emoji/emoji.ts";
 import {type TextSegment, parseMarkup, plainText} from "../src/conversation/markup.ts";
 import {truncate, bytesOf, oneLine, normalizeForSending} from "../src/conversation/text.ts";
 
-/** All pieces, those inside of others too. */
-const flat = (pieces: readonly TextSegment[]): TextSegment[] => pieces.flatMap((piece) => [piece, ...insideOf(piece).flatMap(flat)]);
-const insideOf = (piece: TextSegment): (readonly TextSegment[])[] => (piece.kind === "list" ? piece.items.map((item) => item.pieces) : "pieces" in piece ? [piece.pieces] : []);
-const links = (text: string) => flat(parseMarkup(text)).flatMap((piece) => (piece.kind === "link" ? [piece.text] : []));
-const said = (pieces: readonly TextSegment[]): string =>
-  pieces.map((piece) => (piece.kind === "symbol" ? `[${piece.text}]` : "text" in piece ? piece.text : insideOf(piece).map(said).join("|"))).join("");
+/** All segments, those inside of others too. */
+const flat = (segments: readonly TextSegment[]): TextSegment[] => segments.flatMap((segment) => [segment, ...insideOf(segment).flatMap(flat)]);
+const insideOf = (segment: TextSegment): (readonly TextSegment[])[] => (segment.kind === "list" ? segment.items.map((item) => item.segments) : "segments" in segment ? [segment.segments] : []);
+const links = (text: string) => flat(parseMarkup(text)).flatMap((segment) => (segment.kind === "link" ? [segment.text] : []));
+const said = (segments: readonly TextSegment[]): string =>
+  segments.map((segment) => (segment.kind === "symbol" ? `[${segment.text}]` : "text" in segment ? segment.text : insideOf(segment).map(said).join("|"))).join("");
 const shown = (text: string) => said(parseMarkup(text));
-const codes = (text: string, cut = false) => parseMarkup(text, cut).flatMap((piece) => (piece.kind === "code" ? [said(piece.pieces)] : []));
+const codes = (text: string, cut = false) => parseMarkup(text, cut).flatMap((segment) => (segment.kind === "code" ? [said(segment.segments)] : []));
 /** As HTML would have it, for reading: <strong>a</strong>. */
-const drawn = (pieces: readonly TextSegment[]): string =>
-  pieces
-    .map((piece) => {
-      if (piece.kind === "list") return `<ul>${piece.items.map(({number, depth, pieces: own}) => `<li ${number} ${depth}>${drawn(own)}`).join("")}</ul>`;
-      if (piece.kind === "link") return `<a ${piece.href}>${piece.text}</a>`;
-      return "text" in piece ? piece.text : `<${piece.kind}>${drawn(piece.pieces)}</${piece.kind}>`;
+const drawn = (segments: readonly TextSegment[]): string =>
+  segments
+    .map((segment) => {
+      if (segment.kind === "list") return `<ul>${segment.items.map(({number, depth, segments: own}) => `<li ${number} ${depth}>${drawn(own)}`).join("")}</ul>`;
+      if (segment.kind === "link") return `<a ${segment.href}>${segment.text}</a>`;
+      return "text" in segment ? segment.text : `<${segment.kind}>${drawn(segment.segments)}</${segment.kind}>`;
     })
     .join("");
 const marked = (text: string) => drawn(parseMarkup(text));
 
-test("addresses of the web become links, and nothing else does", () => {
+test("only http and https addresses become links", () => {
   assert.deepEqual(links("see https://example.org/a?b=1#c, and http://example.org."), ["https://example.org/a?b=1#c", "http://example.org"]);
   assert.deepEqual(links("https://example.org\nhttps://example.com/x"), ["https://example.org", "https://example.com/x"]);
   assert.deepEqual(links("(https://example.org/wiki/A_(b))"), ["https://example.org/wiki/A_(b)"]);
@@ -33,13 +33,13 @@ test("addresses of the web become links, and nothing else does", () => {
   }
 });
 
-test("an address in which letters are turned around is no link", () => {
+test("an address with bidi overrides is not a link", () => {
   assert.deepEqual(links("http://exa\u202emple.com/x"), []);
   assert.deepEqual(links("http://example.com/\u0007x"), []);
 });
 
-test("an address of nothing but signs at which it may end is read in one pass", () => {
-  // In two nested ones, or step by step into itself, each of these is minutes of a page that hangs, or a full stack.
+test("an address of trailing punctuation only is parsed in one pass", () => {
+  // A quadratic or recursive parser would block the page for minutes, or overflow the stack, on each of these.
   for (const signs of [`${".".repeat(250_000)}a`, ")".repeat(250_000), ").".repeat(125_000), `${"(".repeat(125_000)}${")".repeat(125_000)}.`]) {
     assert.equal(links(`http://a/${signs}`).length, 1);
     assert.equal(normalizeForSending(`a${" ".repeat(250_000)}b `).length, 250_002);
@@ -47,7 +47,7 @@ test("an address of nothing but signs at which it may end is read in one pass", 
   assert.deepEqual(links("(see http://a/(b)).) and http://a/)).,)"), ["http://a/(b)", "http://a/"]);
 });
 
-test("what is between backticks is code, and nothing in it is a link or unseen", () => {
+test("text between backticks is code, without links or invisible characters", () => {
   assert.deepEqual(codes("run `make page`, then `git commit`"), ["make page", "git commit"]);
   assert.equal(shown("run `make page`, then"), "run make page, then");
   assert.deepEqual(codes("see\n```ts\nconst a = `b`;\n\n```\nafter"), ["const a = `b`;\n"]);
@@ -62,8 +62,8 @@ test("what is between backticks is code, and nothing in it is a link or unseen",
   assert.deepEqual(codes("``` a", true), [" a"], "a folded block may end further down");
 });
 
-test("64 KB of backticks, in any order, are read in one pass", () => {
-  // Looking for the end of each anew would be billions of steps.
+test("64 KB of backticks, in any order, are parsed in one pass", () => {
+  // A new search for the end of each would take billions of steps.
   for (const part of ["`", "``", "```", "````", "` ", "`a", "`\n", "``` ", "```a", "```\n", "```` ", "```` ` ", "``` ```` ", "` ``", "`a`", "``a```"]) {
     const text = part.repeat(65_536 / part.length);
     for (const all of [text, `\`${text}`, `\`\`\`\n${text}`, `${text}a`]) {
@@ -73,7 +73,7 @@ test("64 KB of backticks, in any order, are read in one pass", () => {
   }
 });
 
-test("signs around words make them bold, italic or struck", () => {
+test("markers around words make them bold, italic or struck through", () => {
   assert.equal(marked("**bold** *it* _it_ ~~gone~~ ***both***"), "<strong>bold</strong> <em>it</em> <em>it</em> <del>gone</del> <strong><em>both</em></strong>");
   assert.equal(marked("**bold and *both* and `co*de*`**"), "<strong>bold and <em>both</em> and <code>co*de*</code></strong>");
   assert.equal(marked("这是**粗体**文字，*强调*也行"), "这是<strong>粗体</strong>文字，<em>强调</em>也行");
@@ -81,13 +81,13 @@ test("signs around words make them bold, italic or struck", () => {
   assert.equal(marked("**https://example.org**"), "<strong><a https://example.org/>https://example.org</a></strong>");
 });
 
-test("signs that stand for themselves stay, and so does what is not closed on its line", () => {
+test("single markers, and markers not closed on their line, stay text", () => {
   const literal = ["2*3*4", "2 * 3 * 4", "a * b", "snake_case_name", "_", "**", "a ** b", "f(**kwargs, **more)", "*.py and *.ts", "¯\\_(ツ)_/¯", "~5 ~6~", "**not closed", "*a\nb*", "**a\nb**", "/usr/_x_/", "__init__", "****a****"];
   for (const text of literal) assert.equal(marked(text), text);
   assert.equal(marked("**bold *and** text*"), "<strong>bold *and</strong> text*");
 });
 
-test("lists and quotes are lines of their own", () => {
+test("lists and quotes are blocks", () => {
   assert.equal(marked("to do:\n- a **b**\n  goes on\n  - c\n* d\nafter"), "to do:<ul><li 0 0>a <strong>b</strong>\ngoes on<li 0 1>c<li 0 0>d</ul>after");
   assert.equal(marked("3. c\n4) d"), "<ul><li 3 0>c<li 4 0>d</ul>");
   assert.equal(marked("> said\n> *so*\nno"), "<quote>said\n<em>so</em></quote>no");
@@ -95,7 +95,7 @@ test("lists and quotes are lines of their own", () => {
   for (const text of ["-1 degrees", "- ", ">:(", "1.5 km", "2024. A year", "-"]) assert.equal(marked(text), text);
 });
 
-test("a named link leads where it says, and its words are not another address", () => {
+test("the text of a named link must not look like another address", () => {
   assert.equal(marked("see [the docs](https://example.org/a_b_c)!"), "see <a https://example.org/a_b_c>the docs</a>!");
   assert.deepEqual(links("[v1.2 and later](https://example.org)"), ["v1.2 and later"]);
   for (const text of ["[x](javascript:alert(1))", "[x](data:text/html,x)", "[x](//example.org)", "[x]()", "[](https://)"]) assert.deepEqual(links(text), [], text);
@@ -106,8 +106,8 @@ test("a named link leads where it says, and its words are not another address", 
   assert.ok(!links("[\u2067x](https://evil.example/)").includes("\u2067x"));
 });
 
-test("64 KB of signs, in any order, are read in one pass and nested a few deep at most", () => {
-  const depth = (pieces: readonly TextSegment[]): number => Math.max(0, ...pieces.slice(0, 1000).flatMap((piece) => insideOf(piece).map((own) => 1 + depth(own))));
+test("64 KB of markers, in any order, are parsed in one pass with bounded nesting", () => {
+  const depth = (segments: readonly TextSegment[]): number => Math.max(0, ...segments.slice(0, 1000).flatMap((segment) => insideOf(segment).map((own) => 1 + depth(own))));
   for (const part of ["*", "**", "***a", "* a", "*a ", "_a", "~~", "~~a~~", "[", "[a](", "](http://a", "[a](http://a)", "> ", "- ", "- a\n", "> a\n", "1. ", "*a **b _c ~~d ", "a**_~~", "  ", "\t- a\n  b\n", "http://a*", "http://a)"]) {
     const text = part.repeat(65_536 / part.length);
     assert.ok(depth(parseMarkup(text)) <= 6, part);
@@ -115,7 +115,7 @@ test("64 KB of signs, in any order, are read in one pass and nested a few deep a
   }
 });
 
-test("a preview has the words without the markup", () => {
+test("a preview has the text without markup", () => {
   assert.equal(oneLine("```py\nprint(1)\n```", 80), "print(1)");
   assert.equal(oneLine("```py\nprint(1)", 80), "```py print(1)");
   assert.equal(oneLine("**Plan**:\n- a\n- b `c`\n> so\nsee [docs](https://example.org)", 80), "Plan: • a • b c so see docs");
@@ -126,12 +126,12 @@ test("markup stays text", () => {
   assert.deepEqual(parseMarkup(text), [{kind: "text", text}]);
 });
 
-test("characters that act without being seen are shown as what they are", () => {
+test("invisible characters with an effect are shown by name", () => {
   assert.equal(shown("a\u0000b\u001b[31mc\u0085\td\n"), "a[U+0000]b[U+001B][31mc[U+0085]\td\n");
   assert.equal(shown("\u202egnp.exe"), "[RLO]gnp.exe");
 });
 
-test("a long text is folded at characters and lines, and never inside a character", () => {
+test("a long text is folded at characters and lines, never inside a character", () => {
   assert.deepEqual(truncate("short", 1200, 24), {text: "short", more: 0});
   assert.deepEqual(truncate("x".repeat(5000), 1200, 24), {text: "x".repeat(1200), more: 3800});
   const lines = Array.from({length: 100}, (_, at) => `line ${at}`).join("\n");
@@ -149,7 +149,7 @@ test("folding shows the whole text in the end", () => {
   }
 });
 
-test("what is sent is what the service takes", () => {
+test("a sent text is normalized as the service requires", () => {
   assert.equal(normalizeForSending("  a\r\nb\rc\u2028d  \n\n"), "  a\nb\nc\nd");
   assert.equal(normalizeForSending("a\u0000\u001b\u0085b\tc"), "ab\tc");
   assert.equal(normalizeForSending("a\ud800b"), "a\ufffdb");
@@ -174,7 +174,7 @@ test("emoji are found by words of both languages", () => {
   assert.ok(findEmoji("").length > 100);
 });
 
-test("the choice of emoji begins with the quick ones, each once", () => {
+test("the emoji picker starts with the quick reactions, each once", () => {
   const chars = findEmoji("").map(({char}) => char);
   assert.deepEqual(chars.slice(0, QUICK_REACTIONS.length), QUICK_REACTIONS);
   assert.equal(new Set(chars).size, chars.length);

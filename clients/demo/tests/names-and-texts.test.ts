@@ -16,40 +16,40 @@ const shown = (text: string, query: string, around = 10) =>
     .map((piece) => (piece.isMatch ? `[${piece.text}]` : piece.text))
     .join("");
 
-test("a query is words, and what is quoted is one", () => {
+test("a query is words, and a quoted part is one term", () => {
   assert.deepEqual(searchTerms('two "three four" fi'), ["two", "three four", "fi"]);
   assert.deepEqual(searchTerms('"not closed yet'), ["not closed yet"]);
   assert.deepEqual(searchTerms(' "" '), []);
 });
 
-test("found words are marked, whatever their case", () => {
+test("matches are marked, ignoring case", () => {
   assert.equal(shown("Lunch at the Boat", "boat lunch", 40), "[Lunch] at the [Boat]");
   assert.equal(shown("早上好！午饭去哪里吃？", "午饭"), "早上好！[午饭]去哪里吃？");
 });
 
-test("an excerpt begins near the first word found and is cut on both sides", () => {
+test("an excerpt starts near the first match and is cut on both sides", () => {
   const found = shown(`${"a ".repeat(200)}needle${" b".repeat(200)}`, "needle");
   assert.match(found, /^….{1,12}\[needle\].+…$/u);
   assert.ok(found.length < 40);
 });
 
-test("an excerpt begins with a whole word, or a whole character where there are no blanks", () => {
+test("an excerpt starts with a whole word, or a whole character if there are no spaces", () => {
   assert.equal(shown(`${"elephants ".repeat(9)}needle`, "needle", 12), "…elephants [needle]");
   assert.equal(shown(`${"字".repeat(30)}针在这里`, "针", 5), "…字字字字字[针]在这里");
   assert.equal(shown(`${"😀".repeat(20)}needle`, "needle", 5), "…😀😀[needle]");
   assert.equal(shown(`${"x".repeat(50)}needle`, "needle", 5), "…xxxxx[needle]");
 });
 
-test("signs that mean something in a pattern are looked for as they are", () => {
+test("regular-expression characters in a query are matched literally", () => {
   assert.equal(shown("costs (a+b)* [x] 1.5 $ \\ /", "(a+b)*", 40), "costs [(a+b)*] [x] 1.5 $ \\ /");
   for (const sign of "\\^$.*+?()[]{}|/-") assert.equal(shown(`x${sign}`, sign, 40), `x[${sign}]`);
 });
 
-test("what would turn the direction of a line, or break it, is left out", () => {
+test("bidi and control characters are removed from an excerpt", () => {
   assert.equal(shown("a\u202Eb\nc\u0007\u2066d", "zz", 40), "ab cd");
 });
 
-test("a room's address is made of what it is called", () => {
+test("the name of an open room is made from its title", () => {
   assert.equal(roomNameFrom("Trip to Lisbon!"), "trip-to-lisbon");
   assert.equal(roomNameFrom("  Café & Bücher "), "café-bücher");
   assert.equal(roomNameFrom("İstanbul"), "istanbul");
@@ -68,7 +68,7 @@ const LANGUAGES: readonly (readonly [Texts, Texts])[] = [
   [wireEn, wireZh],
 ];
 
-test("every text is serverConfig in both languages, with the same values filled in", () => {
+test("every text exists in both languages, with the same placeholders", () => {
   const forms = (text: Texts[string]) => (typeof text === "string" ? [text] : [text.one, text.other]);
   const values = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
   for (const [english, chinese] of LANGUAGES) {
@@ -80,13 +80,13 @@ test("every text is serverConfig in both languages, with the same values filled 
   }
 });
 
-test("a comma or a semicolon ends a name, a blank does not", () => {
+test("a comma or a semicolon ends a name, a space does not", () => {
   assert.deepEqual(withText(NO_NAMES, "finn, Ada Love"), {names: ["finn"], pending: " Ada Love"});
   assert.deepEqual(completed(withText(NO_NAMES, "finn, Ada Lovelace")).names, ["finn", "Ada Lovelace"]);
   assert.deepEqual(completed(withText(NO_NAMES, "a;b；c，d、e")).names, ["a", "b", "c", "d", "e"]);
 });
 
-test("what is still being written when the form is sent is a name as well, once", () => {
+test("the pending name is included when the form is submitted, once", () => {
   const people = withText({names: ["finn"], pending: ""}, "bob");
   assert.deepEqual(people, {names: ["finn"], pending: "bob"});
   assert.deepEqual(completed(people), {names: ["finn", "bob"], pending: ""});
@@ -94,12 +94,12 @@ test("what is still being written when the form is sent is a name as well, once"
   assert.deepEqual(completed(withText(people, " , ")).names, ["finn"]);
 });
 
-test("a name with a space is wrong, and another one is proposed", () => {
+test("a name with a space is invalid, and another one is suggested", () => {
   assert.ok(hasSpace("Ada Lovelace") && hasSpace("a\u00a0b") && !hasSpace("Ada.Lovelace"));
   assert.equal(suggestedName("Ada  King Lovelace"), "Ada.King.Lovelace");
 });
 
-test("what the service says begins with a capital where it stands alone, and a field's name stays as it is", () => {
+test("an error text starts with a capital, unless with the name of a field", () => {
   assert.equal(sentence("the token is not a JWT; get a new one"), "The token is not a JWT; get a new one");
   assert.equal(sentence("members_max: 5 at most"), "members_max: 5 at most");
   assert.equal(sentence("'ada' has left"), "'ada' has left");

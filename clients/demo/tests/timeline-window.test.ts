@@ -4,49 +4,39 @@ import type {Event} from "@tidings/client";
 import {type Message, withReaction} from "../src/conversation/model/message.ts";
 import {buildRows} from "../src/conversation/model/rows.ts";
 import {TimelineWindow} from "../src/conversation/model/timeline-window.ts";
-
-type What = {case: string; value: object};
-
-function event(seq: number, what: What, {actor = "ada", atMs = seq * 1000, clientId = ""} = {}): Event {
-  return {seq: BigInt(seq), atMs: BigInt(atMs), actor, clientId, room: "r", what} as unknown as Event;
-}
-
-function posted(seq: number, text = `m${seq}`, more = {}, of = {}): Event {
-  return event(seq, {case: "posted", value: {text, replyTo: 0n, editedAtMs: 0n, deleted: false, reactions: [], ...more}}, of);
-}
+import {event, posted, postedRange} from "./log-events.ts";
 
 const edited = (seq: number, target: number, text: string) => event(seq, {case: "edited", value: {target: BigInt(target), text}});
 const deleted = (seq: number, target: number) => event(seq, {case: "deleted", value: {target: BigInt(target)}});
 const reacted = (seq: number, target: number, emoji: string, actor: string, removed = false) =>
   event(seq, {case: "reacted", value: {target: BigInt(target), emoji, removed}}, {actor});
-const run = (from: number, to: number) => Array.from({length: to - from + 1}, (_, at) => posted(from + at));
 const texts = (timeline: TimelineWindow) => timeline.entries.map((entry) => (entry.kind === "message" ? entry.text : entry.kind));
 const page = (events: Event[], more: boolean, head: number) => ({events, more, head: {seq: BigInt(head)}});
 
-test("pages and live events make one piece", () => {
+test("pages and live events make one contiguous range", () => {
   const timeline = new TimelineWindow();
-  timeline.replace(run(5, 6), {asOf: 6});
-  timeline.prepend(page(run(3, 4), true, 6));
+  timeline.replace(postedRange(5, 6), {asOf: 6});
+  timeline.prepend(page(postedRange(3, 4), true, 6));
   timeline.applyEvents([posted(7)]);
   assert.deepEqual(texts(timeline), ["m3", "m4", "m5", "m6", "m7"]);
   assert.ok(timeline.isAtEnd);
   assert.ok(!timeline.isAtBeginning);
-  timeline.prepend(page(run(1, 2), false, 7));
+  timeline.prepend(page(postedRange(1, 2), false, 7));
   assert.ok(timeline.isAtBeginning);
 });
 
-test("nothing is there twice, however pages overlap", () => {
+test("overlapping pages add no event twice", () => {
   const timeline = new TimelineWindow();
-  timeline.replace(run(5, 8), {asOf: 8});
-  timeline.prepend(page(run(3, 6), true, 8));
-  timeline.append(page(run(7, 10), false, 10));
-  timeline.applyEvents(run(9, 11));
-  assert.deepEqual(texts(timeline), run(3, 11).map((at) => `m${at.seq}`));
+  timeline.replace(postedRange(5, 8), {asOf: 8});
+  timeline.prepend(page(postedRange(3, 6), true, 8));
+  timeline.append(page(postedRange(7, 10), false, 10));
+  timeline.applyEvents(postedRange(9, 11));
+  assert.deepEqual(texts(timeline), postedRange(3, 11).map((at) => `m${at.seq}`));
 });
 
-test("edits, deletions and reactions are folded into the message, and are no rows", () => {
+test("edits, deletions and reactions change the message and add no entry", () => {
   const timeline = new TimelineWindow();
-  timeline.replace(run(1, 2), {asOf: 2});
+  timeline.replace(postedRange(1, 2), {asOf: 2});
   timeline.applyEvents([edited(3, 1, "better"), reacted(4, 1, "👍", "bob"), reacted(5, 1, "👍", "eve"), reacted(6, 1, "👍", "bob", true), deleted(7, 2)]);
   const [first, second] = timeline.entries as [Message, Message];
   assert.equal(first.text, "better");
@@ -57,7 +47,7 @@ test("edits, deletions and reactions are folded into the message, and are no row
   assert.equal(timeline.to, 7);
 });
 
-test("a message that comes with what became of it is not changed by it again", () => {
+test("changes that a message already carries are not applied again", () => {
   const reactions = [{emoji: "👍", users: ["bob"], count: 1}];
   const timeline = new TimelineWindow();
   timeline.replace([], {to: 0});
@@ -67,61 +57,61 @@ test("a message that comes with what became of it is not changed by it again", (
   assert.deepEqual(message.reactions, reactions);
 });
 
-test("a change that overtook its page is folded into it", () => {
+test("a change that arrived before its page is applied to it", () => {
   const timeline = new TimelineWindow();
-  timeline.replace(run(50, 51), {asOf: 51});
+  timeline.replace(postedRange(50, 51), {asOf: 51});
   timeline.applyEvents([edited(52, 10, "overtook")]);
-  timeline.prepend(page(run(10, 49), true, 51));
+  timeline.prepend(page(postedRange(10, 49), true, 51));
   assert.equal(texts(timeline)[0], "overtook");
   timeline.prepend(page([posted(9)], true, 52));
   assert.equal(texts(timeline)[1], "overtook");
 });
 
-test("what is cached carries its own changes", () => {
+test("changes among cached events are applied", () => {
   const timeline = new TimelineWindow();
   timeline.replace([posted(1), posted(2), reacted(3, 1, "🎉", "bob"), edited(4, 2, "new")]);
   assert.equal((timeline.entries[0] as Message).reactions[0]?.emoji, "🎉");
   assert.equal(texts(timeline)[1], "new");
 });
 
-test("far from the present, live events only move the head", () => {
+test("away from the end of the log, live events only advance the head", () => {
   const timeline = new TimelineWindow();
-  timeline.replace(run(10, 20), {asOf: 90});
+  timeline.replace(postedRange(10, 20), {asOf: 90});
   assert.ok(!timeline.isAtEnd);
   timeline.applyEvents([posted(91), edited(92, 10, "still changed")]);
   assert.equal(timeline.to, 20);
   assert.equal(timeline.head, 92);
   assert.equal(texts(timeline)[0], "still changed");
-  timeline.append(page(run(21, 92), false, 92));
+  timeline.append(page(postedRange(21, 92), false, 92));
   assert.ok(timeline.isAtEnd);
 });
 
-test("what is too much is dropped at the far end and can be read again", () => {
+test("too many entries are dropped at the far end and can be loaded again", () => {
   const timeline = new TimelineWindow();
-  timeline.replace(run(1, 10), {asOf: 10, beginning: true});
+  timeline.replace(postedRange(1, 10), {asOf: 10, beginning: true});
   timeline.dropOldest(4);
   assert.deepEqual(texts(timeline), ["m7", "m8", "m9", "m10"]);
   assert.ok(!timeline.isAtBeginning);
-  timeline.prepend(page(run(1, 6), false, 10));
+  timeline.prepend(page(postedRange(1, 6), false, 10));
   assert.equal(timeline.entries.length, 10);
   timeline.dropNewest(4);
   assert.ok(!timeline.isAtEnd);
   timeline.applyEvents([posted(11)]);
   assert.deepEqual(texts(timeline), ["m1", "m2", "m3", "m4"]);
-  timeline.append(page(run(5, 11), false, 11));
+  timeline.append(page(postedRange(5, 11), false, 11));
   assert.equal(timeline.entries.length, 11);
 });
 
-test("what the service skipped is a mark", () => {
+test("events that the service skipped are a gap entry", () => {
   const timeline = new TimelineWindow();
-  timeline.replace(run(1, 3), {asOf: 3});
+  timeline.replace(postedRange(1, 3), {asOf: 3});
   timeline.addGap(4, 9);
   timeline.applyEvents([posted(10)]);
   assert.deepEqual(texts(timeline), ["m1", "m2", "m3", "gap", "m10"]);
   assert.ok(timeline.isAtEnd);
 });
 
-test("a reaction by one of the many who are not named can be taken back", () => {
+test("a reaction of a user who is not listed can be removed", () => {
   const users = Array.from({length: 50}, (_, at) => `u${at}`);
   const timeline = new TimelineWindow();
   timeline.replace([posted(1, "famous", {reactions: [{emoji: "👍", users, count: 60}]})], {asOf: 1});
@@ -130,7 +120,7 @@ test("a reaction by one of the many who are not named can be taken back", () => 
   assert.equal(withReaction(famous, "👍", "u3", false), famous);
 });
 
-test("rows have days, groups, a divider, and what is on its way", () => {
+test("rows have days, groups, a divider, and outgoing messages", () => {
   const day = Date.UTC(2026, 0, 5, 12);
   const at = (seq: number, minutes: number, actor: string) => posted(seq, `m${seq}`, {}, {atMs: day + minutes * 60_000, actor, clientId: `c${seq}`});
   const timeline = new TimelineWindow();
@@ -146,14 +136,14 @@ test("rows have days, groups, a divider, and what is on its way", () => {
   assert.equal(new Set(rows.map(({key}) => key)).size, rows.length);
 });
 
-test("who comes or leaves within a minute is serverConfig of in one line", () => {
+test("members who join or leave within a minute share a line", () => {
   const member = (seq: number, seconds: number, user: string, {actor = user, left = false} = {}) =>
     event(seq, {case: "member", value: {user, role: left ? 0 : 3, left}}, {atMs: seconds * 1000, actor});
   const notes = (events: Event[]) => {
     const timeline = new TimelineWindow();
     timeline.replace(events, {asOf: events.length});
     const rows = buildRows({entries: timeline.entries, outgoing: [], me: "me", direct: false, unreadFrom: 0, from: 1});
-    return rows.flatMap((row) => (row.kind === "note" ? [`${row.note.kind} ${row.about}`] : []));
+    return rows.flatMap((row) => (row.kind === "system" ? [`${row.message.kind} ${row.about}`] : []));
   };
   assert.deepEqual(notes([member(1, 0, "ada"), member(2, 10, "bob"), member(3, 50, "eve"), member(4, 61, "kim")]), ["joined ada,bob,eve", "joined kim"]);
   assert.deepEqual(notes([member(1, 0, "ada"), member(2, 1, "ada", {left: true}), member(3, 2, "bob", {left: true})]), ["joined ada", "left ada,bob"]);
@@ -163,11 +153,11 @@ test("who comes or leaves within a minute is serverConfig of in one line", () =>
   assert.deepEqual(notes([made, member(2, 0, "ada"), member(3, 1, "bob")]), ["created Room", "joined bob"]);
 });
 
-test("what is new begins further up than the page: there is no divider yet", () => {
+test("if the first new message is above the page there is no divider", () => {
   const timeline = new TimelineWindow();
-  timeline.replace(run(10, 12), {asOf: 12});
+  timeline.replace(postedRange(10, 12), {asOf: 12});
   const kinds = (from: number) => buildRows({entries: timeline.entries, outgoing: [], me: "bob", unreadFrom: 5, from}).map(({kind}) => kind);
   assert.ok(!kinds(timeline.from).includes("unread"));
-  timeline.prepend(page(run(1, 9), false, 12));
+  timeline.prepend(page(postedRange(1, 9), false, 12));
   assert.equal(kinds(timeline.from)[5], "unread");
 });

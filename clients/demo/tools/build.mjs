@@ -1,5 +1,5 @@
-// Builds the page into service/tidings/web, where the service finds it and the wheel takes it from. The committed build is
-// what people without Node use. With --check: fails if building changes anything. With --watch: builds on every change.
+// Builds the page into service/tidings/web, which the service serves and the wheel contains. The build is committed, so that
+// running the service needs no Node. With --check: fails if building changes anything. With --watch: builds on every change.
 import {build, context} from 'esbuild';
 import {createHash} from 'node:crypto';
 import {existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
@@ -29,7 +29,7 @@ const options = {
 function page({outputFiles}) {
   const made = Object.fromEntries(outputFiles.map(({path, contents}) => [path.slice(out.length), Buffer.from(contents)]));
   for (const name of readdirSync(here + 'public')) made[name] = readFileSync(here + 'public/' + name);
-  // Another build is another service worker: browsers look for a new one by comparing its bytes.
+  // Each build has its own service worker: browsers detect an update by comparing its bytes.
   const digest = createHash('sha256');
   for (const name of Object.keys(made).sort()) digest.update(name).update(made[name]);
   made['sw.js'] = Buffer.from(made['sw.js'].toString().replaceAll('BUILD', digest.digest('hex').slice(0, 12)));

@@ -18,7 +18,7 @@ await build({
   outdir: 'build',
   outExtension: {'.js': '.mjs'},
   platform: 'node',
-  // The library's tests bring the service and a socket for Node; that one stays outside, with Node's own Buffer.
+  // The client's test service brings a WebSocket for Node, which is not bundled because it needs Node's Buffer.
   alias: {'@tidings/client': client + 'src/index.ts', ws: socket},
   external: [socket, 'puppeteer-core'],
 });

@@ -42,7 +42,7 @@ async def test_the_page_is_told_how_the_service_is_run(dev: bool) -> None:
         answer, page = await get(harness, "/")
         assert answer.content_type == "text/html"
         assert page_config(page) == {
-            "dev": dev,
+            "isDev": dev,
             "path": "/rsocket",
             "version": __version__,
             "ws": harness.ws_url,

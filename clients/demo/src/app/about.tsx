@@ -1,4 +1,4 @@
-/** What this service is and where, for people who want to use it from elsewhere. */
+/** About this service: version, mode, addresses, and how to use it from other clients. */
 import "./help.css";
 import type {ComponentChild} from "preact";
 import {Dialog} from "../components/dialog.tsx";
@@ -16,7 +16,8 @@ async def main():
         room = client.rooms["general"]
         await room.send("hello")
         async for event in room.watch(after=0):
-            print(event.actor, event.posted.text)
+            if event.HasField("posted"):
+                print(event.actor, event.posted.text)
 
 asyncio.run(main())`;
 
@@ -24,7 +25,9 @@ const BROWSER = `import {connect} from "@tidings/client";
 
 const tidings = connect({url: "${serverConfig.ws}", user: "ada"});
 const room = tidings.room("general");
-room.on("event", (event) => console.log(event.actor, event.what));
+room.on("event", ({actor, what}) => {
+  if (what.case === "posted") console.log(actor, what.value.text);
+});
 await room.send("hello");`;
 
 export function About({onClose}: {onClose: () => void}) {

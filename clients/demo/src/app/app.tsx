@@ -1,4 +1,4 @@
-/** The whole page: signing in, or the chat, and what is open over it. */
+/** The whole page: sign-in or chat, and the open dialog. */
 import {About} from "./about.tsx";
 import {Discover} from "../rooms/open-rooms.tsx";
 import {KeyboardHelp} from "./keyboard-help.tsx";

@@ -1,4 +1,4 @@
-/** What is wrong with the connection, while something is. */
+/** Shows connection problems, and that the token expires soon. */
 import {inspect} from "@tidings/client";
 import {useEffect, useState} from "preact/hooks";
 import {Button} from "../components/button.tsx";
@@ -9,18 +9,18 @@ import {activeDialog} from "../navigation/overlays.ts";
 
 const EXPIRING_MINUTES = 5;
 const TICK_MS = 500;
-const SHOW_DELAY_MS = 1_500; // a connection that comes up within it was never worth a word
+const SHOW_DELAY_MS = 1_500; // a connection that recovers faster needs no banner
 
 export function ConnectionBanner() {
   const state = session.state.value;
-  const wrong = state !== "online" && state !== "closed";
+  const hasProblem = state !== "online" && state !== "closed";
   const expiring = state === "online" && minutesLeft() <= EXPIRING_MINUTES;
   const [shown, setShown] = useState(false);
   useEffect(() => {
-    if (!wrong) return setShown(false);
+    if (!hasProblem) return setShown(false);
     const timer = setTimeout(() => setShown(true), state === "refused" ? 0 : SHOW_DELAY_MS);
     return () => clearTimeout(timer);
-  }, [wrong, state === "refused"]);
+  }, [hasProblem, state === "refused"]);
 
   if (expiring) {
     return (
@@ -30,15 +30,15 @@ export function ConnectionBanner() {
       </div>
     );
   }
-  // The region is there before there is something to tell, so that screen readers hear of it.
+  // The live region exists before it has content; otherwise screen readers do not announce it.
   return (
-    <div role="status" class={wrong && shown ? `banner ${state}` : "visually-hidden"}>
-      {wrong && shown && <ConnectionMessage />}
+    <div role="status" class={hasProblem && shown ? `banner ${state}` : "visually-hidden"}>
+      {hasProblem && shown && <ConnectionMessage />}
     </div>
   );
 }
 
-/** Of the token. */
+/** Minutes until the token expires. */
 function minutesLeft(): number {
   const at = session.expiresAtMs.value;
   return at === undefined ? Infinity : Math.max(1, Math.ceil((at - Math.max(currentMinuteMs.value, Date.now())) / 60_000));
@@ -50,7 +50,7 @@ function ConnectionMessage() {
     return (
       <>
         <span>{t("state.refused")}</span>
-        {session.lastError.value && <small dir="auto">{t("signin.said", {why: session.lastError.value.text})}</small>}
+        {session.lastError.value && <small dir="auto">{t("signin.reply", {why: session.lastError.value.text})}</small>}
         <Button onClick={returnToSignIn}>{t("state.signin")}</Button>
       </>
     );
@@ -63,18 +63,18 @@ function ConnectionMessage() {
   );
 }
 
-/** How long until the next attempt. Not serverConfig to screen readers, who would hear nothing else. */
+/** Seconds until the next attempt. Hidden from screen readers, which would announce every second. */
 function Countdown() {
   const [leftMs, setLeftMs] = useState<number | undefined>(undefined);
   useEffect(() => {
-    const look = async () => {
+    const update = async () => {
       const client = session.tidings.peek();
-      const {nextAttemptAtMs: nextAttemptMs, offlineUntilMs: dropEndsMs} = client ? await inspect(client) : {};
-      const endsMs = nextAttemptMs ?? dropEndsMs;
+      const {nextAttemptAtMs, offlineUntilMs} = client ? await inspect(client) : {};
+      const endsMs = nextAttemptAtMs ?? offlineUntilMs;
       setLeftMs(endsMs === undefined ? undefined : Math.max(0, endsMs - Date.now()));
     };
-    void look();
-    const timer = setInterval(() => void look(), TICK_MS);
+    void update();
+    const timer = setInterval(() => void update(), TICK_MS);
     return () => clearInterval(timer);
   }, []);
   if (leftMs === undefined) return null;

@@ -1,4 +1,4 @@
-/** The keys. */
+/** The list of keyboard shortcuts. */
 import "./help.css";
 import {Dialog} from "../components/dialog.tsx";
 import {t} from "../i18n/i18n.ts";

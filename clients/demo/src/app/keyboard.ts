@@ -1,9 +1,9 @@
-/** Keys that work everywhere on the page. */
+/** Keyboard shortcuts of the whole page. */
 import {rooms} from "../rooms/rooms.ts";
 import {currentRoute, openList, openRoom} from "../navigation/route.ts";
 import {activeDialog, activePanel, togglePanel} from "../navigation/overlays.ts";
 
-/** By `code`, so that a layout or Option on a Mac, which writes other letters, does not matter. */
+/** By `code`, because the keyboard layout, or Option on a Mac, changes `key`. */
 const ALT_SHORTCUTS: Readonly<Record<string, (event: KeyboardEvent) => void>> = {
   ArrowDown: ({shiftKey}) => openNeighbor(1, shiftKey),
   ArrowUp: ({shiftKey}) => openNeighbor(-1, shiftKey),
@@ -13,7 +13,7 @@ const ALT_SHORTCUTS: Readonly<Record<string, (event: KeyboardEvent) => void>> = 
 };
 
 export function onKey(event: KeyboardEvent): void {
-  // A dialog has the keys to itself.
+  // An open dialog handles keys itself.
   if (event.defaultPrevented || event.isComposing || activeDialog.peek() || document.querySelector("dialog[open]")) return;
   const {key, code, altKey, ctrlKey, metaKey} = event;
   const command = ctrlKey || metaKey;
@@ -30,14 +30,14 @@ function openSearch(): void {
   activeDialog.value = {what: "search"};
 }
 
-/** Close the panel, if it lies over the conversation. Whether there was something to close. */
+/** Close the side panel; returns whether one was open. */
 function closePanel(): boolean {
   if (!activePanel.peek()) return false;
   activePanel.value = undefined;
   return true;
 }
 
-/** To the next room of the list, or the next with unread messages. */
+/** Open the next room of the list, or the next one with unread messages. */
 function openNeighbor(by: 1 | -1, unreadOnly: boolean): void {
   const all = rooms.peek();
   const at = all.findIndex(({name}) => name === currentRoute.peek()?.room);

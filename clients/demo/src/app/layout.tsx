@@ -1,4 +1,4 @@
-/** The chat: rooms | conversation | panel on a wide screen; one of them at a time on a narrow one. */
+/** The chat: room list | conversation | side panel on a wide screen, one of them at a time on a narrow one. */
 import "./layout.css";
 import {useEffect} from "preact/hooks";
 import {IconButton} from "../components/button.tsx";
@@ -14,19 +14,19 @@ import {activePanel} from "../navigation/overlays.ts";
 import {Welcome} from "./welcome.tsx";
 
 export function Layout() {
-  const where = currentRoute.value;
+  const route = currentRoute.value;
   useEffect(() => {
     document.addEventListener("keydown", onKey);
     return () => document.removeEventListener("keydown", onKey);
   }, []);
   return (
-    <div class={where ? "shell in-room" : "shell"}>
+    <div class={route ? "layout in-room" : "layout"}>
       <RoomList />
       <main class="main-pane" aria-label={t("name")}>
         <ConnectionBanner />
-        {where ? <RoomPage key={where.room} room={where.room} jump={where.seq} /> : <Welcome />}
+        {route ? <RoomPage key={route.room} room={route.room} jump={route.seq} /> : <Welcome />}
       </main>
-      <SidePanel room={where?.room} />
+      <SidePanel room={route?.room} />
     </div>
   );
 }

@@ -1,4 +1,4 @@
-/** What the tab says: how much is unread, and where one is. */
+/** The title of the tab: the number of unread messages, and the open room. */
 import {effect} from "@preact/signals";
 import {roomOf, rooms} from "../rooms/rooms.ts";
 import {currentRoute} from "../navigation/route.ts";
@@ -10,8 +10,8 @@ effect(() => {
 });
 
 effect(() => {
-  const inside = session.isSignedIn.value;
-  const unread = inside ? rooms.value.reduce((sum, room) => sum + (room.muted ? 0 : room.unread), 0) : 0;
-  const room = inside && currentRoute.value ? roomOf(currentRoute.value.room) : undefined;
+  const isSignedIn = session.isSignedIn.value;
+  const unread = isSignedIn ? rooms.value.reduce((sum, room) => sum + (room.muted ? 0 : room.unread), 0) : 0;
+  const room = isSignedIn && currentRoute.value ? roomOf(currentRoute.value.room) : undefined;
   document.title = `${unread ? `(${unread > 99 ? "99+" : unread}) ` : ""}${room ? `${room.title} · ` : ""}${t("name")}`;
 });

@@ -1,4 +1,4 @@
-/** No conversation is open. */
+/** Shown while no conversation is open. */
 import {rooms, roomsComplete} from "../rooms/rooms.ts";
 import {Button} from "../components/button.tsx";
 import {session} from "../session/session.ts";
@@ -7,13 +7,13 @@ import {OpenRooms} from "../rooms/open-rooms.tsx";
 import {activeDialog} from "../navigation/overlays.ts";
 
 export function Welcome() {
-  const nobody = roomsComplete.value && rooms.value.length === 0;
+  const hasNoRooms = roomsComplete.value && rooms.value.length === 0;
   const begin = (
     <div class="actions">
-      <Button icon="plus" kind={nobody ? "plain" : "primary"} onClick={() => (activeDialog.value = {what: "new"})}>
+      <Button icon="plus" kind={hasNoRooms ? "plain" : "primary"} onClick={() => (activeDialog.value = {what: "new"})}>
         {t("rooms.new")}
       </Button>
-      {!nobody && (
+      {!hasNoRooms && (
         <Button icon="hash" onClick={() => (activeDialog.value = {what: "discover"})}>
           {t("rooms.discover")}
         </Button>
@@ -22,10 +22,10 @@ export function Welcome() {
   );
   return (
     <div class="welcome">
-      <h1 dir="auto">{nobody ? t("welcome.empty", {name: session.me.value}) : t("welcome.title")}</h1>
-      <p>{t(nobody ? "welcome.emptyLead" : "welcome.lead")}</p>
+      <h1 dir="auto">{hasNoRooms ? t("welcome.empty", {name: session.me.value}) : t("welcome.title")}</h1>
+      <p>{t(hasNoRooms ? "welcome.emptyLead" : "welcome.lead")}</p>
       {begin}
-      {nobody && <OpenRooms />}
+      {hasNoRooms && <OpenRooms />}
     </div>
   );
 }

@@ -1,4 +1,4 @@
-/** The first letter of a name on a colour that is always the same one for this name. */
+/** The first letter of a name, on a colour derived from the name. */
 import {RoomKind} from "@tidings/client";
 import type {RoomView} from "../rooms/rooms.ts";
 import {PresenceDot} from "./presence.tsx";
@@ -16,7 +16,7 @@ export function Avatar({user, size = "", dot = false}: {user: string; size?: "" 
   );
 }
 
-/** A room's: the other person of a direct room, a sign for the others. */
+/** The avatar of a room: the other user of a direct room, an icon for other kinds. */
 export function RoomAvatar({room, size = ""}: {room: Pick<RoomView, "name" | "kind" | "peer">; size?: "" | "small" | "large"}) {
   if (room.peer !== undefined) return <Avatar user={room.peer} size={size} dot />;
   return (
@@ -31,7 +31,7 @@ function initial(name: string): string {
   return "?";
 }
 
-/** 0 to 7, from the name's letters (FNV-1a). */
+/** 0 to 7, from a hash of the name (FNV-1a). */
 function tintOf(name: string): number {
   let hash = 0x811c9dc5;
   for (const char of name) hash = Math.imul(hash ^ char.codePointAt(0)!, 0x01000193);

@@ -7,7 +7,7 @@ interface Props extends Omit<JSX.IntrinsicElements["button"], "icon"> {
   children?: ComponentChildren;
 }
 
-/** A button with words; with an icon before them if named. */
+/** A button with a text, and optionally an icon before it. */
 export function Button({kind = "plain", icon, children, type = "button", ...rest}: Props) {
   return (
     <button {...rest} type={type} class={`button ${kind}`}>
@@ -17,7 +17,7 @@ export function Button({kind = "plain", icon, children, type = "button", ...rest
   );
 }
 
-/** A button that is only an icon; `label` is what it is called. */
+/** A button with only an icon; `label` is its accessible name. */
 export function IconButton({icon, label, kind = "bare", ...rest}: Omit<Props, "children"> & {icon: IconName; label: string}) {
   return (
     <button {...rest} type="button" class={`button icon ${kind}`} aria-label={label} title={label}>

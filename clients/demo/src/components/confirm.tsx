@@ -1,4 +1,4 @@
-/** Asks before something that cannot be undone. */
+/** Asks for confirmation of an action that cannot be undone. */
 import type {ComponentChildren} from "preact";
 import {useEffect, useState} from "preact/hooks";
 import {t} from "../i18n/i18n.ts";
@@ -7,10 +7,10 @@ import {DOUBLE_CLICK_MS, Dialog} from "./dialog.tsx";
 
 interface Props {
   title: string;
-  /** What the button that does it says. */
+  /** The label of the button that confirms. */
   action: string;
   isBusy?: boolean;
-  /** Why it did not work. */
+  /** Why the action failed. */
   error?: string | undefined;
   onConfirm: () => void;
   onClose: () => void;
@@ -19,26 +19,26 @@ interface Props {
 }
 
 /**
- * For the length of a double-click nothing in it can be clicked: the second click on what opened the dialog may land on either
- * button. Cancel has the focus, so a key that is held down cancels.
+ * For the length of a double-click its buttons do nothing: the second click on the control that opened the dialog may land on
+ * either of them. Cancel has the focus, so a key that is held down cancels.
  */
-export function Confirm({title, action, isBusy: busy = false, error: wrong, onConfirm, onClose, returnFocusTo: back, children}: Props) {
-  const [armed, arm] = useState(false);
+export function Confirm({title, action, isBusy = false, error, onConfirm, onClose, returnFocusTo, children}: Props) {
+  const [armed, setArmed] = useState(false);
   useEffect(() => {
-    const timer = setTimeout(() => arm(true), DOUBLE_CLICK_MS);
+    const timer = setTimeout(() => setArmed(true), DOUBLE_CLICK_MS);
     return () => clearTimeout(timer);
   }, []);
   return (
-    <Dialog title={title} onClose={onClose} {...(back && {returnFocusTo: back})}>
+    <Dialog title={title} onClose={onClose} {...(returnFocusTo && {returnFocusTo})}>
       {children}
       <p class="error" role="alert">
-        {wrong}
+        {error}
       </p>
       <div class={armed ? "actions" : "actions waiting"}>
         <Button autofocus onClick={onClose}>
           {t("cancel")}
         </Button>
-        <Button kind="danger" disabled={busy || !armed} onClick={onConfirm}>
+        <Button kind="danger" disabled={isBusy || !armed} onClick={onConfirm}>
           {action}
         </Button>
       </div>

@@ -1,4 +1,4 @@
-/** A dialog over the page. The browser keeps the focus in it, closes it with Esc and gives the focus back afterwards. */
+/** A modal dialog. The browser keeps the focus inside, Esc closes it, and the focus returns to where it was. */
 import type {ComponentChildren} from "preact";
 import {useId, useLayoutEffect, useRef} from "preact/hooks";
 import {t} from "../i18n/i18n.ts";
@@ -11,16 +11,16 @@ interface Props {
   title: string;
   onClose: () => void;
   wide?: boolean;
-  /** Always as tall as may be: what is in it changes while it is open. */
+  /** Always the full height, because its content changes while it is open. */
   tall?: boolean;
-  /** Only to be read: with nothing to press in it, it is itself what one reaches and scrolls with the keyboard. */
+  /** It has no controls: the content itself takes the focus, so that the keyboard can scroll it. */
   isReadOnly?: boolean;
-  /** What gets the focus afterwards, if not what had it before. */
+  /** The element that gets the focus afterwards; default: the one that had it before. */
   returnFocusTo?: () => HTMLElement | null;
   children: ComponentChildren;
 }
 
-export function Dialog({title, onClose, wide = false, tall = false, isReadOnly: still = false, returnFocusTo: back, children}: Props) {
+export function Dialog({title, onClose, wide = false, tall = false, isReadOnly = false, returnFocusTo, children}: Props) {
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
   const openedAt = useRef(performance.now()).current;
@@ -31,7 +31,7 @@ export function Dialog({title, onClose, wide = false, tall = false, isReadOnly: 
     dialog.querySelector<HTMLElement>("[autofocus]")?.focus();
     return () => {
       dialog.close();
-      const to = back?.() ?? before;
+      const to = returnFocusTo?.() ?? before;
       if (to instanceof HTMLElement && to.isConnected) to.focus({preventScroll: true});
     };
   }, []);
@@ -41,12 +41,12 @@ export function Dialog({title, onClose, wide = false, tall = false, isReadOnly: 
       class={`dialog ${wide ? "wide" : ""} ${tall ? "tall" : ""}`}
       aria-labelledby={heading}
       onCancel={(event) => {
-        // The page decides what is open; the browser must not close it on its own.
+        // `onClose` decides; the browser must not close the dialog by itself.
         event.preventDefault();
         onClose();
       }}
       onKeyDown={(event) => {
-        // In a search field the browser would empty the field first, and close the dialog at the second press only.
+        // In a search field the browser would clear the field first and close the dialog on the second press only.
         if (event.key !== "Escape" || event.isComposing || event.defaultPrevented) return;
         event.preventDefault();
         event.stopPropagation();
@@ -62,7 +62,7 @@ export function Dialog({title, onClose, wide = false, tall = false, isReadOnly: 
         <h2 id={heading}>{title}</h2>
         <IconButton icon="close" label={t("close")} onClick={onClose} />
       </header>
-      <div class="content" {...(still && {tabIndex: 0, role: "group", "aria-labelledby": heading})}>
+      <div class="content" {...(isReadOnly && {tabIndex: 0, role: "group", "aria-labelledby": heading})}>
         {children}
       </div>
     </dialog>

@@ -1,4 +1,4 @@
-/** Drawings of one line each, 24 by 24. They say nothing to screen readers: what they stand on has a label. */
+/** Icons, 24 by 24 units, one path each. Hidden from screen readers: the control they are on has a label. */
 const ICON_PATHS = {
   back: "M15 5l-7 7 7 7",
   close: "M6 6l12 12M18 6L6 18",

@@ -1,4 +1,4 @@
-/** A button that opens a list of things to do. Arrow keys, Home and End move in it, Esc and a click elsewhere close it. */
+/** A button that opens a menu. Arrow keys, Home and End move in it; Esc or a click outside closes it. */
 import {useEffect, useRef, useState} from "preact/hooks";
 import {Icon, type IconName} from "./icon.tsx";
 
@@ -18,9 +18,9 @@ export function Menu({label, icon = "more", items}: {label: string; icon?: IconN
   useEffect(() => {
     if (!open) return;
     entries()[0]?.focus();
-    const elsewhere = (event: Event) => !root.current?.contains(event.target as Node) && setOpen(false);
-    document.addEventListener("pointerdown", elsewhere);
-    return () => document.removeEventListener("pointerdown", elsewhere);
+    const outside = (event: Event) => !root.current?.contains(event.target as Node) && setOpen(false);
+    document.addEventListener("pointerdown", outside);
+    return () => document.removeEventListener("pointerdown", outside);
   }, [open]);
 
   const close = () => {

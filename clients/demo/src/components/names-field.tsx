@@ -1,4 +1,4 @@
-/** Names, one after another: a comma, a semicolon or Enter ends each, Backspace takes the last one back. */
+/** A field for several names: a comma, a semicolon or Enter ends a name, Backspace removes the last one. */
 import "./names-field.css";
 import type {Signal} from "@preact/signals";
 import {useId, useRef} from "preact/hooks";
@@ -11,12 +11,12 @@ interface Props {
   label: string;
   hint?: string;
   placeholder?: string;
-  /** What is in the field. A form that is sent calls `peopleOf`: a name need not be ended by then. */
+  /** The content of the field. A form calls `completedNames` when it is submitted, because the last name need not be ended then. */
   people: Signal<NamesInput>;
   autofocus?: boolean;
 }
 
-/** The names in the field, the one that is being written included; undefined: one is wrong, and the field says which. */
+/** All names in the field, including the one being typed; undefined: a name is invalid, and the field shows which. */
 export function completedNames(people: Signal<NamesInput>): string[] | undefined {
   people.value = completed(people.peek());
   const {names} = people.peek();
@@ -26,12 +26,12 @@ export function completedNames(people: Signal<NamesInput>): string[] | undefined
 export function NamesField({label, hint, placeholder = "", people, autofocus = false}: Props) {
   const id = useId();
   const input = useRef<HTMLInputElement>(null);
-  const {names, pending: rest} = people.value;
-  const wrong = names.filter(hasSpace);
+  const {names, pending} = people.value;
+  const invalid = names.filter(hasSpace);
 
   const finish = () => (people.value = completed(people.peek()));
   const onInput = (text: string) => (people.value = withText(people.peek(), text));
-  const keep = (kept: readonly string[]) => (people.value = {...people.peek(), names: kept});
+  const setNames = (remaining: readonly string[]) => (people.value = {...people.peek(), names: remaining});
   return (
     <div class="field">
       <label for={id}>{label}</label>
@@ -40,7 +40,7 @@ export function NamesField({label, hint, placeholder = "", people, autofocus = f
           <span class={hasSpace(name) ? "chip invalid" : "chip"} key={name}>
             <Avatar user={name} size="small" />
             <bdi class="truncated">{name}</bdi>
-            <button type="button" aria-label={t("new.remove", {name})} onClick={() => keep(names.filter((other) => other !== name))}>
+            <button type="button" aria-label={t("new.remove", {name})} onClick={() => setNames(names.filter((other) => other !== name))}>
               <Icon name="close" size={14} />
             </button>
           </span>
@@ -48,29 +48,29 @@ export function NamesField({label, hint, placeholder = "", people, autofocus = f
         <input
           id={id}
           ref={input}
-          value={rest}
+          value={pending}
           dir="auto"
           autofocus={autofocus}
           placeholder={names.length ? "" : placeholder}
           autocapitalize="none"
           autocomplete="off"
           spellcheck={false}
-          aria-invalid={wrong.length > 0}
-          aria-describedby={`${id}-hint ${id}-wrong`}
+          aria-invalid={invalid.length > 0}
+          aria-describedby={`${id}-hint ${id}-error`}
           onInput={({currentTarget: {value}, isComposing}) => (isComposing ? (people.value = {...people.peek(), pending: value}) : onInput(value))}
           onCompositionEnd={(event) => onInput(event.currentTarget.value)}
           onBlur={finish}
           onKeyDown={(event) => {
             if (event.isComposing) return;
-            if (event.key === "Enter" && rest.trim()) {
+            if (event.key === "Enter" && pending.trim()) {
               event.preventDefault();
               finish();
-            } else if (event.key === "Backspace" && !rest && names.length) keep(names.slice(0, -1));
+            } else if (event.key === "Backspace" && !pending && names.length) setNames(names.slice(0, -1));
           }}
         />
       </div>
-      <p class="error" id={`${id}-wrong`} role="alert">
-        {wrong.map((name) => t("signin.space", {name: suggestedName(name)})).join("\n")}
+      <p class="error" id={`${id}-error`} role="alert">
+        {invalid.map((name) => t("signin.space", {name: suggestedName(name)})).join("\n")}
       </p>
       {hint && (
         <p class="hint" id={`${id}-hint`}>

@@ -1,10 +1,10 @@
 /**
- * Names as people write them into one field: a comma or a semicolon ends each. A blank ends none, as a name that somebody
- * goes by may have one ("Ada Lovelace"); no name that one signs in with does, so it is kept whole and said to be wrong.
+ * Several names in one field: a comma or a semicolon ends each. A space does not: people may type a full name ("Ada
+ * Lovelace"). User names have no spaces, so such a name is kept whole and shown as invalid.
  */
 const SEPARATOR = /[,;，、；]/;
 
-/** The names that were ended, and what is still being written. */
+/** The complete names, and the text of the one being typed. */
 export interface NamesInput {
   readonly names: readonly string[];
   readonly pending: string;
@@ -12,14 +12,14 @@ export interface NamesInput {
 
 export const NO_NAMES: NamesInput = {names: [], pending: ""};
 
-/** The field after its text became `text`: what ends in a comma is a name now. */
+/** The field after its text became `text`: every part before a separator is a complete name. */
 export function withText({names}: NamesInput, text: string): NamesInput {
   const parts = text.split(SEPARATOR);
-  const rest = parts.pop() ?? "";
-  return {names: uniqueNames(names, parts), pending: rest};
+  const pending = parts.pop() ?? "";
+  return {names: uniqueNames(names, parts), pending};
 }
 
-/** Nothing is being written any more: what stands in the field is a name as well. */
+/** The field without a pending name: the text becomes a complete name as well. */
 export function completed(people: NamesInput): NamesInput {
   return {names: withText(people, `${people.pending},`).names, pending: ""};
 }
@@ -28,7 +28,7 @@ export function hasSpace(name: string): boolean {
   return /\s/.test(name);
 }
 
-/** What one may be called instead. */
+/** A valid name close to this one. */
 export function suggestedName(name: string): string {
   return name.replace(/\s+/g, ".");
 }

@@ -1,4 +1,4 @@
-/** Who somebody is, beside their name or picture: whether they are online, and ways to write to them. */
+/** A card about a user, beside their name or avatar: presence, and buttons to message or mention them. */
 import "./person-card.css";
 import {useEffect, useRef} from "preact/hooks";
 import {openDirectRoom} from "../rooms/direct-room.ts";
@@ -15,7 +15,7 @@ interface Props {
   user: string;
   at: Anchor;
   close: () => void;
-  /** Writes the name into a message; left out where there is nothing to write in. */
+  /** Inserts the name into the composer; undefined if there is none. */
   mention?: (user: string) => void;
 }
 
@@ -49,7 +49,7 @@ export function PersonCard({user, at, close, mention}: Props) {
           </p>
         )}
         {!me && (
-          <div class="ways">
+          <div class="actions">
             <Button icon="person" disabled={request.isBusy} onClick={() => void write()}>
               {t("person.write")}
             </Button>

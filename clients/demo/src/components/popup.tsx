@@ -1,6 +1,6 @@
 /**
- * Something that opens beside what was clicked: a menu, the emoji. It lies in the browser's top layer, so nothing cuts it
- * off; Esc and a click elsewhere close it, and the focus goes back where it was.
+ * A popup beside an element: a menu, the emoji picker. It is in the browser's top layer, so nothing clips it. Esc or a click
+ * outside closes it, and the focus returns to where it was.
  */
 import type {ComponentChildren} from "preact";
 import {useEffect, useLayoutEffect, useRef} from "preact/hooks";
@@ -8,7 +8,7 @@ import {useEffect, useLayoutEffect, useRef} from "preact/hooks";
 const GAP_PX = 6;
 const EDGE_PX = 8;
 
-/** Where it opens: beside this rectangle of the window. */
+/** The rectangle of the window beside which a popup opens. */
 export interface Anchor {
   readonly left: number;
   readonly right: number;
@@ -16,7 +16,7 @@ export interface Anchor {
   readonly bottom: number;
 }
 
-/** Beside this element. */
+/** The rectangle of this element. */
 export function anchorOf(element: Element): Anchor {
   return element.getBoundingClientRect();
 }
@@ -25,7 +25,7 @@ interface Props {
   at: Anchor;
   label: string;
   close: () => void;
-  /** Which side of it is in line with `at`: where one reads from, or where one reads to. */
+  /** Which edge of the popup is aligned with the anchor, in reading direction. */
   align?: "start" | "end";
   children: ComponentChildren;
 }
@@ -46,12 +46,12 @@ export function Popup({at, label, close, align = "end", children}: Props) {
   useLayoutEffect(() => {
     box.current?.showPopover?.();
     reposition();
-    // A phone's keyboard comes and goes.
+    // The on-screen keyboard of a phone changes the size.
     addEventListener("resize", reposition);
     return () => removeEventListener("resize", reposition);
   }, []);
   useEffect(() => {
-    // An effect ends a moment after its element is gone: the next click is none of its business then.
+    // The effect is cleaned up shortly after the element is removed: ignore events in between.
     const outside = (event: Event): void => {
       if (box.current && !box.current.contains(event.target as Node)) close();
     };
@@ -81,10 +81,10 @@ function clamp(value: number, max: number): number {
   return Math.max(EDGE_PX, Math.min(value, max - EDGE_PX));
 }
 
-/** The arrow keys move the focus among what is in `list`, in rows of `columns`; Home and End to its ends. */
+/** Arrow keys move the focus among the buttons of `list`, in rows of `columns`; Home and End go to its ends. */
 export function moveFocus(event: KeyboardEvent, list: HTMLElement, columns = 1): void {
   const items = [...list.querySelectorAll<HTMLElement>("button:not(:disabled)")];
-  const place = items.indexOf(document.activeElement as HTMLElement);
+  const index = items.indexOf(document.activeElement as HTMLElement);
   const last = items.length - 1;
   const horizontalStep = columns > 1 ? 1 : 0;
   const steps: Readonly<Record<string, number>> = {
@@ -97,7 +97,7 @@ export function moveFocus(event: KeyboardEvent, list: HTMLElement, columns = 1):
   };
   const step = steps[event.key];
   if (!step) return;
-  const to = Math.max(0, Math.min(last, place + step));
+  const to = Math.max(0, Math.min(last, index + step));
   event.preventDefault();
   event.stopPropagation();
   items[to]?.focus();

@@ -1,4 +1,4 @@
-/** Something that was asked of the service: whether it is on its way, and what it said if it did not work. */
+/** The state of a request to the service: whether it is pending, and the error text if it failed. */
 import {ApiError} from "@tidings/client";
 import {useEffect, useRef, useState} from "preact/hooks";
 import {t} from "../i18n/i18n.ts";
@@ -7,40 +7,40 @@ import {sentence} from "./sentence.ts";
 export interface RequestState {
   readonly isBusy: boolean;
   readonly error: string | undefined;
-  /** One at a time; whether it worked. */
+  /** Run one request at a time; returns whether it succeeded. */
   readonly run: (work: () => Promise<unknown>) => Promise<boolean>;
-  /** Say this, or nothing. */
+  /** Show this error, or none. */
   readonly setError: (error: string | undefined) => void;
 }
 
 export function useRequest(): RequestState {
-  const [busy, setBusy] = useState(false);
-  const [wrong, say] = useState<string | undefined>(undefined);
+  const [isBusy, setBusy] = useState(false);
+  const [error, setError] = useState<string | undefined>(undefined);
   const running = useRef(false);
-  const gone = useRef(false);
-  useEffect(() => () => void (gone.current = true), []);
+  const unmounted = useRef(false);
+  useEffect(() => () => void (unmounted.current = true), []);
   const run = async (work: () => Promise<unknown>): Promise<boolean> => {
     if (running.current) return false;
     running.current = true;
     setBusy(true);
-    say(undefined);
+    setError(undefined);
     let problem: string | undefined;
     try {
       await work();
-    } catch (error) {
-      problem = sentence(errorText(error));
+    } catch (reason) {
+      problem = sentence(errorText(reason));
     }
     running.current = false;
-    if (!gone.current) {
+    if (!unmounted.current) {
       setBusy(false);
-      say(problem);
+      setError(problem);
     }
     return problem === undefined;
   };
-  return {isBusy: busy, error: wrong, run, setError: say};
+  return {isBusy, error, run, setError};
 }
 
-/** The service's own sentence, which says what to do. */
+/** The error text of the service, which says what to do. */
 export function errorText(error: unknown): string {
   return error instanceof ApiError ? error.text : error instanceof Error && error.message ? error.message : t("failed.unknown");
 }

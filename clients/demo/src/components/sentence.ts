@@ -1,4 +1,4 @@
-/** The text as a sentence of its own: with a capital, unless it begins with the name of a field or a value. */
+/** The text with a capital first letter, unless it begins with the name of a field or a value. */
 export function sentence(text: string): string {
   return text.replace(/^[a-z](?=[a-z]*[ ,:])/, (first) => first.toUpperCase());
 }

@@ -1,15 +1,15 @@
-/** Times as people read them, in the page's language and their own time zone. */
+/** Times in the language of the page and the time zone of the device. */
 import {computed, signal} from "@preact/signals";
 import {locale, t} from "../i18n/i18n.ts";
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 
-/** The time, once a minute: what shows how long ago something was reads it. */
+/** The time, updated once a minute; relative times read it. */
 export const currentMinuteMs = signal(Date.now());
 setInterval(() => (currentMinuteMs.value = Date.now()), MINUTE_MS);
 
-/** The midnight that today began with: what says "today" reads it, and is drawn anew when that has become yesterday. */
+/** The start of today. What shows "today" reads it and is drawn again after midnight. */
 const today = computed(() => midnight(currentMinuteMs.value));
 
 /** How many days ago it was: 0 today, 1 yesterday. */
@@ -17,7 +17,7 @@ export function daysAgo(atMs: number): number {
   return Math.round((today.value - midnight(atMs)) / DAY_MS);
 }
 
-/** In a list: the time of today, the weekday of this week, else the date. */
+/** For lists: the time if today, the weekday if within a week, else the date. */
 export function Time({atMs}: {atMs: number}) {
   const at = new Date(atMs);
   return (
@@ -36,7 +36,7 @@ function shortTime(atMs: number): string {
   return at.toLocaleDateString(locale(), {day: "numeric", month: "short", ...(year && {year})});
 }
 
-/** How long ago somebody was here. */
+/** The last-seen text of a user. */
 export function lastSeen(atMs: number, nowMs: number): string {
   const ago = Math.max(0, nowMs - atMs);
   if (ago < MINUTE_MS) return t("seen.now");

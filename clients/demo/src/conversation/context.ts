@@ -1,21 +1,21 @@
-/** What the timeline and the composer of a conversation share: the conversation, what is open, and what is being written for. */
+/** The state that timeline and composer of a conversation share: the model, the open popover, and the composer mode. */
 import type {signal} from "@preact/signals";
 import {Role} from "@tidings/client";
 import type {Anchor} from "../components/popup.tsx";
 import type {Message} from "./model/message.ts";
 import type {ConversationModel} from "./model/conversation-model.ts";
 
-/** What is open beside a message, or over the page because of it. */
+/** The popover or dialog that is open for a message. */
 export interface OpenPopover {
   readonly what: "menu" | "emoji" | "delete" | "person";
   readonly seq: number;
   readonly at: Anchor;
 }
 
-/** What the composer is for, if not for a new message. */
+/** The mode of the composer; undefined: a new message. */
 export type ComposerMode =
   | {readonly kind: "reply"; readonly message: Message}
-  /** `text`: another one than the message has. */
+  /** `text`: the text to edit, if not that of the message. */
   | {readonly kind: "edit"; readonly message: Message; readonly text?: string};
 
 export interface ConversationContext {
@@ -23,13 +23,13 @@ export interface ConversationContext {
   readonly me: string;
   readonly popover: ReturnType<typeof signal<OpenPopover | undefined>>;
   readonly mode: ReturnType<typeof signal<ComposerMode | undefined>>;
-  /** Write somebody's name into the composer, as "@name ". */
+  /** Insert a user name into the composer, as "@name ". */
   mention(user: string): void;
-  /** Put the cursor into the composer. */
+  /** Move the focus to the composer. */
   focusComposer(): void;
 }
 
-/** Whether I may write here; where it is not known the service will say. */
+/** Whether I may write here. While my role is not known it is true: the service checks it. */
 export function mayWrite(conversation: ConversationModel): boolean {
   return conversation.role.value !== Role.READER;
 }

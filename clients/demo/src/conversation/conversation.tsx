@@ -1,9 +1,9 @@
 /**
- * What is between a room's head and the bottom of the page.
+ * The conversation of a room: everything below the room's header.
  *
  *     <Conversation room="general" jump={123n} />
  *
- * `model/` knows what is said in the room and nothing of the page; `timeline/` shows it, `composer/` adds to it.
+ * `model/` holds its state and does not depend on the DOM; `timeline/` shows the messages, `composer/` writes them.
  */
 import {computed, effect, useSignal} from "@preact/signals";
 import {type Event, RoomKind, type TidingsClient} from "@tidings/client";
@@ -25,15 +25,15 @@ import {oneLine} from "./text.ts";
 import {Timeline} from "./timeline/timeline.tsx";
 import {TypingLine} from "./typing-line.tsx";
 
-const HIDDEN_FRAME_MS = 250; // a page that nobody sees is not painted, and its title still counts
+const HIDDEN_FRAME_MS = 250; // a hidden page has no frames, but its title shows the unread count
 const ANNOUNCED_CHARS_MAX = 300;
 
-// What was missed while there was no connection comes afterwards, and did not take that long.
+// Events missed while disconnected arrive later; their delay is not latency.
 effect(() => pauseMeasuring("not connected", session.state.value !== "online"));
 
 interface Props {
   room: string;
-  /** What the room is called where it is none of mine. */
+  /** The title of a room that I am not a member of. */
   title?: string;
   jump?: bigint;
 }
@@ -48,10 +48,10 @@ function ConversationView({tidings, room, called, jump}: {tidings: TidingsClient
   const conversation = useMemo(() => new ConversationModel(tidings, room, viewAdapter(me, room), jump), [tidings, room]);
   const readPositionReporter = useMemo(() => new ReadPositionReporter(tidings, room, conversation.activity.loaded), [tidings, room]);
   const box = useRef<HTMLTextAreaElement>(null);
-  const open = useSignal<OpenPopover | undefined>(undefined);
+  const popover = useSignal<OpenPopover | undefined>(undefined);
   const mode = useSignal<ComposerMode | undefined>(undefined);
   const context = useMemo<ConversationContext>(
-    () => ({conversation, me, popover: open, mode, mention: (user) => box.current && insertText(box.current, mentionAt(box.current, user)), focusComposer: () => box.current?.focus()}),
+    () => ({conversation, me, popover, mode, mention: (user) => box.current && insertText(box.current, mentionAt(box.current, user)), focusComposer: () => box.current?.focus()}),
     [conversation],
   );
   useEffect(
@@ -61,21 +61,21 @@ function ConversationView({tidings, room, called, jump}: {tidings: TidingsClient
     },
     [conversation],
   );
-  // Who has a keyboard writes at once; on a touch screen the keyboard would cover what one came to read.
+  // With a keyboard the user can type at once; on a touch screen the on-screen keyboard would cover the messages.
   useEffect(() => {
     if (jump === undefined && matchMedia("(hover: hover) and (pointer: fine)").matches) box.current?.focus({preventScroll: true});
   }, [conversation]);
-  // Somebody may go to the same message twice: the route tells with a new object, not with another number.
-  const opened = useRef(currentRoute.peek());
+  // The user may jump to the same message twice: then the route is a new object with the same seq.
+  const lastRoute = useRef(currentRoute.peek());
   useEffect(() => {
-    if (currentRoute.value === opened.current) return;
-    opened.current = currentRoute.value;
+    if (currentRoute.value === lastRoute.current) return;
+    lastRoute.current = currentRoute.value;
     if (jump && currentRoute.value?.room === room) conversation.jumpTo(jump);
   }, [currentRoute.value]);
 
   const title = roomOf(room)?.title ?? called;
-  const {failure, announced: heard} = conversation;
-  const {error: trouble} = conversation.actions;
+  const {failure, announced} = conversation;
+  const {error} = conversation.actions;
   if (failure.value) {
     return (
       <section class="conversation closed" aria-label={title}>
@@ -93,11 +93,11 @@ function ConversationView({tidings, room, called, jump}: {tidings: TidingsClient
           readPositionReporter.onReached(conversation.to, seen);
         }} />
       <div class="visually-hidden" role="status" aria-live="polite">
-        {heard.value && `${heard.value.actor}: ${oneLine(heard.value.text, ANNOUNCED_CHARS_MAX)}`}
+        {announced.value && `${announced.value.actor}: ${oneLine(announced.value.text, ANNOUNCED_CHARS_MAX)}`}
       </div>
-      {trouble.value && (
-        <p class="trouble" role="alert">
-          {sentence(trouble.value)}
+      {error.value && (
+        <p class="action-error" role="alert">
+          {sentence(error.value)}
         </p>
       )}
       <TypingLine conversation={conversation} />
@@ -106,12 +106,12 @@ function ConversationView({tidings, room, called, jump}: {tidings: TidingsClient
   );
 }
 
-/** "@ada ", with a blank before it where it would touch a word. */
+/** "@ada ", with a space before it if it would touch a word. */
 function mentionAt({value, selectionStart}: HTMLTextAreaElement, user: string): string {
   return `${/\S$/.test(value.slice(0, selectionStart)) ? " " : ""}@${user} `;
 }
 
-/** Somebody looks at this page. */
+/** Whether the page is visible and has the focus. */
 function isPageWatched(): boolean {
   return document.visibilityState === "visible" && document.hasFocus();
 }
@@ -123,13 +123,13 @@ function viewAdapter(me: string, room: string) {
     isDirect: () => direct.value,
     readSeq: roomOf(room) && Number(roomOf(room)!.readSeq),
     nextTurn: () => readThrottle.nextTurn(),
-    isWatched: isPageWatched,isPageWatched,
-    onNextFrame(then: () => void) {
-      if (document.hidden) setTimeout(then, HIDDEN_FRAME_MS);
-      else requestAnimationFrame(then);
+    isWatched: isPageWatched,
+    onNextFrame(draw: () => void) {
+      if (document.hidden) setTimeout(draw, HIDDEN_FRAME_MS);
+      else requestAnimationFrame(draw);
     },
     onPainted(events: readonly Event[]) {
-      // A request that is put behind this frame's rendering runs after it was painted.
+      // A task queued while a frame is rendered runs after that frame was painted.
       requestAnimationFrame(() => {
         const {port1, port2} = new MessageChannel();
         port1.onmessage = () => events.forEach(eventPainted);

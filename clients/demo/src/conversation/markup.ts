@@ -1,40 +1,40 @@
 /**
- * A text that somebody typed, as pieces that can be shown as they are: nothing here becomes HTML.
+ * Parses the text of a message into segments. Nothing here becomes HTML.
  *
- * The markup is a small part of Markdown: `**bold**`, `*italic*` or `_italic_`, `~~struck~~`, `` `code` ``, code between lines
- * of three backticks, lists (`- a`, `1. a`), quotes (`> a`), and `[words](https://…)`. Emphasis ends on the line on which it
- * began. What is not closed, or stands in the middle of a word (snake_case, 2*3*4), is text.
+ * The markup is a small part of Markdown: `**bold**`, `*italic*` or `_italic_`, `~~struck~~`, `` `code` ``, code blocks
+ * between lines of three backticks, lists (`- a`, `1. a`), quotes (`> a`), and `[text](https://…)`. Emphasis ends on the line
+ * on which it starts. Markers that are not closed, or inside a word (snake_case, 2*3*4), are text.
  *
- * Links are http and https only, and end where a character begins that could make an address look like another one; the words
- * of a link must not look like an address. Characters that cannot be seen but do something are shown as what they are: control
- * characters, and the two that turn the letters behind them around ("exe.png" that is a "gnp.exe").
+ * Links are http and https only. A link ends before any character that could make an address look like another one, and the
+ * text of a named link must not look like an address. Invisible characters with an effect are shown by name: control
+ * characters, and the two that override the text direction (a file "gnp.exe" shown as "exe.png").
  *
- * Each character is looked at a few times at most, whatever somebody sends, and pieces are nested six deep at most.
+ * Parsing is linear in the text, whatever the text is, and segments are nested six deep at most.
  */
 export type TextSegment =
   | {readonly kind: "text"; readonly text: string}
   | {readonly kind: "link"; readonly text: string; readonly href: string}
   /** A character that is shown by its name. */
   | {readonly kind: "symbol"; readonly text: string}
-  /** Texts and symbols without the backticks around them. `block`: lines of their own. */
-  | {readonly kind: "code"; readonly block: boolean; readonly pieces: readonly TextSegment[]}
-  | {readonly kind: Emphasis; readonly pieces: readonly TextSegment[]}
-  /** Lines of their own, as the following kind. */
-  | {readonly kind: "quote"; readonly pieces: readonly TextSegment[]}
+  /** Texts and symbols, without the backticks. `block`: a code block. */
+  | {readonly kind: "code"; readonly block: boolean; readonly segments: readonly TextSegment[]}
+  | {readonly kind: Emphasis; readonly segments: readonly TextSegment[]}
+  /** Blocks, as the next kind. */
+  | {readonly kind: "quote"; readonly segments: readonly TextSegment[]}
   | {readonly kind: "list"; readonly items: readonly Item[]};
 
 export type Emphasis = "strong" | "em" | "del";
 
 export interface Item {
-  /** As it was written: 0 has no number. */
+  /** The number as typed; 0: no number. */
   readonly number: number;
-  /** How far it is indented, in steps of a list: 0 to 3. */
+  /** The level of indentation: 0 to 3. */
   readonly depth: number;
-  readonly pieces: readonly TextSegment[];
+  readonly segments: readonly TextSegment[];
 }
 
-// What opens closes as well, and whatever else is in a code has no backtick of its kind, so looking for the end of each is
-// linear in total. The language behind the opening three is not shown.
+// Opening and closing markers are the same, and a code segment contains no backtick of its kind, so all searches for an end
+// are linear in total. The language after the opening backticks is not shown.
 const CODE_BLOCK = /(?<!`)```(?!`)(?:[\w+#-]{0,20}\n)?([^]+?)/.source;
 const CODE_BLOCKS = new RegExp(`${CODE_BLOCK}${/\n?(?<!`)```(?!`)\n?/.source}`, "g");
 const CODE_BLOCKS_TRUNCATED = new RegExp(`${CODE_BLOCK}${/(?:\n?(?<!`)```(?!`)\n?|$)/.source}`, "g");
@@ -49,51 +49,51 @@ const CODE = /(?<!`)`([^`\n]+)`(?!`)/.source;
 const NAMED_LINK = /\[([^[\]\n]+)\]\((https?:\/\/[^\s()<>"'`\p{Cc}\p{Cf}]+)\)/u.source;
 const LINK = /https?:\/\/[^\s<>"'`\p{Cc}\p{Cf}]+/u.source;
 const INLINE = new RegExp(`${CODE}|${NAMED_LINK}|(${LINK})|([*_]+|~+)`, "giu");
-const DECEPTIVE = /[\u0000-\u0008\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/u; // an address that goes on like this is none
-const ADDRESS_LIKE = /:\/\/|[.\u3002\uff0e\uff61]\p{L}{2}|\d+(?:\.\d+){3}/u; // words like "bank.example" would say another address than they lead to
-const TRAILING = ".,;:!?…。，、；：！？”’»）】」』*~"; // belongs to the sentence, not to the address
-// All controls but tab and newline, and the overrides.
+const DECEPTIVE = /[\u0000-\u0008\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/u; // an address followed by one of these is not a link
+const ADDRESS_LIKE = /:\/\/|[.\u3002\uff0e\uff61]\p{L}{2}|\d+(?:\.\d+){3}/u; // a link text like "bank.example" could name another address than its target
+const TRAILING = ".,;:!?…。，、；：！？”’»）】」』*~"; // part of the sentence, not of the address
+// All control characters except tab and newline, and the bidi overrides.
 const SYMBOL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202d\u202e]/g;
 const SYMBOL_NAMES: Readonly<Record<string, string>> = {"\u202d": "LRO", "\u202e": "RLO"};
 
-/** `cut`: it is the beginning of a longer text, so that lines of code may go on to its end. */
+/** `cut`: the text is the start of a longer one, so a code block may continue to its end. */
 export function parseMarkup(text: string, cut = false): TextSegment[] {
-  const pieces: TextSegment[] = [];
+  const segments: TextSegment[] = [];
   let from = 0;
   for (const found of text.matchAll(cut ? CODE_BLOCKS_TRUNCATED : CODE_BLOCKS)) {
-    parseBlocks(pieces, text.slice(from, found.index));
-    pieces.push({kind: "code", block: true, pieces: symbolSegments(found[1]!)});
+    parseBlocks(segments, text.slice(from, found.index));
+    segments.push({kind: "code", block: true, segments: symbolSegments(found[1]!)});
     from = found.index + found[0].length;
   }
-  parseBlocks(pieces, text.slice(from));
-  return pieces;
+  parseBlocks(segments, text.slice(from));
+  return segments;
 }
 
-/** The same as text alone: what is left of the markup is its words. */
+/** The text without its markup. */
 export function plainText(text: string, cut = false): string {
   return textOf(parseMarkup(text, cut));
 }
 
-function textOf(pieces: readonly TextSegment[]): string {
+function textOf(segments: readonly TextSegment[]): string {
   let all = "";
   const line = (text: string): void => void (all += `${all && !all.endsWith("\n") ? "\n" : ""}${text}\n`);
-  for (const piece of pieces) {
-    if (piece.kind === "list") for (const {number, pieces: own} of piece.items) line(`${number ? `${number}.` : "•"} ${textOf(own)}`);
-    else if (piece.kind === "quote" || (piece.kind === "code" && piece.block)) line(textOf(piece.pieces));
-    else all += "pieces" in piece ? textOf(piece.pieces) : piece.text;
+  for (const segment of segments) {
+    if (segment.kind === "list") for (const {number, segments: own} of segment.items) line(`${number ? `${number}.` : "•"} ${textOf(own)}`);
+    else if (segment.kind === "quote" || (segment.kind === "code" && segment.block)) line(textOf(segment.segments));
+    else all += "segments" in segment ? textOf(segment.segments) : segment.text;
   }
   return all;
 }
 
-/** Runs of lines of one kind: quotes, list items, and what is neither. */
-function parseBlocks(pieces: TextSegment[], text: string): void {
+/** Parses runs of lines of one kind: quotes, list items, and other text. */
+function parseBlocks(segments: TextSegment[], text: string): void {
   let texts: string[] = [];
   let quoted: string[] = [];
   let items: {number: number; depth: number; lines: string[]}[] = [];
   const end = (): void => {
-    if (texts.length) parseInline(pieces, texts.join("\n"));
-    if (quoted.length) pieces.push({kind: "quote", pieces: parseInline([], quoted.join("\n"))});
-    if (items.length) pieces.push({kind: "list", items: items.map(({number, depth, lines: own}) => ({number, depth, pieces: parseInline([], own.join("\n"))}))});
+    if (texts.length) parseInline(segments, texts.join("\n"));
+    if (quoted.length) segments.push({kind: "quote", segments: parseInline([], quoted.join("\n"))});
+    if (items.length) segments.push({kind: "list", items: items.map(({number, depth, lines: own}) => ({number, depth, segments: parseInline([], own.join("\n"))}))});
     [texts, quoted, items] = [[], [], []];
   };
   for (const line of text.split("\n")) {
@@ -117,19 +117,19 @@ function parseBlocks(pieces: TextSegment[], text: string): void {
 }
 
 const EMPHASIS_MARKERS: Readonly<Record<string, readonly Emphasis[]>> = {"*": ["em"], _: ["em"], "**": ["strong"], "***": ["strong", "em"], "~~": ["del"]};
-// Beside these a sign is part of a word: of 2*3*4, or of a name or path with _. Two signs count everywhere: Chinese has no blanks
-// between its words.
+// Next to these characters a marker is part of a word: 2*3*4, or a name or path with _. Double markers count everywhere,
+// because Chinese has no spaces between words.
 const INSIDE_WORDS: Readonly<Record<string, RegExp>> = {"*": /[A-Za-z0-9]/, _: /[\p{L}\p{N}\\/]/u};
 const NEVER = /(?!)/;
 
-/** Emphasis that was begun: its pieces so far, and what it is if it is not ended. */
+/** An open emphasis: its segments so far, and its marker, which becomes text if it is not closed. */
 interface OpenEmphasis {
   readonly kind: Emphasis;
   readonly marker: string;
-  readonly pieces: TextSegment[];
+  readonly segments: TextSegment[];
 }
 
-/** Links, code and emphasis of some lines, put behind `into`. */
+/** Appends the links, code and emphasis of some lines to `into`. */
 function parseInline(into: TextSegment[], text: string): TextSegment[] {
   for (const [at, line] of text.split("\n").entries()) {
     if (at) append(into, {kind: "text", text: "\n"});
@@ -138,7 +138,7 @@ function parseInline(into: TextSegment[], text: string): TextSegment[] {
   return into;
 }
 
-/** Reads one line, with the emphasis that is open at the moment as a stack. */
+/** Parses one line, with a stack of open emphasis. */
 class LineParser {
   private readonly openEmphasis: OpenEmphasis[] = [];
   private from = 0;
@@ -155,7 +155,7 @@ class LineParser {
       const [whole, code, named, address, bare, signs] = found;
       const {index} = found;
       if (signs !== undefined) this.onMarker(signs, index);
-      else if (code !== undefined) this.addSegment(index, index + whole.length, {kind: "code", block: false, pieces: symbolSegments(code)});
+      else if (code !== undefined) this.addSegment(index, index + whole.length, {kind: "code", block: false, segments: symbolSegments(code)});
       else if (named !== undefined) {
         const link = linkOf(named, address!);
         if (link) this.addSegment(index, index + whole.length, link);
@@ -173,17 +173,17 @@ class LineParser {
   }
 
   private get out(): TextSegment[] {
-    return this.openEmphasis.at(-1)?.pieces ?? this.into;
+    return this.openEmphasis.at(-1)?.segments ?? this.into;
   }
 
-  private addSegment(from: number, to: number, piece: TextSegment): void {
+  private addSegment(from: number, to: number, segment: TextSegment): void {
     this.addText(from);
-    append(this.out, piece);
+    append(this.out, segment);
     this.from = to;
   }
 
   private addText(to: number): void {
-    for (const piece of symbolSegments(this.line.slice(this.from, to))) append(this.out, piece);
+    for (const segment of symbolSegments(this.line.slice(this.from, to))) append(this.out, segment);
   }
 
   private onMarker(signs: string, at: number): void {
@@ -198,41 +198,41 @@ class LineParser {
     this.addText(at);
     this.from = end;
     if (ends) this.closeEmphasis(kinds);
-    else for (const [place, kind] of kinds.entries()) begun.push({kind, marker: place ? signs[0]! : signs.slice(kinds.length - 1), pieces: []});
+    else for (const [place, kind] of kinds.entries()) begun.push({kind, marker: place ? signs[0]! : signs.slice(kinds.length - 1), segments: []});
   }
 
-  /** All of these end; what was begun inside of them and has not ended was none. */
+  /** Close these kinds. Emphasis that was opened inside them and not closed becomes text. */
   private closeEmphasis(kinds: readonly Emphasis[]): void {
     for (let left = kinds.length; left > 0; ) {
-      const {kind, pieces} = this.openEmphasis.at(-1)!;
+      const {kind, segments} = this.openEmphasis.at(-1)!;
       if (!kinds.includes(kind)) {
         this.discardInnermost();
         continue;
       }
       this.openEmphasis.pop();
-      append(this.out, {kind, pieces});
+      append(this.out, {kind, segments});
       left -= 1;
     }
   }
 
-  /** The innermost is none: its sign is text. */
+  /** The innermost emphasis was not closed: its marker becomes text. */
   private discardInnermost(): void {
-    const {marker: sign, pieces} = this.openEmphasis.pop()!;
+    const {marker: sign, segments} = this.openEmphasis.pop()!;
     append(this.out, {kind: "text", text: sign});
-    for (const piece of pieces) append(this.out, piece);
+    for (const segment of segments) append(this.out, segment);
   }
 }
 
-/** Whether these signs may begin emphasis between these two characters, and whether they may end it. */
+/** Whether these markers may open emphasis between these two characters, and whether they may close it. */
 function flanks(signs: string, before: string, after: string): [boolean, boolean] {
   const inside = INSIDE_WORDS[signs] ?? NEVER;
   return [/\S/.test(after) && !inside.test(before), /\S/.test(before) && !inside.test(after)];
 }
 
-function append(pieces: TextSegment[], piece: TextSegment): void {
-  const last = pieces.at(-1);
-  if (piece.kind === "text" && last?.kind === "text") pieces[pieces.length - 1] = {kind: "text", text: last.text + piece.text};
-  else pieces.push(piece);
+function append(segments: TextSegment[], segment: TextSegment): void {
+  const last = segments.at(-1);
+  if (segment.kind === "text" && last?.kind === "text") segments[segments.length - 1] = {kind: "text", text: last.text + segment.text};
+  else segments.push(segment);
 }
 
 function linkOf(named: string, written: string): TextSegment | undefined {
@@ -242,24 +242,24 @@ function linkOf(named: string, written: string): TextSegment | undefined {
 }
 
 function symbolSegments(text: string): TextSegment[] {
-  const pieces: TextSegment[] = [];
+  const segments: TextSegment[] = [];
   let from = 0;
   for (const found of text.matchAll(SYMBOL)) {
-    if (found.index > from) pieces.push({kind: "text", text: text.slice(from, found.index)});
-    pieces.push({kind: "symbol", text: nameOf(found[0])});
+    if (found.index > from) segments.push({kind: "text", text: text.slice(from, found.index)});
+    segments.push({kind: "symbol", text: nameOf(found[0])});
     from = found.index + 1;
   }
-  if (from < text.length) pieces.push({kind: "text", text: text.slice(from)});
-  return pieces;
+  if (from < text.length) segments.push({kind: "text", text: text.slice(from)});
+  return segments;
 }
 
 function nameOf(char: string): string {
   return SYMBOL_NAMES[char] ?? `U+${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 }
 
-/** One pass from the end: a text is somebody else's, and may be nothing but signs that come into question. */
+/** One pass from the end, because a hostile text may consist of such characters only. */
 function trimTrailing(address: string): string {
-  // A bracket that was not opened inside belongs to the sentence around.
+  // A closing bracket without an opening one in the address is part of the sentence.
   let unopened = address.split(")").length - address.split("(").length;
   let end = address.length;
   for (; end > 0; end -= 1) {

@@ -1,4 +1,4 @@
-/** Times and days as people read them, in the language of the page. */
+/** Times and days as text, in the language of the page. */
 import {computed} from "@preact/signals";
 import {daysAgo} from "../components/time.tsx";
 import {language, locale, t} from "../i18n/i18n.ts";
@@ -18,7 +18,7 @@ export function timeText(atMs: number): string {
   return formats.value.time.format(atMs);
 }
 
-/** The time alone, where the part of the day is clear from what is around. */
+/** The time without AM or PM, where the messages around it make that clear. */
 export function clockText(atMs: number): string {
   const parts = formats.value.time.formatToParts(atMs).filter(({type}) => type !== "dayPeriod");
   return parts.map(({value}) => value).join("").trim();

@@ -1,24 +1,24 @@
 /**
- * Every text people see, in the language they chose. `t("rooms.unread", {n: 3})` is typed by the English words; what is
- * missing in another language does not compile. A text with two forms is told in the one that `n` asks for.
+ * All texts of the page, in the chosen language. `t("rooms.unread", {n: 3})` is typed by the English texts, so a text that
+ * another language lacks does not compile. Of a text with two forms, `n` selects the form.
  */
 import {signal} from "@preact/signals";
 import {en as conversationEn} from "./conversation.en.ts";
 import {zh as conversationZh} from "./conversation.zh.ts";
-import {en as shellEn} from "./app.en.ts";
-import {zh as shellZh} from "./app.zh.ts";
-import {en as wireEn} from "./inspector.en.ts";
-import {zh as wireZh} from "./inspector.zh.ts";
+import {en as appEn} from "./app.en.ts";
+import {zh as appZh} from "./app.zh.ts";
+import {en as inspectorEn} from "./inspector.en.ts";
+import {zh as inspectorZh} from "./inspector.zh.ts";
 
-/** A text, or its forms by number. `{name}` in it is filled in. */
+/** A text, or its singular and plural. `{name}` in it is a placeholder. */
 export type Text = string | {readonly one: string; readonly other: string};
-/** The same words in another language. */
+/** The same keys in another language. */
 export type Translation<English> = {readonly [Key in keyof English]: Text};
 export type Language = "en" | "zh";
 
-const english = {...shellEn, ...conversationEn, ...wireEn};
+const english = {...appEn, ...conversationEn, ...inspectorEn};
 type Key = keyof typeof english;
-const languages: Record<Language, Translation<typeof english>> = {en: english, zh: {...shellZh, ...conversationZh, ...wireZh}};
+const languages: Record<Language, Translation<typeof english>> = {en: english, zh: {...appZh, ...conversationZh, ...inspectorZh}};
 
 export const LANGUAGES: readonly {readonly code: Language; readonly name: string}[] = [
   {code: "en", name: "English"},
@@ -26,7 +26,7 @@ export const LANGUAGES: readonly {readonly code: Language; readonly name: string
 ];
 const STORAGE_KEY = "tidings.language";
 
-/** The language of the page. Change it with `speak`. */
+/** The language of the page. Change it with `setLanguage`. */
 export const language = signal<Language>(firstLanguage());
 
 export function setLanguage(chosen: Language): void {
@@ -53,7 +53,7 @@ function plural(n: string | number | undefined): "one" | "other" {
 }
 
 function firstLanguage(): Language {
-  const kept = localStorage.getItem(STORAGE_KEY);
-  if (kept === "en" || kept === "zh") return kept;
+  const stored = localStorage.getItem(STORAGE_KEY);
+  if (stored === "en" || stored === "zh") return stored;
   return navigator.languages.find((code) => /^(en|zh)\b/.test(code))?.startsWith("zh") ? "zh" : "en";
 }

@@ -1,4 +1,4 @@
-/** What one can try: read slower than people write, not at all, or lose the connection; and what is to be seen then. */
+/** Experiments with demand: read slowly, stop reading, or disconnect, and watch what happens. */
 import {simulateOffline} from "@tidings/client";
 import {useEffect, useRef} from "preact/hooks";
 import {Button} from "../components/button.tsx";
@@ -14,18 +14,18 @@ const MODES = ["freely", "slowly", "stopped"] as const;
 export function Experiments() {
   const reading = readThrottle.speed.value;
   const speed = useRef<number>(SPEEDS[0]);
-  // Who closes the panel wants to chat, not to wonder where the messages are.
+  // Closing the panel resumes normal reading; otherwise messages would seem to be missing.
   useEffect(() => () => readThrottle.setSpeed({mode: "freely"}), []);
-  const choose = (how: ReadSpeed["mode"]): void => readThrottle.setSpeed(how === "slowly" ? {mode: how, perSecond: speed.current} : {mode: how});
+  const choose = (mode: ReadSpeed["mode"]): void => readThrottle.setSpeed(mode === "slowly" ? {mode, perSecond: speed.current} : {mode});
   return (
     <section aria-labelledby="inspector-try">
       <h3 id="inspector-try">{t("inspector.try")}</h3>
       <fieldset class="segments">
         <legend class="visually-hidden">{t("inspector.reading")}</legend>
-        {MODES.map((how) => (
-          <label key={how}>
-            <input type="radio" name="inspector-reading" checked={reading.mode === how} onChange={() => choose(how)} />
-            {t(`inspector.${how}`)}
+        {MODES.map((mode) => (
+          <label key={mode}>
+            <input type="radio" name="inspector-reading" checked={reading.mode === mode} onChange={() => choose(mode)} />
+            {t(`inspector.${mode}`)}
           </label>
         ))}
       </fieldset>
@@ -61,25 +61,25 @@ function OfflineSwitch() {
   const endsMs = currentInspection.value?.offlineUntilMs;
   if (endsMs === undefined) {
     return (
-      <div class="dropping">
+      <div class="offline-switch">
         <Button icon="cloudOff" disabled={!client || currentInspection.value?.state !== "online"} onClick={() => client && simulateOffline(client, OFFLINE_MS)}>
-          {t("inspector.drop", {n: OFFLINE_MS / 1000})}
+          {t("inspector.disconnect", {n: OFFLINE_MS / 1000})}
         </Button>
-        <p class="explained">{t("inspector.dropHint")}</p>
+        <p class="explained">{t("inspector.disconnectHint")}</p>
       </div>
     );
   }
   return (
-    <div class="dropping">
+    <div class="offline-switch">
       <p class="explained">
         <strong class="countdown" role="timer">
-          {t("inspector.backIn", {n: Math.max(0, Math.ceil((endsMs - Date.now()) / 1000))})}
+          {t("inspector.reconnectIn", {n: Math.max(0, Math.ceil((endsMs - Date.now()) / 1000))})}
         </strong>{" "}
-        {t("inspector.dropExplained")}
+        {t("inspector.offlineExplained")}
       </p>
-      {/* Not where the other button was: the second click of a double-click would undo the first. */}
+      {/* At another place than the first button, so that the second click of a double-click does not undo the first. */}
       <Button kind="primary" icon="retry" onClick={() => client && simulateOffline(client, 0)}>
-        {t("inspector.comeBack")}
+        {t("inspector.reconnectNow")}
       </Button>
     </div>
   );

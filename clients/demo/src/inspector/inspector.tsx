@@ -1,11 +1,11 @@
-/** The panel that shows what no chat page shows: the connection, demand, lag and catching up, while it happens. */
+/** The inspector: the connection, credit, lag, latency and traffic of this page, live. */
 import "./inspector.css";
 import type {ConnectionStats, Inspection, StreamInspection} from "@tidings/client";
 import {useEffect} from "preact/hooks";
 import {currentRoute} from "../navigation/route.ts";
 import {session} from "../session/session.ts";
 import {locale, t} from "../i18n/i18n.ts";
-import {formatBytes, formatCount, formatMs} from "./format.ts";
+import {formatBytes, formatCount, formatMs} from "../i18n/format.ts";
 import {clockDifferenceMs, clockEstimate, latency} from "./latency.ts";
 import {currentInspection, samples, type Sample, type Rates, startSampling} from "./samples.ts";
 import {Metric, StreamCard} from "./stream-card.tsx";
@@ -15,23 +15,23 @@ import {Experiments} from "./experiments.tsx";
 export function Inspector() {
   const client = session.tidings.value;
   useEffect(() => (client ? startSampling(client) : undefined), [client]);
-  const found = currentInspection.value;
+  const inspection = currentInspection.value;
   return (
     <div class="inspector">
       <h2>{t("inspector.title")}</h2>
-      {found && <ConnectionCard found={found} />}
+      {inspection && <ConnectionCard inspection={inspection} />}
       <Experiments />
-      <OpenRoomCard points={samples.value} stream={found?.streams.find(isOpenRoomStream)} />
+      <OpenRoomCard points={samples.value} stream={inspection?.streams.find(isOpenRoomStream)} />
       <LatencyCard />
-      {found && <TrafficCard points={samples.value} found={found} />}
-      {found && <OtherStreams streams={found.streams.filter((stream) => !isOpenRoomStream(stream))} />}
+      {inspection && <TrafficCard points={samples.value} inspection={inspection} />}
+      {inspection && <OtherStreams streams={inspection.streams.filter((stream) => !isOpenRoomStream(stream))} />}
     </div>
   );
 }
 
-function ConnectionCard({found}: {found: Inspection}) {
-  const {state, connection, attempts, nextAttemptAtMs: nextAttemptMs, pending} = found;
-  const waitMs = nextAttemptMs === undefined ? undefined : Math.max(0, nextAttemptMs - Date.now());
+function ConnectionCard({inspection}: {inspection: Inspection}) {
+  const {state, connection, attempts, nextAttemptAtMs, pending} = inspection;
+  const waitMs = nextAttemptAtMs === undefined ? undefined : Math.max(0, nextAttemptAtMs - Date.now());
   return (
     <section aria-label={t("inspector.connection")}>
       <p class="how">
@@ -52,23 +52,23 @@ function sharingText({sharing, tabs}: ConnectionStats): string {
   return sharing === "own" ? t("inspector.own") : t("inspector.tabs", {n: tabs, where: t(`inspector.${sharing}`)});
 }
 
-/** The stream that the conversation reads. */
-function isOpenRoomStream({route, subject: about}: StreamInspection): boolean {
-  return route === "chat.watch" && about === currentRoute.value?.room;
+/** Whether it is the watch stream of the open conversation. */
+function isOpenRoomStream({route, subject}: StreamInspection): boolean {
+  return route === "chat.watch" && subject === currentRoute.value?.room;
 }
 
-/** How far the open room's reader is behind, over the last minute: here one sees it fall behind and catch up. */
+/** The lag of the open room over the last minute, and its stream. */
 function OpenRoomCard({points, stream}: {points: readonly Sample[]; stream: StreamInspection | undefined}) {
   const lag = points.at(-1)?.lag;
   const most = points.reduce((top, {lag = 0}) => Math.max(top, lag), 0);
-  const said = lag !== undefined ? t("inspector.lagNow", {n: lag}) : t(!currentRoute.value ? "inspector.noRoom" : stream ? "inspector.noLag" : "inspector.notRead");
+  const text = lag !== undefined ? t("inspector.lagNow", {n: lag}) : t(!currentRoute.value ? "inspector.noRoom" : stream ? "inspector.noLag" : "inspector.notRead");
   return (
     <section aria-labelledby="inspector-lag">
       <h3 id="inspector-lag">{t("inspector.lagTitle")}</h3>
       <p class={lag ? "figure emphasized" : "figure"}>
-        <strong>{said}</strong> {most > 0 && <span>{t("inspector.lagMost", {n: most})}</span>}
+        <strong>{text}</strong> {most > 0 && <span>{t("inspector.lagMost", {n: most})}</span>}
       </p>
-      <Sparkline kind="lag" topMin={10} values={points.map(({atMs, lag}) => ({atMs, value: lag}))} label={`${said} ${most ? t("inspector.lagMost", {n: most}) : ""}`} />
+      <Sparkline kind="lag" topMin={10} values={points.map(({atMs, lag}) => ({atMs, value: lag}))} label={`${text} ${most ? t("inspector.lagMost", {n: most}) : ""}`} />
       <p class="axis" aria-hidden="true">
         <span>{t("inspector.minuteAgo")}</span>
         <span>{t("inspector.now")}</span>
@@ -76,7 +76,7 @@ function OpenRoomCard({points, stream}: {points: readonly Sample[]; stream: Stre
       {stream && <StreamCard stream={stream} />}
       {stream && (
         <p class="explained legend" aria-hidden="true">
-          <span class="key left" /> {t("inspector.keyCredit")} <span class="key held" /> {t("inspector.keyHeld")}
+          <span class="key left" /> {t("inspector.keyCredit")} <span class="key buffered" /> {t("inspector.keyBuffered")}
         </p>
       )}
     </section>
@@ -106,15 +106,15 @@ function LatencyCard() {
   );
 }
 
-function TrafficCard({points, found: {connection, roundTripMs}}: {points: readonly Sample[]; found: Inspection}) {
+function TrafficCard({points, inspection: {connection, roundTripMs}}: {points: readonly Sample[]; inspection: Inspection}) {
   const last = points.at(-1);
   const row = (kind: "in" | "out", frames: keyof Rates, octets: keyof Rates) => {
-    const said = t("inspector.rate", {frames: t("inspector.frames", {n: Math.round(last?.[frames] ?? 0)}), bytes: formatBytes(last?.[octets] ?? 0)});
+    const text = t("inspector.rate", {frames: t("inspector.frames", {n: Math.round(last?.[frames] ?? 0)}), bytes: formatBytes(last?.[octets] ?? 0)});
     return (
-      <div class="way">
+      <div class="traffic">
         <span>{t(`inspector.${kind}`)}</span>
-        <Sparkline kind={kind} topMin={200} values={points.map((point) => ({atMs: point.atMs, value: point[octets]}))} label={`${t(`inspector.${kind}`)}: ${said}`} />
-        <span class="rate">{said}</span>
+        <Sparkline kind={kind} topMin={200} values={points.map((point) => ({atMs: point.atMs, value: point[octets]}))} label={`${t(`inspector.${kind}`)}: ${text}`} />
+        <span class="rate">{text}</span>
       </div>
     );
   };

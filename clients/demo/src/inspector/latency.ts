@@ -1,15 +1,15 @@
 /**
- * From the service's clock to this screen: how long an event took to be seen.
+ * Measures the latency of events, from the service's log to this screen.
  *
- * The event carries when the service wrote it, by the service's clock; ours may be off by minutes. How far is estimated as
- * in NTP: the service is asked for its time, and is taken to have read it half-way between question and answer. The
- * estimate with the shortest way there and back is the best one, so that one is kept, and forgotten slowly.
+ * An event carries the time of the service's clock; the clock of this device may be off by minutes. The difference is
+ * estimated as in NTP: the service is assumed to have read its clock half-way between request and reply. The estimate with
+ * the shortest round trip is the best one, so it is kept and ages slowly.
  */
 import {signal} from "@preact/signals";
 
 const SAMPLES_MAX = 100;
-const CLOCK_DIFFERENCE_MIN_MS = 1_000; // a page reads its clock and the service's in whole milliseconds, late by what else it does
-const ESTIMATE_AGING = 0.01; // a kept estimate counts as 1 % worse with each later one: clocks drift, routes change
+const CLOCK_DIFFERENCE_MIN_MS = 1_000; // both clocks are read in whole milliseconds, and late while the page is busy
+const ESTIMATE_AGING = 0.01; // each later sample makes the kept estimate count as 1 % worse, because clocks drift and routes change
 
 export interface Latency {
   readonly lastMs: number;
@@ -18,15 +18,15 @@ export interface Latency {
   readonly samples: number;
 }
 
-/** Of the last 100 events; undefined until the service's clock is known and one was seen. */
+/** Over the last 100 events; undefined until the clock difference is known and an event was painted. */
 export const latency = signal<Latency | undefined>(undefined);
 
-/** Our clock: wall time that never jumps while the page lives. */
+/** The clock of this device: wall-clock time that does not jump while the page is open. */
 export function nowMs(): number {
   return performance.timeOrigin + performance.now();
 }
 
-/** How far the service's clock is ahead of ours, and how long the question took that this was learned from. */
+/** How far the service's clock is ahead, and the round trip of the request that measured it. */
 export interface ClockEstimate {
   readonly offsetMs: number;
   readonly roundTripMs: number;
@@ -35,12 +35,12 @@ export interface ClockEstimate {
 let bestEstimate: ClockEstimate | undefined;
 const samples: number[] = [];
 
-/** Why nothing can be measured: what arrives now, or happens now, is late because of this side. */
+/** Why measuring is paused: events are late because of this page, not because of the service. */
 export type PauseReason = "hidden" | "reading slowly" | "not connected";
 const pauses = new Set<PauseReason>();
 let measuredFromMs = 0;
 
-/** Measuring stops, or goes on. Events from before the end of a pause waited for it and are not measured. */
+/** Pause or resume measuring. Events older than the end of a pause are not measured. */
 export function pauseMeasuring(why: PauseReason, on: boolean): void {
   if (on) pauses.add(why);
   else if (pauses.delete(why)) measuredFromMs = nowMs();
@@ -50,20 +50,20 @@ if (typeof document !== "undefined") {
   document.addEventListener("visibilitychange", () => pauseMeasuring("hidden", document.visibilityState !== "visible"));
 }
 
-/** The service said `serviceMs` somewhere between these two moments of `nowMs()`. */
-export function addClockSample(askedAtMs: number, serviceMs: number, answeredAtMs: number): void {
-  const roundTripMs = answeredAtMs - askedAtMs;
+/** The service read `serviceMs` from its clock between these two times of `nowMs()`. */
+export function addClockSample(requestedAtMs: number, serviceMs: number, repliedAtMs: number): void {
+  const roundTripMs = repliedAtMs - requestedAtMs;
   if (bestEstimate) bestEstimate = {...bestEstimate, roundTripMs: bestEstimate.roundTripMs * (1 + ESTIMATE_AGING)};
   if (bestEstimate && bestEstimate.roundTripMs < roundTripMs) return;
-  bestEstimate = {roundTripMs, offsetMs: serviceMs - (askedAtMs + answeredAtMs) / 2};
+  bestEstimate = {roundTripMs, offsetMs: serviceMs - (requestedAtMs + repliedAtMs) / 2};
 }
 
-/** The best estimate there is; undefined: none yet. */
+/** The best estimate; undefined: none yet. */
 export function clockEstimate(): ClockEstimate | undefined {
   return bestEstimate;
 }
 
-/** How far the service's clock is ahead of ours; undefined: not known, or no more than a good clock or the estimate is off. */
+/** How far the service's clock is ahead; undefined: not known, or within the error of the estimate. */
 export function clockDifferenceMs(estimate: ClockEstimate | undefined): number | undefined {
   if (!estimate) return undefined;
   const {offsetMs, roundTripMs} = estimate;
@@ -75,7 +75,7 @@ export function eventPainted({atMs}: {readonly atMs: bigint | number}): void {
   if (!bestEstimate || pauses.size) return;
   const wasAtMs = Number(atMs) - bestEstimate.offsetMs;
   if (wasAtMs < measuredFromMs) return;
-  // The estimate may be half a way too far; nothing is seen before it happened.
+  // The estimate may be off by half a round trip; a latency is never negative.
   const tookMs = Math.max(0, nowMs() - wasAtMs);
   samples.push(tookMs);
   if (samples.length > SAMPLES_MAX) samples.shift();

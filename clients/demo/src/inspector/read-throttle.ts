@@ -1,31 +1,31 @@
 /**
- * How fast this page reads. The conversation awaits a turn before it takes an event from its watch; what it does not take
- * it does not ask for, and demand does the rest, down to the service's disk.
+ * The read speed of this page. The conversation awaits `nextTurn` before it takes an event from its watch. What it does not
+ * take it does not request, so the service reads no more of the log for it.
  */
 import {signal} from "@preact/signals";
 import {pauseMeasuring} from "./latency.ts";
 
-/** `freely`: as they come; `slowly`: so many a second; `stopped`: none. */
+/** `freely`: as events arrive; `slowly`: at a rate; `stopped`: none. */
 export type ReadSpeed = {mode: "freely"} | {mode: "slowly"; perSecond: number} | {mode: "stopped"};
 
 class ReadThrottle {
-  /** How the page reads now. Change it with `read`. */
+  /** The current speed. Change it with `setSpeed`. */
   readonly speed = signal<ReadSpeed>({mode: "freely"});
   private notifyChange: () => void = () => undefined;
   private changed = new Promise<void>((resolve) => (this.notifyChange = resolve));
   private nextAtMs = 0;
 
-  /** From now on; who waits for a turn is dealt with anew. */
+  /** Takes effect at once, also for a turn that is being awaited. */
   setSpeed(speed: ReadSpeed): void {
     this.speed.value = speed;
     pauseMeasuring("reading slowly", speed.mode !== "freely");
     this.nextAtMs = 0;
-    const {notifyChange: changed} = this;
+    const {notifyChange} = this;
     this.changed = new Promise((resolve) => (this.notifyChange = resolve));
-    changed();
+    notifyChange();
   }
 
-  /** Await it before each event. Nothing is returned, and so no time lost, while the page reads freely. */
+  /** Await it before each event. Returns no promise while the page reads freely, so that it costs nothing. */
   nextTurn(): Promise<void> | void {
     if (this.speed.peek().mode !== "freely") return this.wait();
   }

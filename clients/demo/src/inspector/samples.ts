@@ -1,6 +1,6 @@
 /**
- * What the panel shows, read four times a second while it is open: an inspection of the client, what changed since the one
- * a second ago, and the last minute of it. While nobody looks nothing is read.
+ * The data of the inspector, sampled four times a second while it is open: an inspection of the client, rates over the last
+ * second, and the samples of the last minute. While the inspector is closed nothing is sampled.
  */
 import {batch, signal} from "@preact/signals";
 import {inspect, type Inspection, type StreamInspection, type TidingsClient} from "@tidings/client";
@@ -9,12 +9,12 @@ import {currentRoute} from "../navigation/route.ts";
 import {addClockSample, nowMs} from "./latency.ts";
 
 export const MINUTE_MS = 60_000;
-const SAMPLE_INTERVAL_MS = 250; // as often as numbers can be read by a person
+const SAMPLE_INTERVAL_MS = 250; // as often as people can read changing numbers
 const RATE_WINDOW_MS = 1_000;
 const CLOCK_INTERVAL_MS = 5_000;
-const CLOCK_ROUND_TRIP_MS_MAX = 5_000; // a slower answer says nothing about the clock
+const CLOCK_ROUND_TRIP_MS_MAX = 5_000; // a slower reply says nothing about the clock
 
-/** A second's worth of traffic. */
+/** Traffic per second. */
 export interface Rates {
   readonly framesIn: number;
   readonly framesOut: number;
@@ -22,56 +22,56 @@ export interface Rates {
   readonly bytesOut: number;
 }
 
-/** One reading of the past. */
+/** One sample. */
 export interface Sample extends Rates {
   readonly atMs: number;
-  /** How far the open room's reader is behind; undefined: no room is open, or nothing is known of its head. */
+  /** The lag of the open room; undefined: no room is open, or its head is not known. */
   readonly lag: number | undefined;
 }
 
 export const currentInspection = signal<Inspection | undefined>(undefined);
-/** Of the last minute, oldest first. */
+/** The last minute, oldest first. */
 export const samples = signal<readonly Sample[]>([]);
 
 const ZERO_RATES: Rates = {framesIn: 0, framesOut: 0, bytesIn: 0, bytesOut: 0};
 
-/** How many events of its room the stream's reader has not taken; undefined: not a room, or its head is not known. */
-export function lagOf({route, subject: about, position}: StreamInspection): number | undefined {
-  const head = route === "chat.watch" ? roomOf(about)?.head : undefined;
+/** How many events of the room the page has not read; undefined: not a room's stream, or its head is not known. */
+export function lagOf({route, subject, position}: StreamInspection): number | undefined {
+  const head = route === "chat.watch" ? roomOf(subject)?.head : undefined;
   return head === undefined || position === undefined ? undefined : Math.max(0, Number(head - position));
 }
 
-/** Begin to read; call what is returned to stop. */
+/** Start sampling; call the result to stop. */
 export function startSampling(client: TidingsClient): () => void {
-  let over = false;
+  let stopped = false;
   let totals: {atMs: number; of: Inspection["connection"]}[] = [];
-  const take = async (): Promise<void> => {
-    const found = await inspect(client);
-    if (over) return;
+  const sample = async (): Promise<void> => {
+    const inspection = await inspect(client);
+    if (stopped) return;
     const atMs = nowMs();
-    const {connection} = found;
+    const {connection} = inspection;
     totals = totals.filter(({of, atMs: then}) => of?.sinceMs === connection?.sinceMs && atMs - then <= RATE_WINDOW_MS * 1.5);
     totals.push({atMs, of: connection});
-    const point = {atMs, ...ratesBetween(totals), lag: openRoomLag(found)};
+    const point = {atMs, ...ratesBetween(totals), lag: openRoomLag(inspection)};
     batch(() => {
-      currentInspection.value = found;
+      currentInspection.value = inspection;
       samples.value = [...samples.peek().filter((old) => atMs - old.atMs < MINUTE_MS), point];
     });
   };
   const clock = async (): Promise<void> => {
     if (client.state !== "online") return;
-    const askedAtMs = nowMs();
+    const requestedAtMs = nowMs();
     const info = await client.session.info();
-    const answeredAtMs = nowMs();
-    if (answeredAtMs - askedAtMs < CLOCK_ROUND_TRIP_MS_MAX) addClockSample(askedAtMs, Number(info.nowMs), answeredAtMs);
+    const repliedAtMs = nowMs();
+    if (repliedAtMs - requestedAtMs < CLOCK_ROUND_TRIP_MS_MAX) addClockSample(requestedAtMs, Number(info.nowMs), repliedAtMs);
   };
-  // What fails says so in the state; the next reading is a moment away.
-  const quietly = (what: () => Promise<void>) => () => void what().catch(() => undefined);
-  const timers = [setInterval(quietly(take), SAMPLE_INTERVAL_MS), setInterval(quietly(clock), CLOCK_INTERVAL_MS)];
-  quietly(take)();
-  quietly(clock)();
+  // Errors show in the connection state; the next sample follows shortly.
+  const ignoreErrors = (what: () => Promise<void>) => () => void what().catch(() => undefined);
+  const timers = [setInterval(ignoreErrors(sample), SAMPLE_INTERVAL_MS), setInterval(ignoreErrors(clock), CLOCK_INTERVAL_MS)];
+  ignoreErrors(sample)();
+  ignoreErrors(clock)();
   return () => {
-    over = true;
+    stopped = true;
     timers.forEach(clearInterval);
     batch(() => {
       currentInspection.value = undefined;
@@ -90,7 +90,7 @@ function ratesBetween(totals: readonly {atMs: number; of: Inspection["connection
 }
 
 function openRoomLag({streams}: Inspection): number | undefined {
-  const here = currentRoute.peek()?.room;
-  const lags = streams.filter(({subject: about}) => about === here).map(lagOf);
+  const openRoom = currentRoute.peek()?.room;
+  const lags = streams.filter(({subject}) => subject === openRoom).map(lagOf);
   return lags.reduce((most, lag) => (lag === undefined ? most : Math.max(lag, most ?? 0)), undefined);
 }

@@ -1,10 +1,10 @@
-/** The last minute as a line, now at the right. Drawn by code; what it says to screen readers is in `label`. */
+/** The last minute as a line, with now at the right. `label` describes it to screen readers. */
 import {MINUTE_MS} from "./samples.ts";
 
 interface Props {
-  /** Oldest first; a hole where the value is undefined. */
+  /** Oldest first; undefined values leave a hole. */
   values: readonly {readonly atMs: number; readonly value: number | undefined}[];
-  /** The top, unless a value is higher. */
+  /** The value at the top edge, unless a value is higher. */
   topMin: number;
   label: string;
   kind: "in" | "out" | "lag";
@@ -13,8 +13,8 @@ interface Props {
 const WIDTH = 240;
 const HEIGHT = 40;
 
-export function Sparkline({values, topMin: least, label, kind}: Props) {
-  const top = values.reduce((most, {value = 0}) => Math.max(most, value), least);
+export function Sparkline({values, topMin, label, kind}: Props) {
+  const top = values.reduce((most, {value = 0}) => Math.max(most, value), topMin);
   const nowMs = values.at(-1)?.atMs ?? 0;
   const runs: string[][] = [[]];
   for (const {atMs, value} of values) {
@@ -23,7 +23,7 @@ export function Sparkline({values, topMin: least, label, kind}: Props) {
   }
   const drawn = runs.filter(({length}) => length > 1);
   return (
-    <svg class={`strip ${kind}`} viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label={label}>
+    <svg class={`sparkline ${kind}`} viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label={label}>
       <path class="ground" d={`M0 ${HEIGHT - 0.5}H${WIDTH}`} />
       {drawn.map((run) => (
         <path class="area" d={`M${before(run[0]!)} ${HEIGHT}L${run.join("L")}L${before(run.at(-1)!)} ${HEIGHT}Z`} />

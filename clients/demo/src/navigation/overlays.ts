@@ -1,8 +1,8 @@
-/** What is open over and beside the conversation. */
+/** The open dialog and the open side panel. */
 import {effect, signal} from "@preact/signals";
 import {currentRoute} from "./route.ts";
 
-/** Dialogs: one at a time. `search` may be about one room. */
+/** One dialog is open at a time. `search` may be limited to a room. */
 export type DialogState =
   | {readonly what: "new" | "settings" | "help" | "about" | "discover" | "renew"}
   | {readonly what: "search"; readonly room?: string}
@@ -13,7 +13,7 @@ export const activeDialog = signal<DialogState | undefined>(undefined);
 /** The panel beside the conversation. */
 export type PanelName = "members" | "inspector";
 const STORAGE_KEY = "tidings.panel";
-// Where it lies over the conversation it is opened for a moment, and is not there again the next time.
+// On a narrow screen the panel covers the conversation, so it is not restored after a reload.
 const wideScreen = matchMedia("(min-width: 70.01rem)");
 const storedPanel = wideScreen.matches ? localStorage.getItem(STORAGE_KEY) : null;
 
@@ -31,7 +31,7 @@ effect(() => {
   else localStorage.removeItem(STORAGE_KEY);
 });
 
-// Another room was opened: that is what one wants to see.
+// Opening a room closes the panel that would cover it.
 effect(() => {
   if (currentRoute.value && !wideScreen.matches && activePanel.peek() === "members") activePanel.value = undefined;
 });

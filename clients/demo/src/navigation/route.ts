@@ -1,6 +1,6 @@
 /**
- * Where on the page one is, as the address tells it: `#/general` is a room, `#/general/123` a message in it, anything else
- * the list. The browser's own back and forward work, and on a phone "back" leads from a conversation to the list.
+ * The route, from the fragment of the address: `#/general` is a room, `#/general/123` a message in it, anything else the
+ * room list. So the back and forward buttons work, and on a phone "back" leads from a conversation to the list.
  */
 import {type ReadonlySignal, signal} from "@preact/signals";
 
@@ -12,21 +12,21 @@ export interface Route {
 
 const routeSignal = signal<Route | undefined>(parseHash());
 
-/** The room that is open. A new object each time somebody goes somewhere, even to where they are. */
+/** The open room. A new object after every navigation, also to the same place. */
 export const currentRoute: ReadonlySignal<Route | undefined> = routeSignal;
 
-/** Open a room, at a message if one is named. */
+/** Open a room, and jump to a message if `seq` is given. */
 export function openRoom(room: string, seq?: bigint): void {
   setHash(`#/${encodeURIComponent(room)}${seq ? `/${seq}` : ""}`);
 }
 
-/** Back to the list. */
+/** Go back to the room list. */
 export function openList(): void {
   setHash("#/");
 }
 
 function setHash(hash: string): void {
-  // To where one is already: there is no hashchange then.
+  // Navigation to the same place fires no hashchange.
   if (location.hash === hash) routeSignal.value = parseHash();
   else location.hash = hash;
 }

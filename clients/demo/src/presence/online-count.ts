@@ -1,4 +1,4 @@
-/** How many of the open room's members are here now. */
+/** The number of members of the open room that are online. */
 import {computed, effect, type ReadonlySignal, signal} from "@preact/signals";
 import {Status, type TidingsClient} from "@tidings/client";
 import {currentRoute} from "../navigation/route.ts";
@@ -12,7 +12,7 @@ export interface OnlineCount {
 const count = signal<OnlineCount | undefined>(undefined);
 const room = computed(() => currentRoute.value?.room);
 
-/** Of the room that is open; undefined until it is known. */
+/** Undefined until it is known. */
 export const onlineCount: ReadonlySignal<OnlineCount | undefined> = count;
 
 effect(() => {
@@ -41,6 +41,6 @@ async function follow(name: string, watch: ReturnType<ReturnType<TidingsClient["
       if (complete && item.case !== "count") update(onlineUsers.size);
     }
   } catch {
-    // Not a room of mine: the room's page says so.
+    // Not permitted: the room's page shows it.
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Who is there: a signal for each person that something on the page looks at. Only these are watched, with one stream for
- * all of them; when somebody new comes into view it is opened anew with everybody who is looked at then.
+ * Presence: a signal for each user that the page shows. Only these users are watched, with one stream for all of them. When
+ * the page shows a new user, the stream is opened again with all users shown at that time.
  */
 import {effect, type ReadonlySignal, type Signal, signal} from "@preact/signals";
 import {Status, type TidingsClient, type Watch} from "@tidings/client";
@@ -11,7 +11,7 @@ export type PresenceStatus = "online" | "away" | "busy" | "offline" | "unknown";
 export interface UserPresence {
   readonly status: PresenceStatus;
   readonly text: string;
-  /** When they were last here, Unix milliseconds; undefined while they are, or where it is not known. */
+  /** Unix milliseconds; undefined while online, or if not known. */
   readonly lastSeenMs?: number;
 }
 
@@ -22,8 +22,8 @@ const STATUS_NAMES: Readonly<Record<number, PresenceStatus>> = {
   [Status.BUSY]: "busy",
 };
 const UNKNOWN: UserPresence = {status: "unknown", text: ""};
-const BATCH_MS = 100; // a list of people comes into view one by one
-const WATCHED_MAX = 1_000; // the service takes no more names in one watch
+const BATCH_MS = 100; // a list of users renders one by one
+const WATCHED_MAX = 1_000; // the limit of the service for one watch
 
 const presences = new Map<string, Signal<UserPresence>>();
 const observedUsers = new Set<string>();
@@ -31,37 +31,37 @@ let watchedUsers = new Set<string>();
 let watch: Watch<unknown> | undefined;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-/** The state of this user, kept true while something looks at it; without a connection nobody's is known. */
+/** The presence of a user, updated while something shows it; unknown without a connection. */
 export function presenceOf(user: string): UserPresence {
-  const known = presenceSignal(user).value;
-  return session.state.value === "online" ? known : UNKNOWN;
+  const presence = presenceSignal(user).value;
+  return session.state.value === "online" ? presence : UNKNOWN;
 }
 
-/** The state of this user as it was serverConfig last, as a signal. */
+/** The last known presence of a user, as a signal. */
 export function presenceSignal(user: string): ReadonlySignal<UserPresence> {
-  let found = presences.get(user);
-  if (!found) {
-    found = signal(UNKNOWN, {
+  let presence = presences.get(user);
+  if (!presence) {
+    presence = signal(UNKNOWN, {
       watched: () => {
         observedUsers.add(user);
         if (!watchedUsers.has(user)) timer ??= setTimeout(restartWatch, BATCH_MS);
       },
       unwatched: () => observedUsers.delete(user),
     });
-    presences.set(user, found);
+    presences.set(user, presence);
   }
-  return found;
+  return presence;
 }
 
 function setPresence(user: string, now: UserPresence): void {
-  const known = presences.get(user);
-  if (known) known.value = now;
+  const presence = presences.get(user);
+  if (presence) presence.value = now;
 }
 
 effect(() => {
   const client = session.tidings.value;
   stopWatch();
-  for (const known of presences.values()) known.value = UNKNOWN;
+  for (const presence of presences.values()) presence.value = UNKNOWN;
   if (client && observedUsers.size) timer = setTimeout(restartWatch, BATCH_MS);
 });
 
@@ -91,7 +91,7 @@ async function follow(client: TidingsClient, users: string[]): Promise<void> {
       setPresence(user, {status: STATUS_NAMES[status] ?? "offline", text, ...(seenMs && {lastSeenMs: seenMs})});
     }
   } catch {
-    // Refused, or closed: the connection's banner says so. Nobody's state is known then.
+    // Rejected or closed: the connection banner shows it. Presence is unknown then.
     for (const user of users) setPresence(user, UNKNOWN);
   }
 }

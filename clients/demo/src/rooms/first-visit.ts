@@ -1,6 +1,6 @@
 /**
- * In development there is an open room, `general`. Somebody who has not been on this device, or has signed out since, comes
- * into it at once: a name is all it takes to be in a conversation.
+ * In development mode a user joins the open room `general` at the first visit on this device, or the first after signing
+ * out, unless they are in a room already. So a name is enough to be in a conversation.
  */
 import {effect} from "@preact/signals";
 import type {TidingsClient} from "@tidings/client";
@@ -14,9 +14,9 @@ effect(() => {
   const client = session.tidings.value;
   const user = session.me.value;
   if (!session.isDev || !client || !user || !roomsComplete.value) return;
-  const welcomed = `tidings.welcomed ${user}`;
-  if (localStorage.getItem(welcomed) !== null) return;
-  localStorage.setItem(welcomed, "");
+  const visitKey = `tidings.welcomed ${user}`;
+  if (localStorage.getItem(visitKey) !== null) return;
+  localStorage.setItem(visitKey, "");
   if (rooms.peek().length === 0) void joinDefaultRoom(client);
 });
 
@@ -25,6 +25,6 @@ async function joinDefaultRoom(client: TidingsClient): Promise<void> {
     await client.room(ROOM).join();
     if (!currentRoute.peek() && session.tidings.peek() === client) openRoom(ROOM);
   } catch {
-    // There is no such room, or it is not open: there is the list of open rooms.
+    // No such room, or it is not open: the page shows the list of open rooms.
   }
 }

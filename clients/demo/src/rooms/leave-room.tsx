@@ -1,6 +1,6 @@
 /**
- * Asks before leaving a room: out of a group there is no way back without an invitation. A room of two is not left but hidden, and
- * is back with its next message.
+ * Asks for confirmation before leaving a room: returning to a group needs an invitation. A direct room is not left but
+ * hidden, and is shown again with its next message.
  */
 import {RoomKind} from "@tidings/client";
 import {roomOf} from "./rooms.ts";
@@ -21,8 +21,8 @@ export function LeaveRoom({room, onClose}: {room: string; onClose: () => void}) 
   const {title, kind} = roomOf(room) ?? {title: room, kind: RoomKind.GROUP};
   const words = TEXT_KEYS[kind as keyof typeof TEXT_KEYS] ?? TEXT_KEYS[RoomKind.GROUP];
   const go = async () => {
-    const its = session.tidings.peek()!.room(room);
-    if (!(await request.run(() => (kind === RoomKind.DIRECT ? its.hide() : its.leave())))) return;
+    const roomClient = session.tidings.peek()!.room(room);
+    if (!(await request.run(() => (kind === RoomKind.DIRECT ? roomClient.hide() : roomClient.leave())))) return;
     onClose();
     if (currentRoute.peek()?.room === room) openList();
   };

@@ -1,4 +1,4 @@
-/** Who is in a room, and bringing others in. */
+/** The members of a room, and the form that adds members. */
 import "./members-panel.css";
 import {useSignal} from "@preact/signals";
 import {type MembersReply, Role, RoomKind} from "@tidings/client";
@@ -15,6 +15,7 @@ import {anchorOf, type Anchor} from "../components/popup.tsx";
 import {PresenceLine} from "../components/presence.tsx";
 import {openRoom} from "../navigation/route.ts";
 import {session} from "../session/session.ts";
+import {formatCount} from "../i18n/format.ts";
 import {t} from "../i18n/i18n.ts";
 import {NamesField, completedNames} from "../components/names-field.tsx";
 import {completed, NO_NAMES} from "../components/names-input.ts";
@@ -39,7 +40,7 @@ export function MembersPanel({room}: {room: string}) {
       setMembers((before) => (after ? [...before, ...reply.members] : reply.members));
       setMore(reply.more);
     });
-  // Somebody came, left or got another role: the room's log went on, and who of its members I am serverConfig of may be different.
+  // Members or my role changed, which also changes whose presence I may see.
   useEffect(() => void fetchMembers(""), [room, mine?.members, mine?.role]);
 
   const manages = mine !== undefined && MANAGER_ROLES.includes(mine.role) && mine.kind !== RoomKind.DIRECT;
@@ -51,7 +52,7 @@ export function MembersPanel({room}: {room: string}) {
       <IconButton icon="close" label={t("close")} onClick={close} />
       {manages && <InviteForm room={room} onDone={() => void fetchMembers("")} />}
       <h3>
-        {t("members.people")} {mine && <span class="secondary">{mine.members.toLocaleString()}</span>}
+        {t("members.people")} {mine && <span class="secondary">{formatCount(mine.members)}</span>}
       </h3>
       <p class="error" role="alert">
         {request.error && t("members.fetch", {why: request.error})}
@@ -78,7 +79,7 @@ export function MembersPanel({room}: {room: string}) {
   );
 }
 
-/** What the room is called outside of this page. Two rooms may have one title; no two have one name. */
+/** The name of the room, for other clients. Titles may repeat; names are unique. */
 function RoomAddress({room}: {room: string}) {
   const [copied, setCopied] = useState(false);
   const request = useRequest();
@@ -87,7 +88,7 @@ function RoomAddress({room}: {room: string}) {
   return (
     <div class="address secondary">
       <span>{t("members.address")}</span>
-      {/* Browsers let pages copy over HTTPS and on this machine only; elsewhere a click marks the whole name. */}
+      {/* Browsers allow copying on HTTPS and localhost only; elsewhere a click selects the whole name. */}
       {navigator.clipboard !== undefined && <IconButton icon={copied ? "check" : "copy"} label={t("members.copy")} onClick={copy} />}
       <span role="status">{copied && t("members.copied")}</span>
       <code dir="auto">{room}</code>
@@ -103,28 +104,28 @@ function InviteForm({room, onDone}: {room: string; onDone: () => void}) {
     event.preventDefault();
     const names = completedNames(people);
     if (!names) return request.setError(undefined);
-    const left: string[] = [];
+    const failed: string[] = [];
     const problems: string[] = [];
     await request.run(async () => {
       for (const name of names) {
         try {
           await session.tidings.peek()!.room(room).join(name);
         } catch (error) {
-          left.push(name);
+          failed.push(name);
           problems.push(t("members.failed", {name, why: errorText(error)}));
         }
       }
     });
-    people.value = {...people.peek(), names: left};
+    people.value = {...people.peek(), names: failed};
     request.setError(problems.join("\n") || undefined);
     onDone();
   };
-  const some = completed(people.value).names.length > 0;
+  const hasNames = completed(people.value).names.length > 0;
   return (
     <form onSubmit={submit} noValidate>
       <div class="inviting">
         <NamesField label={t("members.invite")} placeholder={t("members.inviteHint")} people={people} />
-        <Button type="submit" kind={some ? "primary" : "plain"} disabled={request.isBusy || !some}>
+        <Button type="submit" kind={hasNames ? "primary" : "plain"} disabled={request.isBusy || !hasNames}>
           {t("members.go")}
         </Button>
       </div>
@@ -138,10 +139,10 @@ function InviteForm({room, onDone}: {room: string; onDone: () => void}) {
 function MemberEntry({room, member: {user, role}, manages, onDone}: {room: string; member: MemberState; manages: boolean; onDone: () => void}) {
   const request = useRequest();
   const [at, setAt] = useState<Anchor | undefined>(undefined);
-  const [asking, setAsking] = useState(false);
+  const [isConfirming, setConfirming] = useState(false);
   const me = session.me.value;
   const change = (work: () => Promise<unknown>) => void request.run(work).then((done) => done && onDone());
-  const its = () => session.tidings.peek()!.room(room);
+  const roomClient = () => session.tidings.peek()!.room(room);
   const write = async () => {
     let name = "";
     if (await request.run(async () => (name = await openDirectRoom(user)))) openRoom(name);
@@ -152,8 +153,8 @@ function MemberEntry({room, member: {user, role}, manages, onDone}: {room: strin
   if (user !== me && roomOf(room)?.kind !== RoomKind.DIRECT) items.push({text: t("members.write", {name: user}), icon: "person", onSelect: () => void write()});
   if (manages && user !== me) {
     const mayMake = [Role.OWNER, Role.MODERATOR, Role.MEMBER, Role.READER].filter((other) => other !== role && (other !== Role.OWNER || roomOf(room)?.role === Role.OWNER));
-    for (const other of mayMake) items.push({text: t("members.make", {role: t(`role.${other as 1 | 2 | 3 | 4}`)}), icon: "check", onSelect: () => change(() => its().join(user, other))});
-    items.push({text: t("members.remove"), icon: "close", isDangerous: true, onSelect: () => setAsking(true)});
+    for (const other of mayMake) items.push({text: t("members.make", {role: t(`role.${other as 1 | 2 | 3 | 4}`)}), icon: "check", onSelect: () => change(() => roomClient().join(user, other))});
+    items.push({text: t("members.remove"), icon: "close", isDangerous: true, onSelect: () => setConfirming(true)});
   }
   return (
     <li>
@@ -179,15 +180,15 @@ function MemberEntry({room, member: {user, role}, manages, onDone}: {room: strin
       </span>
       {items.length > 0 && <Menu label={t("members.change", {name: user})} items={items} />}
       {at && <PersonCard user={user} at={at} close={closeCard} />}
-      {asking && (
+      {isConfirming && (
         <Confirm
           title={t("members.removeTitle", {name: user})}
           action={t("members.removeGo")}
           onConfirm={() => {
-            setAsking(false);
-            change(() => its().leave(user));
+            setConfirming(false);
+            change(() => roomClient().leave(user));
           }}
-          onClose={() => setAsking(false)}
+          onClose={() => setConfirming(false)}
         >
           <p>{t("members.removeSure")}</p>
         </Confirm>

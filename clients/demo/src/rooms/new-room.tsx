@@ -1,4 +1,4 @@
-/** A conversation that is not there yet: with one person, with members, or open to all. */
+/** The dialog that creates a direct message, a group or an open room. */
 import {RoomKind} from "@tidings/client";
 import {useSignal} from "@preact/signals";
 import {useState} from "preact/hooks";
@@ -31,15 +31,15 @@ export function NewRoom({onClose}: {onClose: () => void}) {
     const title = name.trim();
     const members = completedNames(people);
     if (!members) return request.setError(undefined);
-    const wrong = direct ? (members.length === 0 ? "new.nobody" : members.length > 1 ? "new.one" : undefined) : title ? undefined : "new.unnamed";
-    if (wrong) return request.setError(t(wrong));
-    let made = "";
+    const problem = direct ? (members.length === 0 ? "new.noRecipient" : members.length > 1 ? "new.oneRecipient" : undefined) : title ? undefined : "new.unnamed";
+    if (problem) return request.setError(t(problem));
+    let created = "";
     const done = await request.run(async () => {
       const {room} = await session.tidings.peek()!.rooms.create(kind === RoomKind.OPEN ? roomNameFrom(title) : "", {kind, title: direct ? "" : title, members});
-      made = room!.room;
+      created = room!.room;
     });
     if (!done) return;
-    openRoom(made);
+    openRoom(created);
     onClose();
   };
   return (

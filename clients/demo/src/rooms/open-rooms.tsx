@@ -1,4 +1,4 @@
-/** The open rooms: to look at, and to join. `general` comes first, then the ones with most members. */
+/** The list of open rooms, to open or join. `general` comes first, then the rooms with most members. */
 import "./open-rooms.css";
 import {effect, signal} from "@preact/signals";
 import type {RoomState} from "@tidings/client";
@@ -20,7 +20,7 @@ const openRooms = signal<readonly RoomState[] | undefined>(undefined);
 const fetchError = signal<string | undefined>(undefined);
 
 effect(() => {
-  // Another client: what the last one found is not its.
+  // Another client: the list of the last one may differ.
   if (session.tidings.value) openRooms.value = undefined;
 });
 

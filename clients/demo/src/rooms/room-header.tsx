@@ -1,4 +1,4 @@
-/** Above a conversation: whom or what it is about, who is here, and what can be done. */
+/** The header of a room: title, presence, and the menu. */
 import {RoomKind} from "@tidings/client";
 import {onlineCount} from "../presence/online-count.ts";
 import {setMuted, roomOf, type RoomView} from "./rooms.ts";
@@ -14,7 +14,7 @@ import {activeDialog, activePanel, togglePanel} from "../navigation/overlays.ts"
 type RoomSummary = Pick<RoomView, "title" | "kind" | "peer" | "members" | "muted">;
 
 export function RoomHeader({name, room}: {name: string; room: RoomSummary | undefined}) {
-  const {title = name, kind = RoomKind.GROUP, peer: other, muted = false} = room ?? {};
+  const {title = name, kind = RoomKind.GROUP, peer, muted = false} = room ?? {};
   const mine = roomOf(name) !== undefined;
   const items: MenuItem[] = [
     {text: t("head.search"), icon: "search", onSelect: () => (activeDialog.value = {what: "search", room: name})},
@@ -32,7 +32,7 @@ export function RoomHeader({name, room}: {name: string; room: RoomSummary | unde
         <IconButton icon="back" label={t("head.back")} onClick={openList} />
       </span>
       <button type="button" class="who" onClick={() => togglePanel("members")} aria-expanded={activePanel.value === "members"} title={t("head.details")}>
-        <RoomAvatar room={{name, kind, peer: other}} />
+        <RoomAvatar room={{name, kind, peer}} />
         <span>
           <h1 class="truncated">
             <bdi>{title}</bdi>
@@ -59,8 +59,8 @@ export function RoomHeader({name, room}: {name: string; room: RoomSummary | unde
 function RoomSubtitle({name, room}: {name: string; room: RoomSummary}) {
   if (room.peer !== undefined) return <PresenceLine user={room.peer} />;
   const online = onlineCount.value?.room === name && session.state.value === "online" ? onlineCount.value.online : undefined;
-  const serverConfig = [t("head.members", {n: room.members})];
-  if (online !== undefined) serverConfig.push(t("head.online", {n: online}));
-  if (room.kind === RoomKind.OPEN) serverConfig.unshift(t("head.open"));
-  return <>{serverConfig.join(" · ")}</>;
+  const parts = [t("head.members", {n: room.members})];
+  if (online !== undefined) parts.push(t("head.online", {n: online}));
+  if (room.kind === RoomKind.OPEN) parts.unshift(t("head.open"));
+  return <>{parts.join(" · ")}</>;
 }

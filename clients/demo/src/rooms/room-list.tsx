@@ -1,4 +1,4 @@
-/** My rooms: whom and what they are about, what was said last, what I have not read. */
+/** The list of my rooms, with the newest message and the unread count of each. */
 import "./room-list.css";
 import {useRef, useState} from "preact/hooks";
 import {type RoomView, rooms, roomsComplete} from "./rooms.ts";
@@ -15,17 +15,17 @@ import {previewOf} from "./previews.ts";
 import {OpenRooms} from "./open-rooms.tsx";
 import {activeDialog, togglePanel} from "../navigation/overlays.ts";
 
-const PREVIEW_CHARS_MAX = 120; // more than fits at any width
-const UNREAD_MAX = 9_999; // from 10,000 on the service counts no further
-const ENTRIES_STEP = 200; // at once; whoever is in more rooms finds the others through the filter
-const FILTER_ROOMS_MIN = 8; // fewer are seen at a glance
+const PREVIEW_CHARS_MAX = 120; // more than any width shows
+const UNREAD_MAX = 9_999; // the service counts up to 10,000
+const ENTRIES_STEP = 200; // shown at once; "More" and the filter show the others
+const FILTER_ROOMS_MIN = 8; // fewer rooms need no filter
 
 export function RoomList() {
   const [filter, setFilter] = useState("");
   const [most, setMost] = useState(ENTRIES_STEP);
   const list = useRef<HTMLUListElement>(null);
-  const wanted = filter.trim().toLocaleLowerCase();
-  const found = rooms.value.filter(({title, name}) => !wanted || title.toLocaleLowerCase().includes(wanted) || name.toLocaleLowerCase().includes(wanted));
+  const query = filter.trim().toLocaleLowerCase();
+  const found = rooms.value.filter(({title, name}) => !query || title.toLocaleLowerCase().includes(query) || name.toLocaleLowerCase().includes(query));
   const shown = found.slice(0, most);
   const entries = () => [...(list.current?.querySelectorAll<HTMLElement>("a") ?? [])];
 
@@ -68,7 +68,7 @@ export function RoomList() {
       <div class="list">
         <ul ref={list} onKeyDown={move}>
           {shown.map((room, index) => (
-            <RoomEntry key={room.name} room={room} reachable={room.name === currentRoute.value?.room || (index === 0 && !shown.some(({name}) => name === currentRoute.value?.room))} />
+            <RoomEntry key={room.name} room={room} isTabStop={room.name === currentRoute.value?.room || (index === 0 && !shown.some(({name}) => name === currentRoute.value?.room))} />
           ))}
         </ul>
         {found.length > most && (
@@ -76,7 +76,7 @@ export function RoomList() {
             {t("more")}
           </Button>
         )}
-        {!shown.length && <EmptyList filtered={wanted !== ""} />}
+        {!shown.length && <EmptyList filtered={query !== ""} />}
       </div>
       <footer>
         <Button kind="bare" icon="hash" onClick={() => (activeDialog.value = {what: "discover"})}>
@@ -110,13 +110,13 @@ function AccountBar() {
   );
 }
 
-/** A link, so that "open in a new tab" works; of all entries the Tab key reaches one, the arrow keys the others. */
-function RoomEntry({room, reachable}: {room: RoomView; reachable: boolean}) {
+/** A link, so that "open in a new tab" works. Tab reaches one entry, the arrow keys reach the others. */
+function RoomEntry({room, isTabStop}: {room: RoomView; isTabStop: boolean}) {
   const {name, title, unread, last, muted, activeMs, isNew} = room;
-  const here = currentRoute.value?.room === name;
+  const isOpen = currentRoute.value?.room === name;
   return (
     <li>
-      <a href={`#/${encodeURIComponent(name)}`} class={unread || isNew ? "entry unread" : "entry"} aria-current={here ? "page" : undefined} tabIndex={reachable ? 0 : -1}>
+      <a href={`#/${encodeURIComponent(name)}`} class={unread || isNew ? "entry unread" : "entry"} aria-current={isOpen ? "page" : undefined} tabIndex={isTabStop ? 0 : -1}>
         <RoomAvatar room={room} />
         <span class="line">
           <bdi class="title truncated">{title}</bdi>
@@ -146,16 +146,16 @@ function RoomEntry({room, reachable}: {room: RoomView; reachable: boolean}) {
 }
 
 function Preview({room}: {room: RoomView}) {
-  const {peer: other} = room;
+  const {peer} = room;
   const last = previewOf(room);
   if (!last) return <>{t("rooms.empty")}</>;
   if (last.deleted) return <i>{t("rooms.deleted")}</i>;
   const mine = last.actor === session.me.value;
   const who = mine ? t("rooms.you") : last.actor;
-  // Who it was is clear in a direct room, unless it was me.
+  // In a direct room the author is clear, unless it was me.
   return (
     <>
-      {(mine || other === undefined) && (
+      {(mine || peer === undefined) && (
         <>
           <bdi>{who}</bdi>:{" "}
         </>

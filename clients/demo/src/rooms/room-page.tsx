@@ -1,7 +1,7 @@
-/** One room: its head, the conversation, and what stands between them for somebody who is not a member. */
+/** One room: header, conversation, and the bar to join for a user who is not a member. */
 import {signal} from "@preact/signals";
 import {Code, ApiError, RoomKind, type RoomReply} from "@tidings/client";
-import {useEffect} from "preact/hooks";
+import {useEffect, useRef} from "preact/hooks";
 import {Conversation} from "../conversation/conversation.tsx";
 import {roomOf, type RoomView, roomsComplete} from "./rooms.ts";
 import {Button} from "../components/button.tsx";
@@ -11,21 +11,24 @@ import {t} from "../i18n/i18n.ts";
 import {RoomHeader} from "./room-header.tsx";
 import {useRequest} from "../components/request.ts";
 
-/** What the room that is open is to somebody who is not in it. */
+/** The open room as the service shows it to a user who is not a member. */
 type RoomInfo = {readonly room: string} & ({readonly reply: RoomReply} | {readonly closed: true});
 const roomInfo = signal<RoomInfo | undefined>(undefined);
 
 export function RoomPage({room, jump}: {room: string; jump: bigint | undefined}) {
   const mine = roomOf(room);
   const isNonMember = mine === undefined && roomsComplete.value;
+  const wasShown = useRef(false);
   useEffect(() => {
     if (isNonMember) void fetchRoomInfo(room);
   }, [room, isNonMember]);
   const seen = isNonMember && roomInfo.value?.room === room ? roomInfo.value : undefined;
 
   if (seen && "closed" in seen) return <NoAccess room={room} />;
-  // Not known yet: a moment of an empty page is better than a conversation that turns out to be closed.
-  if (isNonMember && !seen) return null;
+  // Not known yet: show nothing rather than a conversation that may turn out to be inaccessible. One that is shown already
+  // stays, because without a connection the reply may not arrive.
+  if (isNonMember && !seen && !wasShown.current) return null;
+  wasShown.current = true;
   const reply = seen && "reply" in seen ? seen.reply : undefined;
   const shown = mine ?? (reply && summaryOf(reply));
   return (

@@ -1,4 +1,4 @@
-/** Finding a room by its name, and messages by their words. A message found is opened where it stands. */
+/** Finds rooms by name and messages by their words. A result opens the room at that message. */
 import "./search.css";
 import type {Event} from "@tidings/client";
 import {useEffect, useId, useRef, useState} from "preact/hooks";
@@ -14,14 +14,14 @@ import {t} from "../i18n/i18n.ts";
 import {excerpt, searchTerms} from "./excerpt.ts";
 import {useRequest, errorText} from "../components/request.ts";
 
-const DEBOUNCE_MS = 250; // while somebody types
+const DEBOUNCE_MS = 250; // while the user types
 const ROOMS_MAX = 5;
 const CONTEXT_CHARS = 80;
 
 interface SearchResults {
   readonly query: string;
   readonly events: readonly Event[];
-  /** Ask with it for older ones; empty: there are none. */
+  /** The token of the next page of older results; empty: no more. */
   readonly next: string;
 }
 
@@ -29,39 +29,39 @@ export function Search({room, onClose}: {room?: string; onClose: () => void}) {
   const [query, setQuery] = useState("");
   const [within, setWithin] = useState(room);
   const [found, setFound] = useState<SearchResults | undefined>(undefined);
-  const [wrong, setWrong] = useState<string | undefined>(undefined);
-  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<string | undefined>(undefined);
+  const [isBusy, setBusy] = useState(false);
   const requestId = useRef(0);
   const results = useRef<HTMLDivElement>(null);
   const id = useId();
-  const wanted = query.trim();
+  const trimmed = query.trim();
 
   const ask = async (page: string) => {
     const mine = ++requestId.current;
     setBusy(true);
     try {
-      const {events, next} = await session.tidings.peek()!.search(wanted, {room: within ?? "", page});
+      const {events, next} = await session.tidings.peek()!.search(trimmed, {room: within ?? "", page});
       if (mine !== requestId.current) return;
-      setFound((before) => ({query: wanted, next, events: page && before ? [...before.events, ...events] : events}));
-      setWrong(undefined);
-    } catch (error) {
-      if (mine === requestId.current) setWrong(errorText(error));
+      setFound((before) => ({query: trimmed, next, events: page && before ? [...before.events, ...events] : events}));
+      setError(undefined);
+    } catch (reason) {
+      if (mine === requestId.current) setError(errorText(reason));
     }
     if (mine === requestId.current) setBusy(false);
   };
   useEffect(() => {
     requestId.current++;
     setBusy(false);
-    setWrong(undefined);
-    if (!wanted) return setFound(undefined);
+    setError(undefined);
+    if (!trimmed) return setFound(undefined);
     const timer = setTimeout(() => void ask(""), DEBOUNCE_MS);
     return () => clearTimeout(timer);
-  }, [wanted, within]);
+  }, [trimmed, within]);
   useEffect(() => () => void requestId.current++, []);
 
-  // The service searches the rooms one is in.
-  const foreign = within !== undefined && roomOf(within) === undefined && roomsComplete.value;
-  const inRooms = wanted && within === undefined ? roomsMatching(wanted) : [];
+  // The service searches only rooms that I am a member of.
+  const isNonMember = within !== undefined && roomOf(within) === undefined && roomsComplete.value;
+  const inRooms = trimmed && within === undefined ? roomsMatching(trimmed) : [];
   const go = (name: string, seq?: bigint) => {
     onClose();
     openRoom(name, seq);
@@ -89,9 +89,9 @@ export function Search({room, onClose}: {room?: string; onClose: () => void}) {
           </label>
         )}
         <p class="visually-hidden" role="status">
-          {found && !busy ? t("search.found", {n: found.events.length}) : ""}
+          {found && !isBusy ? t("search.found", {n: found.events.length}) : ""}
         </p>
-        <div ref={results} class={busy ? "results busy" : "results"}>
+        <div ref={results} class={isBusy ? "results busy" : "results"}>
           {inRooms.length > 0 && <h3>{t("search.rooms")}</h3>}
           {inRooms.map((one) => (
             <button key={one.name} type="button" class="result" onClick={() => go(one.name)}>
@@ -99,10 +99,10 @@ export function Search({room, onClose}: {room?: string; onClose: () => void}) {
               <bdi class="truncated">{one.title}</bdi>
             </button>
           ))}
-          {wanted && session.state.value !== "online" && <p class="secondary">{t("search.offline")}</p>}
-          {wrong && (
+          {trimmed && session.state.value !== "online" && <p class="secondary">{t("search.offline")}</p>}
+          {error && (
             <p class="error" role="alert">
-              {t("search.failed", {why: wrong})}
+              {t("search.failed", {why: error})}
             </p>
           )}
           {found && found.events.length > 0 && <h3>{t("search.messages")}</h3>}
@@ -110,24 +110,24 @@ export function Search({room, onClose}: {room?: string; onClose: () => void}) {
             <Result key={`${event.room} ${event.seq}`} event={event} query={found.query} showRoom={within === undefined} onGo={go} />
           ))}
           {found?.next && (
-            <Button disabled={busy} onClick={() => void ask(found.next)}>
+            <Button disabled={isBusy} onClick={() => void ask(found.next)}>
               {t("search.more")}
             </Button>
           )}
-          {foreign && <JoinToSearch room={within} onJoined={() => wanted && void ask("")} />}
-          {found && !busy && !wrong && !found.events.length && !inRooms.length && !foreign && (
+          {isNonMember && <JoinToSearch room={within} onJoined={() => trimmed && void ask("")} />}
+          {found && !isBusy && !error && !found.events.length && !inRooms.length && !isNonMember && (
             <p class="secondary" dir="auto">
               {t("search.none", {query: found.query})}
             </p>
           )}
-          {!wanted && <p class="secondary">{t("search.lead")}</p>}
+          {!trimmed && <p class="secondary">{t("search.lead")}</p>}
         </div>
       </div>
     </Dialog>
   );
 }
 
-/** Why nothing is found in a room that one looks at from outside, and what to do. */
+/** Shown when searching in a room that I am not a member of: a button to join it. */
 function JoinToSearch({room, onJoined}: {room: string; onJoined: () => void}) {
   const request = useRequest();
   const join = async () => {
@@ -161,14 +161,14 @@ function Result({event, query, showRoom, onGo}: {event: Event; query: string; sh
           <Time atMs={Number(atMs)} />
         </span>
         <span class="text" dir="auto">
-          {excerpt(plainText(text), searchTerms(query), CONTEXT_CHARS).map(({text: piece, isMatch: found}) => (found ? <mark>{piece}</mark> : piece))}
+          {excerpt(plainText(text), searchTerms(query), CONTEXT_CHARS).map(({text: part, isMatch}) => (isMatch ? <mark>{part}</mark> : part))}
         </span>
       </span>
     </button>
   );
 }
 
-function roomsMatching(wanted: string): RoomView[] {
-  const low = wanted.toLocaleLowerCase();
+function roomsMatching(query: string): RoomView[] {
+  const low = query.toLocaleLowerCase();
   return rooms.value.filter(({title, name}) => title.toLocaleLowerCase().includes(low) || name.toLocaleLowerCase().includes(low)).slice(0, ROOMS_MAX);
 }

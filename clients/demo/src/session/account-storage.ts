@@ -1,21 +1,21 @@
 /**
- * What this device keeps for an account in localStorage, as `tidings.rooms NAME` or `tidings.draft NAME ROOM`, goes when the
- * account signs out, and is not written anew by what is still on the screen then.
+ * What this device stores for an account in localStorage, under keys as `tidings.rooms NAME` or `tidings.draft NAME ROOM`. It
+ * is removed when the account signs out, and components that are still on the page then do not write it again.
  */
 const ACCOUNT_KEYS: ReadonlySet<string> = new Set(["rooms", "last", "muted", "welcomed", "draft", "failed"].map((what) => `tidings.${what}`));
-let currentAccount: string | undefined; // undefined: nobody has signed in on this page yet
+let currentAccount: string | undefined; // undefined: no account has signed in on this page yet
 
-/** From now on things are kept for this account, and for no other one. */
+/** From now on only data of this account is stored. */
 export function setAccount(account: string): void {
   currentAccount = account;
 }
 
-/** Whether something may be kept for this account. */
+/** Whether data of this account may be stored. */
 export function mayStoreFor(account: string): boolean {
   return currentAccount === undefined || currentAccount === account;
 }
 
-/** Forget all that is kept for it, and keep no more. */
+/** Remove all stored data of the account, and store no more. */
 export function clearAccount(account: string): void {
   currentAccount = "";
   for (const key of Object.keys(localStorage)) {

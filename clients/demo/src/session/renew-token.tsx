@@ -1,4 +1,4 @@
-/** A new token before the old one runs out: the connection goes on as it is. */
+/** The dialog for a new token before the old one expires. The connection stays open. */
 import {useState} from "preact/hooks";
 import {Button} from "../components/button.tsx";
 import {Dialog} from "../components/dialog.tsx";
@@ -18,10 +18,10 @@ export function RenewToken({onClose}: {onClose: () => void}) {
       <form class="form" onSubmit={submit} noValidate>
         <p>{t("renew.lead", {name: session.me.value})}</p>
         <div class="field">
-          <label for="fresh">{t("signin.token")}</label>
-          <input id="fresh" class="input" type="password" autocomplete="off" autofocus value={value} onInput={(event) => setValue(event.currentTarget.value)} aria-describedby="fresh-wrong" />
+          <label for="new-token">{t("signin.token")}</label>
+          <input id="new-token" class="input" type="password" autocomplete="off" autofocus value={value} onInput={(event) => setValue(event.currentTarget.value)} aria-describedby="new-token-error" />
         </div>
-        <p class="error" id="fresh-wrong" role="alert">
+        <p class="error" id="new-token-error" role="alert">
           {request.error}
         </p>
         <div class="actions">

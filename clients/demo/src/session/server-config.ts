@@ -1,11 +1,11 @@
-/** What the service wrote into the page about itself. */
+/** The configuration that the service writes into the page: see `StaticPage.render` of the service. */
 export interface ServerConfig {
-  /** Anybody is let in under any name. */
+  /** Development mode: any name can sign in. */
   readonly isDev: boolean;
-  /** Of RSocket over WebSocket. */
+  /** The path of RSocket over WebSocket. */
   readonly path: string;
   readonly version: string;
-  /** Where it listens, as its own machine sees it. */
+  /** The addresses it listens on, as seen from its own machine. */
   readonly ws: string;
   readonly tcp: string;
 }
@@ -14,7 +14,7 @@ const content = document.querySelector<HTMLMetaElement>('meta[name="tidings"]')?
 
 export const serverConfig: ServerConfig = {isDev: false, path: "/rsocket", version: "", ws: "", tcp: "", ...(JSON.parse(content) as Partial<ServerConfig>)};
 
-/** Where this page finds the service: where it came from, which may be a proxy that the service knows nothing of. */
+/** The URL of the service: the origin of this page, which may be a proxy that the service does not know. */
 export function serviceUrl(): string {
   return `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${serverConfig.path}`;
 }

@@ -1,16 +1,16 @@
 /**
- * Who is signed in, and the one client everything on the page uses.
+ * The signed-in user, and the one client that the whole page uses.
  *
- * In development a name is enough. Otherwise a token says who one is; it is handed to the service inside the connection and
- * is never part of an address. Either is kept for this tab, so that a reload changes nothing, and on this device if wanted,
- * for the tabs to come. One tab may be somebody else: what it keeps for itself comes first.
+ * In development mode a name is enough. In production a token identifies the user; it is sent inside the connection and is
+ * never part of an address. The credentials are stored for this tab, so that a reload keeps the session, and if wanted on
+ * this device, for new tabs. A tab may be signed in as another user: its own credentials come first.
  */
 import {batch, type ReadonlySignal, signal} from "@preact/signals";
 import {connect, type ApiError, type ConnectOptions, type ClientState, type TidingsClient} from "@tidings/client";
 import {clearAccount, setAccount} from "./account-storage.ts";
 import {serviceUrl, serverConfig} from "./server-config.ts";
 
-/** What one signs in with. */
+/** A name in development mode, a token in production. */
 export type Credentials = {readonly user: string} | {readonly token: string};
 
 const STORAGE_KEY = "tidings.identity";
@@ -21,63 +21,63 @@ const state = signal<ClientState>("connecting");
 const lastError = signal<ApiError | undefined>(undefined);
 const isSignedIn = signal(false);
 const expiresAtMs = signal<number | undefined>(undefined);
-let token: string | undefined; // the newest: every connection is begun with it
+let token: string | undefined; // the newest one: each new connection uses it
 
 export const session: {
-  /** The client; undefined while nobody is signed in. */
+  /** The client; undefined while signed out. */
   readonly tidings: ReadonlySignal<TidingsClient | undefined>;
-  /** My name; empty while nobody is signed in. */
+  /** My name; empty while signed out. */
   readonly me: ReadonlySignal<string>;
   readonly state: ReadonlySignal<ClientState>;
-  /** Why there is no connection: of the last attempt, or for good. */
+  /** The error of the last connection attempt, or the one that ended the session. */
   readonly lastError: ReadonlySignal<ApiError | undefined>;
-  /** Whether the chat is shown: once the service has taken somebody, and after a reload at once. */
+  /** Whether the chat is shown: after the service accepted the credentials, and at once after a reload. */
   readonly isSignedIn: ReadonlySignal<boolean>;
-  /** When the token runs out, by this device's clock; undefined: never, or not known. */
+  /** When the token expires, by the clock of this device; undefined: never, or not known. */
   readonly expiresAtMs: ReadonlySignal<number | undefined>;
-  /** In development a name is enough. */
+  /** Development mode: a name is enough. */
   readonly isDev: boolean;
 } = {tidings, me, state, lastError, isSignedIn, expiresAtMs, isDev: serverConfig.isDev};
 
-/** Begin with these; returns at once, `session.state` tells how it goes. `keep`: on this device, not only in this tab. */
+/** Sign in. Returns at once; `session.state` shows the result. `keep`: store the credentials on this device, not only in this tab. */
 export function signIn(credentials: Credentials, keep: boolean): void {
   startClient(credentials, false, () => {
-    // Not before the service has taken them: what a token says of itself would open, at the next load, what is kept of whom it
+    // Only after the service accepted them: otherwise the next load would show the stored data of the user that a forged token
     // names.
-    const kept = JSON.stringify(credentials);
-    sessionStorage.setItem(STORAGE_KEY, kept);
-    if (keep) localStorage.setItem(STORAGE_KEY, kept);
+    const stored = JSON.stringify(credentials);
+    sessionStorage.setItem(STORAGE_KEY, stored);
+    if (keep) localStorage.setItem(STORAGE_KEY, stored);
   });
 }
 
-/** Go on as before a reload; false: there was nobody. */
+/** Restore the session after a reload; false: there was none. */
 export function restoreSession(): boolean {
-  const kept = sessionStorage.getItem(STORAGE_KEY) ?? localStorage.getItem(STORAGE_KEY);
-  const credentials = kept === null ? undefined : readCredentials(kept);
-  // Somebody of the other kind was here before the service was started anew: a name opens nothing now.
+  const stored = sessionStorage.getItem(STORAGE_KEY) ?? localStorage.getItem(STORAGE_KEY);
+  const credentials = stored === null ? undefined : readCredentials(stored);
+  // The service was restarted in the other mode: a name is no credential in production, nor a token in development.
   if (!credentials || "user" in credentials !== serverConfig.isDev) return false;
   startClient(credentials, true);
   return true;
 }
 
-/** The service does not take me any more: back to where one signs in, which says why. */
+/** The service no longer accepts the credentials: show the sign-in page, with the reason. */
 export function returnToSignIn(): void {
   isSignedIn.value = false;
 }
 
-/** A new token of mine, for the connection there is and all to come. Throws what the service says against it. */
-export async function renewToken(fresh: string): Promise<void> {
+/** Replace the token, for the open connection and later ones. Raises ApiError if the service rejects it. */
+export async function renewToken(newToken: string): Promise<void> {
   const client = tidings.peek();
   if (!client) return;
-  await client.session.refresh(fresh);
-  token = fresh;
-  const kept = JSON.stringify({token: fresh});
-  if (localStorage.getItem(STORAGE_KEY) === sessionStorage.getItem(STORAGE_KEY)) localStorage.setItem(STORAGE_KEY, kept);
-  sessionStorage.setItem(STORAGE_KEY, kept);
+  await client.session.refresh(newToken);
+  token = newToken;
+  const stored = JSON.stringify({token: newToken});
+  if (localStorage.getItem(STORAGE_KEY) === sessionStorage.getItem(STORAGE_KEY)) localStorage.setItem(STORAGE_KEY, stored);
+  sessionStorage.setItem(STORAGE_KEY, stored);
   await fetchExpiry(client);
 }
 
-/** Leave, and nothing that was read or begun here stays behind. What is on its way does, for the next time. */
+/** Sign out and remove all cached and stored data of the account. Messages waiting to be sent stay, for the next sign-in. */
 export function signOut(): void {
   const mine = sessionStorage.getItem(STORAGE_KEY);
   sessionStorage.removeItem(STORAGE_KEY);
@@ -130,11 +130,11 @@ function credentialOptions(credentials: Credentials): Pick<ConnectOptions, "user
 
 async function fetchExpiry(client: TidingsClient): Promise<void> {
   const {expiresAtMs: at, nowMs} = await client.session.info();
-  // The service's clock says when; how long that is from now is the same on ours.
+  // The time is of the service's clock; the remaining time is the same on both clocks.
   if (tidings.peek() === client) expiresAtMs.value = at ? Date.now() + Number(at - nowMs) : undefined;
 }
 
-/** Whom a token names. Shown only: the service is the one that checks it. */
+/** The user that a token names. For display only: the service verifies the token. */
 function claimsOf(signed: string): {readonly iss: string; readonly sub: string} {
   try {
     const claims = (signed.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
@@ -145,13 +145,13 @@ function claimsOf(signed: string): {readonly iss: string; readonly sub: string} 
   }
 }
 
-function readCredentials(kept: string): Credentials | undefined {
+function readCredentials(stored: string): Credentials | undefined {
   try {
-    const {user, token: signed} = JSON.parse(kept) as {user?: unknown; token?: unknown};
+    const {user, token: signed} = JSON.parse(stored) as {user?: unknown; token?: unknown};
     if (typeof user === "string") return {user};
     if (typeof signed === "string") return {token: signed};
   } catch {
-    // Not ours.
+    // Not written by this page.
   }
   return undefined;
 }

@@ -1,4 +1,4 @@
-/** Who are you: a name in development, a token otherwise. */
+/** The sign-in page: a name in development mode, a token in production. */
 import "./sign-in.css";
 import {useEffect, useRef, useState} from "preact/hooks";
 import {Button} from "../components/button.tsx";
@@ -10,42 +10,42 @@ import {hasSpace, suggestedName} from "../components/names-input.ts";
 import {activeDialog} from "../navigation/overlays.ts";
 
 export function SignIn() {
-  const [wrong, setWrong] = useState<string | undefined>(undefined);
+  const [inputError, setInputError] = useState<string | undefined>(undefined);
   const [value, setValue] = useState(session.isDev ? session.me.peek() : "");
   const [keep, setKeep] = useState(false);
-  const input = useRef<HTMLInputElement>(null);
-  const trying = session.tidings.value !== undefined && session.state.value !== "refused";
-  const trouble = session.lastError.value;
-  // What the service says of a name is for whoever wrote it; what it says of a token is for whoever made it.
-  const refused = wrong === undefined && session.state.value === "refused" ? trouble?.text : undefined;
-  const problem = wrong ?? (refused !== undefined && !session.isDev ? t("signin.refused") : refused && sentence(refused));
+  const field = useRef<HTMLInputElement>(null);
+  const isPending = session.tidings.value !== undefined && session.state.value !== "refused";
+  const lastError = session.lastError.value;
+  // The error for a name is for the user; the error for a token is for the administrator who created it.
+  const refused = inputError === undefined && session.state.value === "refused" ? lastError?.text : undefined;
+  const problem = inputError ?? (refused !== undefined && !session.isDev ? t("signin.refused") : refused && sentence(refused));
 
   useEffect(() => {
-    if (!trying) input.current?.select();
-  }, [trying]);
+    if (!isPending) field.current?.select();
+  }, [isPending]);
 
   const submit = (event: Event) => {
     event.preventDefault();
-    const said = value.trim();
-    if (!said) setWrong(t("signin.blank"));
-    else if (session.isDev && hasSpace(said)) setWrong(t("signin.space", {name: suggestedName(said)}));
+    const input = value.trim();
+    if (!input) setInputError(t(session.isDev ? "signin.noName" : "signin.noToken"));
+    else if (session.isDev && hasSpace(input)) setInputError(t("signin.space", {name: suggestedName(input)}));
     else {
-      setWrong(undefined);
-      signIn(session.isDev ? {user: said} : {token: said}, session.isDev || keep);
+      setInputError(undefined);
+      signIn(session.isDev ? {user: input} : {token: input}, session.isDev || keep);
     }
   };
-  const field = {
+  const inputProps = {
     id: "who",
-    ref: input,
+    ref: field,
     class: "input",
     value,
     onInput: (event: InputEvent) => setValue((event.target as HTMLInputElement).value),
     autocapitalize: "none",
     spellcheck: false,
     dir: "auto",
-    disabled: trying,
+    disabled: isPending,
     "aria-invalid": problem !== undefined,
-    "aria-describedby": "who-hint who-wrong",
+    "aria-describedby": "who-hint who-error",
   } as const;
   return (
     <main class="signin">
@@ -55,7 +55,7 @@ export function SignIn() {
         {session.isDev && <p class="lead">{t("signin.dev")}</p>}
         <div class="field">
           <label for="who">{t(session.isDev ? "signin.name" : "signin.token")}</label>
-          {session.isDev ? <input type="text" autocomplete="username" {...field} /> : <input type="password" autocomplete="off" {...field} />}
+          {session.isDev ? <input type="text" autocomplete="username" {...inputProps} /> : <input type="password" autocomplete="off" {...inputProps} />}
           <p class="hint" id="who-hint">
             {session.isDev ? (
               t("signin.nameHint")
@@ -72,17 +72,17 @@ export function SignIn() {
             {t("signin.keep")}
           </label>
         )}
-        <p class="error" id="who-wrong" role="alert">
+        <p class="error" id="who-error" role="alert">
           {problem}
-          {refused !== undefined && !session.isDev && <small dir="auto">{t("signin.said", {why: refused})}</small>}
+          {refused !== undefined && !session.isDev && <small dir="auto">{t("signin.reply", {why: refused})}</small>}
         </p>
-        <Button type="submit" kind="primary" disabled={trying}>
-          {t(trying ? "signin.wait" : "signin.go")}
+        <Button type="submit" kind="primary" disabled={isPending}>
+          {t(isPending ? "signin.wait" : "signin.go")}
         </Button>
-        {trying && (
+        {isPending && (
           <>
             <p class="hint" role="status">
-              {trouble ? t("signin.unreachable") : ""}
+              {lastError ? t("signin.unreachable") : ""}
             </p>
             <Button kind="bare" onClick={signOut}>
               {t("cancel")}

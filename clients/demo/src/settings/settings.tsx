@@ -1,4 +1,4 @@
-/** Me, and how the page looks. */
+/** Settings: account, status, theme and language. */
 import "./settings.css";
 import {Status} from "@tidings/client";
 import {useState} from "preact/hooks";
@@ -85,14 +85,14 @@ type StatusCode = (typeof STATUSES)[number]["code"];
 
 function StatusForm() {
   const now = presenceSignal(session.me.value).value;
-  const [chosen, choose] = useState<StatusCode | undefined>(undefined);
+  const [chosen, setChosen] = useState<StatusCode | undefined>(undefined);
   const [text, setText] = useState<string | undefined>(undefined);
   const [saved, setSaved] = useState(false);
   const request = useRequest();
   const status = chosen ?? STATUSES.find(({code}) => code === now.status)?.code ?? "online";
   const save = async (code: StatusCode) => {
-    const wanted = STATUSES.find((one) => one.code === code)!.status;
-    setSaved(await request.run(() => session.tidings.peek()!.setPresence(wanted, (text ?? now.text).trim())));
+    const status = STATUSES.find((one) => one.code === code)!.status;
+    setSaved(await request.run(() => session.tidings.peek()!.setPresence(status, (text ?? now.text).trim())));
   };
   const submit = (event: Event) => {
     event.preventDefault();
@@ -106,7 +106,7 @@ function StatusForm() {
         values={STATUSES.map(({code, name}) => ({code, name: t(name)}))}
         value={status}
         onChange={(code) => {
-          choose(code);
+          setChosen(code);
           void save(code);
         }}
       />

@@ -1,4 +1,4 @@
-/** Light or dark: as the system says, or as chosen here. */
+/** The theme: light or dark, as the system or the user chooses. */
 import {effect, signal} from "@preact/signals";
 
 export type Theme = "system" | "light" | "dark";

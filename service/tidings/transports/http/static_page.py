@@ -147,9 +147,15 @@ class StaticPage:
     def render(self, source: str) -> str:
         """The page with what this service is written into it, escaped for text and attributes."""
         addresses = self._addresses()
-        config = {"dev": self._dev, "path": self._path, "version": self._health.version}
+        config = {
+            "isDev": self._dev,
+            "path": self._path,
+            "version": self._health.version,
+            "ws": addresses.ws,
+            "tcp": addresses.tcp,
+        }
         values = {
-            "told": json.dumps(config | {"ws": addresses.ws, "tcp": addresses.tcp}),
+            "config": json.dumps(config),
             "ws": addresses.ws,
             "tcp": addresses.tcp,
             "version": self._health.version,

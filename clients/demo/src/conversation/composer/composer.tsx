@@ -1,6 +1,6 @@
 /**
- * Where one writes. Enter sends, Shift and Enter begin a line; while a Chinese or Japanese word is being composed neither
- * does. What is not sent yet is kept per room, over a reload.
+ * The field for messages. Enter sends, Shift+Enter starts a new line; while an input method composes a word neither does.
+ * The draft of each room survives a reload.
  */
 import {useComputed, useSignal, useSignalEffect} from "@preact/signals";
 import type {TargetedKeyboardEvent} from "preact";
@@ -14,8 +14,8 @@ import {storedValue} from "../model/stored-value.ts";
 import {bytesOf, oneLine, normalizeForSending} from "../text.ts";
 
 const BYTES_MAX = 65_536;
-const BYTES_WARN_MIN = 60_000; // from here on it is said how many are left
-const TYPING_INTERVAL_MS = 3_000; // typing dies after 6 s
+const BYTES_WARN_MIN = 60_000; // from here on the number of bytes left is shown
+const TYPING_INTERVAL_MS = 3_000; // the service ends a typing state after 6 s
 const DRAFT_DELAY_MS = 300;
 const QUOTE_CHARS_MAX = 160;
 
@@ -24,14 +24,14 @@ export function Composer({context, title, textarea}: {context: ConversationConte
   const draft = useRef(storedValue<string>("draft", me, conversation.room)).current;
   const text = useSignal(draft.load() ?? "");
   const picking = useSignal<Anchor | undefined>(undefined);
-  /** What was being written before a message was edited. */
+  /** The draft as it was before editing a message. */
   const savedDraft = useRef("");
   const composing = useRef(false);
   const typing = useTypingSignal(context);
-  const writingFor = mode.value;
+  const currentMode = mode.value;
   const bytes = useComputed(() => (text.value.length * 3 < BYTES_WARN_MIN ? 0 : bytesOf(normalizeForSending(text.value))));
   const tooLong = bytes.value - BYTES_MAX;
-  const sending = writingFor?.kind === "edit" ? t("composer.save") : t("composer.send");
+  const sending = currentMode?.kind === "edit" ? t("composer.save") : t("composer.send");
   const ready = normalizeForSending(text.value) !== "" && tooLong <= 0;
 
   useSignalEffect(() => {
@@ -63,7 +63,7 @@ export function Composer({context, title, textarea}: {context: ConversationConte
     if (!area) return;
     area.style.height = "auto";
     area.style.height = `${area.scrollHeight + area.offsetHeight - area.clientHeight}px`;
-  }, [text.value, writingFor]);
+  }, [text.value, currentMode]);
 
   const cancelMode = (): void => {
     if (mode.peek()?.kind === "edit") {
@@ -73,17 +73,17 @@ export function Composer({context, title, textarea}: {context: ConversationConte
     mode.value = undefined;
   };
   const send = (): void => {
-    const said = normalizeForSending(text.peek());
-    if (!said || bytesOf(said) > BYTES_MAX) return;
+    const message = normalizeForSending(text.peek());
+    if (!message || bytesOf(message) > BYTES_MAX) return;
     const now = mode.peek();
     if (now?.kind === "edit") {
       cancelMode();
-      // What was not taken is here again, to be tried otherwise.
-      void conversation.actions.edit(now.message.seq, said).catch(() => (mode.value ??= {...now, text: said}));
+      // A rejected edit is put back into the composer.
+      void conversation.actions.edit(now.message.seq, message).catch(() => (mode.value ??= {...now, text: message}));
     } else {
       text.value = "";
       mode.value = undefined;
-      conversation.send(said, now?.message.seq ?? 0);
+      conversation.send(message, now?.message.seq ?? 0);
     }
     typing.stop();
     draft.save(text.peek());
@@ -96,7 +96,7 @@ export function Composer({context, title, textarea}: {context: ConversationConte
     insertText(area, chars);
   };
   const keys = (event: TargetedKeyboardEvent<HTMLTextAreaElement>): void => {
-    // 229 is how Safari says that the key belonged to the composition it has just ended.
+    // Safari sends keyCode 229 for the key that ended a composition.
     if (event.isComposing || composing.current || event.keyCode === 229) return;
     if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
@@ -122,11 +122,11 @@ export function Composer({context, title, textarea}: {context: ConversationConte
         send();
       }}
     >
-      {writingFor && (
-        <div class="purpose">
+      {currentMode && (
+        <div class="mode">
           <span class="truncated">
-            <b>{writingFor.kind === "edit" ? t("composer.editing") : t("composer.replying", {actor: `\u2068${writingFor.message.actor}\u2069`})}</b>{" "}
-            <bdi>{oneLine(writingFor.message.text, QUOTE_CHARS_MAX)}</bdi>
+            <b>{currentMode.kind === "edit" ? t("composer.editing") : t("composer.replying", {actor: `\u2068${currentMode.message.actor}\u2069`})}</b>{" "}
+            <bdi>{oneLine(currentMode.message.text, QUOTE_CHARS_MAX)}</bdi>
           </span>
           <button type="button" class="icon" aria-label={t("composer.cancel")} title={`${t("composer.cancel")} (Esc)`} onClick={cancelMode}>
             <Icon name="close" size={18} />
@@ -163,7 +163,7 @@ export function Composer({context, title, textarea}: {context: ConversationConte
           <Icon name="smile" />
         </button>
         <button type="submit" class="icon send" disabled={!ready} aria-label={sending} title={sending}>
-          <Icon name={writingFor?.kind === "edit" ? "check" : "send"} />
+          <Icon name={currentMode?.kind === "edit" ? "check" : "send"} />
         </button>
       </div>
       <p id="write-count" class={`count${tooLong > 0 ? " over" : ""}`} role="status" hidden={bytes.value < BYTES_WARN_MIN}>
@@ -176,14 +176,14 @@ export function Composer({context, title, textarea}: {context: ConversationConte
   );
 }
 
-/** Put these characters where the cursor is, as if they had been typed. */
+/** Insert these characters at the cursor, as if they had been typed. */
 export function insertText(area: HTMLTextAreaElement, chars: string): void {
   area.setRangeText(chars, area.selectionStart, area.selectionEnd, "end");
   area.dispatchEvent(new InputEvent("input", {bubbles: true}));
   area.focus();
 }
 
-/** The signal that I am typing: every few seconds at most, and taken back when I have sent. */
+/** Reports that I am typing, at most every few seconds, and that I stopped when the message is sent. */
 function useTypingSignal({conversation}: ConversationContext) {
   const lastSentMs = useRef(-Infinity);
   return {

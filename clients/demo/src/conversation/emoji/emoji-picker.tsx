@@ -5,14 +5,14 @@ import {findEmoji} from "./emoji.ts";
 
 const COLUMNS = 8;
 
-/** A choice of emoji, with a search. Enter in the search takes the first one found. */
+/** An emoji picker with a search field. Enter in the search field selects the first match. */
 export function EmojiPicker({at, onSelect, onClose}: {at: Anchor; onSelect: (char: string) => void; onClose: () => void}) {
   const [query, setQuery] = useState("");
   const search = useRef<HTMLInputElement>(null);
   const grid = useRef<HTMLDivElement>(null);
   const found = findEmoji(query);
   useEffect(() => {
-    // On a phone the search would bring up the keyboard, over half of what there is to choose from.
+    // On a phone the search field would open the keyboard, which covers half of the grid.
     if (matchMedia("(pointer: coarse)").matches) grid.current?.querySelector("button")?.focus();
     else search.current?.focus();
   }, []);

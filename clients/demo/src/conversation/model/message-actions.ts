@@ -1,4 +1,4 @@
-/** What I change about messages that are there: seen at once, and taken back if the service does not take it. */
+/** My changes to existing messages: shown at once, and reverted if the service rejects them. */
 import {signal} from "@preact/signals";
 import {ApiError, type Room} from "@tidings/client";
 import {type Message, withReaction} from "./message.ts";
@@ -6,7 +6,7 @@ import {type Message, withReaction} from "./message.ts";
 const ERROR_SHOWN_MS = 8_000;
 
 export class MessageActions {
-  /** Something that was asked for was not done: what the service said. It passes. */
+  /** The error text of the last failed action. Cleared after a few seconds. */
   readonly error = signal("");
 
   constructor(
@@ -16,7 +16,7 @@ export class MessageActions {
     private readonly updateMessage: (seq: number, change: (message: Message) => Message) => void,
   ) {}
 
-  /** Rejects with the service's words; the old text is back on the page then. */
+  /** Rejects with the service's error; then the page shows the old text again. */
   async edit(seq: number, text: string): Promise<void> {
     const before = this.findMessage(seq);
     if (!before || before.text === text) return;
@@ -39,7 +39,7 @@ export class MessageActions {
     }
   }
 
-  /** Put my reaction on, or take it off. */
+  /** Add my reaction, or remove it. */
   async react(seq: number, emoji: string): Promise<void> {
     const {me} = this;
     const remove = this.findMessage(seq)?.reactions.some((reaction) => reaction.emoji === emoji && reaction.users.includes(me)) ?? false;
@@ -52,7 +52,7 @@ export class MessageActions {
     }
   }
 
-  /** I am typing, or not any more. Nobody waits for it, and nobody misses it. */
+  /** Report that I am typing, or stopped. Errors are ignored. */
   typing(stopped: boolean): void {
     void this.room.typing({stopped}).catch(() => undefined);
   }

@@ -1,9 +1,9 @@
 /**
- * Messages, and what later events make of them.
+ * Messages, and the changes that later events make to them.
  *
- * A message read from the log carries what has become of it up to then (`asOf`); every later change comes as an event of
- * its own. `fold` puts the two together. Between what is known to be in a message and what is known not to be there may
- * be some events that are in doubt, so folding the same change twice gives the same message.
+ * A message read from the log carries its changes up to a seq (`asOf`); every later change is an event of its own.
+ * `applyChange` applies it. For some events it is not known whether a message already carries them, so applying the same
+ * change twice must give the same message.
  */
 import {type Event, Role} from "@tidings/client";
 
@@ -21,7 +21,7 @@ export interface Message {
   readonly clientId: string;
   readonly atMs: number;
   readonly text: string;
-  /** The seq of the message answered, 0: none. */
+  /** The seq of the message replied to, 0: none. */
   readonly replyTo: number;
   /** 0: never. */
   readonly editedAtMs: number;
@@ -31,15 +31,15 @@ export interface Message {
   readonly asOf: number;
 }
 
-/** What is shown between messages: who came and left, what became of the room, and what is missing. */
+/** A line between messages: members that joined or left, changes of the room, gaps. */
 export interface SystemMessage {
   readonly kind: "joined" | "left" | "role" | "created" | "renamed" | "gap";
   readonly seq: number;
   readonly atMs: number;
   readonly actor: string;
-  /** Who came, left or got another role; the room's new title; of a gap nothing. */
+  /** The member that joined, left or got another role; the new title of the room; empty for a gap. */
   readonly subject: string;
-  /** The role somebody got; the last seq of a gap. */
+  /** The new role; the last seq of a gap. */
   readonly value: number;
 }
 
@@ -51,7 +51,7 @@ export interface Change {
   readonly event: Event;
 }
 
-/** What of an event is shown at its own place; undefined: it changes an earlier message, or nothing that is seen. */
+/** The entry that shows an event; undefined: it changes an earlier message, or is not shown. */
 export function entryOf(event: Event, asOf: number): Entry | undefined {
   const {what, actor, clientId} = event;
   const at = {seq: Number(event.seq), atMs: Number(event.atMs), actor};
@@ -71,7 +71,7 @@ export function entryOf(event: Event, asOf: number): Entry | undefined {
   }
   if (what.case === "member") {
     const {user, role, left} = what.value;
-    // Who comes by themselves, or is brought in as a member, comes; anything else is about what they may do.
+    // Joining, or being added as a member, is "joined"; any other role change is "role".
     const joined = user === actor || role === Role.MEMBER;
     return {...at, kind: left ? "left" : joined ? "joined" : "role", subject: user, value: role};
   }
@@ -99,7 +99,7 @@ export function applyChange(message: Message, {event}: Change): Message {
   switch (what.case) {
     case "edited": {
       const atMs = Number(event.atMs);
-      // An edit older than the text that is here was already overtaken; an empty one, to a message edited again or deleted later.
+      // Ignore an edit older than the text, and an empty one: that message was edited again or deleted later.
       if (atMs < message.editedAtMs || !what.value.text) return message;
       return {...message, text: what.value.text, editedAtMs: atMs};
     }
@@ -114,11 +114,11 @@ export function applyChange(message: Message, {event}: Change): Message {
   }
 }
 
-/** The message with a user's reaction put on or taken off. Emoji stay in the order in which they first came. */
+/** The message with a user's reaction added or removed. Emoji keep the order in which they were first used. */
 export function withReaction(message: Message, emoji: string, user: string, removed: boolean): Message {
   const known = message.reactions.find((reaction) => reaction.emoji === emoji);
   const has = known?.users.includes(user) ?? false;
-  // Behind a reaction of many stand more users than are named: one of those may take it back.
+  // A reaction may have more users than are listed: one of those may remove it.
   const unnamed = !has && known !== undefined && known.count > known.users.length;
   if (removed ? !has && !unnamed : has) return message;
   const users = removed ? (known?.users ?? []).filter((name) => name !== user) : [...(known?.users ?? []), user];

@@ -1,9 +1,9 @@
 /**
- * What I wrote here and the log does not show yet. The client's outbox keeps it over a reload and sends it; here it is put
- * together with the log by `clientId`, so that nothing is shown twice, and nothing is gone for a moment.
+ * My messages that are not in the log of this page yet. The client's outbox stores and sends them; this list is matched with
+ * the log by `clientId`, so that a message is never shown twice and never missing for a moment.
  *
- * The service's answer and the event come on different ways, in any order. A message therefore stays on this list after
- * the answer, until its event is here.
+ * The reply of the service and the event arrive in any order. So a message stays on this list after the reply, until its
+ * event is here.
  */
 import type {ApiError, PendingMessage, TidingsClient} from "@tidings/client";
 import {computed, signal} from "@preact/signals";
@@ -15,9 +15,9 @@ export interface OutgoingMessage {
   readonly text: string;
   readonly replyTo: number;
   readonly atMs: number;
-  /** `sent`: the service has it, its event is not here yet. */
+  /** `sent`: the service acknowledged it, its event is not here yet. */
   readonly state: "waiting" | "sent" | "failed";
-  /** Of a failed one: what the service said. */
+  /** The error of the service, if failed. */
   readonly errorText: string;
 }
 
@@ -25,7 +25,7 @@ const FAILED_MAX = 20;
 
 export class OutgoingList {
   private readonly messages = signal<readonly OutgoingMessage[]>([]);
-  /** In the order they were written. */
+  /** In the order in which they were written. */
   readonly list = computed(() => this.messages.value);
   private readonly unsubscribers: (() => void)[];
 
@@ -33,7 +33,7 @@ export class OutgoingList {
     private readonly tidings: TidingsClient,
     private readonly room: string,
     private readonly storage: StoredValue<OutgoingMessage[]>,
-    /** Whether the log up to this seq has been taken note of. */
+    /** Whether the log up to this seq has been applied. */
     private readonly isKnown: (seq: number) => boolean,
   ) {
     this.messages.value = storage.load() ?? [];
@@ -52,7 +52,7 @@ export class OutgoingList {
 
   retry({clientId, text, replyTo}: OutgoingMessage): void {
     this.discard(clientId);
-    // The same id: should the first attempt have come through after all, it stays one message.
+    // The same id: if the first attempt succeeded after all, it stays one message.
     void this.tidings.room(this.room).send(text, {replyTo, clientId});
   }
 
@@ -60,7 +60,7 @@ export class OutgoingList {
     this.setMessages(this.messages.peek().filter((message) => message.clientId !== clientId));
   }
 
-  /** These are in the log now. */
+  /** Remove the messages that are among these entries of the log. */
   removeArrived(entries: readonly Entry[], me: string): void {
     if (!this.messages.peek().length) return;
     const ids = new Set(entries.map((entry) => (entry.kind === "message" && entry.actor === me ? entry.clientId : "")));
@@ -89,13 +89,13 @@ export class OutgoingList {
 
   private replace(message: OutgoingMessage): void {
     const all = this.messages.peek();
-    const place = all.findIndex(({clientId}) => clientId === message.clientId);
-    this.setMessages(place < 0 ? [...all, message] : all.with(place, message));
+    const index = all.findIndex(({clientId}) => clientId === message.clientId);
+    this.setMessages(index < 0 ? [...all, message] : all.with(index, message));
   }
 
   private setMessages(messages: readonly OutgoingMessage[]): void {
     this.messages.value = messages;
-    // The outbox keeps those on their way; those that failed are out of it, and must survive a reload, too.
+    // The outbox stores waiting messages. Failed ones are not in it and must survive a reload, too.
     this.storage.save(messages.filter(({state}) => state === "failed").slice(-FAILED_MAX));
   }
 }

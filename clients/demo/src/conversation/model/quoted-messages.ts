@@ -1,4 +1,4 @@
-/** Messages that are answered and are elsewhere in the log: read one by one when an answer to them is shown. */
+/** Messages outside the timeline that a shown message replies to. Each is read when such a reply is shown. */
 import {signal} from "@preact/signals";
 import type {Room} from "@tidings/client";
 import type {Message} from "./message.ts";
@@ -12,12 +12,12 @@ export class QuotedMessages {
 
   constructor(private readonly room: Room) {}
 
-  /** As far as it is known; undefined: it was not read yet. */
+  /** Undefined: not read yet; "gone": it cannot be shown. */
   get(seq: number): Message | "gone" | undefined {
     return this.messages.value.get(seq);
   }
 
-  /** Read it, if that was not done yet. */
+  /** Read it, unless it was read before. */
   async load(seq: number): Promise<void> {
     if (this.loading.has(seq) || this.messages.peek().has(seq)) return;
     this.loading.add(seq);
@@ -27,13 +27,13 @@ export class QuotedMessages {
       timeline.replace(events, {asOf: Number(head?.seq ?? 0)});
       this.messages.value = new Map([...this.messages.peek(), [seq, timeline.message(seq) ?? "gone"] as const].slice(-CACHED_MAX));
     } catch {
-      // Without it the answer is still an answer; it is asked for when the answer is shown again.
+      // The reply is shown without it; it is requested again when the reply is shown again.
     } finally {
       this.loading.delete(seq);
     }
   }
 
-  /** It was changed since: read it anew, if it was read. */
+  /** The message changed: read it again, if it was read before. */
   reload(seq: number): void {
     if (!this.messages.peek().has(seq)) return;
     this.messages.value = new Map([...this.messages.peek()].filter(([known]) => known !== seq));

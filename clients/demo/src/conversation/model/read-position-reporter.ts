@@ -1,6 +1,6 @@
 /**
- * Telling the service how far I have come: `read` while the newest message is in sight of somebody who looks at the page,
- * `delivered` otherwise. Once a second at most, and only when it is further than before.
+ * Reports my position in a room to the service: `read` while the newest message is in sight and the page is watched,
+ * `delivered` otherwise. At most once per second, and only if the position advanced.
  */
 import type {TidingsClient} from "@tidings/client";
 
@@ -14,11 +14,11 @@ export class ReadPositionReporter {
   constructor(
     private readonly tidings: TidingsClient,
     private readonly room: string,
-    /** Nothing is serverConfig before: where I was when I came is asked for first. */
+    /** Nothing is reported before it resolves, because the earlier position is requested first. */
     private readonly ready: Promise<unknown>,
   ) {}
 
-  /** Everything up to `to` is on the page; `seen`: and in sight. */
+  /** Everything up to `to` is on the page; `isRead`: and in sight. */
   onReached(to: number, isRead: boolean): void {
     const what = isRead ? "read" : "delivered";
     if (to <= this.target[what]) return;
@@ -28,7 +28,7 @@ export class ReadPositionReporter {
 
   stop(): void {
     clearTimeout(this.timer);
-    // Read is read, also when the room is left within the same second.
+    // Also report a position of the last second when the room is closed.
     if (this.timer !== undefined) this.report();
     this.timer = undefined;
   }
@@ -38,7 +38,7 @@ export class ReadPositionReporter {
     const {read, delivered} = this.target;
     if (read <= this.reported.read && delivered <= this.reported.delivered) return;
     this.reported = {read, delivered};
-    // Who is no member has no marks: that is no trouble.
+    // Fails for a user who is not a member: they have no positions.
     void this.ready.then(() => this.tidings.room(this.room).mark({read, delivered})).catch(() => undefined);
   }
 }

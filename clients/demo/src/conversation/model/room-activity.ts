@@ -1,4 +1,4 @@
-/** The others in a room: who is typing, and how far each has come. Without a network it is what was known last. */
+/** The activity of other members: who is typing, and their read positions. Offline it is the last known state. */
 import {computed, signal} from "@preact/signals";
 import type {TidingsClient} from "@tidings/client";
 
@@ -7,25 +7,25 @@ export interface ReadPosition {
   readonly read: number;
 }
 
-export type DeliveryState = "nobody" | "delivered" | "read";
+export type DeliveryState = "sent" | "delivered" | "read";
 
 export class RoomActivity {
-  /** In order of arrival, without me. */
+  /** In order of arrival, without this user. */
   readonly typing = signal<readonly string[]>([]);
-  /** By user, without me. Empty in a room so large that only counts are serverConfig. */
+  /** By user, without this user. Empty in a large room, for which the service sends only counts. */
   readonly positions = signal<ReadonlyMap<string, ReadPosition>>(new Map());
-  /** My own mark, as the service has it; undefined: not serverConfig yet, or not kept (I am no member). */
+  /** My own position, as the service has it; undefined: not received yet, or not kept because I am not a member. */
   readonly ownPosition = signal<ReadPosition | undefined>(undefined);
-  /** The furthest marks of anybody else. */
+  /** The furthest positions of other members. */
   readonly furthestPosition = computed<ReadPosition>(() => {
     let [delivered, read] = [0, 0];
-    for (const mark of this.positions.value.values()) {
-      delivered = Math.max(delivered, mark.delivered);
-      read = Math.max(read, mark.read);
+    for (const position of this.positions.value.values()) {
+      delivered = Math.max(delivered, position.delivered);
+      read = Math.max(read, position.read);
     }
     return {delivered, read};
   });
-  /** Resolves when everybody's marks of now are here, or when they will not come. */
+  /** Resolves when the positions of all members are here, or will not arrive. */
   readonly loaded: Promise<void>;
   private readonly watch;
 
@@ -38,18 +38,18 @@ export class RoomActivity {
     this.loaded = new Promise((resolve) => void this.follow(resolve));
   }
 
-  /** What became of my message of this number. */
+  /** The delivery state of my message with this seq. */
   deliveryOf(seq: number): DeliveryState {
     const {delivered, read} = this.furthestPosition.value;
-    return seq <= read ? "read" : seq <= delivered ? "delivered" : "nobody";
+    return seq <= read ? "read" : seq <= delivered ? "delivered" : "sent";
   }
 
-  /** Who has read it. */
+  /** The users who have read it. */
   readers(seq: number): string[] {
     return [...this.positions.value].filter(([, {read}]) => read >= seq).map(([user]) => user);
   }
 
-  /** Whoever has just written is not typing any more, even if that news comes later. */
+  /** A user who has just sent a message is not typing, even if that update arrives later. */
   onWrote(user: string): void {
     if (this.typing.peek().includes(user)) this.typing.value = this.typing.peek().filter((name) => name !== user);
   }
@@ -65,12 +65,12 @@ export class RoomActivity {
         if (item.case === "live") loaded();
         if (item.case !== "receipt") continue;
         const {user} = item.value;
-        const mark = {delivered: Number(item.value.delivered), read: Number(item.value.read)};
-        if (user === this.me) this.ownPosition.value = mark;
-        else this.positions.value = new Map(this.positions.peek()).set(user, mark);
+        const position = {delivered: Number(item.value.delivered), read: Number(item.value.read)};
+        if (user === this.me) this.ownPosition.value = position;
+        else this.positions.value = new Map(this.positions.peek()).set(user, position);
       }
     } catch {
-      // The room's own watch says why.
+      // The watch of the room reports the error.
       this.typing.value = [];
     }
     loaded();

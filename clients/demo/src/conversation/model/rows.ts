@@ -1,26 +1,26 @@
-/** The rows of a conversation: its entries with days between them, one author's messages together, and what is on its way. */
+/** The rows of a conversation: its entries with day separators, messages of one author grouped, and outgoing messages. */
 import type {Entry, Message, SystemMessage} from "./message.ts";
 import type {OutgoingMessage} from "./outgoing.ts";
 
-const MERGE_MS = 60_000; // people who come within a minute of each other are serverConfig of in one line
-const GROUP_MS = 5 * 60_000; // longer ago, and it is another thought
+const MERGE_MS = 60_000; // members that join within a minute share a line
+const GROUP_MS = 5 * 60_000; // after a longer pause a new group starts
 
-/** `first`: of a group, so it says who and when. `next`: the seq of the message below it in its group, 0: it is the last. */
+/** `first`: the first of a group, which shows author and time. `next`: the seq of the next message of its group; 0: it is the last. */
 export type Row =
   | {readonly kind: "day"; readonly key: string; readonly atMs: number}
   | {readonly kind: "unread"; readonly key: string}
   | {readonly kind: "message"; readonly key: string; readonly message: Message; readonly first: boolean; readonly next: number}
-  /** `about`: everybody it is about, where several came or left at about the same time. */
-  | {readonly kind: "note"; readonly key: string; readonly note: SystemMessage; readonly about: readonly string[]}
+  /** `about`: all members it is about, if several joined or left at about the same time. */
+  | {readonly kind: "system"; readonly key: string; readonly message: SystemMessage; readonly about: readonly string[]}
   | {readonly kind: "outgoing"; readonly key: string; readonly outgoing: OutgoingMessage; readonly first: boolean};
 
 export interface RowsInput {
   readonly entries: readonly Entry[];
   readonly outgoing: readonly OutgoingMessage[];
   readonly me: string;
-  /** Between two: who made the room and who came needs no telling. */
+  /** A direct room: it shows no line about its creation and members. */
   readonly direct: boolean;
-  /** The divider is before the first message of others from this seq on, if that is on the page; 0: there is none. */
+  /** The divider stands before the first message of others from this seq on, if that is on the page; 0: no divider. */
   readonly unreadFrom: number;
   /** Everything from this seq on is on the page. */
   readonly from: number;
@@ -67,28 +67,28 @@ export function buildRows({entries, outgoing, me, direct, unreadFrom, from}: Row
   return rows;
 }
 
-/** As a row of its own, or in the one above if that tells the same of somebody else. */
-function addSystemMessage(rows: Row[], note: SystemMessage): void {
+/** Add a row, or merge it into the row above if that says the same about other members. */
+function addSystemMessage(rows: Row[], message: SystemMessage): void {
   const above = rows.at(-1);
-  if (above?.kind === "note") {
-    const {note: first, about} = above;
-    // Who made a room is in it.
-    if (first.kind === "created" && note.kind === "joined" && note.subject === first.actor) return;
-    if (canMerge(first, note) && note.atMs - first.atMs < MERGE_MS) {
-      rows[rows.length - 1] = {...above, about: about.includes(note.subject) ? about : [...about, note.subject]};
+  if (above?.kind === "system") {
+    const {message: first, about} = above;
+    // The creator of a room is a member anyway.
+    if (first.kind === "created" && message.kind === "joined" && message.subject === first.actor) return;
+    if (canMerge(first, message) && message.atMs - first.atMs < MERGE_MS) {
+      rows[rows.length - 1] = {...above, about: about.includes(message.subject) ? about : [...about, message.subject]};
       return;
     }
   }
-  rows.push({kind: "note", key: `note ${note.seq}`, note, about: [note.subject]});
+  rows.push({kind: "system", key: `system ${message.seq}`, message, about: [message.subject]});
 }
 
-/** The same happened: they came or left by themselves, or the same person brought them in or removed them. */
+/** Both joined or left by themselves, or the same user added or removed both. */
 function canMerge(a: SystemMessage, b: SystemMessage): boolean {
   if (a.kind !== b.kind || (a.kind !== "joined" && a.kind !== "left")) return false;
   return a.actor === a.subject ? b.actor === b.subject : a.actor === b.actor && b.actor !== b.subject;
 }
 
-/** What I wrote keeps its row when it gets its number. */
+/** My message keeps its row when its event arrives. */
 function keyOf({seq, actor, clientId}: Message, me: string): string {
   return actor === me && clientId ? `sent ${clientId}` : `message ${seq}`;
 }

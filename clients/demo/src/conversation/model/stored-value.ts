@@ -1,4 +1,4 @@
-/** Small things that survive a reload, in the browser's localStorage: per account and room, until one signs out. */
+/** Values in localStorage per account and room, which survive a reload and are removed at sign-out. */
 import {mayStoreFor} from "../../session/account-storage.ts";
 
 export interface StoredValue<T> {
@@ -7,16 +7,16 @@ export interface StoredValue<T> {
   save(value: T): void;
 }
 
-// What was kept by an older page, or changed by somebody, is not shown if it is something else.
+// A value of another shape, from an older version of the page or edited by hand, is ignored.
 const isText = (value: unknown): boolean => typeof value === "string";
 const VALIDATORS = {
   draft: isText,
   failed: (value: unknown): boolean => Array.isArray(value) && value.every((one) => isText(one?.clientId) && isText(one?.text)),
 } as const;
 
-/** `what` of a room of this account. A browser without storage, or with a full one, forgets at the next reload. */
+/** The value `what` of a room of this account. If the storage is disabled or full, the value is lost at the next reload. */
 export function storedValue<T extends {readonly length: number}>(what: keyof typeof VALIDATORS, account: string, room: string): StoredValue<T> {
-  // A blank is in no name: with a dot, the room b.c of a would be the room c of a.b.
+  // Names contain no space. With a dot as separator, room b.c of user a would be room c of user a.b.
   const key = `tidings.${what} ${account} ${room}`;
   return {
     load() {
@@ -29,11 +29,11 @@ export function storedValue<T extends {readonly length: number}>(what: keyof typ
     },
     save(value) {
       try {
-        // What is on the screen is saved when it goes, which is after somebody has signed out.
+        // Components save when they are removed, which is after signing out.
         if (value.length && mayStoreFor(account)) localStorage.setItem(key, JSON.stringify(value));
         else localStorage.removeItem(key);
       } catch {
-        // It stays on the page, which is where it is looked at.
+        // The value stays on the page only.
       }
     },
   };

@@ -1,20 +1,20 @@
 /**
- * The part of a room's log that is on the page: one piece without a hole, from seq `from` to seq `to`.
+ * The part of a room's log that is on the page: a contiguous range, from seq `from` to seq `to`.
  *
- * It grows at both ends: pages are put before and behind it, and live events behind it. Whether it reaches the present
- * is no flag but a comparison: `to` with `head`, the newest seq that is known. While it does not (somebody reads what was
- * long ago), live events change the messages that are here and otherwise only move the head. What is too much is dropped
- * at the far end, and read again when somebody goes there.
+ * It grows at both ends: pages at both, live events at the end. Whether it reaches the end of the log is no flag but a
+ * comparison of `to` with `head`, the newest known seq. While it does not, because the user reads older messages, live
+ * events change the messages in it and otherwise only advance the head. Too many entries are dropped at the far end, and
+ * loaded again when the user scrolls there.
  *
- * A page shows messages as they were when it was read. An event that overtook the page on its way here would be lost on
- * it, so the last changes are remembered, and folded into what comes later.
+ * A page shows messages as they were when it was read. A change that arrived before the page would be missing in it, so the
+ * last changes are kept and applied to pages that arrive later.
  */
 import type {Event} from "@tidings/client";
 import {type Change, changeOf, type Entry, entryOf, applyChange, type Message} from "./message.ts";
 
-const CHANGES_MAX = 256; // remembered for pages that are on their way: some seconds of a busy room
+const CHANGES_MAX = 256; // kept for pages that are being loaded: some seconds of a busy room
 
-/** A page as the service gives it. */
+/** A page of history, as the service returns it. */
 export interface Page {
   readonly events: readonly Event[];
   readonly more: boolean;
@@ -22,7 +22,7 @@ export interface Page {
 }
 
 export class TimelineWindow {
-  /** Messages and notes in order of seq. Replaced, never changed: who holds it holds a snapshot. */
+  /** Messages and system messages in order of seq. The array is replaced, never changed, so a reference is a snapshot. */
   entries: readonly Entry[] = [];
   /** Everything from here… */
   from = 1;
@@ -34,12 +34,21 @@ export class TimelineWindow {
   head = 0;
   private recentChanges: Change[] = [];
 
-  /** It reaches the present: what happens next is put behind it. */
+  /** It reaches the end of the log: the next event is appended to it. */
   get isAtEnd(): boolean {
     return this.to >= this.head;
   }
 
-  /** Begin anew with this page. `beginning`: nothing is before it. */
+  /** Forget everything: the log was replaced. */
+  reset(): void {
+    this.entries = [];
+    this.from = 1;
+    this.to = this.head = 0;
+    this.isAtBeginning = false;
+    this.recentChanges = [];
+  }
+
+  /** Replace everything by this page. `beginning`: nothing is before it. */
   replace(events: readonly Event[], {asOf = 0, beginning = false, to = 0}: {asOf?: number; beginning?: boolean; to?: number} = {}): void {
     this.entries = this.entriesOf(events, asOf);
     this.to = Math.max(to, seqOf(events.at(-1)));
@@ -48,49 +57,49 @@ export class TimelineWindow {
     this.head = Math.max(this.head, this.to, asOf);
   }
 
-  /** Put the page before. */
+  /** Add an older page at the start. */
   prepend({events, more, head}: Page): void {
-    const fresh = events.filter(({seq}) => Number(seq) < this.from);
-    this.entries = [...this.entriesOf(fresh, Number(head?.seq ?? 0)), ...this.entries];
-    if (fresh.length) this.from = seqOf(fresh[0]);
+    const added = events.filter(({seq}) => Number(seq) < this.from);
+    this.entries = [...this.entriesOf(added, Number(head?.seq ?? 0)), ...this.entries];
+    if (added.length) this.from = seqOf(added[0]);
     this.isAtBeginning = !more;
   }
 
-  /** Put the page behind. */
+  /** Add a newer page at the end. */
   append({events, more, head}: Page): void {
-    const fresh = events.filter(({seq}) => Number(seq) > this.to);
-    this.entries = [...this.entries, ...this.entriesOf(fresh, Number(head?.seq ?? 0))];
-    this.to = Math.max(this.to, seqOf(fresh.at(-1)));
+    const added = events.filter(({seq}) => Number(seq) > this.to);
+    this.entries = [...this.entries, ...this.entriesOf(added, Number(head?.seq ?? 0))];
+    this.to = Math.max(this.to, seqOf(added.at(-1)));
     this.head = Math.max(this.head, this.to);
-    // Nothing more, though the head is further: what was there has been removed since.
-    if (!more && !fresh.length) this.to = this.head;
+    // No more events although the head is further: they were removed since.
+    if (!more && !added.length) this.to = this.head;
   }
 
-  /** Something happened. `asOf`: up to where a message among it is known to be up to date. True: it is on the page. */
+  /** Apply live events. `asOf`: messages among them carry their changes up to this seq. Returns whether any is on the page. */
   applyEvents(events: readonly Event[], asOf = 0, entriesMax = Infinity): boolean {
-    const fresh: Entry[] = [];
-    let folded = this.entries as Entry[];
+    const added: Entry[] = [];
+    let changed = this.entries as Entry[];
     for (const event of events) {
       const seq = Number(event.seq);
       this.head = Math.max(this.head, seq);
       const change = changeOf(event);
       if (change) {
         this.recentChanges.push(change);
-        const place = indexOfSeq(fresh, change.target);
-        if (place >= 0) fresh[place] = applyChange(fresh[place] as Message, change);
-        else folded = applyToEntries(folded, change);
+        const index = indexOfSeq(added, change.target);
+        if (index >= 0) added[index] = applyChange(added[index] as Message, change);
+        else changed = applyToEntries(changed, change);
       }
-      if (seq !== this.to + 1 || this.entries.length + fresh.length >= entriesMax) continue;
+      if (seq !== this.to + 1 || this.entries.length + added.length >= entriesMax) continue;
       this.to = seq;
       const entry = entryOf(event, asOf);
-      if (entry) fresh.push(entry);
+      if (entry) added.push(entry);
     }
     if (this.recentChanges.length > 2 * CHANGES_MAX) this.recentChanges = this.recentChanges.slice(-CHANGES_MAX);
-    this.entries = fresh.length ? [...folded, ...fresh] : folded;
-    return fresh.length > 0;
+    this.entries = added.length ? [...changed, ...added] : changed;
+    return added.length > 0;
   }
 
-  /** The service says that these were skipped or removed. */
+  /** The service reported that these events were skipped or removed. */
   addGap(from: number, to: number): void {
     this.head = Math.max(this.head, to);
     if (from > this.to + 1 || to <= this.to) return;
@@ -99,12 +108,12 @@ export class TimelineWindow {
     this.to = to;
   }
 
-  /** Change one message by hand, before the service has said so. */
+  /** Change one message before the service confirms it. */
   updateMessage(seq: number, change: (message: Message) => Message): void {
-    const place = indexOfSeq(this.entries, seq);
-    const entry = this.entries[place];
+    const index = indexOfSeq(this.entries, seq);
+    const entry = this.entries[index];
     if (entry?.kind !== "message") return;
-    this.entries = this.entries.with(place, change(entry));
+    this.entries = this.entries.with(index, change(entry));
   }
 
   message(seq: number): Message | undefined {
@@ -130,7 +139,7 @@ export class TimelineWindow {
 
   private entriesOf(events: readonly Event[], asOf: number): Entry[] {
     let entries = events.map((event) => entryOf(event, asOf)).filter((entry) => entry !== undefined);
-    // Of the cache: its messages are as they came, and the changes are among the events.
+    // From the cache: messages are as they first arrived, and their changes are among the events.
     if (!asOf) for (const change of events.map(changeOf)) if (change) entries = applyToEntries(entries, change);
     for (const change of this.recentChanges) entries = applyToEntries(entries, change);
     return entries;
@@ -142,20 +151,20 @@ function seqOf(event: Event | undefined): number {
 }
 
 function applyToEntries(entries: Entry[], change: Change): Entry[] {
-  const place = indexOfSeq(entries, change.target);
-  const entry = entries[place];
+  const index = indexOfSeq(entries, change.target);
+  const entry = entries[index];
   if (entry?.kind !== "message") return entries;
-  const folded = applyChange(entry, change);
-  return folded === entry ? entries : entries.with(place, folded);
+  const changed = applyChange(entry, change);
+  return changed === entry ? entries : entries.with(index, changed);
 }
 
-/** The place of `seq` among entries in order; -1: it is not among them. */
+/** The index of `seq` in sorted entries; -1: not found. */
 function indexOfSeq(entries: readonly Entry[], seq: number): number {
-  const place = insertionIndex(entries, seq);
-  return entries[place]?.seq === seq ? place : -1;
+  const index = insertionIndex(entries, seq);
+  return entries[index]?.seq === seq ? index : -1;
 }
 
-/** The place of the first entry that is not before `seq`. */
+/** The index of the first entry that is not before `seq`. */
 export function insertionIndex(entries: readonly {readonly seq: number}[], seq: number): number {
   let low = 0;
   let high = entries.length;

@@ -1,4 +1,4 @@
-/** What can be done with a message: one table for the buttons, the menu and the keys. */
+/** The actions on a message: one table for the buttons, the menu and the keyboard. */
 import {Role} from "@tidings/client";
 import type {Anchor} from "../../components/popup.tsx";
 import {type ConversationContext, mayWrite} from "../context.ts";
@@ -6,7 +6,7 @@ import type {Message} from "../model/message.ts";
 
 export interface Action {
   readonly name: "reply" | "react" | "copy" | "edit" | "person" | "delete";
-  /** Pressed while the message has the focus. */
+  /** The key for it while the message has the focus. */
   readonly key: string;
   isAllowed(message: Message, context: ConversationContext): boolean;
   run(message: Message, context: ConversationContext, at: Anchor): void;
@@ -17,17 +17,17 @@ const ACTIONS: readonly Action[] = [
     name: "reply",
     key: "r",
     isAllowed: (_, {conversation}) => mayWrite(conversation),
-    run(message, {mode, focusComposer: write}) {
+    run(message, {mode, focusComposer}) {
       mode.value = {kind: "reply", message};
-      write();
+      focusComposer();
     },
   },
   {
     name: "react",
     key: "+",
     isAllowed: (_, {conversation}) => mayWrite(conversation),
-    run({seq}, {popover: open}, at) {
-      open.value = {what: "emoji", seq, at};
+    run({seq}, {popover}, at) {
+      popover.value = {what: "emoji", seq, at};
     },
   },
   {
@@ -40,31 +40,31 @@ const ACTIONS: readonly Action[] = [
     name: "edit",
     key: "e",
     isAllowed: ({actor}, {me, conversation}) => actor === me && mayWrite(conversation),
-    run(message, {mode, focusComposer: write}) {
+    run(message, {mode, focusComposer}) {
       mode.value = {kind: "edit", message};
-      write();
+      focusComposer();
     },
   },
   {
     name: "person",
     key: "p",
     isAllowed: () => true,
-    run({seq}, {popover: open}, at) {
-      open.value = {what: "person", seq, at};
+    run({seq}, {popover}, at) {
+      popover.value = {what: "person", seq, at};
     },
   },
   {
     name: "delete",
     key: "Delete",
     isAllowed: ({actor}, {me, conversation}) => (actor === me && mayWrite(conversation)) || conversation.role.value === Role.OWNER || conversation.role.value === Role.MODERATOR,
-    // Asked about first: what is deleted is deleted for everybody.
-    run({seq}, {popover: open}, at) {
-      open.value = {what: "delete", seq, at};
+    // Opens a confirmation: a message is deleted for everyone.
+    run({seq}, {popover}, at) {
+      popover.value = {what: "delete", seq, at};
     },
   },
 ];
 
-/** What I may do with this message. */
+/** The actions that I may use on this message. */
 export function actionsFor(message: Message, context: ConversationContext): readonly Action[] {
   return message.deleted ? [] : ACTIONS.filter((action) => action.isAllowed(message, context));
 }

@@ -1,4 +1,4 @@
-/** What became of a message of mine: on its way, in the log, delivered, read. */
+/** The delivery state of my message: waiting, sent, delivered, read, failed. */
 import {t} from "../../i18n/i18n.ts";
 import type {ConversationModel} from "../model/conversation-model.ts";
 import {listText} from "../time.ts";
@@ -26,14 +26,14 @@ export function StatusIcon({state, text, quiet = false}: {state: MarkState; text
 }
 
 /**
- * Of a message that has its number. Draws itself anew when somebody reads on. Where the `next` one, right below, has come
- * just as far, one mark for both is enough, until somebody points at this one.
+ * The mark of a message that is in the log; updated when other members read on. If the `next` message right below has the
+ * same state, this mark is quiet: it shows only while the message is pointed at.
  */
 export function DeliveryMark({conversation, seq, next}: {conversation: ConversationModel; seq: number; next: number}) {
-  const seen = conversation.activity.deliveryOf(seq);
-  const quiet = next > 0 && conversation.activity.deliveryOf(next) === seen;
-  if (seen === "nobody") return <StatusIcon state="sent" text={t("conversation.sent")} quiet={quiet} />;
-  if (seen === "delivered") return <StatusIcon state="delivered" text={t("conversation.delivered")} quiet={quiet} />;
+  const state = conversation.activity.deliveryOf(seq);
+  const quiet = next > 0 && conversation.activity.deliveryOf(next) === state;
+  if (state === "sent") return <StatusIcon state="sent" text={t("conversation.sent")} quiet={quiet} />;
+  if (state === "delivered") return <StatusIcon state="delivered" text={t("conversation.delivered")} quiet={quiet} />;
   const users = conversation.activity.readers(seq);
   const named = listText(users.slice(0, NAMES_MAX));
   const text = users.length > NAMES_MAX ? t("conversation.readMany", {users: named, n: users.length - NAMES_MAX}) : t("conversation.read", {users: named});

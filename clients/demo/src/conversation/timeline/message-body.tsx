@@ -1,4 +1,4 @@
-/** A message's text. Everything becomes text nodes; the only elements are those made here. */
+/** The text of a message. Message text only ever becomes text nodes; the only elements are those created here. */
 import type {ComponentChild} from "preact";
 import {useState} from "preact/hooks";
 import {t} from "../../i18n/i18n.ts";
@@ -6,60 +6,60 @@ import {type Item, type TextSegment, parseMarkup} from "../markup.ts";
 import {truncate} from "../text.ts";
 import {fullText} from "../time.ts";
 
-const CHARS_SHOWN = 1_200; // more than a screen of a phone is folded
+const CHARS_SHOWN = 1_200; // longer texts are folded: about one screen of a phone
 const LINES_SHOWN = 24;
 const EMOJI = /\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f|\u20e3$/u;
 const graphemes = new Intl.Segmenter();
-const UNFOLD_FACTOR = 16; // each "show more" shows so many times as much: 64 KiB are open after two
+const UNFOLD_FACTOR = 16; // each "show more" shows 16 times as much, so 64 KiB are open after two clicks
 
 interface Props {
   text: string;
   editedAtMs?: number;
-  /** The tabIndex of what is inside. */
+  /** The tabIndex of the links and buttons inside. */
   tabIndex?: number;
   onUnfold?: () => void;
-  /** What became of the message: stands behind its text. */
+  /** The delivery state, shown after the text. */
   deliveryMark?: ComponentChild;
 }
 
-export function MessageBody({text, editedAtMs = 0, tabIndex: stop = -1, onUnfold: unfolding, deliveryMark: mark}: Props) {
+export function MessageBody({text, editedAtMs = 0, tabIndex = -1, onUnfold, deliveryMark}: Props) {
   const [times, setTimes] = useState(1);
   const shown = truncate(text, CHARS_SHOWN * times, LINES_SHOWN * times);
   const unfold = (next: number): void => {
-    unfolding?.();
+    onUnfold?.();
     setTimes(next);
   };
-  const pieces = parseMarkup(shown.text, shown.more > 0);
-  // Behind the last word, or beside lines of their own.
-  const last = pieces.at(-1);
+  const segments = parseMarkup(shown.text, shown.more > 0);
+  // After the last word, or beside a block.
+  const last = segments.at(-1);
   const block = !shown.more && (last?.kind === "list" || last?.kind === "quote" || (last?.kind === "code" && last.block));
-  const tail = (editedAtMs > 0 || mark) && (
+  const tail = (editedAtMs > 0 || deliveryMark) && (
     <span class="tail">
       {editedAtMs > 0 && (
         <span class="edited" title={t("conversation.editedAt", {time: fullText(editedAtMs)})}>
           {t("conversation.edited")}
         </span>
       )}
-      {mark}
+      {deliveryMark}
     </span>
   );
   return (
     <>
-      <div class="said">
+      <div class="body-line">
         <div class={isEmoji(text) ? "body big" : "body"} dir="auto">
-          {pieces.map((piece, place) => renderSegment(piece, place, stop))}
+          {segments.map((segment, at) => renderSegment(segment, at, tabIndex))}
           {shown.more > 0 && "…"}
           {!block && tail}
         </div>
         {block && tail}
       </div>
       {shown.more > 0 && (
-        <button type="button" class="fold" tabIndex={stop} onClick={() => unfold(times * UNFOLD_FACTOR)}>
+        <button type="button" class="fold" tabIndex={tabIndex} onClick={() => unfold(times * UNFOLD_FACTOR)}>
           {t("conversation.more", {n: shown.more})}
         </button>
       )}
       {!shown.more && times > 1 && (
-        <button type="button" class="fold" tabIndex={stop} onClick={() => unfold(1)}>
+        <button type="button" class="fold" tabIndex={tabIndex} onClick={() => unfold(1)}>
           {t("conversation.less")}
         </button>
       )}
@@ -67,51 +67,51 @@ export function MessageBody({text, editedAtMs = 0, tabIndex: stop = -1, onUnfold
   );
 }
 
-function renderSegment(piece: TextSegment, place: number, stop: number): ComponentChild {
-  const inside = (pieces: readonly TextSegment[]) => pieces.map((inner, at) => renderSegment(inner, at, stop));
-  switch (piece.kind) {
+function renderSegment(segment: TextSegment, key: number, tabIndex: number): ComponentChild {
+  const inside = (segments: readonly TextSegment[]) => segments.map((inner, at) => renderSegment(inner, at, tabIndex));
+  switch (segment.kind) {
     case "text":
-      return piece.text;
+      return segment.text;
     case "link":
       return (
-        <a key={place} tabIndex={stop} href={piece.href} title={piece.href} target="_blank" rel="noopener noreferrer nofollow">
-          {piece.text}
+        <a key={key} tabIndex={tabIndex} href={segment.href} title={segment.href} target="_blank" rel="noopener noreferrer nofollow">
+          {segment.text}
         </a>
       );
     case "symbol":
       return (
-        <span key={place} class="symbol">
-          {piece.text}
+        <span key={key} class="symbol">
+          {segment.text}
         </span>
       );
     case "code": {
-      const code = <code key={place}>{inside(piece.pieces)}</code>;
-      return piece.block ? <pre key={place}>{code}</pre> : code;
+      const code = <code key={key}>{inside(segment.segments)}</code>;
+      return segment.block ? <pre key={key}>{code}</pre> : code;
     }
     case "quote":
       return (
-        <blockquote key={place} dir="auto">
-          {inside(piece.pieces)}
+        <blockquote key={key} dir="auto">
+          {inside(segment.segments)}
         </blockquote>
       );
     case "list":
       return (
-        <ul key={place}>
-          {piece.items.map((item, at) => (
+        <ul key={key}>
+          {segment.items.map((item, at) => (
             <ListItem key={at} item={item}>
-              {inside(item.pieces)}
+              {inside(item.segments)}
             </ListItem>
           ))}
         </ul>
       );
     default: {
-      const Kind = piece.kind;
-      return <Kind key={place}>{inside(piece.pieces)}</Kind>;
+      const Kind = segment.kind;
+      return <Kind key={key}>{inside(segment.segments)}</Kind>;
     }
   }
 }
 
-/** With its number as it was written: the next list may go on where this one ends. */
+/** With its number as typed: a later list may continue the numbering. */
 function ListItem({item: {number, depth}, children}: {item: Item; children: ComponentChild}) {
   return (
     <li class={`depth-${depth}`} dir="auto">

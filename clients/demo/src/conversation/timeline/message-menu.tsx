@@ -1,4 +1,4 @@
-/** What is open because of a message: its menu, the emoji to react with, its author's card, or the question before it is deleted. */
+/** The popover of a message: its menu, the emoji picker, the author's card, or the confirmation before deleting. */
 import {useEffect, useRef} from "preact/hooks";
 import {Confirm} from "../../components/confirm.tsx";
 import {PersonCard} from "../../components/person-card.tsx";
@@ -14,21 +14,21 @@ import {type Action, actionsFor} from "./actions.ts";
 const PREVIEW_CHARS_MAX = 160;
 
 export function MessageMenu({context}: {context: ConversationContext}) {
-  const opened = context.popover.value;
+  const popover = context.popover.value;
   const close = useRef(() => (context.popover.value = undefined)).current;
-  const message = opened && context.conversation.message(opened.seq);
-  if (!opened || !message) return null;
+  const message = popover && context.conversation.message(popover.seq);
+  if (!popover || !message) return null;
   const react = (emoji: string): void => {
     close();
     void context.conversation.actions.react(message.seq, emoji);
   };
-  switch (opened.what) {
+  switch (popover.what) {
     case "emoji":
-      return <EmojiPicker at={opened.at} onSelect={react} onClose={close} />;
+      return <EmojiPicker at={popover.at} onSelect={react} onClose={close} />;
     case "delete":
       return <DeleteDialog message={message} context={context} close={close} />;
     case "person":
-      return <PersonCard user={message.actor} at={opened.at} close={close} {...(mayWrite(context.conversation) && {mention: context.mention})} />;
+      return <PersonCard user={message.actor} at={popover.at} close={close} {...(mayWrite(context.conversation) && {mention: context.mention})} />;
     case "menu":
       return <ActionsMenu message={message} context={context} close={close} react={react} />;
   }

@@ -1,8 +1,8 @@
 /**
- * One message: who, when, what it answers, what it says, what others make of it.
+ * One message: author, time, quote, text, reactions.
  *
- * A row is drawn again only when its properties change or a signal it has read: @preact/signals sees to that for every
- * component that reads one, and all of these read the language.
+ * A row renders again only when its props or a signal that it reads change: @preact/signals does that for every component
+ * that reads a signal, and all of these read the language.
  */
 import {useSignal} from "@preact/signals";
 import type {TargetedMouseEvent} from "preact";
@@ -10,6 +10,7 @@ import {Avatar} from "../../components/avatar.tsx";
 import {Confirm} from "../../components/confirm.tsx";
 import {Icon} from "../../components/icon.tsx";
 import {anchorOf} from "../../components/popup.tsx";
+import {formatCount} from "../../i18n/format.ts";
 import {t} from "../../i18n/i18n.ts";
 import type {ConversationContext} from "../context.ts";
 import type {Message} from "../model/message.ts";
@@ -25,8 +26,8 @@ const SPOKEN_TEXT_CHARS_MAX = 500;
 const NAMES_MAX = 10;
 
 /**
- * `active`: pointed at or focused, so it shows its buttons. `stops`: what of it Tab comes to; what is inside only from the
- * row itself, so that there are not as many stops as reactions in the room.
+ * `active`: pointed at or focused, so it shows its buttons. `stops`: what Tab reaches. Controls inside are reached only from
+ * the focused row, so that Tab does not stop at every reaction of the room.
  */
 interface Props {
   message: Message;
@@ -42,7 +43,7 @@ export function MessageRow({message, first, next, active, stops, context}: Props
   const mine = actor === context.me;
   const label = spokenText(actor, atMs, deleted ? t("conversation.deleted") : text);
   const inside = stops === "all" ? 0 : -1;
-  const unfolding = (): void => {
+  const onUnfold = (): void => {
     context.conversation.isFollowing = false;
   };
   const person = (event: TargetedMouseEvent<HTMLButtonElement>): void => {
@@ -57,7 +58,7 @@ export function MessageRow({message, first, next, active, stops, context}: Props
         {deleted ? (
           <p class="deleted">{t("conversation.deleted")}</p>
         ) : (
-          <MessageBody text={text} editedAtMs={editedAtMs} tabIndex={inside} onUnfold={unfolding} deliveryMark={mine && <DeliveryMark conversation={context.conversation} seq={seq} next={next} />} />
+          <MessageBody text={text} editedAtMs={editedAtMs} tabIndex={inside} onUnfold={onUnfold} deliveryMark={mine && <DeliveryMark conversation={context.conversation} seq={seq} next={next} />} />
         )}
         {reactions.length > 0 && <Reactions message={message} context={context} stop={inside} />}
       </div>
@@ -66,11 +67,11 @@ export function MessageRow({message, first, next, active, stops, context}: Props
   );
 }
 
-/** Mine, without a number yet. */
+/** My message that is not in the log yet. */
 export function OutgoingRow({outgoing, first, context}: {outgoing: OutgoingMessage; first: boolean; context: ConversationContext}) {
   const {clientId, atMs, text, replyTo, state, errorText: why} = outgoing;
   const failed = t("conversation.failed", {why});
-  const asking = useSignal(false);
+  const isConfirming = useSignal(false);
   return (
     <article class={`message mine ${state}${first ? " first" : ""}`} tabIndex={-1} aria-label={spokenText(context.me, atMs, text)}>
       <MessageSide first={first} actor={context.me} atMs={atMs} />
@@ -84,13 +85,13 @@ export function OutgoingRow({outgoing, first, context}: {outgoing: OutgoingMessa
             <button type="button" onClick={() => context.conversation.outgoing.retry(outgoing)}>
               {t("conversation.retry")}
             </button>
-            <button type="button" onClick={() => (asking.value = true)}>
+            <button type="button" onClick={() => (isConfirming.value = true)}>
               {t("conversation.discard")}
             </button>
           </p>
         )}
-        {asking.value && (
-          <Confirm title={t("conversation.discardTitle")} action={t("conversation.discard")} onConfirm={() => context.conversation.outgoing.discard(clientId)} onClose={() => (asking.value = false)}>
+        {isConfirming.value && (
+          <Confirm title={t("conversation.discardTitle")} action={t("conversation.discard")} onConfirm={() => context.conversation.outgoing.discard(clientId)} onClose={() => (isConfirming.value = false)}>
             <p class="excerpt" dir="auto">
               {oneLine(text, QUOTE_CHARS_MAX)}
             </p>
@@ -104,11 +105,11 @@ export function OutgoingRow({outgoing, first, context}: {outgoing: OutgoingMessa
 interface Author {
   actor: string;
   atMs: number;
-  /** Opens the author's card. */
+  /** Opens the card of the author. */
   person?: (event: TargetedMouseEvent<HTMLButtonElement>) => void;
 }
 
-/** The picture opens the card for a pointer; with the keys the name does, so that there is one stop and not two. */
+/** A click on the avatar opens the card; the keyboard uses the name, so that there is only one tab stop. */
 function MessageSide({first, actor, atMs, person}: Author & {first: boolean}) {
   if (!first) {
     return (
@@ -130,7 +131,7 @@ function MessageSide({first, actor, atMs, person}: Author & {first: boolean}) {
   );
 }
 
-/** A message as it is read out to somebody who comes to it with the keys. */
+/** The accessible name of a message, which a screen reader speaks when it gets the focus. */
 function spokenText(actor: string, atMs: number, text: string): string {
   return t("conversation.message", {actor, time: timeText(atMs), text: oneLine(text, SPOKEN_TEXT_CHARS_MAX)});
 }
@@ -154,7 +155,7 @@ function MessageHeader({actor, atMs, person, stop = -1}: Author & {stop?: number
 
 function QuotedMessage({seq, context, stop = -1}: {seq: number; context: ConversationContext; stop?: number}) {
   const {conversation} = context;
-  // Drawn again with the list: what is answered may be edited, or come and go.
+  // Renders again with the list, because the quoted message may be edited, or move into or out of the timeline.
   void conversation.entries.value;
   const here = conversation.message(seq);
   const found = here ?? conversation.quotedMessages.get(seq);
@@ -162,7 +163,7 @@ function QuotedMessage({seq, context, stop = -1}: {seq: number; context: Convers
   if (found === "gone") return <p class="quote gone">{t("conversation.gone")}</p>;
   const text = !found ? t("conversation.quoteLoading") : found.deleted ? t("conversation.deleted") : oneLine(found.text, QUOTE_CHARS_MAX);
   return (
-    <button type="button" class="quote" tabIndex={stop} onClick={() => conversation.jumpTo(seq)} aria-label={t("conversation.answered", {actor: found?.actor ?? "", text})}>
+    <button type="button" class="quote" tabIndex={stop} onClick={() => conversation.jumpTo(seq)} aria-label={t("conversation.quote", {actor: found?.actor ?? "", text})}>
       <bdi class="actor">{found?.actor}</bdi> <bdi class="truncated">{text}</bdi>
     </button>
   );
@@ -186,7 +187,7 @@ function Reactions({message, context, stop}: {message: Message; context: Convers
             title={named}
             onClick={() => void context.conversation.actions.react(message.seq, emoji)}
           >
-            <bdi class="glyph">{emoji}</bdi> <span class="count">{count.toLocaleString()}</span>
+            <bdi class="glyph">{emoji}</bdi> <span class="count">{formatCount(count)}</span>
           </button>
         );
       })}

@@ -1,12 +1,12 @@
 /**
- * Where one is among the messages.
+ * The scroll position of the timeline.
  *
- * Nothing moves under the reader. Before the rows change, the first message in sight and its place are noted; after, the
- * list is scrolled by as much as that message has moved, whatever was put above it or taken away. Who is at the bottom
- * stays there. The browser's own anchoring is off: not all have it, and two of them fight.
+ * Messages in sight do not move when rows change. Before a change the first message in sight and its position are noted;
+ * afterwards the list is scrolled by as much as that message moved. A list at the bottom stays at the bottom. The browser's
+ * own scroll anchoring is off: not all browsers have it, and both together would correct twice.
  *
- * One begins at the bottom, or where what is new begins if that is further up. It is looked for again as long as what was
- * missed still comes in and nobody has touched the list.
+ * The initial position is the bottom, or the first new message if that is further up. It is set again while missed events
+ * still arrive and the user has not scrolled.
  */
 import {type Signal, useSignal, useSignalEffect} from "@preact/signals";
 import {useEffect, useLayoutEffect, useRef} from "preact/hooks";
@@ -14,57 +14,57 @@ import {session} from "../../session/session.ts";
 import {insertionIndex} from "../model/timeline-window.ts";
 import type {ConversationModel} from "../model/conversation-model.ts";
 
-const EDGE_PX = 800; // so near an end the next page is read: about a screen before it is reached
-export const BOTTOM_PX = 48; // so near it counts as being there
+const EDGE_PX = 800; // at this distance from an end the next page loads: about one screen before it is reached
+export const BOTTOM_PX = 48; // at this distance the list counts as being at the bottom
 const HIGHLIGHT_MS = 2_000;
 
 export interface Scrolling {
-  /** For the element that scrolls, and the one in it whose children are the rows. */
+  /** Refs of the scrolling element, and of the element whose children are the rows. */
   readonly box: {current: HTMLDivElement | null};
   readonly list: {current: HTMLDivElement | null};
   /** The newest message is out of sight. */
   readonly isScrolledUp: Signal<boolean>;
-  /** The list was scrolled, or an end of it may be in sight for another reason. */
+  /** Call it when the list was scrolled, or an end may have come into sight for another reason. */
   onMoved(): void;
   onScroll(): void;
   onWheel(event: WheelEvent): void;
-  /** Somebody has laid a hand on the list. */
+  /** The user touched the list. */
   onTouch(): void;
 }
 
-/** Call it in the component that draws the rows, each time it does. `inSight`: whether the newest message is. */
+/** A hook for the component that renders the rows. `inSight` is called with whether the newest message is in sight. */
 export function useScrolling(conversation: ConversationModel, inSight: (newest: boolean) => void): Scrolling {
   const box = useRef<HTMLDivElement>(null);
   const list = useRef<HTMLDivElement>(null);
-  const away = useSignal(false);
+  const isScrolledUp = useSignal(false);
   const own = useRef({
     anchor: undefined as {row: Element; bottom: number} | undefined,
     top: 0,
-    /** Where one begins was found. */
+    /** The initial position was set. */
     placed: false,
-    /** Somebody has gone elsewhere since. */
+    /** The user has scrolled. */
     touched: false,
   }).current;
-  // These change no row, and yet where to be among them.
-  void [conversation.isLive.value, conversation.scrollTarget.value];
+  // Read so that the component renders again: these change no row, but the position.
+  void [conversation.isLive.value, conversation.pages.scrollTarget.value];
 
-  const moved = (): void => {
+  const onMoved = (): void => {
     const {current: scroller} = box;
     if (!scroller) return;
     own.top = scroller.scrollTop;
     const left = pixelsBelow(scroller);
     const newest = left < BOTTOM_PX && conversation.isAtEnd.peek();
-    away.value = left > 2 * BOTTOM_PX || !conversation.isAtEnd.peek();
+    isScrolledUp.value = left > 2 * BOTTOM_PX || !conversation.isAtEnd.peek();
     if (newest && conversation.isFollowing) conversation.newCount.value = 0;
     inSight(newest);
-    if (conversation.loadingPart.peek() || conversation.hasLoadError.peek() || !conversation.isLoaded.peek()) return;
-    if (scroller.scrollTop < EDGE_PX && !conversation.isAtBeginning.peek()) void conversation.loadOlder();
-    else if (left < EDGE_PX && !conversation.isAtEnd.peek()) void conversation.loadNewer();
+    if (conversation.pages.loadingPart.peek() || conversation.pages.hasLoadError.peek() || !conversation.isLoaded.peek()) return;
+    if (scroller.scrollTop < EDGE_PX && !conversation.isAtBeginning.peek()) void conversation.pages.loadOlder();
+    else if (left < EDGE_PX && !conversation.isAtEnd.peek()) void conversation.pages.loadNewer();
   };
 
   const scrollTo = (scroller: HTMLElement, rows: HTMLElement, seq: number): void => {
     own.placed = own.touched = true;
-    // Scrolling that was still going on while the page came may have said otherwise.
+    // Momentum scrolling while the page loaded may have changed it.
     conversation.isFollowing = seq === Infinity;
     if (conversation.isFollowing) scroller.scrollTop = scroller.scrollHeight;
     else highlight(rows, seq);
@@ -79,76 +79,76 @@ export function useScrolling(conversation: ConversationModel, inSight: (newest: 
     conversation.isFollowing = false;
   };
 
-  /** After the rows have changed. */
+  /** Runs after the rows changed. */
   const restorePosition = (): void => {
     const {current: scroller} = box;
     const {current: rows} = list;
     if (!scroller || !rows) return;
-    const goal = conversation.scrollTarget.peek();
-    conversation.scrollTarget.value = undefined;
-    if (goal) scrollTo(scroller, rows, goal.seq);
+    const target = conversation.pages.scrollTarget.peek();
+    conversation.pages.scrollTarget.value = undefined;
+    if (target) scrollTo(scroller, rows, target.seq);
     else if (!own.placed && !own.touched && conversation.isLoaded.peek()) scrollToStart(scroller, rows);
     else if (conversation.isFollowing) scroller.scrollTop = scroller.scrollHeight;
     else if (own.anchor?.row.isConnected) {
       const by = own.anchor.row.getBoundingClientRect().bottom - own.anchor.bottom;
       if (Math.abs(by) >= 1) scroller.scrollTop += by;
     }
-    moved();
+    onMoved();
   };
 
-  // This runs while the new rows are made, and the page still shows the old ones.
+  // This runs while the new rows render; the page still shows the old ones.
   own.anchor = conversation.isFollowing || !box.current || !list.current ? undefined : findAnchor(box.current, list.current);
   useLayoutEffect(restorePosition);
 
-  // My mark may come later than the messages: one begins again, unless one has begun already.
+  // My read position may arrive after the messages: set the initial position again, unless the user has scrolled.
   useSignalEffect(() => {
     if (conversation.unreadFrom.value && !own.touched) own.placed = false;
   });
   useSignalEffect(() => {
-    if (session.state.value !== "online" || !conversation.hasLoadError.peek()) return;
-    conversation.hasLoadError.value = false;
-    queueMicrotask(moved);
+    if (session.state.value !== "online" || !conversation.pages.hasLoadError.peek()) return;
+    conversation.pages.hasLoadError.value = false;
+    queueMicrotask(onMoved);
   });
   useEffect(() => {
     const {current: scroller} = box;
     if (!scroller) return;
     let edge = scroller.getBoundingClientRect().top;
     const resized = new ResizeObserver(() => {
-      // Something came or went above the list: what one reads stays where it is.
+      // The area above the list changed its height: keep the messages where they are.
       const {top} = scroller.getBoundingClientRect();
       if (conversation.isFollowing) scroller.scrollTop = scroller.scrollHeight;
       else scroller.scrollTop += top - edge;
       edge = top;
-      moved();
+      onMoved();
     });
     resized.observe(scroller);
-    addEventListener("focus", moved);
-    document.addEventListener("visibilitychange", moved);
+    addEventListener("focus", onMoved);
+    document.addEventListener("visibilitychange", onMoved);
     return () => {
       resized.disconnect();
-      removeEventListener("focus", moved);
-      document.removeEventListener("visibilitychange", moved);
+      removeEventListener("focus", onMoved);
+      document.removeEventListener("visibilitychange", onMoved);
     };
   }, []);
 
   return {
     box,
     list,
-    isScrolledUp: away,
-    onMoved: moved,
+    isScrolledUp,
+    onMoved,
     onScroll() {
       const {current: scroller} = box;
       if (!scroller) return;
-      // Not every hand is a wheel or a finger: the browser's own search and screen readers scroll, too.
+      // Not only wheel and touch scroll: the browser's search and screen readers do, too.
       if (scroller.scrollTop < own.top) own.touched = true;
-      // Going up, however little, is leaving; on the way down the last lines are as good as the bottom.
+      // Any scrolling up leaves the bottom; scrolling down, the last lines count as the bottom.
       const near = scroller.scrollTop < own.top ? 2 : BOTTOM_PX;
       conversation.isFollowing = conversation.isAtEnd.peek() && pixelsBelow(scroller) < near;
-      moved();
+      onMoved();
     },
     onWheel({deltaY}) {
       own.touched = true;
-      // While messages pour in, the list would be back at the bottom before the wheel has got anywhere.
+      // While many messages arrive, the list would jump back to the bottom before the wheel moves it.
       if (deltaY < 0 && box.current && box.current.scrollTop > 0) conversation.isFollowing = false;
     },
     onTouch() {
@@ -157,16 +157,16 @@ export function useScrolling(conversation: ConversationModel, inSight: (newest: 
   };
 }
 
-/** How much of the list is below what is in sight, in pixels. */
+/** The part of the list below the visible part, in pixels. */
 function pixelsBelow({scrollHeight, clientHeight, scrollTop}: HTMLElement): number {
   return scrollHeight - clientHeight - scrollTop;
 }
 
-/** Show the message of this seq, or the next one there is, and let it be seen which one it is. */
+/** Scroll to the message with this seq, or the next one, and highlight it. */
 function highlight(rows: HTMLElement, seq: number): void {
   const messages = [...rows.querySelectorAll<HTMLElement>("article[data-seq]")];
-  const place = insertionIndex(messages.map(({dataset}) => ({seq: Number(dataset.seq)})), seq);
-  const row = messages[Math.min(place, messages.length - 1)];
+  const index = insertionIndex(messages.map(({dataset}) => ({seq: Number(dataset.seq)})), seq);
+  const row = messages[Math.min(index, messages.length - 1)];
   if (!row) return;
   row.scrollIntoView({block: "center"});
   row.focus({preventScroll: true});
@@ -174,7 +174,7 @@ function highlight(rows: HTMLElement, seq: number): void {
   setTimeout(() => row.classList.remove("highlighted"), HIGHLIGHT_MS);
 }
 
-/** The first message in sight and where it ends: its head may go when older ones of its author come. Rows lie one below the other. */
+/** The first message in sight and its bottom edge; its top may change when older messages join its group. Rows are in order. */
 function findAnchor(scroller: HTMLElement, {children}: HTMLElement): {row: Element; bottom: number} | undefined {
   const edge = scroller.getBoundingClientRect().top;
   let low = 0;
@@ -184,7 +184,7 @@ function findAnchor(scroller: HTMLElement, {children}: HTMLElement): {row: Eleme
     if (children[middle]!.getBoundingClientRect().bottom <= edge) low = middle + 1;
     else high = middle;
   }
-  // Days and dividers move when something is put before them; messages stay what they are.
+  // Day rows and dividers may move when older rows are added; messages do not.
   while (low < children.length && children[low]!.tagName !== "ARTICLE") low += 1;
   const row = children[low];
   return row && {row, bottom: row.getBoundingClientRect().bottom};

@@ -1,4 +1,4 @@
-/** The messages of a room: the rows, and what the mouse, the keys and a finger do with them. */
+/** The message list of a room: its rows, and mouse, keyboard and touch input. */
 import {useComputed, useSignal} from "@preact/signals";
 import type {TargetedMouseEvent, TargetedPointerEvent} from "preact";
 import {useRef} from "preact/hooks";
@@ -15,14 +15,15 @@ import {SystemMessageRow} from "./system-message-row.tsx";
 import {BOTTOM_PX, useScrolling} from "./scrolling.ts";
 
 const LONG_PRESS_MS = 450;
-const LONG_PRESS_MOVE_PX = 8; // a finger that goes further scrolls
+const LONG_PRESS_MOVE_PX = 8; // a finger that moves further scrolls
 
 export function Timeline({context, title, inSight}: {context: ConversationContext; title: string; inSight: (newest: boolean) => void}) {
   const {conversation} = context;
   const rows = conversation.rows.value;
-  const {box, list, isScrolledUp: away, onMoved: moved, onScroll: scrolled, onWheel: turned, onTouch: touched} = useScrolling(conversation, inSight);
-  const {isAtEnd: connected, isLoaded: begun, isAtBeginning: beginning, loadingPart: loading} = conversation;
-  const empty = begun.value && beginning.value && connected.value && !rows.some(({kind}) => kind === "message" || kind === "outgoing");
+  const {box, list, isScrolledUp, onMoved, onScroll, onWheel, onTouch} = useScrolling(conversation, inSight);
+  const {isAtEnd, isLoaded, isAtBeginning} = conversation;
+  const {loadingPart} = conversation.pages;
+  const empty = isLoaded.value && isAtBeginning.value && isAtEnd.value && !rows.some(({kind}) => kind === "message" || kind === "outgoing");
 
   const openMenu = (event: Event, row: HTMLElement, at: Anchor = anchorOf(row)): void => {
     const message = conversation.message(Number(row.dataset.seq));
@@ -33,7 +34,7 @@ export function Timeline({context, title, inSight}: {context: ConversationContex
   const finger = useLongPress(openMenu);
 
   const keys = (event: KeyboardEvent): void => {
-    touched();
+    onTouch();
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const row = (event.target as Element).closest("article");
     const to = rowTo(event.key, row, list.current!, box.current!);
@@ -59,18 +60,18 @@ export function Timeline({context, title, inSight}: {context: ConversationContex
   };
   const menuKey = (event: TargetedMouseEvent<HTMLElement>): void => {
     const row = rowAt(event);
-    // With a mouse it is the browser's own menu that is wanted; a finger and the menu key mean ours.
+    // A mouse opens the browser's own context menu; touch and the menu key open ours.
     if (row && (event as unknown as PointerEvent).pointerType !== "mouse") openMenu(event, row);
   };
 
-  /** Tab comes to one message, and in it to what it has: the one that was chosen with the keys, or the newest. */
+  /** Tab reaches one message: the one last chosen with the keyboard, or the newest; then the controls in it. */
   const current = useSignal(0);
   const focused = useSignal(0);
   const chosen = useComputed(() => tabStopIn(conversation.rows.value, current.value)).value;
 
   /**
-   * The message that is pointed at or has the focus of the keys: it shows its buttons. What happened tells, and not what the
-   * device says of itself: there may be a mouse beside a touch screen. A finger opens the menu instead.
+   * The message that is pointed at or has keyboard focus shows its buttons. This depends on the input event, not on the
+   * device, because a device may have both mouse and touch screen. Touch opens the menu instead.
    */
   const active = useSignal("");
   const point = (event: Event): void => {
@@ -86,12 +87,12 @@ export function Timeline({context, title, inSight}: {context: ConversationContex
         role="log"
         aria-live="off"
         aria-label={t("conversation.label", {room: title})}
-        aria-busy={!begun.value}
+        aria-busy={!isLoaded.value}
         tabIndex={chosen ? -1 : 0}
-        onScroll={scrolled}
-        onWheel={turned}
+        onScroll={onScroll}
+        onWheel={onWheel}
         onKeyDown={keys}
-        onPointerDown={(event) => (touched(), finger.down(event))}
+        onPointerDown={(event) => (onTouch(), finger.down(event))}
         onPointerMove={finger.move}
         onPointerUp={finger.up}
         onPointerCancel={finger.up}
@@ -105,21 +106,21 @@ export function Timeline({context, title, inSight}: {context: ConversationContex
         onFocusOut={() => (focused.value = 0)}
       >
         <div ref={list} class="rows">
-          <TopEdge key="top" context={context} title={title} again={moved} />
+          <TopEdge key="top" context={context} title={title} onRetry={onMoved} />
           {rows.map((row) => renderRow(row, context, pointed, focused.value, chosen))}
           {empty && (
             <p key="empty" class="empty">
               {t("conversation.empty")}
             </p>
           )}
-          {!connected.value && begun.value && (
+          {!isAtEnd.value && isLoaded.value && (
             <div key="bottom" class="edge">
-              {loading.value === "newer" && t("conversation.later")}
+              {loadingPart.value === "newer" && t("conversation.later")}
             </div>
           )}
         </div>
       </div>
-      {away.value && begun.value && <JumpToNewest context={context} />}
+      {isScrolledUp.value && isLoaded.value && <JumpToNewest context={context} />}
       <MessageMenu context={context} />
     </div>
   );
@@ -139,8 +140,8 @@ function renderRow(row: Row, context: ConversationContext, pointed: number, focu
           <span>{t("conversation.unread")}</span>
         </div>
       );
-    case "note":
-      return <SystemMessageRow key={row.key} note={row.note} about={row.about} />;
+    case "system":
+      return <SystemMessageRow key={row.key} message={row.message} about={row.about} />;
     case "message": {
       const {key, message, first, next} = row;
       const {seq} = message;
@@ -152,22 +153,23 @@ function renderRow(row: Row, context: ConversationContext, pointed: number, focu
   }
 }
 
-/** What is above the first row: that it is the first, that there are more, or that they could not be had. */
-function TopEdge({context, title, again}: {context: ConversationContext; title: string; again: () => void}) {
-  const {hasLoadError: stuck, isLoaded: begun, isAtBeginning: beginning, loadingPart: loading} = context.conversation;
+/** Shown above the first row: the beginning of the room, loading, or a load error. */
+function TopEdge({context, title, onRetry}: {context: ConversationContext; title: string; onRetry: () => void}) {
+  const {isLoaded, isAtBeginning} = context.conversation;
+  const {hasLoadError, loadingPart} = context.conversation.pages;
   const retry = (): void => {
-    stuck.value = false;
-    again();
+    hasLoadError.value = false;
+    onRetry();
   };
   const text = (): string => {
-    if (!begun.value) return t("conversation.loading");
-    if (!beginning.value) return loading.value === "older" ? t("conversation.older") : "";
+    if (!isLoaded.value) return t("conversation.loading");
+    if (!isAtBeginning.value) return loadingPart.value === "older" ? t("conversation.older") : "";
     return t("conversation.beginning", {room: title});
   };
   return (
     <div class="edge">
-      {stuck.value ? t("conversation.stuck") : text()}{" "}
-      {stuck.value && (
+      {hasLoadError.value ? t("conversation.loadFailed") : text()}{" "}
+      {hasLoadError.value && (
         <button type="button" class="plain-button" onClick={retry}>
           {t("conversation.again")}
         </button>
@@ -187,7 +189,7 @@ function JumpToNewest({context: {conversation}}: {context: ConversationContext})
   );
 }
 
-/** A finger that rests on a message opens its menu. */
+/** A long press on a message opens its menu. */
 function useLongPress(open: (event: Event, row: HTMLElement, at: Anchor) => void) {
   const held = useRef<{timer: ReturnType<typeof setTimeout>; x: number; y: number} | undefined>(undefined);
   const up = (): void => {
@@ -210,18 +212,18 @@ function useLongPress(open: (event: Event, row: HTMLElement, at: Anchor) => void
   };
 }
 
-/** The message that Tab comes to: `current`, as long as it is on the page, or the last one. 0: there is none. */
+/** The message that Tab reaches: `current` if it is on the page, otherwise the last one; 0: none. */
 function tabStopIn(rows: readonly Row[], current: number): number {
   const seqs = rows.flatMap((row) => (row.kind === "message" ? [row.message.seq] : []));
   return seqs.includes(current) ? current : (seqs.at(-1) ?? 0);
 }
 
-/** The row of the message in which something happened. */
+/** The message row in which the event happened. */
 function rowAt({target}: Event): HTMLElement | null {
   return (target as Element).closest<HTMLElement>("article[data-seq]");
 }
 
-/** The message that a key leads to: from the one in focus, or from the list to the last one in sight. */
+/** The message that a key moves to: from the focused one, or from the list to the last one in sight. */
 function rowTo(key: string, row: Element | null, list: HTMLElement, box: HTMLElement): HTMLElement | undefined {
   if (!["ArrowUp", "ArrowDown", "Home", "End"].includes(key)) return undefined;
   const all = [...list.querySelectorAll<HTMLElement>("article")];

@@ -1,5 +1,5 @@
-/** Numbers as people read them, in the page's language. */
-import {locale} from "../i18n/i18n.ts";
+/** Numbers formatted in the language of the page. */
+import {locale} from "./i18n.ts";
 
 const UNITS = ["B", "KB", "MB", "GB"];
 
@@ -7,7 +7,7 @@ export function formatCount(n: number | bigint): string {
   return n.toLocaleString(locale());
 }
 
-/** With one digit behind the point below ten. */
+/** With one decimal below ten. */
 function formatRounded(n: number): string {
   return n.toLocaleString(locale(), {maximumFractionDigits: n < 10 ? 1 : 0});
 }
