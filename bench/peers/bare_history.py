@@ -18,7 +18,7 @@ from bench import codec
 from bench.peers.bare import handshake_response, server_message
 from bench.peers.message_log import EPOCH
 from tidings.stores.sqlite.limits import DEFAULT_LIMITS
-from tidings.stores.sqlite.tables import event_id_range
+from tidings.stores.tables import event_id_range
 
 FRAMES_PER_WRITE = 256
 SELECT = "SELECT data FROM events WHERE id BETWEEN ? AND ? ORDER BY id"

@@ -30,7 +30,7 @@ from tidings.metrics.registry import Metrics
 from tidings.runtime import allocator, signals
 from tidings.server.listener import ListenError
 from tidings.server.settings import is_unspecified
-from tidings.stores.errors import StoreError
+from tidings.stores.sqlite.errors import StoreError
 from tidings.stores.sqlite.files import DatabaseLostError
 from tidings.stores.sqlite.store import SqliteStore, sqlite_memory_bytes
 

@@ -1,10 +1,10 @@
 """What a store keeps, row by row, and the small set of moves that `mutations` makes on it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from tidings.contract import v1
-from tidings.domain.ports.store import LogHead, RoomRecord
+from tidings.domain.ports.store import LogHead, RoomRecord, StoredEvent
 
 # The kind of a row: the field number of what happened (`Event.what`), so that it needs no table of its own …
 EVENT_KINDS: dict[str, int] = {field.name: field.number for field in v1.Event.DESCRIPTOR.oneofs_by_name["what"].fields}
@@ -16,6 +16,24 @@ MESSAGE_KINDS = (POSTED, DELETED_MESSAGE)
 
 SEQ_BITS = 36  # 68,719,476,736 events a room, 134,217,728 rooms
 SEQ_MAX = (1 << SEQ_BITS) - 1
+
+
+def event_id_range(room_number: int) -> tuple[int, int]:
+    """The first and the last id that a room's events can have: room number * 2^SEQ_BITS + seq."""
+    first = room_number << SEQ_BITS
+    return first, first | SEQ_MAX
+
+
+def take_within(rows: Iterable[tuple[int, bytes]], bytes_max: int) -> tuple[list[StoredEvent], bool]:
+    """The first (event id or seq, data) rows that fit into `bytes_max`, at least one; and whether some did not fit."""
+    events: list[StoredEvent] = []
+    size = 0
+    for event_id, data in rows:
+        size += len(data)
+        if events and size > bytes_max:
+            return events, True
+        events.append(StoredEvent(event_id & SEQ_MAX, data))
+    return events, False
 
 
 class EventRow(NamedTuple):
@@ -112,18 +130,7 @@ class Tables(Protocol):
     def update_room(self, room: RoomRow) -> None:
         """Write the room's kind, title and number of members."""
 
-    def insert_event(
-        self,
-        room: RoomRow,
-        seq: int,
-        kind: int,
-        actor: str,
-        client_id: str,
-        at_ms: int,
-        latest_message: int,
-        target: int,
-        data: bytes,
-    ) -> bool:
+    def insert_event(self, room: RoomRow, row: EventRow) -> bool:
         """Append a row; False, and nothing written, when its actor used its client_id in this room before.
 
         A store that finds out only later may answer True and undo everything then (`DuplicateKeyError`).

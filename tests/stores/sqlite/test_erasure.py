@@ -13,7 +13,7 @@ from kits.store.factories import create_open_room, new_deletion, new_edit, new_m
 from stores.sqlite.faulty_disk import FaultyDisk
 from tidings.contract import v1
 from tidings.domain.ports.store import StoredEvent
-from tidings.stores.mutations import ChangeSet, RoomChanges
+from tidings.stores.change_set import ChangeSet, RoomChanges
 from tidings.stores.sqlite import checkpointer
 from tidings.stores.sqlite.corrupt_events import CorruptEvents
 from tidings.stores.sqlite.limits import SqliteLimits

@@ -23,7 +23,7 @@ from kits.store.factories import (
 )
 from tidings.contract.errors import Code
 from tidings.domain.ports.store import Store
-from tidings.stores.errors import StoreError
+from tidings.stores.sqlite.errors import StoreError
 from tidings.stores.sqlite.files import DatabaseLostError
 from tidings.stores.sqlite.limits import SqliteLimits
 from tidings.stores.sqlite.store import DATABASE_FILE, INDEX_FILE, SqliteStore

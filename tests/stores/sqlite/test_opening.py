@@ -13,7 +13,7 @@ import pytest
 
 from kits.store.factories import create_open_room, new_message
 from tidings.contract import v1
-from tidings.stores.errors import StoreError
+from tidings.stores.sqlite.errors import StoreError
 from tidings.stores.sqlite.schema import Migration, known_migrations, migrate, pending_migrations
 from tidings.stores.sqlite.store import DATABASE_FILE, SqliteStore
 

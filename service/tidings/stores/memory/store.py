@@ -4,7 +4,6 @@ import asyncio
 import secrets
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import count
 from typing import TypeVar
 
 from tidings.contract import v1
@@ -25,174 +24,14 @@ from tidings.domain.ports.store import (
     SearchPage,
     StoredEvent,
 )
-from tidings.stores import mutations
-from tidings.stores.change_set import notify_commit
+from tidings.stores import member_mutations, mutations
+from tidings.stores.change_set import ChangeSet, notify_commit
+from tidings.stores.memory.tables import MemoryTables
 from tidings.stores.page_token import SECRET_BYTES, SearchPosition, decode_page_token, encode_page_token
-from tidings.stores.tables import EDITED, MESSAGE_KINDS, POSTED, SEQ_BITS, EventRow, RoomRow
+from tidings.stores.tables import MESSAGE_KINDS, POSTED, SEQ_BITS, EventRow, RoomRow, take_within
 from tidings.stores.tokenizer import Phrase, matches, parse_query, tokenize
 
 T = TypeVar("T")
-
-
-class MemoryTables:
-    """`tables.Tables` in dictionaries."""
-
-    def __init__(self) -> None:
-        self.rooms: dict[str, RoomRow] = {}
-        # Each room's rows; the row of seq n is at n - 1.
-        self.logs: dict[str, list[EventRow]] = {}
-        self.seqs_by_client_id: dict[tuple[str, str, str], int] = {}
-        # user → role, in the order in which they came.
-        self.roles: dict[str, dict[str, int]] = {}
-        self.missing_consents: set[tuple[str, str]] = set()
-        self.hidden_heads: dict[tuple[str, str], int] = {}
-        self.room_numbers = count(1)
-        self.rooms_by_member: dict[str, set[str]] = {}
-        self.positions_by_member: dict[tuple[str, str], tuple[int, int]] = {}
-        # (room, message) → emoji → users in order of arrival.
-        self.reactions: dict[tuple[str, int], dict[str, dict[str, None]]] = {}
-        self.last_seen: dict[str, int] = {}
-
-    def room(self, name: str) -> RoomRow | None:
-        return self.rooms.get(name)
-
-    def add_room(
-        self, name: str, kind: int, title: str, creator: str, epoch: str, at_ms: int, request_digest: bytes
-    ) -> RoomRow:
-        room = self.rooms[name] = RoomRow(
-            next(self.room_numbers), name, kind, title, creator, epoch, at_ms, request_digest
-        )
-        self.logs[name] = []
-        self.roles[name] = {}
-        return room
-
-    def count_created_rooms(self, creator: str) -> int:
-        return sum(room.creator == creator for room in self.rooms.values())
-
-    def archive_room(self, room: RoomRow) -> None:
-        """The log can no longer be read, so none is kept."""
-        name = room.name
-        del self.rooms[name], self.logs[name], self.roles[name]
-        self.seqs_by_client_id = {key: seq for key, seq in self.seqs_by_client_id.items() if key[0] != name}
-        self.positions_by_member = {
-            key: positions for key, positions in self.positions_by_member.items() if key[0] != name
-        }
-        self.reactions = {key: users for key, users in self.reactions.items() if key[0] != name}
-        self.hidden_heads = {key: head for key, head in self.hidden_heads.items() if key[0] != name}
-        self.missing_consents = {key for key in self.missing_consents if key[0] != name}
-
-    def update_room(self, room: RoomRow) -> None:
-        assert self.rooms[room.name] is room  # it is the record itself
-
-    def insert_event(
-        self,
-        room: RoomRow,
-        seq: int,
-        kind: int,
-        actor: str,
-        client_id: str,
-        at_ms: int,
-        latest_message: int,
-        target: int,
-        data: bytes,
-    ) -> bool:
-        if client_id:
-            key = (room.name, actor, client_id)
-            if key in self.seqs_by_client_id:
-                return False
-            self.seqs_by_client_id[key] = seq
-        self.logs[room.name].append(EventRow(seq, kind, actor, client_id, at_ms, latest_message, target, None, data))
-        return True
-
-    def find_by_client_id(self, room: RoomRow, actor: str, client_id: str) -> EventRow | None:
-        seq = self.seqs_by_client_id.get((room.name, actor, client_id))
-        return None if seq is None else self.logs[room.name][seq - 1]
-
-    def find_event(self, room: RoomRow, seq: int) -> EventRow | None:
-        log = self.logs[room.name]
-        return log[seq - 1] if 0 < seq <= len(log) else None
-
-    def update_event(self, room: RoomRow, row: EventRow) -> None:
-        self.logs[room.name][row.seq - 1] = row
-
-    def lower_times(self, room: RoomRow, at_ms: int) -> None:
-        log = self.logs[room.name]
-        log[:] = [row._replace(at_ms=min(row.at_ms, at_ms)) for row in log]
-
-    def edits_with_text(self, room: RoomRow, target: int) -> Sequence[EventRow]:
-        return [row for row in self._edits(room, target) if row.request_digest is None]
-
-    def _edits(self, room: RoomRow, target: int) -> Sequence[EventRow]:
-        return [row for row in self.logs[room.name][target:] if row.kind == EDITED and row.target == target]
-
-    def has_edits(self, room: RoomRow, target: int, edits: int) -> bool:
-        return len(self._edits(room, target)) >= edits
-
-    def reaction_users(self, room: RoomRow, target: int, emoji: str, users_max: int) -> Sequence[str]:
-        return list(self.reactions.get((room.name, target), {}).get(emoji, ()))[:users_max]
-
-    def has_reacted(self, room: RoomRow, target: int, emoji: str, user: str) -> bool:
-        return user in self.reactions.get((room.name, target), {}).get(emoji, ())
-
-    def add_reaction(self, room: RoomRow, target: int, emoji: str, user: str, seq: int) -> None:
-        self.reactions.setdefault((room.name, target), {}).setdefault(emoji, {})[user] = None
-
-    def remove_reaction(self, room: RoomRow, target: int, emoji: str, user: str) -> None:
-        del self.reactions[room.name, target][emoji][user]
-
-    def remove_reactions(self, room: RoomRow, target: int) -> None:
-        self.reactions.pop((room.name, target), None)
-
-    def role(self, room: RoomRow, user: str) -> int:
-        return self.roles[room.name].get(user, 0)
-
-    def set_role(self, room: RoomRow, user: str, role: int) -> None:
-        if role:
-            if user not in self.roles[room.name]:
-                self.missing_consents.add((room.name, user))
-            self.roles[room.name][user] = role
-            self.rooms_by_member.setdefault(user, set()).add(room.name)
-        else:
-            self.roles[room.name].pop(user, None)
-            self.hidden_heads.pop((room.name, user), None)
-            self.missing_consents.discard((room.name, user))
-            self.rooms_by_member[user].discard(room.name)
-
-    def needs_consent(self, room: RoomRow, user: str) -> bool:
-        return (room.name, user) in self.missing_consents
-
-    def set_consent(self, room: RoomRow, user: str, consented: bool) -> None:
-        if consented:
-            self.missing_consents.discard((room.name, user))
-        else:
-            self.missing_consents.add((room.name, user))
-
-    def has_consented(self, name: str, user: str) -> bool:
-        """Whether the user is a member who has."""
-        return user in self.roles.get(name, ()) and (name, user) not in self.missing_consents
-
-    def has_other_owner(self, room: RoomRow, user: str) -> bool:
-        return any(role == v1.OWNER and name != user for name, role in self.roles[room.name].items())
-
-    def next_owner(self, room: RoomRow) -> str:
-        roles = self.roles[room.name]
-        ranked = sorted((role, place, user) for place, (user, role) in enumerate(roles.items()))
-        return next((user for role, _, user in ranked if role in (v1.MODERATOR, v1.MEMBER)), "")
-
-    def hidden_at_head(self, room: RoomRow, user: str) -> int:
-        return self.hidden_heads.get((room.name, user), 0)
-
-    def set_hidden_at_head(self, room: RoomRow, user: str, head: int) -> None:
-        self.hidden_heads[room.name, user] = head
-
-    def positions(self, room: RoomRow, user: str) -> tuple[int, int]:
-        return self.positions_by_member.get((room.name, user), (0, 0))
-
-    def set_positions(self, room: RoomRow, user: str, delivered: int, read: int) -> None:
-        self.positions_by_member[room.name, user] = (delivered, read)
-
-    def set_last_seen(self, user: str, at_ms: int) -> None:
-        self.last_seen[user] = at_ms
 
 
 class MemoryStore:
@@ -231,10 +70,10 @@ class MemoryStore:
     def on_transaction(self, observe: Callable[[float], None]) -> None:
         """See `ports.Store`; here nothing takes time."""
 
-    def _write(self, change: Callable[[mutations.ChangeSet], T]) -> T:
+    def _write(self, change: Callable[[ChangeSet], T]) -> T:
         if self._closed:
             raise unavailable("the service is stopping; connect again")
-        change_set = mutations.ChangeSet()
+        change_set = ChangeSet()
         result = change(change_set)
         notify_commit(asyncio.get_running_loop(), self._commit_listener, change_set)
         return result
@@ -261,7 +100,7 @@ class MemoryStore:
     async def read(self, room: str, after: int, limit: int) -> Sequence[StoredEvent]:
         """See `ports.store.RoomLog`."""
         log = self._event_rows(room)
-        return _take_within(log[after : after + limit], self._read_bytes_max)
+        return _events_within(log[after : after + limit], self._read_bytes_max)
 
     async def page(self, room: str, *, before: int | None, after: int | None, limit: int) -> EventPage:
         """See `ports.store.RoomLog`."""
@@ -269,10 +108,10 @@ class MemoryStore:
         head = self._require_room(room).to_record().head
         if after is not None:
             asked = log[after:]
-            events = _take_within(asked[:limit], self._page_bytes_max)
+            events = _events_within(asked[:limit], self._page_bytes_max)
         else:
             asked = log[:] if before is None else log[: max(before - 1, 0)]
-            events = _take_within(asked[::-1][:limit], self._page_bytes_max)[::-1]
+            events = _events_within(asked[::-1][:limit], self._page_bytes_max)[::-1]
         return EventPage(events, len(events) < len(asked), head)
 
     async def search(self, words: str, *, rooms: Sequence[str], sender: str, page_token: str, limit: int) -> SearchPage:
@@ -311,7 +150,7 @@ class MemoryStore:
     ) -> tuple[RoomRecord, Sequence[StoredEvent]]:
         """See `ports.store.RoomDirectory`."""
         return self._write(
-            lambda change_set: mutations.create_room(
+            lambda change_set: member_mutations.create_room(
                 self._tables, change_set, room, kind, title, creator, members, at_ms, created_max
             )
         )
@@ -380,12 +219,12 @@ class MemoryStore:
     async def advance_positions(self, room: str, user: str, *, delivered: int, read: int) -> tuple[int, int, bool]:
         """See `ports.store.RoomDirectory`."""
         return self._write(
-            lambda change_set: mutations.advance_positions(self._tables, change_set, room, user, delivered, read)
+            lambda change_set: member_mutations.advance_positions(self._tables, change_set, room, user, delivered, read)
         )
 
     async def set_hidden(self, room: str, user: str, *, hidden: bool) -> bool:
         """See `ports.store.RoomDirectory`."""
-        return self._write(lambda _: mutations.set_hidden(self._tables, room, user, hidden))
+        return self._write(lambda _: member_mutations.set_hidden(self._tables, room, user, hidden))
 
     async def last_seen(self, users: Sequence[str]) -> dict[str, int]:
         """See `ports.store.RoomDirectory`."""
@@ -424,16 +263,8 @@ class MemoryStore:
         )
 
 
-def _take_within(rows: Sequence[EventRow], bytes_max: int) -> list[StoredEvent]:
-    """As many of the rows as fit, at least one."""
-    events: list[StoredEvent] = []
-    size = 0
-    for row in rows:
-        size += len(row.data)
-        if events and size > bytes_max:
-            break
-        events.append(StoredEvent(row.seq, row.data))
-    return events
+def _events_within(rows: Iterable[EventRow], bytes_max: int) -> list[StoredEvent]:
+    return take_within(((row.seq, row.data) for row in rows), bytes_max)[0]
 
 
 def _names_after(names: Iterable[str], after: str, limit: int) -> list[str]:

@@ -23,6 +23,10 @@ _FATAL_ERRORS = (
 )
 
 
+class StoreError(Exception):
+    """The data directory or its database cannot be used. One line: the reason and what to do."""
+
+
 def is_full(error: BaseException) -> bool:
     """No space: nothing was written, and the next attempt may succeed."""
     return isinstance(error, apsw.FullError) or getattr(error, "extendedresult", 0) in _FULL_EXTENDED_CODES

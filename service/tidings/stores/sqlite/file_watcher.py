@@ -11,8 +11,8 @@ import os
 import apsw
 
 from tidings.contract.errors import ApiError
-from tidings.stores.errors import StoreError
 from tidings.stores.sqlite.corrupt_events import CorruptEvents
+from tidings.stores.sqlite.errors import StoreError
 from tidings.stores.sqlite.files import DatabaseLostError, OpenedFile, create_rescue_file, recovery_command
 from tidings.stores.sqlite.lock import LOCK_FILE, DataLock
 from tidings.stores.sqlite.problems import StoreProblems

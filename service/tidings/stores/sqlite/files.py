@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tidings.log import log
-from tidings.stores.errors import StoreError
+from tidings.stores.sqlite.errors import StoreError
 
 OTHER_USERS = stat.S_IRWXG | stat.S_IRWXO
 RESCUE_FILE_PATTERN = "rescued-*.sqlite"

@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from tidings.stores.errors import StoreError
+from tidings.stores.sqlite.errors import StoreError
 
 LOCK_FILE = "lock"
 

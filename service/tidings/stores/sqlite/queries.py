@@ -1,6 +1,6 @@
 """What the domain asks to read, in SQL. Every function is one short look at one state of the database."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
@@ -17,9 +17,8 @@ from tidings.domain.ports.store import (
     RoomRecord,
     StoredEvent,
 )
-from tidings.stores.sqlite.sql import select
-from tidings.stores.sqlite.tables import event_id_range
-from tidings.stores.tables import POSTED, SEQ_BITS, SEQ_MAX
+from tidings.stores.sqlite.connections import select
+from tidings.stores.tables import POSTED, SEQ_BITS, SEQ_MAX, event_id_range, take_within
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -90,7 +89,7 @@ def read(connection: apsw.Connection, room: str, after: int, limit: int, bytes_m
     number, _ = _require_room(connection, room)
     first, last = event_id_range(number)
     rows = select(connection, ASCENDING, (first + min(after, SEQ_MAX) + 1, last, limit))
-    return _take_within(rows, bytes_max)[0]
+    return take_within(rows, bytes_max)[0]
 
 
 @in_snapshot
@@ -105,7 +104,7 @@ def page(
     else:
         end = last if before is None or before > SEQ_MAX else first + before - 1
         rows = select(connection, DESCENDING, (first, end, limit + 1))
-    events, is_cut = _take_within(rows, bytes_max)
+    events, is_cut = take_within(rows, bytes_max)
     more = is_cut or len(events) > limit
     del events[limit:]
     return EventPage(events[::-1] if after is None else events, more, LogHead(epoch, _room_end(connection, number)[0]))
@@ -226,15 +225,3 @@ def _room_list_entry(connection: apsw.Connection, user: str, found: Sequence[Any
     if read < latest:
         ((unread,),) = select(connection, COUNT_UNREAD, (first + read + 1, first + latest, user))
     return RoomListEntry(record, member_role, last, delivered, read, unread, hidden >= max(latest, 1))
-
-
-def _take_within(rows: Iterable[tuple[Any, ...]], bytes_max: int) -> tuple[list[StoredEvent], bool]:
-    """As many of the rows as fit, at least one; and whether some did not."""
-    events: list[StoredEvent] = []
-    size = 0
-    for event_id, data in rows:
-        size += len(data)
-        if events and size > bytes_max:
-            return events, True
-        events.append(StoredEvent(event_id & SEQ_MAX, data))
-    return events, False

@@ -14,12 +14,11 @@ from typing import NamedTuple
 
 import apsw
 
-from tidings.stores.errors import StoreError
+from tidings.stores.sqlite.connections import configure_writer, select, select_one
+from tidings.stores.sqlite.errors import StoreError
 from tidings.stores.sqlite.limits import SqliteLimits
-from tidings.stores.sqlite.sql import select, select_one
 
 APPLICATION_ID = 0x54494449  # "TIDI", in the file's header
-BUSY_TIMEOUT_MS = 10_000
 _FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 
 
@@ -90,7 +89,7 @@ def open_writer(path: Path, limits: SqliteLimits, vfs: str | None = None) -> aps
     try:
         connection = apsw.Connection(str(path), vfs=vfs)
         try:
-            _configure_writer(connection, limits)
+            configure_writer(connection, limits)
             migrate(connection, known_migrations())
         except BaseException:
             connection.close()
@@ -101,33 +100,4 @@ def open_writer(path: Path, limits: SqliteLimits, vfs: str | None = None) -> aps
         raise StoreError(f"the disk of {path} is full; make room and start again") from None
     except apsw.Error as error:
         raise StoreError(f"{path} cannot be opened for writing ({error}); check its permissions and its disk") from None
-    return connection
-
-
-def _configure_writer(connection: apsw.Connection, limits: SqliteLimits) -> None:
-    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    if connection.readonly("main"):
-        raise StoreError(f"{connection.filename} is read-only; give this user the right to write to it")
-    if connection.pragma("journal_mode", "wal") != "wal":
-        raise StoreError(f"{connection.filename} is on a disk that cannot be shared by threads; use a local disk")
-    # Durable once answered: the WAL is synced at every commit.
-    connection.pragma("synchronous", "full")
-    # What was deleted is overwritten. Logs are seldom deleted from, so that it costs next to nothing.
-    connection.pragma("secure_delete", True)
-    connection.pragma("cache_size", -(limits.writer_cache_bytes // 1024))
-    # Statements that write many rows keep what they change in case they have to undo it.
-    connection.pragma("temp_store", "memory")
-    # The writer says when the WAL is copied into the database: it then hears of errors, and nobody waits for it.
-    connection.wal_autocheckpoint(0)
-
-
-def open_reader(path: Path, limits: SqliteLimits, vfs: str | None = None) -> apsw.Connection:
-    """A further connection. It leaves the WAL alone when it closes: that is the writer's."""
-    connection = apsw.Connection(str(path), vfs=vfs)
-    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    # Nothing of a text in a temporary file.
-    connection.pragma("temp_store", "memory")
-    connection.pragma("cache_size", -(limits.reader_cache_bytes // 1024))
-    connection.wal_autocheckpoint(0)
     return connection

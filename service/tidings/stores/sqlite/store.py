@@ -33,11 +33,13 @@ from tidings.domain.ports.store import (
     SearchPage,
     StoredEvent,
 )
-from tidings.stores import mutations
-from tidings.stores.errors import StoreError
+from tidings.stores import member_mutations, mutations
+from tidings.stores.event_bytes import is_valid_event
 from tidings.stores.page_token import decode_page_token, encode_page_token
 from tidings.stores.sqlite import queries
-from tidings.stores.sqlite.corrupt_events import CorruptEvents, is_valid_event
+from tidings.stores.sqlite.connections import open_reader, select
+from tidings.stores.sqlite.corrupt_events import CorruptEvents
+from tidings.stores.sqlite.errors import StoreError
 from tidings.stores.sqlite.file_watcher import FileWatcher
 from tidings.stores.sqlite.files import (
     DatabaseLostError,
@@ -50,11 +52,10 @@ from tidings.stores.sqlite.limits import DEFAULT_LIMITS, SqliteLimits
 from tidings.stores.sqlite.lock import DataLock
 from tidings.stores.sqlite.problems import StoreProblems
 from tidings.stores.sqlite.reader_pool import ReaderPool
-from tidings.stores.sqlite.schema import open_reader, open_writer
+from tidings.stores.sqlite.schema import open_writer
 from tidings.stores.sqlite.search import fts_query
 from tidings.stores.sqlite.search.index_file import attach_index, open_index
 from tidings.stores.sqlite.search.indexer import Indexer
-from tidings.stores.sqlite.sql import select
 from tidings.stores.sqlite.writer import Writer
 from tidings.stores.tokenizer import parse_query
 
@@ -248,7 +249,7 @@ class SqliteStore:
     ) -> tuple[RoomRecord, Sequence[StoredEvent]]:
         """See `ports.store.RoomDirectory`."""
         return await self._writer.write(
-            lambda tables, change_set: mutations.create_room(
+            lambda tables, change_set: member_mutations.create_room(
                 tables, change_set, room, kind, title, creator, members, at_ms, created_max
             ),
             actor=creator,
@@ -311,13 +312,17 @@ class SqliteStore:
     async def advance_positions(self, room: str, user: str, *, delivered: int, read: int) -> tuple[int, int, bool]:
         """See `ports.store.RoomDirectory`."""
         return await self._writer.write(
-            lambda tables, change_set: mutations.advance_positions(tables, change_set, room, user, delivered, read),
+            lambda tables, change_set: member_mutations.advance_positions(
+                tables, change_set, room, user, delivered, read
+            ),
             actor=user,
         )
 
     async def set_hidden(self, room: str, user: str, *, hidden: bool) -> bool:
         """See `ports.store.RoomDirectory`."""
-        return await self._writer.write(lambda tables, _: mutations.set_hidden(tables, room, user, hidden), actor=user)
+        return await self._writer.write(
+            lambda tables, _: member_mutations.set_hidden(tables, room, user, hidden), actor=user
+        )
 
     async def last_seen(self, users: Sequence[str]) -> dict[str, int]:
         """See `ports.store.RoomDirectory`."""

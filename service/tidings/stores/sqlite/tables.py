@@ -8,8 +8,8 @@ from typing import Any
 import apsw
 
 from tidings.contract import v1
-from tidings.stores.sqlite.sql import select, select_one
-from tidings.stores.tables import EDITED, POSTED, SEQ_BITS, SEQ_MAX, EventRow, RoomRow
+from tidings.stores.sqlite.connections import select, select_one
+from tidings.stores.tables import EDITED, POSTED, SEQ_BITS, SEQ_MAX, EventRow, RoomRow, event_id_range
 
 EVENT_COLUMNS = f"id & {SEQ_MAX}, kind, actor, client_id, at_ms, latest, target, asked, data"
 
@@ -70,12 +70,6 @@ SET_POSITIONS = """INSERT INTO positions (room, user, delivered, read) VALUES (?
                    ON CONFLICT DO UPDATE SET delivered = excluded.delivered, read = excluded.read"""
 SET_LAST_SEEN = """INSERT INTO users (name, last_seen_ms) VALUES (?, ?)
                    ON CONFLICT DO UPDATE SET last_seen_ms = excluded.last_seen_ms"""
-
-
-def event_id_range(number: int) -> tuple[int, int]:
-    """The ids that a room's events can have."""
-    first = number << SEQ_BITS
-    return first, first | SEQ_MAX
 
 
 class DuplicateKeyError(Exception):
@@ -176,23 +170,13 @@ class SqliteTables:
     def update_room(self, room: RoomRow) -> None:
         self._execute(UPDATE_ROOM, (room.kind, room.title, room.members, room.number))
 
-    def insert_event(
-        self,
-        room: RoomRow,
-        seq: int,
-        kind: int,
-        actor: str,
-        client_id: str,
-        at_ms: int,
-        latest_message: int,
-        target: int,
-        data: bytes,
-    ) -> bool:
-        row = (room.number << SEQ_BITS | seq, kind, actor, client_id, at_ms, latest_message, target, data)
+    def insert_event(self, room: RoomRow, row: EventRow) -> bool:
+        seq, kind, actor, client_id, at_ms, latest_message, target, _, data = row
+        values = (room.number << SEQ_BITS | seq, kind, actor, client_id, at_ms, latest_message, target, data)
         if kind == POSTED and not self.check_duplicates:
-            self._pending_inserts.append(row)
+            self._pending_inserts.append(values)
             return True
-        self._execute(INSERT_IF_NEW, row)
+        self._execute(INSERT_IF_NEW, values)
         return self._connection.changes() == 1
 
     def find_by_client_id(self, room: RoomRow, actor: str, client_id: str) -> EventRow | None:

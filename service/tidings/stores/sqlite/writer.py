@@ -33,8 +33,7 @@ from tidings.contract.errors import ApiError, resource_exhausted, unavailable
 from tidings.domain.ports.store import AppendResult, CommitListener
 from tidings.log import log
 from tidings.stores import mutations
-from tidings.stores.change_set import notify_commit
-from tidings.stores.mutations import ChangeSet
+from tidings.stores.change_set import ChangeSet, notify_commit
 from tidings.stores.sqlite.checkpointer import Checkpointer
 from tidings.stores.sqlite.errors import is_busy, is_fatal, is_full, translate_store_error
 from tidings.stores.sqlite.limits import SqliteLimits

@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 
 from kits.store.factories import create_open_room, new_message
+from tidings.stores.sqlite.connections import open_reader
 from tidings.stores.sqlite.limits import DEFAULT_LIMITS
-from tidings.stores.sqlite.schema import open_reader
 from tidings.stores.sqlite.search import fts_query
 from tidings.stores.sqlite.search.index_file import attach_index
 from tidings.stores.sqlite.store import DATABASE_FILE, INDEX_FILE, SqliteStore

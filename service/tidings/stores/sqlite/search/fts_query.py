@@ -26,9 +26,8 @@ import apsw
 
 from tidings.domain.ports.store import StoredEvent
 from tidings.stores.page_token import SearchPosition
-from tidings.stores.sqlite.sql import select, select_one
-from tidings.stores.sqlite.tables import event_id_range
-from tidings.stores.tables import POSTED, SEQ_BITS, SEQ_MAX
+from tidings.stores.sqlite.connections import select, select_one
+from tidings.stores.tables import POSTED, SEQ_BITS, SEQ_MAX, event_id_range
 from tidings.stores.tokenizer import Phrase
 
 RARE_MATCHES_MAX = 500  # matches in all rooms together that are simply sorted

@@ -21,12 +21,10 @@ from google.protobuf.message import DecodeError
 
 from tidings.contract import v1
 from tidings.log import log
+from tidings.stores.sqlite.connections import BUSY_TIMEOUT_MS, select, select_one
 from tidings.stores.sqlite.files import make_private
-from tidings.stores.sqlite.schema import BUSY_TIMEOUT_MS
 from tidings.stores.sqlite.search.fts_query import INDEXED_PREFIX_CHARS, ROOM_PREFIX_CHARS, room_prefix, sender_token
-from tidings.stores.sqlite.sql import select, select_one
-from tidings.stores.sqlite.tables import event_id_range
-from tidings.stores.tables import EDITED, EVENT_KINDS, POSTED, SEQ_BITS, SEQ_MAX
+from tidings.stores.tables import EDITED, EVENT_KINDS, POSTED, SEQ_BITS, SEQ_MAX, event_id_range
 from tidings.stores.tokenizer import tokenize
 
 INDEX_VERSION = 3  # of the tables and of how texts are cut up: a file with another one is rebuilt

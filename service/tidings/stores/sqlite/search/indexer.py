@@ -18,13 +18,13 @@ import apsw
 
 from tidings.contract.errors import ApiError, unavailable
 from tidings.log import log
-from tidings.stores.mutations import ChangeSet
+from tidings.stores.change_set import ChangeSet
+from tidings.stores.sqlite.connections import BUSY_TIMEOUT_MS
 from tidings.stores.sqlite.corrupt_events import CorruptEvents
 from tidings.stores.sqlite.errors import is_full, translate_store_error
 from tidings.stores.sqlite.limits import SqliteLimits
 from tidings.stores.sqlite.problems import StoreProblems
 from tidings.stores.sqlite.reader_pool import resolve_future
-from tidings.stores.sqlite.schema import BUSY_TIMEOUT_MS
 from tidings.stores.sqlite.search.index_file import IndexPosition, find_lagging_rooms, index_room, remove_index
 
 CHUNK_EVENTS = 500  # one transaction: about 20 ms, which is what a search in another room may have to wait
