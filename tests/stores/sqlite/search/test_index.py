@@ -94,6 +94,21 @@ async def test_an_index_that_is_ahead_of_a_restored_backup_forgets_what_is_not_t
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("texts_of_the_other_log", [1, 2, 3])
+async def test_the_index_of_another_log_with_the_same_room_number_is_cleared_whatever_the_length_of_the_logs(
+    tmp_path: Path, texts_of_the_other_log: int
+) -> None:
+    await send_texts(tmp_path / "ours", "word one", "word two")
+    await send_texts(tmp_path / "other", *[f"word other {number}" for number in range(texts_of_the_other_log)])
+    for file in (tmp_path / "other").glob(f"{DATABASE_FILE}*"):
+        file.replace(tmp_path / "ours" / file.name)
+    store = await SqliteStore.open(tmp_path / "ours")
+    assert await search_texts(store, "one", "lobby") == []
+    assert len(await search_texts(store, "other", "lobby")) == texts_of_the_other_log
+    await store.close()
+
+
+@pytest.mark.asyncio
 async def test_an_edit_that_was_not_indexed_before_the_end_is_found_after_it(tmp_path: Path) -> None:
     await send_texts(tmp_path, "word one")
     store = await SqliteStore.open(tmp_path, SqliteLimits(index_delay_seconds=3600))
