@@ -72,7 +72,7 @@ async def test_a_token_says_who_for_how_long_and_is_taken_by_the_service() -> No
     [
         (("--user", "ada"), {}, 1, "set TIDINGS_AUTH__SECRET"),
         (("--user", "no spaces"), {"TIDINGS_AUTH__SECRET": SECRET}, 2, "(--user)"),
-        (("--user", "ada", "--ttl", "soon"), {"TIDINGS_AUTH__SECRET": SECRET}, 2, "--ttl soon is no time"),
+        (("--user", "ada", "--ttl", "soon"), {"TIDINGS_AUTH__SECRET": SECRET}, 2, "--ttl soon is not a duration"),
         ((), {"TIDINGS_AUTH__SECRET": SECRET}, 2, "Missing option '--user'"),
     ],
 )
@@ -92,7 +92,7 @@ def test_a_time_is_a_number_and_its_unit(text: str, number: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "1", "h", "0s", "-1h", "1.5h", "367d", "1 h", "9999999999s", "١h"])
 def test_anything_else_is_no_time(text: str) -> None:
-    with pytest.raises(CliError, match="is no time"):
+    with pytest.raises(CliError, match="is not a duration"):
         parse_duration(text)
 
 
@@ -106,5 +106,5 @@ async def test_the_version_is_the_package_s(asked: str) -> None:
 async def test_a_token_without_a_secret_to_sign_it_says_where_the_secret_belongs(tmp_path: Path) -> None:
     result = await tidings("token", "--user", "ada", cwd=tmp_path)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "set TIDINGS_AUTH__SECRET, the same here and for the service" in result.stderr
+    assert "set TIDINGS_AUTH__SECRET, to the same value here and for the service" in result.stderr
     assert "--dev" not in result.stderr

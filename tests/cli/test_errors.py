@@ -171,7 +171,7 @@ async def test_the_port_of_the_other_transport_is_told_from_a_service_that_is_no
 @pytest.mark.parametrize(
     ("failure", "told", "not_told"),
     [
-        ("no secret is set to check tokens with", "leave out --token", "pass it with"),
+        ("no secret is set to check tokens with", "omit --token", "pass it with"),
         ("this service needs a token", "tidings token --user NAME", "leave out"),
         ("the token ended 9 s ago", "pass it with --token or TIDINGS_TOKEN", "leave out"),
     ],

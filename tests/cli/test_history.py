@@ -44,7 +44,7 @@ async def test_history_as_json_is_one_event_a_line_and_nothing_else(run: Command
 
 async def test_history_takes_one_direction_only(run: CommandRunner, room: str) -> None:
     result = await run("history", room, "--before", "3", "--after", "0")
-    assert result == (2, "", "error: say --before or --after, not both\n")
+    assert result == (2, "", "error: give --before or --after, not both\n")
 
 
 async def test_search_finds_words_in_a_room_also_inside_japanese_text(run: CommandRunner, room: str) -> None:
@@ -69,12 +69,12 @@ async def test_a_search_without_a_room_says_where_it_did_not_look(run: CommandRu
     await run.succeed("send", room, "teapot")
     result = await run("search", "teapot", user="stranger")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr.startswith("nothing was searched; you are in no room; open ones: general, ")
+    assert result.stderr.startswith("no room was searched; you are a member of no room; open rooms: general, ")
     assert "; join one, for example: tidings join " in result.stderr
     assert result.stderr.endswith(", or search one with --room\n")
     await run.succeed("create", f"{room}-own", user="stranger")
     result = await run("search", "teapot", user="stranger")
-    assert result == (0, "", "nothing found in rooms you are a member of; name an open one with --room\n")
+    assert result == (0, "", "nothing found in the rooms you are a member of; search an open room with --room\n")
     await run.succeed("join", room, user="stranger")
     assert (await run.succeed("search", "teapot", user="stranger")).startswith(f"{room} #")
 

@@ -47,9 +47,9 @@ async def test_every_language_arrives_in_order_and_a_second_run_doubles_nothing(
     file = write(tmp_path / "chat.jsonl", messages(*texts))
     assert await run("import", file, room) == (0, "", "1,000 sent\n")
     assert await texts_in(run, room) == texts
-    assert await run("import", file, room) == (0, "", "0 sent, 1,000 already there\n")
+    assert await run("import", file, room) == (0, "", "0 sent, 1,000 already sent\n")
     write(tmp_path / "chat.jsonl", messages(*texts, "one more"))
-    assert await run("import", file, room) == (0, "", "1 sent, 1,000 already there\n")
+    assert await run("import", file, room) == (0, "", "1 sent, 1,000 already sent\n")
     assert await texts_in(run, room) == [*texts, "one more"]
 
 
@@ -61,12 +61,12 @@ async def test_a_bad_line_stops_it_and_says_where_and_why(run: CommandRunner, ro
     assert result.stderr.splitlines() == [
         'line 2: it is not JSON from character 2 on; write {"text": "…"}',
         "1 sent",
-        "error: stopped at line 2; correct it, or leave bad lines out with --skip-bad, and run the same again: "
+        "error: stopped at line 2; correct it, or skip invalid lines with --skip-bad, and run the command again: "
         "nothing is sent twice",
     ]
     lines[1] = messages("mended")[0]
     write(tmp_path / "chat.jsonl", lines)
-    assert await run("import", file, room) == (0, "", "2 sent, 1 already there\n")
+    assert await run("import", file, room) == (0, "", "2 sent, 1 already sent\n")
     assert await texts_in(run, room) == ["a", "mended", "b"]
 
 
@@ -78,7 +78,7 @@ async def test_bad_lines_are_left_out_when_asked_for_also_those_the_service_refu
     assert result.exit_code == 0
     told = result.stderr.splitlines()
     assert sorted(line.split(":")[0] for line in told[:-1]) == ["line 2", "line 3", "line 4", "line 6"]
-    assert told[-1] == "2 sent, 4 bad lines left out"
+    assert told[-1] == "2 sent, 4 invalid lines skipped"
     assert await texts_in(run, room) == ["a", "b"]
 
 
@@ -123,5 +123,5 @@ async def test_a_room_that_may_be_meant_is_suggested_and_stdin_is_read(run: Comm
     result = await run("import", "-", room.upper(), stdin=lines)
     assert (result.exit_code, result.stderr.splitlines()[-1].partition("; ")[2]) == (1, f"did you mean {room}?")
     assert await run("import", "-", room, stdin=lines) == (0, "", "2 sent\n")
-    assert await run("import", "-", room, stdin=lines) == (0, "", "0 sent, 2 already there\n")
+    assert await run("import", "-", room, stdin=lines) == (0, "", "0 sent, 2 already sent\n")
     assert await texts_in(run, room) == ["a", "b"]

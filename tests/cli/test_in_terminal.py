@@ -83,7 +83,7 @@ async def test_an_import_shows_how_far_it_is_and_reports_above_the_bar(
     shown = STYLE.sub("", await run_in_terminal(run, "import", str(file), room, "--skip-bad"))
     assert "chat[bold].jsonl" in shown
     assert "line 201: it is not an object" in shown
-    assert shown.rstrip().endswith("200 sent, 1 bad line left out")
+    assert shown.rstrip().endswith("200 sent, 1 invalid line skipped")
 
 
 async def test_settings_are_shown_with_their_reason_below_them(run: CommandRunner) -> None:

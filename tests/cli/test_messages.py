@@ -28,7 +28,7 @@ async def test_send_takes_a_message_of_several_lines_from_stdin(run: CommandRunn
 async def test_send_answers_another_message(run: CommandRunner, room: str) -> None:
     first = (await run.succeed("send", room, "who?")).strip().removeprefix("#")
     await run.succeed("send", room, "me", "--reply-to", first, user="bob")
-    assert (await run.succeed("history", room)).endswith(f" bob: me  (answers #{first})\n")
+    assert (await run.succeed("history", room)).endswith(f" bob: me  (reply to #{first})\n")
 
 
 async def test_send_with_the_same_key_sends_once(run: CommandRunner, room: str) -> None:
@@ -42,7 +42,7 @@ async def test_send_with_the_same_key_sends_once(run: CommandRunner, room: str) 
     ("stdin", "complaint"),
     [
         (b"\xff\xfe", "error: stdin is not UTF-8 (byte 0); convert it, for example with: iconv -t utf-8\n"),
-        (b"x" * 65_537, "error: a message has at most 65,536 bytes; many of them go in with: tidings import\n"),
+        (b"x" * 65_537, "error: a message has at most 65,536 bytes; to send many messages use: tidings import\n"),
     ],
 )
 async def test_send_refuses_what_is_no_message_before_it_connects(

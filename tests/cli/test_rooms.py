@@ -45,7 +45,7 @@ async def test_who_is_in_no_room_is_told_of_open_ones_and_how_to_join(run: Comma
     result = await run("rooms", user="stranger")
     assert (result.exit_code, result.stdout) == (0, "")
     told = re.fullmatch(
-        r"you are in no room; open ones: (.+); join one, for example: tidings join (.+)\n", result.stderr
+        r"you are a member of no room; open rooms: (.+); join one, for example: tidings join (.+)\n", result.stderr
     )
     assert told
     assert "general" in told[1].split(", ")
@@ -125,7 +125,7 @@ async def test_a_group_says_how_it_is_reached_and_is_suggested_where_its_word_al
     run: CommandRunner,
 ) -> None:
     made = await run("create", "pantry", user="fay")
-    assert made == (0, "group:fay:pantry (group, 1 member)\n", "note: reach it as group:fay:pantry\n")
+    assert made == (0, "group:fay:pantry (group, 1 member)\n", "note: its full name is group:fay:pantry\n")
     assert (await run("create", "pantry-open", "--open", user="fay")).stderr == ""
     for command in (("send", "pantry", "hi"), ("history", "Pantry"), ("tail", "pantry")):
         result = await run(*command, user="fay")

@@ -46,7 +46,7 @@ async def service_process(tmp_path: Path) -> AsyncIterator[ServiceProcess]:
 async def test_it_says_where_it_listens_and_three_commands_that_work(tmp_path: Path) -> None:
     service = await shell(f"{TIDINGS} serve --dev --port 0 --tcp-port 0 --data {tmp_path}")
     lines = [await next_line(service.stdout) for _ in range(9)]
-    assert lines[0] == "Tidings is running, for development: anybody is let in, from this machine only"
+    assert lines[0] == "Tidings is running in development mode: no tokens, from this machine only"
     assert [line.split("://")[0].split()[-1] for line in lines[1:4]] == ["ws", "tcp", "http"]
     assert lines[4] == f"  data      {tmp_path}"
     tail, send, history = (line.strip() for line in lines[6:])
@@ -232,7 +232,7 @@ async def test_who_listens_on_every_address_is_given_one_that_can_be_reached(hos
     app.frontend = Frontend(MethodTable({}), cast(Any, None), cast(Any, None), settings.listener, app.metrics)
     app.frontend.listener.http_port, app.frontend.listener.tcp_port = 7878, 7879
     lines = startup_lines(app.listen_info, program="tidings")
-    assert lines[0].endswith("; it listens on every address of this machine, and others reach it under its name")
+    assert lines[0].endswith("; it listens on all addresses of this machine, so other machines can connect to it")
     assert [line.split()[-1] for line in lines[1:4]] == [
         "ws://localhost:7878/rsocket",
         "tcp://localhost:7879",
@@ -270,7 +270,7 @@ async def test_outside_development_a_token_is_the_way_in_and_the_commands_it_nam
     service = await shell(f"{TIDINGS} serve --port 0 --tcp-port 0 --data {tmp_path}", env)
     try:
         lines = [await next_line(service.stdout) for _ in range(9)]
-        assert lines[0] == "Tidings is running, for real"
+        assert lines[0] == "Tidings is running in production mode"
         url = lines[1].split()[-1]
         refused = await tidings("create", "tea", "--url", url)
         assert refused.exit_code == 1

@@ -1,9 +1,9 @@
 """The command line: `tidings serve`, `send`, `tail`, `history`, `search`, `rooms`, `import` and the rest.
 
-Nothing heavy is imported here or by the modules of commands themselves: a command imports what it needs when it
-runs, so that `tidings send` does not wait for a web server and `tidings --help` waits for nobody.
+The modules of commands import only what the command line needs; a command imports the rest when it runs. So `tidings
+send` does not load a web server, and `tidings --help` loads no command's libraries.
 
-Exit codes: 0 done, 1 could not be done, 2 wrongly called, 130 ended with Ctrl-C, 141 the reader of the pipe left.
+Exit codes: 0 success, 1 failure, 2 usage error, 130 interrupted by Ctrl-C, 141 the pipe that stdout goes to was closed.
 """
 
 import os
@@ -14,7 +14,7 @@ EXIT_PIPE_CLOSED = 141
 
 
 def main() -> int:
-    """Run the command that `sys.argv` names; the exit code. What fails is one line on stderr, never a traceback."""
+    """Run the command that `sys.argv` names; returns the exit code. An error is one line on stderr, not a traceback."""
     from tidings.cli.terminal import prepare_streams
 
     prepare_streams()
@@ -46,7 +46,7 @@ def _run() -> int:
         raise BrokenPipeError from closed
     except OSError as error:
         if error.filename is None:
-            raise  # of stdout: the one file that is written without a name
+            raise  # of stdout, the only file written without a name
         from tidings.cli.errors import print_error
 
         return print_error(error)

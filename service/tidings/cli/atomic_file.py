@@ -1,6 +1,6 @@
-"""Writing a file for the user: all of it or nothing, and to what the name means.
+"""Writing a file of the user completely or not at all.
 
-A regular file is replaced when the new content is complete: that is written beside it under a private temporary name.
+A regular file is replaced once the new content is complete. Until then the content is in a private file beside it.
 The file keeps its mode and owner; a file with further hard links, or one whose folder cannot be written, keeps its
 inode and gets the content copied. A symlink is followed, and stays. A device, a pipe or a socket is written directly.
 """
@@ -17,16 +17,16 @@ from typing import IO, Final
 
 from tidings.cli.errors import CliError
 
-NEW_FILE_MODE: Final = 0o666  # less the umask, as `open` does it
+NEW_FILE_MODE: Final = 0o666  # minus the umask, as with `open`
 TEMPORARY_SUFFIX: Final = ".part"
-TEMPORARY_NAME_CHARS_MAX: Final = 60  # of the target's name in the temporary one; file systems take 255 bytes
+TEMPORARY_NAME_CHARS_MAX: Final = 60  # of the target's name in the temporary one; file systems allow 255 bytes
 
 
 @contextlib.contextmanager
 def open_atomic(path: Path) -> Iterator[IO[str]]:
     """A text file in UTF-8 to write to; `path` has the content when the block ends without an error.
 
-    Raises Complaint for a folder, OSError with the file's name for what the system refuses.
+    Raises CliError for a folder, and OSError with the file's name for an error of the system.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -52,8 +52,10 @@ def open_atomic(path: Path) -> Iterator[IO[str]]:
 
 @contextlib.contextmanager
 def _temporary_file(target: Path, *, exists: bool) -> Iterator[tuple[IO[str], str]]:
-    """A private file beside the target, and its name. Where the folder takes none but the target is there to be copied
-    into, a file without a name."""
+    """A private file beside the target, and its name.
+
+    Where the folder is not writable and the target exists, a file without a name: its content is copied at the end.
+    """
     try:
         descriptor, name = tempfile.mkstemp(
             TEMPORARY_SUFFIX, f".{target.name[:TEMPORARY_NAME_CHARS_MAX]}.", target.parent
@@ -75,7 +77,7 @@ def _temporary_file(target: Path, *, exists: bool) -> Iterator[tuple[IO[str], st
 
 
 def _copy_into(file: IO[str], target: Path) -> None:
-    """Put the complete content into a file that must stay the same one."""
+    """Copy the complete content into the target, which keeps its inode."""
     file.seek(0)
     with target.open("r+", encoding="utf-8") as old:
         shutil.copyfileobj(file, old)
@@ -99,7 +101,7 @@ def _can_replace(file: IO[str], found: os.stat_result) -> bool:
 
 
 def _umask() -> int:
-    """The process's umask; there is no way to read it without setting it."""
+    """The process's umask; it can be read only by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

@@ -1,6 +1,6 @@
 """All commands in the order of `tidings --help`.
 
-A table of names, so that the one that was asked for is imported and built, and the others only for the help.
+A table of names: only the requested command is imported and built; the help imports all of them.
 """
 
 from importlib import import_module
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from typer.core import TyperGroup
 
 ABOUT: Final = "Messaging you host yourself, over RSocket. Start it with `tidings serve --dev`."
-PANEL_TALK, PANEL_LOOK, PANEL_RUN = "Talk", "Look", "Run"
+PANEL_SERVICE, PANEL_MESSAGES, PANEL_ROOMS = "Service", "Messages", "Rooms and users"
 
 
 class Command(NamedTuple):
-    """One command: under which heading of the help, its name, the module and the function that carry it out."""
+    """One command: its heading in the help, its name, and the module and function that execute it."""
 
     panel: str
     name: str
@@ -27,28 +27,28 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final = (
-    Command(PANEL_RUN, "serve", "serve", "serve"),
-    Command(PANEL_RUN, "config", "config", "config"),
-    Command(PANEL_RUN, "token", "config", "token"),
-    Command(PANEL_RUN, "version", "config", "version"),
-    Command(PANEL_TALK, "send", "messages", "send"),
-    Command(PANEL_TALK, "tail", "messages", "tail"),
-    Command(PANEL_TALK, "create", "rooms", "create"),
-    Command(PANEL_TALK, "join", "rooms", "join"),
-    Command(PANEL_TALK, "leave", "rooms", "leave"),
-    Command(PANEL_TALK, "hide", "rooms", "hide"),
-    Command(PANEL_TALK, "import", "import_", "import_"),
-    Command(PANEL_LOOK, "rooms", "rooms", "rooms"),
-    Command(PANEL_LOOK, "history", "history", "history"),
-    Command(PANEL_LOOK, "search", "history", "search"),
-    Command(PANEL_LOOK, "presence", "presence", "presence"),
-    Command(PANEL_LOOK, "export", "history", "export"),
+    Command(PANEL_SERVICE, "serve", "serve", "serve"),
+    Command(PANEL_SERVICE, "config", "config", "config"),
+    Command(PANEL_SERVICE, "token", "config", "token"),
+    Command(PANEL_SERVICE, "version", "config", "version"),
+    Command(PANEL_MESSAGES, "send", "messages", "send"),
+    Command(PANEL_MESSAGES, "tail", "messages", "tail"),
+    Command(PANEL_MESSAGES, "history", "history", "history"),
+    Command(PANEL_MESSAGES, "search", "history", "search"),
+    Command(PANEL_MESSAGES, "import", "import_", "import_"),
+    Command(PANEL_MESSAGES, "export", "history", "export"),
+    Command(PANEL_ROOMS, "rooms", "rooms", "rooms"),
+    Command(PANEL_ROOMS, "create", "rooms", "create"),
+    Command(PANEL_ROOMS, "join", "rooms", "join"),
+    Command(PANEL_ROOMS, "leave", "rooms", "leave"),
+    Command(PANEL_ROOMS, "hide", "rooms", "hide"),
+    Command(PANEL_ROOMS, "presence", "presence", "presence"),
 )
 COMMAND_NAMES: Final = frozenset(command.name for command in COMMANDS)
 
 
 def build_program(command_name: str = "") -> "TyperGroup":
-    """The command line: with the command `asked` alone if there is one of this name, else with all of them."""
+    """The command line: with the command of this name only, or with all commands where there is none of this name."""
     app = typer.Typer(help=ABOUT, invoke_without_command=True, pretty_exceptions_enable=False)
     app.callback()(_root)
     for command in COMMANDS:
@@ -64,7 +64,7 @@ def build_program(command_name: str = "") -> "TyperGroup":
 
 
 def check_text(context: Any, parameter: Any, value: Any) -> Any:
-    """Refuse text that cannot be sent: bytes that are not UTF-8, and nothing where something is needed."""
+    """Reject text that cannot be sent: bytes that are not UTF-8, and an empty required value."""
     for text in value if isinstance(value, list | tuple) else (value,):
         if isinstance(text, str) and not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
             raise typer.BadParameter("it is not UTF-8", ctx=context, param=parameter)
@@ -84,10 +84,10 @@ def _print_version(is_requested: bool) -> None:
 def _root(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", help="Say which version this is.", callback=_print_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> int:
-    """Options of the program itself; without a command, the help."""
+    """The options of the program itself; without a command it prints the help."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         return EXIT_USAGE

@@ -1,4 +1,4 @@
-"""`tidings config`, `token` and `version`: what holds here."""
+"""`tidings config`, `token` and `version`: the settings in force, tokens for users, and the version."""
 
 import os
 import re
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 COLUMNS: Final = ("setting", "value", "unit", "from", "why")
 NO_SECRET_HINT: Final = (
-    "there is no secret to sign with; set TIDINGS_AUTH__SECRET, the same here and for the service "
+    "there is no secret to sign with; set TIDINGS_AUTH__SECRET, to the same value here and for the service "
     "(make one with: openssl rand -hex 32)"
 )
-TTL_SECONDS_MAX: Final = 366 * UNIT_SECONDS["d"]  # nobody can take a token back, so it ends by itself
+TTL_SECONDS_MAX: Final = 366 * UNIT_SECONDS["d"]  # a token cannot be revoked, so it must expire
 
 
 def config(
     config: ConfigFile = None,
-    dev: Annotated[bool, typer.Option("--dev", help="As `tidings serve --dev` would run.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a setting and line, for programs.")] = False,
+    dev: Annotated[bool, typer.Option("--dev", help="The settings of `tidings serve --dev`.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for programs.")] = False,
 ) -> int:
-    """Show every setting: its value, its unit, why it is so, and where it came from."""
+    """Print every setting: its value, unit, reason, and where the value comes from."""
     from json import dumps
 
     from tidings.cli.terminal import is_terminal, print_line, print_table, styled
@@ -43,7 +43,7 @@ def config(
     if not is_terminal(sys.stdout):
         print_table(COLUMNS, ((row.name, row.value, row.unit, row.source, row.reason) for row in rows))
         return 0
-    # Side by side they would need 150 columns.
+    # A table would need 150 columns.
     for row in rows:
         value = " ".join(filter(None, (row.value or "(none)", row.unit)))
         print_line(f"{styled(row.name, 'bold')} = {value}  {styled(f'({row.source})', 'dim')}")
@@ -53,7 +53,7 @@ def config(
 
 
 def _load_settings(file: Path | None, dev: bool) -> "Settings":
-    """The settings; without a secret those of development, and a note about it, so that there is something to see."""
+    """The settings; without a secret those of development, with a note on stderr."""
     from tidings.cli.terminal import print_note
     from tidings.config import ConfigError, load
 
@@ -70,12 +70,14 @@ def _load_settings(file: Path | None, dev: bool) -> "Settings":
 
 
 def token(
-    user: Annotated[str, typer.Option("--user", help="Whose name it carries.", metavar="NAME", show_default=False)],
-    ttl: Annotated[str, typer.Option(help="How long it holds: 90s, 15m, 1h, 7d.", metavar="TIME")] = "1h",
-    operator: Annotated[bool, typer.Option("--operator", help="May do what operators may.")] = False,
+    user: Annotated[
+        str, typer.Option("--user", help="The user that the token is for.", metavar="NAME", show_default=False)
+    ],
+    ttl: Annotated[str, typer.Option(help="How long it is valid: 90s, 15m, 1h, 7d.", metavar="TIME")] = "1h",
+    operator: Annotated[bool, typer.Option("--operator", help="Grant the rights of an operator.")] = False,
     config: ConfigFile = None,
 ) -> int:
-    """Make a token for a user, signed with the secret of the settings (auth.secret, TIDINGS_AUTH__SECRET)."""
+    """Print a token for a user, signed with the secret in the settings (auth.secret, TIDINGS_AUTH__SECRET)."""
     import time
 
     from tidings.cli.terminal import print_line
@@ -112,16 +114,16 @@ def token(
 
 
 def parse_duration(text: str) -> int:
-    """How many seconds `90s`, `15m`, `1h` or `7d` are; a Complaint for anything else."""
+    """The seconds that `90s`, `15m`, `1h` or `7d` stand for; CliError for anything else."""
     found = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
     number = int(found[1]) * UNIT_SECONDS[found[2]] if found else 0
     if not 1 <= number <= TTL_SECONDS_MAX:
-        raise CliError(f"--ttl {text} is no time from 1s to 366d; write 90s, 15m, 1h or 7d", EXIT_USAGE)
+        raise CliError(f"--ttl {text} is not a duration from 1s to 366d; write 90s, 15m, 1h or 7d", EXIT_USAGE)
     return number
 
 
 def version() -> int:
-    """Say which version this is."""
+    """Print the version."""
     from tidings import __version__
 
     typer.echo(f"tidings {__version__}")

@@ -1,4 +1,4 @@
-"""The connection of a command: there at once or a complaint that says what to change; kept alive from then on."""
+"""The connection of a command: opened at once, or an error that says what to change. The SDK reconnects it later."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,9 +20,9 @@ UNTRUSTED_HINT: Final = "name the file of the certificate to trust in SSL_CERT_F
 
 
 def with_client(options: ConnectOptions, work: "Callable[[Client], Awaitable[T]]") -> T:
-    """What `work` gives, done over a connection to the service in an event loop of its own.
+    """Run `work` with a connection to the service, in its own event loop; returns its result.
 
-    Raises Complaint where nobody is reached, Failure for what the service refuses.
+    Raises CliError when the service cannot be reached, and ApiError for a request that the service rejects.
     """
     return asyncio.run(_with_client(options, work))
 
@@ -55,7 +55,8 @@ async def _connect(options: ConnectOptions) -> "Client":
 def _unreachable_message(url: str, reason: str) -> str:
     if "connection refused" in reason:
         reason = f"cannot reach {url}"
-    if " instead of " in reason or " unless configured" in reason:  # TLS or not, the other port: it is nearly right
+    # TLS is missing or not expected, or the port is the other one: the text names the right URL.
+    if " instead of " in reason or " unless configured" in reason:
         return f"{reason} (--url)"
     if "SSL_CERT_FILE" in reason:
         return reason
@@ -64,7 +65,7 @@ def _unreachable_message(url: str, reason: str) -> str:
 
 
 async def report_states(client: "Client") -> None:
-    """Say on stderr when the connection is lost and when it is there again."""
+    """Report on stderr when the connection is lost and when it is open again."""
     is_lost = False
     async for state in client.states():
         if state is ClientState.RECONNECTING:

@@ -1,4 +1,4 @@
-"""What went wrong, as one line on stderr that says what to do, and the exit code that goes with it."""
+"""Errors as one line on stderr that says what to do, and their exit codes."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ GET_TOKEN_HINT: Final = (
 )
 NEW_TOKEN_HINT: Final = "pass it with --token or TIDINGS_TOKEN (see: tidings token --help)"
 
-# What to add to the service's own sentence, by the name of its code and how the sentence begins.
+# What to add to the service's error text, by the name of its code and how the text begins.
 HINTS: Final = {
     ("UNAUTHENTICATED", "this service needs a token"): GET_TOKEN_HINT,
     ("UNAUTHENTICATED", "the token"): NEW_TOKEN_HINT,
@@ -25,14 +25,14 @@ HINTS: Final = {
     (
         "UNAUTHENTICATED",
         "no secret is set",
-    ): "here: leave out --token and TIDINGS_TOKEN, and say who you are with --user",
-    ("NOT_FOUND", "there is no room"): "here: tidings create ROOM --open, and tidings rooms --all for those there are",
-    ("CURSOR_LOST", ""): "leave out --after",
-    ("UNIMPLEMENTED", ""): "service and command are of different versions; compare: tidings version",
+    ): "here: omit --token and TIDINGS_TOKEN, and name the user with --user",
+    ("NOT_FOUND", "there is no room"): "here: tidings create ROOM --open; tidings rooms --all lists the open rooms",
+    ("CURSOR_LOST", ""): "omit --after",
+    ("UNIMPLEMENTED", ""): "the service and this command have different versions; compare: tidings version",
 }
 
 
-# What the library says of a value → what we say, in this order.
+# Texts of the library about a value → ours, applied in this order.
 MESSAGE_REWRITES: Final = (
     (r"Input should be a valid integer.*", "it is not a whole number"),
     (r"Input should be less than or equal to (\d+)", r"it is at most \1"),
@@ -40,17 +40,17 @@ MESSAGE_REWRITES: Final = (
     (r"Input should be ", "it should be "),
 )
 
-# Exceptions of the service's start whose text is already one line that says what to do, by name: importing their
-# modules would cost a `tidings send` that fails a quarter of a second.
+# Exceptions of the service's start whose text is already one line that says what to do. By name: importing their
+# modules would add a quarter of a second to a `tidings send` that fails.
 SELF_EXPLANATORY_ERRORS: Final = frozenset({"ConfigError", "StartError", "StoreError"})
 
 
-# Of an error without a file's name: only stdout is written that way. EBADF: it was closed.
+# Of an OSError without a file name: only stdout is written that way. EBADF: stdout was closed.
 STDOUT_ERRNOS: Final = frozenset({errno.EBADF, errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT})
 
 
 class CliError(Exception):
-    """Something the caller can put right; `text` is a sentence that names the option or command for it."""
+    """An error that the caller can correct; `text` names the option or command for it."""
 
     def __init__(self, text: str, exit_code: int = EXIT_FAILURE) -> None:
         super().__init__(text)
@@ -58,7 +58,7 @@ class CliError(Exception):
 
 
 def print_error(error: BaseException) -> int:
-    """Say it on stderr; the exit code. With TIDINGS_DEBUG=1 the traceback comes first."""
+    """Print an error on stderr; returns the exit code. With TIDINGS_DEBUG=1 the traceback is printed first."""
     import sys
 
     if os.environ.get("TIDINGS_DEBUG") == "1":
@@ -71,14 +71,14 @@ def print_error(error: BaseException) -> int:
 
 
 def rewrite_message(text: str) -> str:
-    """A sentence about a wrong option, without what the library says of its own types."""
+    """A text about a wrong option, without the library's own type names."""
     for pattern, words in MESSAGE_REWRITES:
         text = re.sub(pattern, words, text)
     return text
 
 
 def describe_error(error: BaseException) -> tuple[str, int]:
-    """The sentence and the exit code for an exception."""
+    """The text and the exit code for an exception."""
     from typer.exceptions import TyperException
 
     from tidings.contract.errors import ApiError

@@ -1,4 +1,4 @@
-"""Events, rooms and states as lines for people, and any message as a line of JSON for programs."""
+"""Events as lines for people, and any message as a line of JSON for programs."""
 
 import sys
 import unicodedata
@@ -14,34 +14,38 @@ from tidings.cli.terminal import DIRECTION_CONTROLS, LINE_BREAKS, bidi_isolate, 
 from tidings.contract import v1
 from tidings.contract.codecs import encode_json
 
+UNKNOWN_CONTENT: Final = ": an event of a kind that this version does not know"
+
 
 def format_json(message: Message) -> str:
-    """The canonical JSON of a message on one line; what could act on a terminal is escaped, which JSON allows."""
+    """The canonical JSON of a message on one line; control characters are escaped as JSON allows."""
     line = "".join(map(_escape_control, encode_json(message).decode()))
     if line.isascii() or is_utf8(sys.stdout):
         return line
-    return dumps(loads(line), separators=(",", ":"))  # ASCII alone: escapes of JSON, not those of the stream
+    return dumps(loads(line), separators=(",", ":"))  # with escapes of JSON, not those of the stream
 
 
 def format_event(event: v1.Event) -> str:
-    """What happened: `#seq time who: words`, later lines of a message indented."""
+    """An event: `#seq time user: text`; further lines of a message are indented."""
     kind = event.WhichOneof("what") or ""
     format_content = EVENT_FORMATTERS.get(kind)
     content = (
-        format_content(event, getattr(event, kind)) if format_content else " did something this version does not know"
+        format_content(event, getattr(event, kind))
+        if format_content
+        else ": an event of a kind that this version does not know"
     )
     prefix = styled(f"#{event.seq} {format_time(event.at_ms)}", "dim")
     return f"{prefix} {styled(bidi_isolate(event.actor), 'bold')}{content}"
 
 
 def format_time(at_ms: int) -> str:
-    """A time here: of the day if it was today, else with the date."""
+    """A time in the local time zone: the time of day if it is today, else the date and the time."""
     at = datetime.fromtimestamp(at_ms / 1000)
     return f"{at:%H:%M:%S}" if at.date() == datetime.now().date() else f"{at:%Y-%m-%d %H:%M}"
 
 
 def enum_label(enum: EnumDescriptor, number: int) -> str:
-    """An enum's value in small letters; empty for "unspecified" and for what this version does not know."""
+    """An enum's value in lower case; empty for "unspecified" and for an unknown value."""
     value = enum.values_by_number.get(number)
     return "" if value is None or value.name.endswith("_UNSPECIFIED") else value.name.lower()
 
@@ -49,7 +53,7 @@ def enum_label(enum: EnumDescriptor, number: int) -> str:
 def _posted(event: v1.Event, what: v1.Posted) -> str:
     if what.deleted:
         return styled(" (deleted)", "dim")
-    notes = [f"answers #{what.reply_to}"] if what.reply_to else []
+    notes = [f"reply to #{what.reply_to}"] if what.reply_to else []
     notes += ["edited"] if what.edited_at_ms else []
     notes += [f"{bidi_isolate(reaction.emoji)} {reaction.count}" for reaction in what.reactions]
     tail = styled(f"  ({', '.join(notes)})", "dim") if notes else ""
@@ -57,8 +61,8 @@ def _posted(event: v1.Event, what: v1.Posted) -> str:
 
 
 def _edited(event: v1.Event, what: v1.Edited) -> str:
-    # The text is gone when the message was edited again or deleted.
-    return f" changed #{what.target}: {indent_lines(what.text)}" if what.text else f" changed #{what.target}"
+    # The text was removed if the message was edited again or deleted.
+    return f" edited #{what.target}: {indent_lines(what.text)}" if what.text else f" edited #{what.target}"
 
 
 def _deleted(event: v1.Event, what: v1.Deleted) -> str:
@@ -67,7 +71,7 @@ def _deleted(event: v1.Event, what: v1.Deleted) -> str:
 
 def _reacted(event: v1.Event, what: v1.Reacted) -> str:
     emoji = bidi_isolate(what.emoji)
-    return f" took {emoji} back from #{what.target}" if what.removed else f" reacted {emoji} to #{what.target}"
+    return f" removed {emoji} from #{what.target}" if what.removed else f" reacted {emoji} to #{what.target}"
 
 
 def _member(event: v1.Event, what: v1.Member) -> str:
@@ -89,7 +93,7 @@ def _appended(event: v1.Event, what: v1.Appended) -> str:
     return f" added to #{what.target}: {indent_lines(what.text)}"
 
 
-# One row for each kind of event.
+# One row per kind of event.
 EVENT_FORMATTERS: Final[dict[str, Callable[[v1.Event, Any], str]]] = {
     "posted": _posted,
     "edited": _edited,

@@ -1,8 +1,8 @@
-"""`tidings import`: a file of messages into a room, quickly, and as often as needed.
+"""`tidings import`: sends a file of messages to a room; running it again sends nothing twice.
 
-Many sends are under way at once and the service commits them together. They are begun in the order of the file, and
-the order of one connection is the order in the log, unless the service refuses some for a while (a rate limit, a
-restart): those are sent again a little later, by the SDK.
+Many sends are in flight at once and the service commits them together. They start in the order of the file, and the
+order of one connection is the order in the log, unless the service rejects some temporarily (a rate limit, a restart):
+the SDK sends those again later.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import typer
 
 from tidings.cli.errors import CliError
 from tidings.cli.import_lines import ImportLine, InvalidLine, ParsedLine, read_lines
-from tidings.cli.options import URL_DEFAULT, ConnectOptions, Room, Token, Url, User, parse_path
+from tidings.cli.options import DEFAULT_CONNECTION, ConnectOptions, Room, parse_path, takes_connection
 from tidings.cli.terminal import escape_controls, is_terminal, pluralize, print_note
 
 if TYPE_CHECKING:
@@ -24,31 +24,29 @@ if TYPE_CHECKING:
     from tidings_client import Client
 
 STDIN: Final = Path("-")
-SENDS_IN_FLIGHT_MAX: Final = (
-    256  # some 0.5 ms each when alone: enough to fill every commit, far below what a connection may open
-)
-# Refusals of one message, not of all: the line is bad, and the next one may be good.
+# About 0.5 ms each when sent one by one: enough to fill every commit, far below the streams a connection may open.
+SENDS_IN_FLIGHT_MAX: Final = 256
+# Errors of one message: the line is invalid, and the next one may be valid.
 INVALID_LINE_CODES: Final = frozenset({"INVALID_ARGUMENT", "CONFLICT"})
 
 
+@takes_connection
 def import_(
     file: Annotated[
         Path,
         typer.Argument(
             parser=parse_path,
-            help='One JSON object a line: {"text": "…"}, or what export wrote; - reads stdin.',
+            help='One JSON object per line: {"text": "…"}, or the output of export; - reads stdin.',
             metavar="FILE",
             show_default=False,
         ),
     ],
     room: Room,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Report bad lines and go on without them.")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Report invalid lines and continue.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
-    url: Url = URL_DEFAULT,
-    token: Token = "",
-    user: User = "",
+    connection: ConnectOptions = DEFAULT_CONNECTION,
 ) -> int:
-    """Send every line of a file as a message of yours. Run it again after a stop: nothing is sent twice."""
+    """Send every line of a file as a message of yours. After an error run it again: nothing is sent twice."""
     from tidings.cli.connect import with_client
 
     job = ImportRun(skip_invalid=skip_bad)
@@ -58,14 +56,14 @@ def import_(
             async def work(client: "Client") -> None:
                 await job.run(read_lines(lines), client.rooms[room].send, advance)
 
-            with_client(ConnectOptions(url, token, user), work)
+            with_client(connection, work)
     finally:
         job.print_summary()
     return 0
 
 
 class ImportRun:
-    """One run over one file, and what came of it."""
+    """One run over one file, and its counts."""
 
     def __init__(self, *, skip_invalid: bool) -> None:
         self._skip_invalid = skip_invalid
@@ -81,9 +79,9 @@ class ImportRun:
         send: "Callable[..., Awaitable[v1.SendReply]]",
         advance: Callable[[int], None],
     ) -> None:
-        """Send them all; a Complaint at the first bad line unless those are skipped. What was begun is finished.
+        """Send all lines; CliError at the first invalid line unless those are skipped. Sends in flight are finished.
 
-        `send` appends a message; `advance` is told the bytes of each line that is done with.
+        `send` appends a message; `advance` is called with the bytes of each line that is done.
         """
         self._is_started, self._send, self._advance = True, send, advance
         slots = asyncio.Semaphore(SENDS_IN_FLIGHT_MAX)
@@ -96,7 +94,7 @@ class ImportRun:
                     await slots.acquire()
                     task = sends.create_task(self._send_line(line, slots))
                     if is_first:
-                        # If the room or the right to write is missing, one refusal says so, not hundreds.
+                        # If the room or the permission is missing, this is one error, not hundreds.
                         await asyncio.wait([task])
                         is_first = False
                     continue
@@ -107,12 +105,12 @@ class ImportRun:
             raise self._stop_error
 
     def print_summary(self) -> None:
-        """What was done, on stderr; nothing if it never began."""
+        """Print the counts on stderr; nothing if the run did not start."""
         if not self._is_started:
             return
         parts = [f"{self.sent:,} sent"]
-        parts += [f"{self.duplicates:,} already there"] if self.duplicates else []
-        parts += [f"{pluralize(self.invalid, 'bad line')} left out"] if self.invalid and self._skip_invalid else []
+        parts += [f"{self.duplicates:,} already sent"] if self.duplicates else []
+        parts += [f"{pluralize(self.invalid, 'invalid line')} skipped"] if self.invalid and self._skip_invalid else []
         print_note(", ".join(parts))
 
     async def _send_line(self, line: ImportLine, slots: asyncio.Semaphore) -> None:
@@ -136,9 +134,8 @@ class ImportRun:
         print_note(f"line {number}: {escape_controls(reason)}")
         if not self._skip_invalid and self._stop_error is None:
             self._stop_error = CliError(
-                f"stopped at line {number}; correct it, or leave bad lines out with --skip-bad, and run the same "
-                f"again: "
-                "nothing is sent twice"
+                f"stopped at line {number}; correct it, or skip invalid lines with --skip-bad, and run the command "
+                "again: nothing is sent twice"
             )
 
 
@@ -148,7 +145,7 @@ def _open_input(file: Path) -> contextlib.AbstractContextManager[BinaryIO]:
 
 @contextlib.contextmanager
 def _progress_bar(file: Path, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr where a person looks: bytes of the file, rate, time left. Yields what moves it forward."""
+    """A progress bar if stderr is a terminal: bytes, rate, time left. Yields the function that advances it by bytes."""
     if quiet or not is_terminal(sys.stderr):
         yield lambda _bytes: None
         return

@@ -1,15 +1,15 @@
-"""Lines of JSON → messages to import.
+"""Parses lines of JSON into messages to import.
 
-A line is an object with `text`, or an event as `tidings export` writes it, of which only messages are taken:
+A line is an object with `text`, or an event as `tidings export` writes it; of events only messages are imported:
 
     {"text": "Hello"}                                        a message
-    {"text": "Hello", "reply_to": 41}                        answering #41 of the room it goes into
-    {"text": "Hello", "id": "slack-1699.02"}                 with a key of its own, see below
+    {"text": "Hello", "reply_to": 41}                        a reply to #41 of the target room
+    {"text": "Hello", "id": "slack-1699.02"}                 with its own key, see below
     {"room": "a", "seq": "7", "posted": {"text": "Hello"}}   an exported event
 
-**Why running it twice doubles nothing.** Every line has a key that the service remembers: its `id`, or else its
-number in the file together with its content. Lines may be corrected in place or added at the end between two runs;
-whoever wants to insert or remove lines gives them an `id`.
+**Idempotency.** Every line has a key that the service stores: its `id`, or else its line number together with its
+content. Between two runs lines may be corrected in place or added at the end; to insert or remove lines, give every
+line an `id`.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 from tidings.cli.errors import CliError
 from tidings.contract.protojson.text import JsonError, parse_object
 
-# UTF-32 first: its mark begins as the one of UTF-16 does.
+# UTF-32 first: its mark begins with that of UTF-16.
 BYTE_ORDER_MARKS: Final = {
     b"\xff\xfe\0\0": "UTF-32",
     b"\0\0\xfe\xff": "UTF-32",
@@ -29,12 +29,12 @@ BYTE_ORDER_MARKS: Final = {
 }
 # A text of 65,536 bytes is six times as long where every character is written as an escape; the rest is for its keys.
 LINE_BYTES_MAX: Final = 524_288
-SKIPPED_LINE_BYTES_MAX: Final = 67_108_864  # of one line; a device may have no end
+SKIPPED_LINE_BYTES_MAX: Final = 67_108_864  # of one line; a device may be endless
 EVENT_KINDS: Final = frozenset({"posted", "edited", "deleted", "reacted", "member", "changed", "appended"})
 
 
 class ImportLine(NamedTuple):
-    """A message to send. `bytes` is how long its line is."""
+    """A message to send. `size_bytes` is the length of its line."""
 
     number: int
     size_bytes: int
@@ -44,14 +44,14 @@ class ImportLine(NamedTuple):
 
 
 class SkippedLine(NamedTuple):
-    """A line that says nothing to send: it is empty, or an event of another kind, or a deleted message."""
+    """A line without a message to send: empty, an event of another kind, or a deleted message."""
 
     number: int
     size_bytes: int
 
 
 class InvalidLine(NamedTuple):
-    """A line that is not understood, and why."""
+    """A line that cannot be parsed, and the reason."""
 
     number: int
     size_bytes: int
@@ -62,7 +62,7 @@ ParsedLine = ImportLine | SkippedLine | InvalidLine
 
 
 def read_lines(file: BinaryIO) -> Iterator[ParsedLine]:
-    """What each line says, in order; never more than one line is held."""
+    """Parse each line, in order; at most one line is in memory. CliError for a file in another encoding."""
     number = 0
     start = file.peek(4)[:4] if isinstance(file, BufferedReader) else b""
     for byte_order_mark, encoding in BYTE_ORDER_MARKS.items():
@@ -77,7 +77,7 @@ def read_lines(file: BinaryIO) -> Iterator[ParsedLine]:
         while raw and not raw.endswith(b"\n"):
             if length > SKIPPED_LINE_BYTES_MAX:
                 raise CliError(
-                    f"line {number} has more than {SKIPPED_LINE_BYTES_MAX:,} bytes: this is no file of JSON lines"
+                    f"line {number} has more than {SKIPPED_LINE_BYTES_MAX:,} bytes; write one JSON object per line"
                 )
             raw = file.readline(LINE_BYTES_MAX)
             length += len(raw)
@@ -85,7 +85,7 @@ def read_lines(file: BinaryIO) -> Iterator[ParsedLine]:
 
 
 def parse_line(number: int, raw: bytes) -> ParsedLine:
-    """What one line says; `raw` is the line with its end."""
+    """Parse one line; `raw` includes its line end."""
     content = raw.removesuffix(b"\n").removesuffix(b"\r")
     if number == 1:
         content = content.removeprefix(b"\xef\xbb\xbf")
@@ -100,7 +100,7 @@ def parse_line(number: int, raw: bytes) -> ParsedLine:
 
 
 def _parse_object(number: int, length: int, content: bytes, fields: dict[str, Any]) -> ImportLine | SkippedLine:
-    # An exported event is told by its kind.
+    # An exported event has one of the fields of its kind.
     if fields.keys() & EVENT_KINDS:
         posted = fields.get("posted")
         if not isinstance(posted, dict):
@@ -117,18 +117,18 @@ def _parse_object(number: int, length: int, content: bytes, fields: dict[str, An
     elif type(identity) is str and identity:
         source = f"id\n{identity}".encode(errors="surrogatepass")
     elif type(identity) is int:
-        source = f"number\n{identity}".encode()  # 1 and "1" are two ids
+        source = f"number\n{identity}".encode()  # 1 and "1" are different ids
     else:
-        raise ValueError("id must be a text or a whole number")
+        raise ValueError("id must be a string or an integer")
     return ImportLine(number, length, _text(fields), _reply_to(fields), _client_id(source))
 
 
 def _text(fields: dict[str, Any]) -> str:
     text = fields.get("text")
     if type(text) is not str:
-        raise ValueError("no text" if text is None else "text must be a text")
+        raise ValueError("text is missing" if text is None else "text must be a string")
     if any("\ud800" <= c <= "\udfff" for c in text):
-        raise ValueError("text holds half a character (a lone surrogate)")
+        raise ValueError("text contains a lone surrogate")
     return text
 
 

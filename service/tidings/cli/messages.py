@@ -1,4 +1,4 @@
-"""`tidings send` and `tidings tail`: writing into a room, and seeing what is written there."""
+"""`tidings send` and `tidings tail`: sending a message to a room, and following a room."""
 
 import asyncio
 import sys
@@ -7,38 +7,37 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from tidings.cli.errors import CliError
-from tidings.cli.options import SEQ_MAX, URL_DEFAULT, ConnectOptions, Json, Room, Token, Url, User
+from tidings.cli.options import DEFAULT_CONNECTION, SEQ_MAX, ConnectOptions, Json, Room, takes_connection
 
 if TYPE_CHECKING:
     from tidings.contract import v1
     from tidings_client import Client
 
-# What chat.send takes; reading further would only fill memory before the service refuses it.
+# The limit of chat.send; the service would reject a longer text, so no more is read into memory.
 TEXT_BYTES_MAX: Final = 65_536
 
 
+@takes_connection
 def send(
     room: Room,
     text: Annotated[
         str,
         typer.Argument(
-            help="The message; - reads it from stdin. Behind -- it may begin with a dash.",
+            help="The message; - reads it from stdin. After -- it may begin with a dash.",
             metavar="TEXT",
             show_default=False,
         ),
     ],
     reply_to: Annotated[
-        int, typer.Option(help="The number of the message you answer.", min=0, max=SEQ_MAX, metavar="SEQ")
+        int, typer.Option(help="The number of the message to reply to.", min=0, max=SEQ_MAX, metavar="SEQ")
     ] = 0,
     client_id: Annotated[
-        str, typer.Option(help="A key of your own: the same key again sends nothing twice.", metavar="KEY")
+        str, typer.Option(help="An idempotency key: sending again with the same key stores nothing.", metavar="KEY")
     ] = "",
     json: Json = False,
-    url: Url = URL_DEFAULT,
-    token: Token = "",
-    user: User = "",
+    connection: ConnectOptions = DEFAULT_CONNECTION,
 ) -> int:
-    """Send a message; it is on the service's disk when this prints its number."""
+    """Send a message and print its number. The message is on the service's disk then."""
     from tidings.cli.connect import with_client
     from tidings.cli.format import format_json
     from tidings.cli.terminal import print_line
@@ -48,30 +47,31 @@ def send(
     async def work(client: "Client") -> "v1.SendReply":
         return await client.rooms[room].send(message, reply_to=reply_to, client_id=client_id or None)
 
-    reply = with_client(ConnectOptions(url, token, user), work)
+    reply = with_client(connection, work)
     print_line(format_json(reply) if json else f"#{reply.cursor.seq}")
     return 0
 
 
+@takes_connection
 def tail(
     room: Room,
     after: Annotated[
         int | None,
-        typer.Option(help="Everything after this number; 0 is the beginning.", min=0, max=SEQ_MAX, metavar="SEQ"),
+        typer.Option(help="All events after this number; 0 is the beginning.", min=0, max=SEQ_MAX, metavar="SEQ"),
     ] = None,
-    lines: Annotated[int, typer.Option("-n", "--lines", help="How many of the newest first.", min=0, max=1000)] = 10,
+    lines: Annotated[
+        int, typer.Option("-n", "--lines", help="How many of the newest events to print first.", min=0, max=1000)
+    ] = 10,
     json: Json = False,
-    url: Url = URL_DEFAULT,
-    token: Token = "",
-    user: User = "",
+    connection: ConnectOptions = DEFAULT_CONNECTION,
 ) -> int:
-    """Show what happens in a room as it happens, until Ctrl-C. Reconnects by itself and misses nothing."""
+    """Print the events of a room as they happen, until Ctrl-C. Reconnects automatically without missing an event."""
     from tidings.cli.connect import with_client
 
     async def work(client: "Client") -> None:
         await _follow(client, room, after, lines, json)
 
-    with_client(ConnectOptions(url, token, user), work)
+    with_client(connection, work)
     return 0
 
 
@@ -109,5 +109,5 @@ def _standard_input() -> str:
         raise CliError(text) from error
     text = text.replace("\r\n", "\n").removesuffix("\n")
     if len(text.encode()) > TEXT_BYTES_MAX:
-        raise CliError(f"a message has at most {TEXT_BYTES_MAX:,} bytes; many of them go in with: tidings import")
+        raise CliError(f"a message has at most {TEXT_BYTES_MAX:,} bytes; to send many messages use: tidings import")
     return text

@@ -1,31 +1,30 @@
-"""`tidings presence`: who is there."""
+"""`tidings presence`: whether users are online."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidings.cli.options import URL_DEFAULT, ConnectOptions, Json, Token, Url, User
+from tidings.cli.options import DEFAULT_CONNECTION, ConnectOptions, Json, takes_connection
 
 if TYPE_CHECKING:
     from tidings.contract import v1
     from tidings_client import Client
 
 
+@takes_connection
 def presence(
-    users: Annotated[list[str], typer.Argument(help="Whose.", metavar="USER…", show_default=False)],
-    watch: Annotated[bool, typer.Option("--watch", help="Stay and show every change, until Ctrl-C.")] = False,
+    users: Annotated[list[str], typer.Argument(help="The users.", metavar="USER…", show_default=False)],
+    watch: Annotated[bool, typer.Option("--watch", help="Also print every change, until Ctrl-C.")] = False,
     json: Json = False,
-    url: Url = URL_DEFAULT,
-    token: Token = "",
-    user: User = "",
+    connection: ConnectOptions = DEFAULT_CONNECTION,
 ) -> int:
-    """Show whether users are online, and since when they are not."""
+    """Print whether users are online, and when the others were last seen."""
     from tidings.cli.connect import with_client
 
     async def work(client: "Client") -> None:
         await _show_all(client, users, watch, json)
 
-    with_client(ConnectOptions(url, token, user), work)
+    with_client(connection, work)
     return 0
 
 

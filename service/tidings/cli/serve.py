@@ -1,4 +1,4 @@
-"""`tidings serve`: the service, until it is told to stop."""
+"""`tidings serve`: runs the service until a signal stops it."""
 
 import shlex
 import sys
@@ -10,24 +10,30 @@ import typer
 from tidings.cli.options import URL_DEFAULT, ConfigFile, parse_path
 
 Dev = Annotated[
-    bool, typer.Option("--dev", help="For development: anybody is let in under any name, from this machine only.")
+    bool, typer.Option("--dev", help="Development mode: no tokens, any user name, reachable from this machine only.")
 ]
 DataDirectory = Annotated[
     Path | None,
-    typer.Option("--data", parser=parse_path, help="Where the database is kept.", metavar="DIR", show_default=False),
+    typer.Option("--data", parser=parse_path, help="The folder of the database.", metavar="DIR", show_default=False),
 ]
 Host = Annotated[
     str | None, typer.Option("--host", help="The address to listen on.", metavar="ADDRESS", show_default=False)
 ]
 Port = Annotated[
     int | None,
-    typer.Option("--port", help="For HTTP and WebSocket; 0 takes a free one.", min=0, max=65_535, show_default=False),
+    typer.Option(
+        "--port", help="The port for HTTP and WebSocket; 0 chooses a free one.", min=0, max=65_535, show_default=False
+    ),
 ]
 TcpPort = Annotated[
     int | None,
-    typer.Option("--tcp-port", help="For RSocket over TCP; 0 takes a free one.", min=0, max=65_535, show_default=False),
+    typer.Option(
+        "--tcp-port", help="The port for RSocket over TCP; 0 chooses a free one.", min=0, max=65_535, show_default=False
+    ),
 ]
-Loop = Annotated[str | None, typer.Option("--loop", help="uvloop or asyncio.", metavar="LOOP", show_default=False)]
+Loop = Annotated[
+    str | None, typer.Option("--loop", help="The event loop: uvloop or asyncio.", metavar="LOOP", show_default=False)
+]
 
 
 EXAMPLES_DEV: Final = (
@@ -48,23 +54,23 @@ EXAMPLES: Final = (
 )
 
 
-ALL_ADDRESSES_NOTE: Final = "; it listens on every address of this machine, and others reach it under its name"
+ALL_ADDRESSES_NOTE: Final = "; it listens on all addresses of this machine, so other machines can connect to it"
 
 
 class Listening(Protocol):
-    """Where a service listens and keeps its data."""
+    """The addresses and the data folder of a running service."""
 
     @property
     def http_url(self) -> str:
-        """Of the page."""
+        """The URL of the chat page."""
 
     @property
     def ws_url(self) -> str:
-        """Of RSocket over WebSocket."""
+        """The URL of RSocket over WebSocket."""
 
     @property
     def tcp_url(self) -> str:
-        """Of RSocket over TCP."""
+        """The URL of RSocket over TCP."""
 
     @property
     def data(self) -> Path:
@@ -72,11 +78,11 @@ class Listening(Protocol):
 
     @property
     def dev(self) -> bool:
-        """Whether it is for development."""
+        """Whether it runs in development mode."""
 
     @property
     def all_interfaces(self) -> bool:
-        """Whether it listens on every address of this machine."""
+        """Whether it listens on all addresses of this machine."""
 
 
 def serve(
@@ -96,8 +102,8 @@ def serve(
 
     ignore_until_installed()
 
-    # What is imported lives as long as the process: looking through it for rubbish, while it is imported or when the
-    # service starts (`tune_gc`), would only make the start longer.
+    # Imported objects live as long as the process: collecting garbage while they are imported or when the service
+    # starts (`tune_gc`) would only make the start slower.
     gc.disable()
     from tidings.app import ShutdownResult
     from tidings.app import serve as serve_until_told
@@ -130,16 +136,18 @@ def serve(
 
 
 def startup_lines(listening: Listening, *, program: str) -> list[str]:
-    """Where it listens, and three commands to try next."""
+    """The lines printed at the start: the mode, the addresses, and three commands to try."""
     from tidings.cli.terminal import styled
 
     kind = (
-        styled("for development: anybody is let in, from this machine only", "yellow") if listening.dev else "for real"
+        styled("in development mode: no tokens, from this machine only", "yellow")
+        if listening.dev
+        else "in production mode"
     )
     where = "" if listening.ws_url == URL_DEFAULT else f" --url {listening.ws_url}"
     head, examples = EXAMPLES_DEV if listening.dev else EXAMPLES
     return [
-        f"{styled('Tidings', 'bold')} is running, {kind}{ALL_ADDRESSES_NOTE if listening.all_interfaces else ''}",
+        f"{styled('Tidings', 'bold')} is running {kind}{ALL_ADDRESSES_NOTE if listening.all_interfaces else ''}",
         f"  RSocket   {listening.ws_url}",
         f"  RSocket   {listening.tcp_url}",
         f"  HTTP      {listening.http_url}",
@@ -150,7 +158,7 @@ def startup_lines(listening: Listening, *, program: str) -> list[str]:
 
 
 def program_name() -> str:
-    """How the caller can start this program again: as it was started now, or `tidings` if that finds the same."""
+    """The command that starts this program: `tidings` if the PATH finds the same file, else the path that was used."""
     import shutil
 
     started = sys.argv[0]

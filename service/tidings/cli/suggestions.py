@@ -1,4 +1,4 @@
-"""The name of a room that was probably meant, where there is none of the name that was asked for."""
+"""A similar room name to suggest when there is no room of the requested name."""
 
 import re
 from typing import TYPE_CHECKING, Final
@@ -13,9 +13,9 @@ LOOKUP_SECONDS: Final = 2.0  # the user waits for an error message
 
 
 async def suggest_room(client: "Client", error: BaseException) -> str:
-    """The room that `error` may have meant and that this user can read, or empty.
+    """A room that this user can read, for a NOT_FOUND error of a similar name; empty if there is none.
 
-    Asked for are the name in lower case, and the user's own group of that name: `group:USER:NAME`.
+    Tries the name in lower case, and the user's own group of that name: `group:USER:NAME`.
     """
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -1,11 +1,10 @@
-"""What reaches the terminal. Other people's text goes through `escape_controls` or `indent_lines` first, always.
+"""Output to the terminal. Text of other users always goes through `escape_controls` or `indent_lines` first.
 
-A message may hold anything that its sender could type: escape sequences that repaint the screen or set the
-clipboard, overrides of the writing direction that make a name look like another, line breaks that would look like
-the next message. None of it may act. Text that only looks unusual (any alphabet, emoji, combining marks) is left
-exactly as it is.
+A message may contain escape sequences that repaint the screen or set the clipboard, direction overrides that make a
+name look like another, and line breaks that look like the next message. All of them are escaped. Other text (any
+alphabet, emoji, combining marks) is unchanged.
 
-Colours and isolates are for eyes: a pipe gets neither, and `NO_COLOR` is obeyed.
+Colours and isolates are written to terminals only, not to pipes; `NO_COLOR` turns colours off.
 """
 
 import io
@@ -16,33 +15,33 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Final, TextIO
 
-# Embeddings, overrides and isolates: they reach beyond their own text if nobody ends them.
+# Embeddings, overrides and isolates: without an end they also affect the text after them.
 DIRECTION_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-# They break a line without being "\n".
+# Line breaks other than "\n".
 LINE_BREAKS: Final = frozenset("\u0085\u2028\u2029")
 RIGHT_TO_LEFT: Final = frozenset({"R", "AL"})
 FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
-# What stands before every line of a message but its first.
+# The start of every line of a message but its first.
 CONTINUATION_INDENT: Final = "    "
 TAB: Final = "    "
 COLUMN_GAP: Final = "  "
-LAST_COLUMN_CHARS_MIN: Final = 10  # narrower, and titles are cut inside their words
+LAST_COLUMN_CHARS_MIN: Final = 10  # in narrower columns titles are broken inside words
 
 STYLES: Final = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
 def escape_controls(text: str) -> str:
-    """The text on one line; what could act on a terminal is written out as an escape (`\\x1b`)."""
+    """The text on one line; characters that could control a terminal are written as escapes (`\\x1b`)."""
     return "".join(map(_escape_character, text))
 
 
 def indent_lines(text: str, *, indent: str = CONTINUATION_INDENT) -> str:
-    """The text on as many lines as it has, all but the first indented, each clean and isolated from what it follows."""
+    """The text with all lines but the first indented, each escaped and isolated (`bidi_isolate`)."""
     return f"\n{indent}".join(bidi_isolate(line) for line in text.split("\n"))
 
 
 def bidi_isolate(text: str) -> str:
-    """The text on one line, clean; where a person looks, it does not change the order of what stands beside it."""
+    """The escaped text on one line; on a terminal it does not change the direction of the text beside it."""
     visible = escape_controls(text)
     if is_terminal(sys.stdout) and any(unicodedata.bidirectional(c) in RIGHT_TO_LEFT for c in visible):
         return f"{FIRST_STRONG_ISOLATE}{visible}{POP_ISOLATE}"
@@ -50,16 +49,16 @@ def bidi_isolate(text: str) -> str:
 
 
 def styled(text: str, style: str, *, stream: TextIO | None = None) -> str:
-    """The text in a style of `STYLES`, if the stream shows colours."""
+    """The text in a style of `STYLES` if the stream shows colours."""
     return f"\x1b[{STYLES[style]}m{text}\x1b[0m" if _shows_colors(stream or sys.stdout) else text
 
 
 class StdoutClosed(Exception):
-    """Nobody reads our stdout any more; there is nothing left to do, and nothing to complain about."""
+    """The pipe that stdout goes to was closed by its reader; the command ends without an error text."""
 
 
 def print_line(line: str) -> None:
-    """One line (or block) to stdout, at once: a pipe's reader waits for it. Raises ReaderLeft, or OSError."""
+    """Write one line (or block) to stdout and flush it. Raises StdoutClosed, or OSError."""
     try:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
@@ -68,9 +67,12 @@ def print_line(line: str) -> None:
 
 
 def prepare_streams() -> None:
-    """Make stdin, stdout and stderr usable: what was closed is there and takes nothing, and what an encoding lacks is
-    written as an escape."""
-    # In this order: an opened file takes the lowest number that is free, and these are 0, 1 and 2.
+    """Make stdin, stdout and stderr usable.
+
+    A closed stream is replaced by an empty one; writing to a replaced stdout is an error. Characters that an encoding
+    lacks are written as escapes.
+    """
+    # In this order: an opened file gets the lowest free descriptor, and these are 0, 1 and 2.
     if sys.stdin is None:
         sys.stdin = open(os.devnull)  # noqa: SIM115
     if sys.stdout is None:
@@ -83,12 +85,12 @@ def prepare_streams() -> None:
 
 
 def is_utf8(stream: TextIO) -> bool:
-    """Whether every character can be written to it."""
+    """Whether the stream's encoding has every character."""
     return (stream.encoding or "").lower().replace("-", "") in {"utf8", "utf8sig"}
 
 
 def print_note(line: str) -> None:
-    """One line to stderr: what is said about the work, not its result."""
+    """Write one line to stderr: notes about the work, not its result."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
@@ -99,14 +101,14 @@ def pluralize(number: int, noun: str) -> str:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a person looks at it."""
+    """Whether the stream is a terminal."""
     return stream.isatty()
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, right: Iterable[str] = ()) -> None:
-    """A table on a terminal; in a pipe one row a line, the cells between tabs, without a heading.
+    """Print a table on a terminal; in a pipe one row per line, cells separated by tabs, without a header.
 
-    Only the last column is folded; a terminal too narrow for that gets each row as a list.
+    Only the last column is wrapped; on a terminal too narrow for that each row is printed as a list.
     """
     if not is_terminal(sys.stdout):
         for row in rows:
@@ -132,7 +134,7 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, right:
     for column in columns:
         rich_table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
-        # Text, not str: rich reads markup in strings, and a room's title may hold some.
+        # Text, not str: rich parses markup in strings, and a room's title may contain some.
         rich_table.add_row(*map(Text, row))
     console.print(rich_table)
 
