@@ -103,7 +103,7 @@ async def test_an_owner_brings_in_and_takes_out(run: CommandRunner) -> None:
     club = (await run.succeed("create", "club", user="amanda")).split()[0]
     assert await run.succeed("join", club, "--member", "ben", user="amanda") == f"{club} (group, 2 members)\n"
     assert (await run.succeed("rooms", user="ben")).startswith(f"{club}\t")
-    assert await run("leave", club, "--member", "ben", user="amanda") == (0, "", f"ben is out of {club}\n")
+    assert await run("leave", club, "--member", "ben", user="amanda") == (0, "", f"ben was removed from {club}\n")
     result = await run("join", club, user="ben")
     assert (result.exit_code, result.stderr[:17]) == (1, "error: NOT_FOUND:")
 

@@ -1,5 +1,5 @@
-"""Where rooms and their logs are kept. `memory` forgets at the end, `sqlite` does not; both answer alike.
+"""Stores of rooms and their logs: `memory`, not durable, and `sqlite`. They behave the same otherwise.
 
-What an event does is written once, in `mutations`, over the few tables of `tables.Tables`; what words are is written
-once, in `tokenizer`. A store brings its tables, its queries and its way to make things durable.
+The effects of an event are written once, in `mutations`, over the tables of `tables.Tables`; the rules of words once,
+in `tokenizer`. A store implements its tables, its queries, and its commits.
 """

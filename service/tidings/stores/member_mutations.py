@@ -55,7 +55,7 @@ def apply_member_change(
 
 
 def _transfer_ownership(tables: Tables, change_set: ChangeSet, room: RoomRow, leaving: v1.Event) -> None:
-    """When the last owner leaves, make another member OWNER. READERs are left out: in an OPEN room they were silenced."""
+    """When the last owner leaves, make another member OWNER, but no READER: those of an OPEN room were silenced."""
     new_owner = "" if tables.has_other_owner(room, leaving.member.user) else tables.next_owner(room)
     if new_owner:
         tables.set_role(room, new_owner, v1.OWNER)
@@ -76,7 +76,7 @@ def _may_consent(room: RoomRow, role: int) -> bool:
 
 
 def give_consent(tables: Tables, change_set: ChangeSet, room: RoomRow, user: str) -> None:
-    """Record that a member consents to being seen in the room: one who was added by others and now acts there (ADR 33)."""
+    """Record that a member who was added by others and now acts in the room consents to being seen there (ADR 33)."""
     if not tables.needs_consent(room, user):
         return
     role = tables.role(room, user)

@@ -1,4 +1,4 @@
-"""What a store keeps, row by row, and the small set of moves that `mutations` makes on it."""
+"""The rows of a store, and the operations on them that `mutations` needs."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
@@ -6,11 +6,11 @@ from typing import NamedTuple, Protocol
 from tidings.contract import v1
 from tidings.domain.ports.store import LogHead, RoomRecord, StoredEvent
 
-# The kind of a row: the field number of what happened (`Event.what`), so that it needs no table of its own …
+# The kind of a row: the field number in `Event.what` …
 EVENT_KINDS: dict[str, int] = {field.name: field.number for field in v1.Event.DESCRIPTOR.oneofs_by_name["what"].fields}
 POSTED = EVENT_KINDS["posted"]
 EDITED = EVENT_KINDS["edited"]
-# … and one more: a message that was deleted. It counts as no message for whoever counts or searches.
+# … or this for a deleted message, so that counts and searches do not see it as a message.
 DELETED_MESSAGE = 0
 MESSAGE_KINDS = (POSTED, DELETED_MESSAGE)
 
@@ -37,17 +37,15 @@ def take_within(rows: Iterable[tuple[int, bytes]], bytes_max: int) -> tuple[list
 
 
 class EventRow(NamedTuple):
-    """One event in its place.
+    """One event in a room's log.
 
-    `latest_message`  seq of the room's newest message as of this event: a list of rooms finds it in one step from
-    the head.
-    `at_ms`   the event's place among those of other rooms: its time, lowered to that of the first event after it if
-              the clock was set back between them (`mutations`). So it never goes back in a room. The event's own
-              time is in `data` and stays as it was answered.
-    `request_digest`   what the caller had asked for (`mutations.request_digest`), kept once later events have
-    changed `data`; empty
-              once the text is gone for good; None while `data` says it itself.
-    `data`    a serialised `tidings.v1.Event`, as it is read now.
+    `latest_message`  the seq of the room's newest message as of this event, for lists of rooms.
+    `at_ms`   orders the event among those of other rooms: its time in Unix ms, lowered to that of the first event after
+              it if the clock was set back between them (`appending`). So it never decreases in a room. The event's own
+              time is in `data` and does not change.
+    `request_digest`   of the fields that the caller set (`idempotency`), once later events have changed `data`; empty
+              once the text was erased; None while `data` has those fields itself.
+    `data`    a serialised `tidings.v1.Event`, as readers get it now.
     """
 
     seq: int
@@ -62,7 +60,7 @@ class EventRow(NamedTuple):
 
 
 class RoomRow:
-    """A room with the end of its log. There is one object per room in a store's cache, and `mutations` changes it."""
+    """A room with the end of its log. A store's cache has one object per room, which `mutations` changes in place."""
 
     __slots__ = (
         "created_at_ms",
@@ -98,7 +96,7 @@ class RoomRow:
         self.last_at_ms = last_at_ms
 
     def to_record(self) -> RoomRecord:
-        """What the domain hears of it."""
+        """The room as the domain gets it."""
         return RoomRecord(
             room=self.name,
             kind=self.kind,
@@ -111,7 +109,7 @@ class RoomRow:
 
 
 class Tables(Protocol):
-    """What `mutations` reads and writes, inside one transaction."""
+    """The operations of `mutations` and `member_mutations` on rows, inside one transaction."""
 
     def room(self, name: str) -> RoomRow | None:
         """The room, with the end of its log."""
@@ -119,85 +117,85 @@ class Tables(Protocol):
     def add_room(
         self, name: str, kind: int, title: str, creator: str, epoch: str, at_ms: int, request_digest: bytes
     ) -> RoomRow:
-        """A room without events and members. Its name is free."""
+        """Add a room without events and members. Its name is free."""
 
     def count_created_rooms(self, creator: str) -> int:
-        """How many rooms this user has made; those that everybody left do not count."""
+        """The number of rooms that this user created, without archived ones."""
 
     def archive_room(self, room: RoomRow) -> None:
-        """The room can no longer be reached, and its name is free."""
+        """Make the room unreachable and its name free."""
 
     def update_room(self, room: RoomRow) -> None:
         """Write the room's kind, title and number of members."""
 
     def insert_event(self, room: RoomRow, row: EventRow) -> bool:
-        """Append a row; False, and nothing written, when its actor used its client_id in this room before.
+        """Append a row; False, with nothing written, when its actor used its client_id in this room before.
 
-        A store that finds out only later may answer True and undo everything then (`DuplicateKeyError`).
+        A store that detects this later may return True and undo the transaction then (`DuplicateKeyError`).
         """
 
     def find_by_client_id(self, room: RoomRow, actor: str, client_id: str) -> EventRow | None:
         """The row that was appended with this key."""
 
     def find_event(self, room: RoomRow, seq: int) -> EventRow | None:
-        """The row at this place."""
+        """The row with this seq, or None."""
 
     def update_event(self, room: RoomRow, row: EventRow) -> None:
-        """Give the row at this place another kind, `request_digest` and `data`."""
+        """Replace the kind, `request_digest` and `data` of the row with this seq."""
 
     def lower_times(self, room: RoomRow, at_ms: int) -> None:
-        """Give the rows of the room that have a later `at_ms` this one."""
+        """Set `at_ms` of all rows of the room that have a later one."""
 
     def edits_with_text(self, room: RoomRow, target: int) -> Sequence[EventRow]:
         """The `edited` rows of a message that still have their text (`request_digest` is None)."""
 
     def has_edits(self, room: RoomRow, target: int, edits: int) -> bool:
-        """Whether a message has so many `edited` rows."""
+        """Whether a message has at least this many `edited` rows."""
 
     def reaction_users(self, room: RoomRow, target: int, emoji: str, users_max: int) -> Sequence[str]:
-        """Who reacted to a message with an emoji, in order of arrival."""
+        """The first users who reacted to a message with an emoji, in order of arrival."""
 
     def has_reacted(self, room: RoomRow, target: int, emoji: str, user: str) -> bool:
-        """Whether this user did."""
+        """Whether this user reacted to a message with an emoji."""
 
     def add_reaction(self, room: RoomRow, target: int, emoji: str, user: str, seq: int) -> None:
-        """The user did, with the event `seq`."""
+        """Add a user's reaction, made by the event `seq`."""
 
     def remove_reaction(self, room: RoomRow, target: int, emoji: str, user: str) -> None:
-        """The user took it back."""
+        """Remove a user's reaction."""
 
     def remove_reactions(self, room: RoomRow, target: int) -> None:
-        """All reactions to a message are gone."""
+        """Remove all reactions to a message."""
 
     def role(self, room: RoomRow, user: str) -> int:
-        """0 for who is not a member."""
+        """The user's role (`v1.Role`), 0 without a membership."""
 
     def set_role(self, room: RoomRow, user: str, role: int) -> None:
-        """0 ends the membership. Who comes in does so with the room's next event, and has not consented."""
+        """Set a role; 0 ends the membership. A new member joins with the room's next event and has not consented."""
 
     def needs_consent(self, room: RoomRow, user: str) -> bool:
         """Whether the user is a member who has not consented to being seen in the room."""
 
     def set_consent(self, room: RoomRow, user: str, consented: bool) -> None:
-        """Of a member."""
+        """Set whether a member has consented to being seen in the room."""
 
     def has_other_owner(self, room: RoomRow, user: str) -> bool:
         """Whether a user other than this one is OWNER of the room."""
 
     def next_owner(self, room: RoomRow) -> str:
-        """Of the moderators, or else of the members, who has been in for longest; empty when there is neither."""
+        """The MODERATOR, or else the MEMBER, with the longest membership; empty when there is none."""
 
     def hidden_at_head(self, room: RoomRow, user: str) -> int:
         """The head at which the member hid the room, 0 = not hidden."""
 
     def set_hidden_at_head(self, room: RoomRow, user: str, head: int) -> None:
-        """The same."""
+        """Set the head at which the member hid the room, 0 = not hidden."""
 
     def positions(self, room: RoomRow, user: str) -> tuple[int, int]:
-        """(delivered, read)."""
+        """The seqs (delivered, read) of a user, zeros at first."""
 
     def set_positions(self, room: RoomRow, user: str, delivered: int, read: int) -> None:
-        """Both."""
+        """Set the seqs (delivered, read) of a user."""
 
     def set_last_seen(self, user: str, at_ms: int) -> None:
-        """When the user's last connection ended."""
+        """Set when the user's last connection ended, Unix ms."""

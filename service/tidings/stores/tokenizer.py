@@ -1,19 +1,19 @@
-"""What a word is: how a text is cut up for the index, and what a query asks for.
+"""The rules of words: how a text is split into tokens for the index, and a query into phrases.
 
-An index knows tokens and their order. Scripts that put spaces between words give words. Scripts that do not (Chinese,
-Japanese, Thai, Lao, Khmer, Burmese; Korean too, whose words grow endings) give *runs*, and a run becomes its
-overlapping pairs of characters and, once more, its last character alone:
+An index holds tokens and their order. Text of scripts with spaces between words is split into words. Text of scripts
+without (Chinese, Japanese, Thai, Lao, Khmer, Burmese; and Korean, whose words take endings) is split into *runs*, and a
+run into its overlapping pairs of characters and its last character:
 
     天気予報 → 天気 気予 予報 報
 
-so that a query finds every substring: two and more characters as neighbouring pairs (天気予 = 天気 + 気予), one as the
-beginning of a pair, or the last one by itself. Each emoji is a token, whatever stands around it.
+so a query finds every substring: two or more characters as consecutive pairs (天気予 = 天気 + 気予), one character as a
+prefix of a pair, or as the last token. Each emoji is a token of its own.
 
-Before that, letters lose what people leave out when they search: case, width, accents, Arabic and Hebrew vowel points.
-Accents are kept where they make another letter (й, ї, が, and the vowel signs of India's scripts).
+Before that, text is folded: case, width, accents, and Arabic and Hebrew vowel points are removed. Accents that make
+another letter are kept (й, ї, が, and the vowel signs of Indian scripts).
 
-The rule to keep: a query is cut up by the same functions as a text. Both come out as ASCII words and characters beyond
-ASCII, between single spaces, which is exactly what the index's `ascii` tokenizer splits again.
+Invariant: a query is split by the same functions as a text. The result has ASCII words and characters beyond ASCII,
+separated by single spaces, which is what the index's `ascii` tokenizer splits again.
 """
 
 import re
@@ -24,12 +24,12 @@ from typing import NamedTuple
 from tidings.contract.errors import invalid_argument
 from tidings.domain.common.characters import limit_marks
 
-TOKEN_CHARS_MAX = 64  # what goes on longer is no word; it is found by its beginning
-# Into how many characters those of a text are taken apart, on average: those of Hangul into three. A ligature of Arabic
+TOKEN_CHARS_MAX = 64  # a longer word is cut, and found by its beginning
+# The most characters that one character of a text may decompose into, on average: Hangul has three. An Arabic ligature
 # has 18, and a message full of it would cost the index as much as 18 messages.
 EXPANSION_MAX = 3
-# Words of one query; two characters of a run count as one. Each is a list to be walked through for every message that
-# has it: 26 letters took 0.3 seconds where many messages had them all.
+# Words of one query; two characters of a run count as one. Each costs a scan of the messages that have it: 26 letters
+# took 0.3 seconds where many messages had them all.
 QUERY_WORDS_MAX = 12
 CHARACTERS_CACHED_MAX = 20_000  # more characters than any two languages use
 

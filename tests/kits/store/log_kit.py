@@ -630,6 +630,23 @@ class LogKit:
         assert await page(before=2**63, limit=1) == ("10", True)
 
     @pytest.mark.asyncio
+    async def test_a_page_and_a_list_name_the_head_and_the_newest_message_whatever_came_last(
+        self, store: Store
+    ) -> None:
+        room = await create_group(store, "team", "ann")
+        message = await store.append(new_message(room, "ann", "word"))
+
+        async def head_and_last() -> tuple[int, int]:
+            page = await store.page(room, before=None, after=None, limit=1)
+            (entry,) = await store.room_list_page("ann", after="", limit=9)
+            assert entry.room.head == page.head == await store.head(room)
+            return page.head.seq, parse(entry.last).seq
+
+        assert await head_and_last() == (message.seq, message.seq)
+        await store.append(new_reaction(room, "ann", message.seq, "👍"))
+        assert await head_and_last() == (message.seq + 1, message.seq)
+
+    @pytest.mark.asyncio
     async def test_an_empty_log_has_an_empty_page(self, store: Store) -> None:
         room = await create_open_room(store)
         found = await store.page(room, before=None, after=None, limit=5)

@@ -152,7 +152,7 @@ async def test_a_database_that_is_taken_away_is_copied_and_the_advice_brings_it_
     if written:
         with raises_api_error(Code.UNAVAILABLE):
             await store.append(new_message("lobby", "ann", "not answered"))
-    await wait_until(lambda: "what was in it was copied" in " ".join(store.problems()))
+    await wait_until(lambda: "its content was copied" in " ".join(store.problems()))
     reason = await wait_for_problem(store)
     assert f"{tmp_path / DATABASE_FILE} was re" in reason
     with raises_api_error(Code.UNAVAILABLE):
@@ -162,9 +162,9 @@ async def test_a_database_that_is_taken_away_is_copied_and_the_advice_brings_it_
     assert [type(error) for error in told] == [DatabaseLostError]
     await store.close()
     if harm is remove:
-        with pytest.raises(StoreError, match="is missing; to go on with the copy"):
+        with pytest.raises(StoreError, match="is missing; to continue with the copy"):
             await SqliteStore.open(tmp_path)
-    run_shell(reason.partition("stop the service, then: ")[2])
+    run_shell(reason.partition("stop the service, then run: ")[2])
     store = await SqliteStore.open(tmp_path)
     assert texts(await read_all(store, "lobby")) == ["word one", "word two"]
     assert await search_texts(store, "word") == ["word two", "word one"]
@@ -177,7 +177,7 @@ async def test_a_database_that_is_taken_away_is_copied_and_the_advice_brings_it_
 async def test_a_lock_that_was_removed_is_taken_again(tmp_path: Path) -> None:
     store = await open_store(tmp_path)
     (tmp_path / "lock").unlink()
-    assert "lock was removed while the service runs, and was made again" in await wait_for_problem(store)
+    assert "lock was removed while the service runs, and was created again" in await wait_for_problem(store)
     with pytest.raises(StoreError, match="in use by another Tidings"):
         await SqliteStore.open(tmp_path)
     await store.append(new_message("lobby", "ann", "word"))

@@ -1,4 +1,4 @@
-"""A store that forgets everything at its end: for tests, demonstrations, and as the model of the others."""
+"""A store in memory, lost at its end: for tests, demonstrations, and as the reference for other stores."""
 
 import asyncio
 import secrets
@@ -35,8 +35,7 @@ T = TypeVar("T")
 
 
 class MemoryStore:
-    """A `domain.ports.store.Store`. Every call is done before it first waits, so calls take effect in the order
-    made."""
+    """A `domain.ports.store.Store`. No call waits, so calls take effect in the order in which they are made."""
 
     def __init__(self, *, read_bytes_max: int = READ_BYTES_MAX, page_bytes_max: int = PAGE_BYTES_MAX) -> None:
         self._tables = MemoryTables()
@@ -46,18 +45,18 @@ class MemoryStore:
         self._read_bytes_max = read_bytes_max
         self._page_bytes_max = page_bytes_max
 
-    # the life of the store
+    # --- lifetime
 
     async def close(self) -> None:
-        """From now on nothing can be written."""
+        """Reject further writes."""
         self._closed = True
 
     def on_committed(self, listener: CommitListener) -> None:
-        """Called before the call that wrote returns."""
+        """Set the listener; it is called before the call that wrote returns."""
         self._commit_listener = listener
 
     def on_failure(self, report: Callable[[Exception], None]) -> None:
-        """Memory does not fail."""
+        """Ignored: memory does not fail."""
 
     def legacy_names(self) -> Collection[str]:
         """None in memory."""
@@ -68,7 +67,7 @@ class MemoryStore:
         return ()
 
     def on_transaction(self, observe: Callable[[float], None]) -> None:
-        """See `ports.Store`; here nothing takes time."""
+        """Ignored: nothing is written to a disk."""
 
     def _write(self, change: Callable[[ChangeSet], T]) -> T:
         if self._closed:

@@ -48,7 +48,7 @@ def configure_writer(connection: apsw.Connection, limits: SqliteLimits) -> None:
     # Deleted content is overwritten. Rows of logs are seldom deleted, so this costs next to nothing.
     connection.pragma("secure_delete", True)
     connection.pragma("cache_size", -(limits.writer_cache_bytes // 1024))
-    # Statements that write many rows keep a journal of what they change, to undo it; no text may reach a temporary file.
+    # Statements that change many rows keep a journal to undo it; no text may reach a temporary file.
     connection.pragma("temp_store", "memory")
     # `Checkpointer` copies the WAL into the database: it sees the errors, and no commit waits for the copy.
     connection.wal_autocheckpoint(0)

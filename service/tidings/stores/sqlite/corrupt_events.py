@@ -1,8 +1,8 @@
 """Events whose bytes in the log are damaged.
 
-What is read from the disk is checked before it leaves the store, since one event that cannot be read would take the
-whole page with it that it is in. In its place stands what the other columns of its row still say: who, when, and that
-there was something; a message stands there as a deleted one. Checking costs 0.13 us an event.
+Events read from the disk are checked before they leave the store, since one that cannot be parsed would make its whole
+page unreadable. It is replaced by an event made from the other columns of its row: the user, the time, and its kind; a
+message is shown as a deleted one.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ ROOM_NAME = "SELECT name FROM log.rooms WHERE number = ?"
 
 
 class CorruptEvents:
-    """Puts something readable in the place of damaged events, and notes which they are."""
+    """Replaces damaged events by readable ones and reports them as problems."""
 
     def __init__(self, problems: StoreProblems) -> None:
         self._problems = problems
@@ -31,18 +31,18 @@ class CorruptEvents:
     def replace_corrupt(
         self, reader: apsw.Connection, room: str, events: Sequence[StoredEvent]
     ) -> Sequence[StoredEvent]:
-        """These events of a room, each of them readable."""
+        """The same events of a room, with damaged ones replaced."""
         if can_parse_all(events):
             return events
         return [event if is_valid_event(*event) else self._placeholder(reader, room, event.seq) for event in events]
 
     def on_corrupt_event(self, connection: apsw.Connection, event_id: int) -> None:
-        """The event with this id is damaged, as the index finds, whose connection has the logs as `log`."""
+        """Report a damaged event that the index found; its connection has the logs attached as `log`."""
         (room,) = select_one(connection, ROOM_NAME, (event_id >> SEQ_BITS,)) or ("",)
         self._report(room, event_id & SEQ_MAX)
 
     def recheck(self, reader: apsw.Connection) -> None:
-        """Forget those that were deleted or edited, and with it written anew."""
+        """Resolve the problems of events that are readable again, after they were deleted or edited."""
         for room, seq in list(self._known):
             row = select_one(reader, EVENT_COLUMNS, (SEQ_BITS, seq, room))
             if row is None or is_valid_event(seq, row[-1]):

@@ -1,4 +1,4 @@
-"""What SQLite's errors mean to a caller."""
+"""Classifies SQLite's errors and translates them for callers."""
 
 import secrets
 
@@ -7,8 +7,8 @@ import apsw
 from tidings.contract.errors import ApiError, internal, resource_exhausted, unavailable
 from tidings.log import log
 
-FULL_RETRY_MS = 5_000  # somebody has to make room; nobody needs to ask more often
-# The shared index of the WAL could not grow. Nothing was written then, as with a full disk, which is what it means.
+FULL_RETRY_MS = 5_000  # an operator has to free space, which takes longer
+# The shared index of the WAL could not grow: the disk is full, and nothing was written.
 _FULL_EXTENDED_CODES = {apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_SHMOPEN}
 _FATAL_ERRORS = (
     apsw.IOError,
@@ -28,26 +28,26 @@ class StoreError(Exception):
 
 
 def is_full(error: BaseException) -> bool:
-    """No space: nothing was written, and the next attempt may succeed."""
+    """Whether the disk is full: nothing was written, and a later attempt may succeed."""
     return isinstance(error, apsw.FullError) or getattr(error, "extendedresult", 0) in _FULL_EXTENDED_CODES
 
 
 def is_busy(error: BaseException) -> bool:
-    """Another program keeps the database locked. Nothing was written."""
+    """Whether another program has locked the database. Nothing was written."""
     return isinstance(error, apsw.BusyError | apsw.LockedError)
 
 
 def is_fatal(error: BaseException) -> bool:
-    """Whether what the disk holds is unknown from now on.
+    """Whether the content of the disk is unknown from now on.
 
-    After a failed fsync the kernel may drop what it could not write and report success the next time: whoever tries
-    again acknowledges what is lost. So there is no second attempt.
+    After a failed fsync the kernel may drop the pages that it could not write and report success the next time: a
+    second attempt could acknowledge lost data. So there is none.
     """
     return isinstance(error, _FATAL_ERRORS) and not is_full(error)
 
 
 def translate_store_error(error: Exception) -> ApiError:
-    """What a caller hears of an error that is not a `Failure` already."""
+    """The `ApiError` for an error of the store; an `ApiError` is returned as it is. Others are logged."""
     if isinstance(error, ApiError):
         return error
     if is_full(error):

@@ -1,8 +1,8 @@
-"""Looks whether the files of a running store are where they were opened.
+"""Checks that the files of a running store are still where they were opened.
 
-A database that was removed or replaced would take everything with it that is written into it: its file has no name any
-more. So nothing more is written, reading goes on, and what there is is copied to a file that the next start tells of. A
-lock that was removed would let a second service in: it is taken again.
+Everything written to a database file that was removed or replaced would be lost with its last descriptor. So writing
+stops, reading continues, and the content is copied to a rescue file, which the next start names. A removed lock file
+would let a second service use the directory: the lock is acquired again.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from tidings.stores.sqlite.writer import Writer
 
 
 class FileWatcher:
-    """`run` looks now and then, until it is cancelled."""
+    """`run` checks periodically until it is cancelled."""
 
     def __init__(
         self,
@@ -40,14 +40,13 @@ class FileWatcher:
         self._interval_seconds = interval_seconds
 
     def check_database(self) -> None:
-        """DatabaseLostError when the database is no longer where it was. From any thread."""
+        """Raise DatabaseLostError when the database file was removed, replaced or emptied. From any thread."""
         reason = self._database.loss_reason()
         if reason:
             raise DatabaseLostError(f"{self._database.path} {reason} while the service runs")
 
     async def run(self, writer: Writer) -> None:
-        """Look every `file_check_interval_seconds`; when the database is gone, have the writer find out by an empty
-        commit."""
+        """Check every `file_check_interval_seconds`. A lost database makes the writer fail by an empty commit."""
         while True:
             await asyncio.sleep(self._interval_seconds)
             await asyncio.to_thread(self._check_lock_file)
@@ -62,28 +61,28 @@ class FileWatcher:
         try:
             self._lock.reacquire()
         except StoreError as error:
-            self._problems.report(LOCK_FILE, f"{path} was removed, and it cannot be made again: {error}")
+            self._problems.report(LOCK_FILE, f"{path} was removed and cannot be created again: {error}")
         else:
             self._problems.report(
                 LOCK_FILE,
-                f"{path} was removed while the service runs, and was made again; keep other programs out of "
+                f"{path} was removed while the service runs, and was created again; keep other programs out of "
                 f"{path.parent}, then restart the service",
             )
 
     async def rescue_database(self, lost: DatabaseLostError) -> None:
-        """Copy the database that is still open to a file with a name, and say how to go on with it."""
+        """Copy the database, which is still open, to a rescue file, and report the command that restores it."""
         database = self._database.path
         self._problems.report(
-            database.name, f"{lost}: nothing more is written, and reading goes on; do not stop the service yet"
+            database.name, f"{lost}: nothing more is written, reading continues; do not stop the service yet"
         )
         try:
             path = await asyncio.to_thread(create_rescue_file, database.parent)
             await self._reader_pool.read(lambda reader: _copy_database(reader, str(path)))
         except (ApiError, OSError) as error:
-            advice = f"what is in it could not be copied ({error}); restore a backup"
+            advice = f"its content could not be copied ({error}); restore a backup"
         else:
-            advice = f"what was in it was copied; stop the service, then: {recovery_command(database, path)}"
-        self._problems.report(database.name, f"{lost}: nothing more is written, and reading goes on; {advice}")
+            advice = f"its content was copied; stop the service, then run: {recovery_command(database, path)}"
+        self._problems.report(database.name, f"{lost}: nothing more is written, reading continues; {advice}")
 
 
 def _copy_database(reader: apsw.Connection, path: str) -> None:

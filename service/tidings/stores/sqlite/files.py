@@ -1,4 +1,4 @@
-"""The files of the data folder: private, in their place, and what is said when they are not."""
+"""The files of the data directory: their modes, their identity, and the errors for missing ones."""
 
 import contextlib
 import os
@@ -16,11 +16,11 @@ RESCUE_FILE_PATTERN = "rescued-*.sqlite"
 
 
 class DatabaseLostError(OSError):
-    """What is written now would not be there after the next start."""
+    """The database file was removed, replaced or emptied: writes would be lost at the next start."""
 
 
 def check_database_file(path: Path) -> None:
-    """StoreError for a database whose content is gone, where SQLite would begin an empty one."""
+    """Raise StoreError for a database whose content is lost, where SQLite would create an empty one."""
     wal = path.with_name(f"{path.name}-wal")
     try:
         empty, missing = path.stat().st_size == 0, False
@@ -36,7 +36,7 @@ def check_database_file(path: Path) -> None:
     rescued = sorted(path.parent.glob(RESCUE_FILE_PATTERN))
     if rescued:
         raise StoreError(
-            f"{path} is missing; to go on with the copy that was made when it was removed: "
+            f"{path} is missing; to continue with the copy made when it was removed, run: "
             f"{recovery_command(path, rescued[-1])}"
         )
     if wal.exists() and wal.stat().st_size:
@@ -47,7 +47,7 @@ def check_database_file(path: Path) -> None:
 
 
 def recovery_command(database: Path, rescue_file: Path) -> str:
-    """The command that puts a rescued database in its place."""
+    """The shell command that moves a rescued database to its place."""
     name = database.name
     return (
         f"cd {shlex.quote(str(database.parent.absolute()))} && rm -f {name} {name}-wal {name}-shm && "
@@ -56,23 +56,23 @@ def recovery_command(database: Path, rescue_file: Path) -> str:
 
 
 def create_rescue_file(directory: Path) -> Path:
-    """Where to copy a database that was removed; the file is there, private and empty."""
+    """Create a private, empty file to copy a removed database to."""
     path = directory / RESCUE_FILE_PATTERN.replace("*", str(int(time.time())))
     make_private(path)
     return path
 
 
 def make_private(path: Path) -> None:
-    """Make the file if need be, readable for its owner only. SQLite gives its other files the same mode."""
+    """Create the file if it is missing, readable by its owner only. SQLite gives its other files the same mode."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def warn_about_file_modes(directory: Path) -> None:
-    """Say which files other users of the machine can read or write."""
+    """Log the files that other users of the machine can read or write."""
     files: list[str] = []
     for path in (directory, *sorted(directory.iterdir())):
-        with contextlib.suppress(OSError):  # it is no longer there
+        with contextlib.suppress(OSError):  # it was removed meanwhile
             mode = path.stat().st_mode & 0o777
             if mode & OTHER_USERS:
                 files.append(f"{path} ({mode:04o})")
@@ -85,7 +85,7 @@ def warn_about_file_modes(directory: Path) -> None:
 
 
 class OpenedFile(NamedTuple):
-    """A file as it was opened."""
+    """The identity of a file when it was opened."""
 
     path: Path
     device: int
@@ -93,18 +93,18 @@ class OpenedFile(NamedTuple):
 
     @classmethod
     def at_path(cls, path: Path) -> "OpenedFile":
-        """The file that is there now."""
+        """The file at this path now."""
         found = path.stat()
         return cls(path, found.st_dev, found.st_ino)
 
     def loss_reason(self) -> str:
-        """What became of it while it was open; empty when it is where it was."""
+        """How the file was lost since it was opened; empty when it is still there."""
         try:
             found = os.stat(self.path)
         except FileNotFoundError:
             return "was removed"
         except OSError:
-            return ""  # nothing can be said of it
+            return ""  # unknown: not taken for lost
         if (found.st_dev, found.st_ino) != (self.device, self.inode):
             return "was replaced by another file"
         return "" if found.st_size else "was emptied"

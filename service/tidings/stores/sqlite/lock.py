@@ -1,4 +1,4 @@
-"""One service per data directory."""
+"""The lock that allows one service per data directory."""
 
 import contextlib
 import errno
@@ -12,7 +12,7 @@ LOCK_FILE = "lock"
 
 
 class DataLock:
-    """Held from `acquire` to `release`. The kernel lets it go when the process ends, however it ends."""
+    """Held from `acquire` to `release`. The kernel releases it when the process ends, also by a crash."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
@@ -20,7 +20,7 @@ class DataLock:
 
     @classmethod
     def acquire(cls, directory: Path) -> "DataLock":
-        """Make the directory if need be and lock it; StoreError when it cannot be used or is used already."""
+        """Create the directory if it is missing, and lock it; StoreError when it cannot be used or is in use."""
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
@@ -41,13 +41,13 @@ class DataLock:
             raise StoreError(
                 f"{directory} is in use by another Tidings (process {holder}); stop it, or name another with --data"
             ) from None
-        with contextlib.suppress(OSError):  # a full disk: the lock holds, only its note is missing
+        with contextlib.suppress(OSError):  # a full disk: the lock is held, only the process id is missing
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         return cls(directory / LOCK_FILE, descriptor)
 
     def is_intact(self) -> bool:
-        """Whether the file that is held is the one that another service would find."""
+        """Whether the lock file at the path is still the locked one."""
         if self._descriptor is None:
             return True
         try:
@@ -55,17 +55,17 @@ class DataLock:
         except FileNotFoundError:
             return False
         except OSError:
-            return True  # nothing can be said of it
+            return True  # unknown: not taken for lost
         return os.path.samestat(found, os.fstat(self._descriptor))
 
     def reacquire(self) -> None:
-        """Lock the directory once more after its file was removed; StoreError when another service was quicker."""
+        """Lock the directory again after its lock file was removed; StoreError when another service has locked it."""
         new_lock = DataLock.acquire(self._path.parent)
         self.release()
         self._descriptor = new_lock._descriptor
 
     def release(self) -> None:
-        """Let others in. Idempotent."""
+        """Release the lock. Idempotent."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)

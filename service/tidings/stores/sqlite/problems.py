@@ -1,14 +1,14 @@
-"""What is wrong with the files of a store while it runs, in words for its operator."""
+"""The problems of a running store's files, as texts for its operator."""
 
 from collections.abc import Hashable
 
 from tidings.log import log
 
-PROBLEMS_MAX = 100  # more than an operator reads one by one
+PROBLEMS_MAX = 100  # more than an operator reads one by one; each costs about 0.3 KiB
 
 
 class StoreProblems:
-    """The reasons why a store is degraded, each under the thing it is about. May be used from every thread."""
+    """The reasons why a store is degraded, by subject. Can be used from every thread."""
 
     __slots__ = ("_descriptions",)
 
@@ -16,7 +16,7 @@ class StoreProblems:
         self._descriptions: dict[Hashable, str] = {}
 
     def report(self, subject: Hashable, reason: str) -> None:
-        """From now on, for this reason. Logged when it is a new one."""
+        """Add or replace the reason of a subject. Logged when it is new."""
         if self._descriptions.get(subject) != reason and (
             subject in self._descriptions or len(self._descriptions) < PROBLEMS_MAX
         ):
@@ -24,10 +24,10 @@ class StoreProblems:
             log.error("the store is degraded", reason=reason)
 
     def resolve(self, subject: Hashable) -> None:
-        """This is right again."""
+        """Remove the subject. Logged when it had a reason."""
         if self._descriptions.pop(subject, None) is not None:
             log.info("the store has recovered", what=str(subject))
 
     def descriptions(self) -> list[str]:
-        """All of them, oldest first."""
+        """All reasons, oldest first."""
         return list(self._descriptions.values())

@@ -1,4 +1,4 @@
-"""What the domain asks to read, in SQL. Every function is one short look at one state of the database."""
+"""The read operations in SQL. Every function reads one consistent state of the database."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -33,12 +33,12 @@ COUNT_UNREAD = f"""SELECT count(*) FROM
 ROOM_COLUMNS = "r.number, r.name, r.kind, r.title, r.creator, r.epoch, r.created_at_ms, r.members"
 ROOM_RECORD = f"SELECT {ROOM_COLUMNS} FROM rooms r WHERE r.name = ?"
 PUBLIC_ROOMS = f"SELECT {ROOM_COLUMNS} FROM rooms r WHERE r.kind = {v1.OPEN} AND r.name > ? ORDER BY r.name LIMIT ?"
-# One row, whether there is such a room or not: how long it takes shall not tell.
+# One row, whether or not the room exists: the time must not reveal it.
 KIND_AND_ROLE = """SELECT coalesce(r.kind, 0), coalesce(m.role, 0), coalesce(m.consented, 0)
               FROM (SELECT ? AS name, ? AS user) asked
               LEFT JOIN rooms r ON r.name = asked.name
               LEFT JOIN members m ON m.room = coalesce(r.number, 0) AND m.user = asked.user"""
-# The rooms of the other one first: who asks about a thousand users may be in thousands of rooms.
+# The other user's rooms first: a caller who asks about a thousand users may be in thousands of rooms.
 SHARES_ROOM = """SELECT 1 FROM members other CROSS JOIN members me ON me.room = other.room AND me.user = ?
              WHERE other.user = ? AND other.consented = 1 AND me.consented = 1 LIMIT 1"""
 HAS_OTHER_OWNER = f"""SELECT 1 FROM rooms r JOIN members m ON m.room = r.number AND m.role = {v1.OWNER}
@@ -59,7 +59,7 @@ LAST_SEEN = "SELECT last_seen_ms FROM users WHERE name = ?"
 def in_snapshot(
     read: Callable[Concatenate[apsw.Connection, P], T],
 ) -> Callable[Concatenate[apsw.Connection, P], T]:
-    """Several statements see one state."""
+    """Decorator: the statements of `read` see one state of the database."""
 
     def read_in_snapshot(connection: apsw.Connection, /, *arguments: P.args, **keywords: P.kwargs) -> T:
         connection.execute("BEGIN")
@@ -189,7 +189,7 @@ def last_seen(connection: apsw.Connection, users: Sequence[str]) -> dict[str, in
 
 
 def room_numbers(connection: apsw.Connection, rooms: Sequence[str]) -> list[int]:
-    """The numbers of those rooms that there are."""
+    """The numbers of the rooms that exist."""
     return [number for room in dict.fromkeys(rooms) for number, _ in select(connection, ROOM, (room,))]
 
 

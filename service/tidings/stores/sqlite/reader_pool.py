@@ -1,4 +1,4 @@
-"""Threads that read. Each has a connection of its own, so that nobody waits for the one who writes."""
+"""Threads that read the database. Each has its own connection, so reads do not wait for the writer."""
 
 import asyncio
 import queue
@@ -20,7 +20,7 @@ _Job = tuple[Callable[[apsw.Connection], Any], "asyncio.Future[Any]"]
 
 
 class ReaderPool:
-    """Answers looks at the database, oldest first."""
+    """Runs queries in its threads, oldest first."""
 
     def __init__(
         self,
@@ -43,12 +43,15 @@ class ReaderPool:
             thread.start()
 
     async def read(self, query: Callable[[apsw.Connection], T]) -> T:
-        """What `query` returns; it runs in one of the threads. Raises `Failure` only."""
+        """Run `query` in one of the threads and return its result. Raises `ApiError` only.
+
+        RESOURCE_EXHAUSTED when `pending_reads_max` reads wait, UNAVAILABLE after `close`.
+        """
         if self._closed:
             raise unavailable("the service is stopping; connect again")
         if self._pending >= self._pending_max:
             raise resource_exhausted(
-                f"{self._pending_max} reads are waiting already (pending_reads_max); try again", retry_after_ms=RETRY_MS
+                f"{self._pending_max} reads wait already (pending_reads_max); try again later", retry_after_ms=RETRY_MS
             )
         future: asyncio.Future[T] = self._loop.create_future()
         self._pending += 1
@@ -56,13 +59,13 @@ class ReaderPool:
         return await future
 
     def close(self) -> None:
-        """No more looks; those that wait are still answered. To be called on the loop, once."""
+        """Accept no more reads; those that wait are still executed. Call it once, on the loop."""
         self._closed = True
         for _ in self._threads:
             self._jobs.put(None)
 
     def join(self) -> None:
-        """Blocks until the threads are gone."""
+        """Block until the threads have ended."""
         for thread in self._threads:
             thread.join()
 
@@ -70,7 +73,7 @@ class ReaderPool:
         while (job := self._jobs.get()) is not None:
             query, future = job
             result: Any = None
-            # Who asks and gives up, again and again, must not fill the line with work that is not wanted any more.
+            # A caller that cancels reads repeatedly must not fill the queue with work.
             if not future.cancelled():
                 try:
                     result = query(connection)
@@ -89,7 +92,7 @@ class ReaderPool:
 
 
 def resolve_future(future: "asyncio.Future[Any]", result: Any) -> None:
-    """Give the answer, or raise it, to whoever still waits for it."""
+    """Set the result, or the exception, of a future that is not done or cancelled."""
     if future.done():
         return
     if isinstance(result, Exception):

@@ -1,8 +1,7 @@
-"""Opening the database: what it must be, how connections are set up, how it grows from release to release.
+"""Opening the database and migrating its schema.
 
-Migrations are numbered SQL files, applied in order, each in a transaction of its own together with the note that it was
-applied. A file that was released is never changed: its checksum stands in the database, and another one stops the
-service before it writes.
+Migrations are numbered SQL files, applied in order, each in its own transaction together with its row in `migrations`.
+A released file is never changed: its checksum is in the database, and a different one stops the start before any write.
 """
 
 import hashlib
@@ -31,12 +30,12 @@ class Migration(NamedTuple):
 
     @property
     def checksum(self) -> str:
-        """Of its text, in hexadecimal."""
+        """SHA-256 of its text, in hexadecimal."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
 def known_migrations() -> list[Migration]:
-    """Those of this release, in order."""
+    """The migrations of this release, in order."""
     files = Path(__file__).with_name("migrations").iterdir()
     return sorted(
         Migration(int(match[1]), match[2], file.read_text(encoding="utf-8"))
@@ -46,7 +45,7 @@ def known_migrations() -> list[Migration]:
 
 
 def pending_migrations(connection: apsw.Connection, known: Sequence[Migration]) -> list[Migration]:
-    """What `migrate` would do. StoreError for a database that this release must not touch."""
+    """The migrations that `migrate` would apply. StoreError for a database that this release must not change."""
     path = connection.filename
     if connection.pragma("application_id") != APPLICATION_ID:
         if select_one(connection, "SELECT 1 FROM sqlite_schema LIMIT 1"):
@@ -62,14 +61,14 @@ def pending_migrations(connection: apsw.Connection, known: Sequence[Migration]) 
     for migration in known:
         if applied.get(migration.number, migration.checksum) != migration.checksum:
             raise StoreError(
-                f"{path} was made with another text of migration {migration.number:04}_{migration.name}; "
+                f"{path} was migrated with another version of migration {migration.number:04}_{migration.name}; "
                 "install an official release of Tidings"
             )
     return [migration for migration in known if migration.number not in applied]
 
 
 def migrate(connection: apsw.Connection, known: Sequence[Migration]) -> None:
-    """Bring the database to this release."""
+    """Apply the pending migrations."""
     for migration in pending_migrations(connection, known):
         with connection:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -85,7 +84,7 @@ def migrate(connection: apsw.Connection, known: Sequence[Migration]) -> None:
 
 
 def open_writer(path: Path, limits: SqliteLimits, vfs: str | None = None) -> apsw.Connection:
-    """The connection that writes, on a database of this release's schema. StoreError otherwise."""
+    """Open the connection that writes, and migrate the database to this release. StoreError when that fails."""
     try:
         connection = apsw.Connection(str(path), vfs=vfs)
         try:
@@ -97,7 +96,7 @@ def open_writer(path: Path, limits: SqliteLimits, vfs: str | None = None) -> aps
     except (apsw.NotADBError, apsw.CorruptError):
         raise StoreError(f"{path} is damaged; restore a backup, or move the file away to start empty") from None
     except apsw.FullError:
-        raise StoreError(f"the disk of {path} is full; make room and start again") from None
+        raise StoreError(f"the disk of {path} is full; free space and start again") from None
     except apsw.Error as error:
         raise StoreError(f"{path} cannot be opened for writing ({error}); check its permissions and its disk") from None
     return connection

@@ -1,14 +1,14 @@
-"""The store on disk: one SQLite database with all logs, an index of words beside it, and a lock on the directory.
+"""The store on disk: a SQLite database with all logs, a search index, and a lock on the directory.
 
-    tidings.sqlite   the truth: rooms, logs, members, positions (`migrations/`)
-    search.sqlite    the index of words, made from the logs and rebuilt when it is gone (`index_file`)
+    tidings.sqlite   the data: rooms, logs, members, positions (`migrations/`)
+    search.sqlite    the search index, made from the logs and rebuilt when it is missing (`index_file`)
     lock             held by the process that serves the directory
 
-One thread writes (`writer`), one copies the WAL into the database (`checkpointer`), two read (`reader_pool`), one
-keeps the index (`indexer`). The loop never touches a file.
+One thread writes (`writer`), one copies the WAL into the database (`checkpointer`), `reader_threads` read
+(`reader_pool`), and one updates the index (`indexer`). The loop never accesses a file.
 
-To back up: copy `tidings.sqlite` with SQLite's own backup or `VACUUM INTO` while the service runs, or the files while
-it does not. `search.sqlite` need not be kept.
+To back up: copy `tidings.sqlite` with SQLite's backup or `VACUUM INTO` while the service runs, or the files while it
+does not. `search.sqlite` need not be copied.
 """
 
 import asyncio
@@ -25,7 +25,6 @@ from tidings.domain.ports.store import (
     CommitListener,
     EventPage,
     LogHead,
-    MemberDecision,
     MemberRecord,
     Membership,
     RoomListEntry,
@@ -66,7 +65,7 @@ INDEX_FILE = "search.sqlite"
 
 
 class _OpenHandles(NamedTuple):
-    """Everything that was opened, by whose it will be."""
+    """Everything that `_open` opened."""
 
     lock: DataLock
     database: OpenedFile
@@ -79,7 +78,7 @@ class _OpenHandles(NamedTuple):
 
 
 class SqliteStore:
-    """A `domain.ports.store.Store`. Made by `open`, inside the loop that will use it."""
+    """A `domain.ports.store.Store`. Created by `open`, in the loop that uses it."""
 
     def __init__(self, handles: _OpenHandles, limits: SqliteLimits) -> None:
         loop = asyncio.get_running_loop()
@@ -119,17 +118,17 @@ class SqliteStore:
     async def open(
         cls, directory: Path | str, limits: SqliteLimits = DEFAULT_LIMITS, *, vfs: str | None = None
     ) -> "SqliteStore":
-        """Use a data directory, made if need be. StoreError, one line that says what to do, when it cannot be used.
+        """Open a data directory, created if it is missing. StoreError, one line with the fix, when it cannot be used.
 
-        `vfs` names the SQLite VFS to go through: for tests that make a disk fail.
+        `vfs` names the SQLite VFS to use: for tests that make a disk fail.
         """
         handles = await asyncio.to_thread(_open, Path(directory), limits, vfs)
         return cls(handles, limits)
 
-    # the life of the store
+    # --- lifetime
 
     async def close(self) -> None:
-        """Write what waits, put everything into the database, release the directory. Idempotent."""
+        """Execute the waiting writes, copy the WAL, release the directory. Idempotent."""
         if self._close_task is None:
             self._close_task = asyncio.create_task(self._close())
         await asyncio.shield(self._close_task)
@@ -144,7 +143,7 @@ class SqliteStore:
         await asyncio.to_thread(self._reader_pool.join)
         self._indexer.close()
         await asyncio.to_thread(self._indexer.join)
-        # The last one to close: it takes the empty WAL away.
+        # The last connection to close: it removes the empty WAL.
         await asyncio.to_thread(self._connection.close)
         self._lock.release()
 
@@ -183,19 +182,9 @@ class SqliteStore:
         """See `ports.store.RoomLog`."""
         return self._writer.append(draft, moderates)
 
-    def change_member(self, draft: v1.Event, decision: MemberDecision) -> asyncio.Future[AppendResult]:
-        """See `ports.store.RoomLog`."""
-        return self._writer.write(
-            lambda tables, change_set: mutations.change_member(tables, change_set, draft, decision), actor=draft.actor
-        )
-
     async def head(self, room: str) -> LogHead:
         """See `ports.store.RoomLog`."""
         return await self._reader_pool.read(lambda reader: queries.head(reader, room))
-
-    async def heads(self, rooms: Sequence[str]) -> dict[str, LogHead]:
-        """See `ports.store.RoomLog`."""
-        return await self._reader_pool.read(lambda reader: queries.heads(reader, rooms))
 
     async def read(self, room: str, after: int, limit: int) -> Sequence[StoredEvent]:
         """See `ports.store.RoomLog`."""
@@ -217,7 +206,7 @@ class SqliteStore:
         return await self._reader_pool.read(read_page)
 
     async def search(self, words: str, *, rooms: Sequence[str], sender: str, page_token: str, limit: int) -> SearchPage:
-        """See `ports.store.RoomLog`. What was committed in these rooms before the call is found."""
+        """See `ports.store.RoomLog`. Finds everything that was committed in these rooms before the call."""
         older_than = decode_page_token(self._page_token_secret, page_token, words, sender) if page_token else None
         phrases = parse_query(words)
         if not phrases:
@@ -293,7 +282,7 @@ class SqliteStore:
         )
 
     def _with_readable_last(self, reader: apsw.Connection, records: Sequence[RoomListEntry]) -> Sequence[RoomListEntry]:
-        """The same with last messages that can be read."""
+        """The same entries with damaged last messages replaced."""
         return [
             record
             if record.last is None or is_valid_event(*record.last)
@@ -334,7 +323,7 @@ class SqliteStore:
 
 
 def _open(directory: Path, limits: SqliteLimits, vfs: str | None) -> _OpenHandles:
-    """All files, or none: whatever was opened before an error is closed again."""
+    """Open all files; after an error all of them are closed again."""
     lock = DataLock.acquire(directory)
     connections: list[apsw.Connection] = []
     database, index_path = directory / DATABASE_FILE, directory / INDEX_FILE
@@ -378,5 +367,5 @@ def _open(directory: Path, limits: SqliteLimits, vfs: str | None) -> _OpenHandle
 
 
 def sqlite_memory_bytes() -> int:
-    """What SQLite holds in this process: the page caches of all connections, and little else."""
+    """The memory of SQLite in this process in bytes: mostly the page caches of all connections."""
     return apsw.memory_used()

@@ -1,4 +1,4 @@
-"""`tables.Tables` in SQL. Belongs to the thread that writes, inside its transaction."""
+"""`tables.Tables` in SQL. Used by the writer thread only, inside its transaction."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ from tidings.stores.tables import EDITED, POSTED, SEQ_BITS, SEQ_MAX, EventRow, R
 
 EVENT_COLUMNS = f"id & {SEQ_MAX}, kind, actor, client_id, at_ms, latest, target, asked, data"
 
-# Messages are written many at a time, and mostly all of a commit in one statement that is its own transaction. Between
-# two statements the thread has to wait for the interpreter's lock, which the loop may hold for milliseconds, and one
-# long statement costs SQLite half of what many short ones do. A statement is as long as it is: what is missing in it is
-# filled up with rows of nothing. 896 rows are the longest statement that apsw keeps prepared.
+# The messages of a commit are mostly written by one statement that is its own transaction. Between two statements the
+# thread waits for the interpreter's lock, which the loop may hold for milliseconds, and one long statement costs SQLite
+# half as much as many short ones. A statement has a fixed number of rows: the rest are padded with rows of NULL, which
+# are not inserted. 896 rows are the longest statement that apsw keeps prepared.
 INSERT_SIZES = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 896)
 INSERT_ROWS_MAX = INSERT_SIZES[-1]
 INSERT_COLUMNS = "(id,kind,actor,client_id,at_ms,latest,target,data)"
 INSERT = {
-    rows: f"INSERT INTO events{INSERT_COLUMNS} "
-    f"SELECT * FROM (VALUES {','.join(['(?,?,?,?,?,?,?,?)'] * rows)}) WHERE column1"
+    rows: f"INSERT INTO events{INSERT_COLUMNS} SELECT * FROM"
+    f" (VALUES {','.join(['(?,?,?,?,?,?,?,?)'] * rows)}) WHERE column1"
     for rows in INSERT_SIZES
 }
 PADDING_ROW = (None,) * 8
 INSERT_IF_NEW = f"INSERT OR IGNORE INTO events{INSERT_COLUMNS} VALUES (?,?,?,?,?,?,?,?)"
-# The terms are written as in the index `keys`, or it would not be used.
+# The terms are written as in the index `keys`; otherwise SQLite would not use it.
 EVENT_BY_CLIENT_ID = f"""SELECT {EVENT_COLUMNS} FROM events
             WHERE actor = ? AND client_id = ? AND id >> {SEQ_BITS} = ? AND client_id <> ''"""
 EVENT = f"SELECT {EVENT_COLUMNS} FROM events WHERE id = ?"
@@ -43,21 +43,21 @@ LAST_EVENT = "SELECT id, latest, at_ms FROM events WHERE id BETWEEN ? AND ? ORDE
 ADD_ROOM = """INSERT INTO rooms (name, kind, title, creator, epoch, created_at_ms, asked, members)
               VALUES (?, ?, ?, ?, ?, ?, ?, 0)"""
 COUNT_CREATED_ROOMS = "SELECT count(*) FROM rooms WHERE creator = ? AND kind <> 0"
-# A name that no room can be given (domain.rules). Kind 0 is no kind of room.
+# The validator allows no such name for a room, and 0 is no `v1.RoomKind`.
 ARCHIVE_ROOM = "UPDATE rooms SET name = 'archived ' || number, kind = 0 WHERE number = ?"
 UPDATE_ROOM = "UPDATE rooms SET kind = ?, title = ?, members = ? WHERE number = ?"
 REACTION_USERS = "SELECT user FROM reactions WHERE message = ? AND emoji = ? ORDER BY seq LIMIT ?"
 HAS_REACTED = "SELECT 1 FROM reactions WHERE message = ? AND emoji = ? AND user = ?"
 ADD_REACTION = "INSERT INTO reactions (message, emoji, user, seq) VALUES (?, ?, ?, ?)"
 DELETE_REACTION = "DELETE FROM reactions WHERE message = ? AND emoji = ? AND user = ?"
-# 0.4 us for each reaction in the thread that writes, a hundredth of what that reaction took to be written.
+# 0.4 us per reaction in the writer thread, a hundredth of the time that writing the reaction took.
 DELETE_REACTIONS = "DELETE FROM reactions WHERE message = ?"
 ROLE = "SELECT role FROM members WHERE room = ? AND user = ?"
 SET_ROLE = """INSERT INTO members (room, user, role, since, consented) VALUES (?, ?, ?, ?, 0)
               ON CONFLICT DO UPDATE SET role = excluded.role"""
 HAS_OTHER_OWNER = f"SELECT 1 FROM members WHERE room = ? AND role = {v1.OWNER} AND user <> ? LIMIT 1"
-# Reads the room's own members, 6 ms for 100,000, when its last owner leaves. An index would be half as much work again
-# for everybody who joins a room.
+# Reads all members of the room, 6 ms for 100,000, when its last owner leaves. An index would make every join cost 1.5
+# times as much.
 NEXT_OWNER = f"""SELECT user FROM members WHERE room = ? AND role IN ({v1.MODERATOR}, {v1.MEMBER})
                 ORDER BY role, since, user LIMIT 1"""
 NEEDS_CONSENT = "SELECT 1 FROM members WHERE room = ? AND user = ? AND consented = 0"
@@ -73,30 +73,29 @@ SET_LAST_SEEN = """INSERT INTO users (name, last_seen_ms) VALUES (?, ?)
 
 
 class DuplicateKeyError(Exception):
-    """A message that was taken for a new one repeats an earlier one. Roll back, and write again with
-    `check_duplicates`."""
+    """A message inserted as new repeats an earlier one. Roll back and write again with `check_duplicates`."""
 
 
 class SqliteTables:
-    """Knows the heads of the rooms that were written to lately; `clear_cache` after a transaction that was rolled back.
+    """Caches rooms with their heads; call `clear_cache` after a transaction that was rolled back.
 
-    Messages are taken for new and kept until `commit`, or until something else has to be read or written. Should one of
-    them turn out to be a repetition, places were given out wrongly: that is `DuplicateKeyError`. While
-    `check_duplicates` is set, each message is written at once, and a repetition is found in its place.
+    Messages are assumed to be new and collected until `commit`, or until another statement must read or write. If one
+    of them is a repetition, later seqs are wrong: `DuplicateKeyError`. While `check_duplicates` is set, each message is
+    inserted at once, and `insert_event` detects a repetition.
     """
 
     def __init__(self, connection: apsw.Connection, cached_rooms_max: int, cached_consents_max: int) -> None:
         self._connection = connection
         self._rooms: dict[str, RoomRow] = {}
         self._cached_rooms_max = cached_rooms_max
-        # (room's number, user) of those who owe no consent, members or not: each message asks for its author.
+        # (room number, user) of users who need no consent, members or not: looked up for each message's author.
         self._consent_not_needed: set[tuple[int, str]] = set()
         self._cached_consents_max = cached_consents_max
         self._pending_inserts: list[tuple[int, int, str, str, int, int, int, bytes]] = []
         self.check_duplicates = False
 
     def commit(self) -> None:
-        """Make everything durable that was written since the last time."""
+        """Commit everything written since the last commit. Raises DuplicateKeyError, or an error of SQLite."""
         if len(self._pending_inserts) > INSERT_ROWS_MAX or self._connection.in_transaction:
             self._flush_inserts()
             self._connection.execute("COMMIT")
@@ -104,19 +103,19 @@ class SqliteTables:
             self._insert_pending()
 
     def clear_cache(self) -> None:
-        """What is known of rooms and members may be wrong."""
+        """Clear the caches and the pending inserts, which may be wrong after a rollback."""
         self._rooms.clear()
         self._consent_not_needed.clear()
         self._pending_inserts.clear()
 
     def _flush_inserts(self) -> None:
-        """Write the messages that were kept; what follows belongs to the same transaction."""
+        """Insert the collected messages in a transaction that stays open."""
         if self._pending_inserts:
             self._begin()
             self._insert_pending()
 
     def _insert_pending(self) -> None:
-        rows, self._pending_inserts = sorted(self._pending_inserts), []  # room by room, which touches fewer pages
+        rows, self._pending_inserts = sorted(self._pending_inserts), []  # by room, which changes fewer pages
         for start in range(0, len(rows), INSERT_ROWS_MAX):
             chunk = rows[start : start + INSERT_ROWS_MAX]
             size = INSERT_SIZES[bisect_left(INSERT_SIZES, len(chunk))]
@@ -134,7 +133,7 @@ class SqliteTables:
         return self._rooms.get(name) or self._load_room(name)
 
     def _cache_room(self, room: RoomRow) -> RoomRow:
-        """Remember a room; the one that has been known for longest goes when there are too many."""
+        """Cache a room; evicts the oldest entry beyond `cached_rooms_max`."""
         rooms = self._rooms
         rooms[room.name] = room
         if len(rooms) > self._cached_rooms_max:
@@ -231,7 +230,7 @@ class SqliteTables:
         key = (room.number, user)
         if key in self._consent_not_needed:
             return False
-        # Messages that are kept need not be written for this: they change no member.
+        # Collected messages need not be inserted for this: they change no member.
         if select_one(self._connection, NEEDS_CONSENT, key) is not None:
             return True
         if len(self._consent_not_needed) >= self._cached_consents_max:

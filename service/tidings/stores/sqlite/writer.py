@@ -1,22 +1,21 @@
-"""The thread that writes: whatever has gathered becomes one transaction, one fsync, and one wake of the loop.
+"""The writer thread: all waiting requests become one transaction, one fsync, and one wake-up of the loop.
 
-    loop                                     this thread
-    submit → queue, once a round ──────────→ takes all that is there (it waits for the first only)
-                                             each request by `mutations`, then COMMIT
+    loop                                     writer thread
+    submit → queue, once a round ──────────→ takes all requests that wait (blocks for the first only)
+                                             executes each by `mutations`, then COMMIT
     listener, then futures, in order ←────── one call_soon_threadsafe
 
-Alone, a request is committed at once; under load a batch is what came while the last commit ran, so it grows by itself.
-Then the answers of a commit leave when the next one has been worked out and SQLite is about to write it: until that
-moment both threads would want the interpreter, and from then on the loop has it to itself.
+Without load a request is committed at once. Under load a batch is the requests that arrived during the last commit, so
+batches grow with the load. The results of a commit are sent when the next batch has been executed and SQLite is about
+to write it: before, both threads would compete for the interpreter; during the write the loop has it alone.
 
-What a maintainer must not break:
+Invariants:
 
-* Nothing is answered before COMMIT has returned, and nothing is told to the listener.
-* A request that is refused has written nothing (`mutations` looks before it writes), so the others go on. One that
-breaks
-  in the middle takes its transaction with it; then each request of the batch gets a transaction of its own.
+* No result is sent, and no listener called, before COMMIT has returned.
+* A rejected request has written nothing (`mutations` checks before it writes), so the others continue. A request that
+  fails in the middle rolls back its transaction; then each request of the batch gets its own transaction.
 * A full disk fails a batch, and the next one is tried. Any other error of the disk ends writing for good
-  (`errors.is_fatal`): nothing is acknowledged that might not be there.
+  (`errors.is_fatal`): nothing is acknowledged that might be lost.
 """
 
 import asyncio
@@ -43,14 +42,13 @@ from tidings.stores.sqlite.tables import DuplicateKeyError, SqliteTables
 T = TypeVar("T")
 
 RETRY_MS = 1_000
-REQUEST_OVERHEAD_BYTES = 256  # what a request weighs beside its event
-SMALL_REQUEST_BYTES_MAX = (
-    2_048  # up to here a request is not counted for its actor: `user_requests_max` of them are 4 MiB
-)
+REQUEST_OVERHEAD_BYTES = 256  # memory of a request beside its event
+# Requests up to this size are not counted for their user: `user_requests_max` of them are 4 MiB.
+SMALL_REQUEST_BYTES_MAX = 2_048
 
 
 class WriteRequest:
-    """Something to be written, and who waits for it."""
+    """A change to execute, and the future of its result."""
 
     __slots__ = ("actor", "change", "future", "size_bytes")
 
@@ -63,16 +61,16 @@ class WriteRequest:
     ) -> None:
         self.change = change
         self.future = future
-        self.actor = actor  # whose limit it counts against, besides everybody's; empty for the service itself
+        self.actor = actor  # the user whose limit it counts against; empty for the service itself
         self.size_bytes = size_bytes
 
     def execute(self, tables: SqliteTables, change_set: ChangeSet) -> Any:
-        """Write, without committing."""
+        """Execute the change without committing it."""
         return self.change(tables, change_set)
 
 
 class AppendRequest(WriteRequest):
-    """An event to be appended: nearly all requests are, and a closure for each would cost more."""
+    """An event to append. Nearly all requests are of this kind; a closure for each would cost more."""
 
     __slots__ = ("can_moderate", "draft")
 
@@ -84,7 +82,7 @@ class AppendRequest(WriteRequest):
         self.size_bytes = REQUEST_OVERHEAD_BYTES + draft.ByteSize()
 
     def execute(self, tables: SqliteTables, change_set: ChangeSet) -> AppendResult:
-        """Write, without committing."""
+        """Execute the change without committing it."""
         return mutations.append(tables, change_set, self.draft, self.can_moderate)
 
 
@@ -92,7 +90,7 @@ Results = list[tuple[WriteRequest, Any]]
 
 
 class Writer:
-    """Commits requests in the order in which they came."""
+    """Commits requests in the order of their submission."""
 
     def __init__(
         self,
@@ -103,10 +101,10 @@ class Writer:
         on_commit: Callable[[ChangeSet], None],
         check_files: Callable[[], None],
     ) -> None:
-        """`on_commit` is called with each commit in this thread, before anybody else hears of it: the search index.
+        """`on_commit` is called in the writer thread after each commit, before its results are sent: the search index.
 
-        `check_files` is called in this thread before each commit and raises `DatabaseLostError` when its file is no
-        longer there.
+        `check_files` is called in the writer thread before each commit; it raises `DatabaseLostError` when the database
+        file was removed.
         """
         self._connection = connection
         self._loop = loop
@@ -117,30 +115,30 @@ class Writer:
         self._checkpointer = Checkpointer(
             connection, checkpoint_connection, limits.wal_pages_max, self._on_checkpoint_error, limits.erase_seconds_max
         )
-        # What a round of the loop wants written is handed over at its end, all at once: a thread that is woken for the
-        # first of many requests takes the interpreter from the others, and commits less at a time.
+        # The requests of one round of the loop are passed to the thread together: a thread woken for the first of many
+        # requests would take the interpreter from the others and commit less at a time.
         self._submitted: list[WriteRequest] = []
         self._queue: queue.SimpleQueue[list[WriteRequest] | None] = queue.SimpleQueue()
-        # What waits, counted on the loop; whether writing has ended, and why.
+        # The requests that wait, counted on the loop; whether writing has ended, and the error.
         self._pending = 0
         self._pending_bytes = 0
-        self._pending_bytes_by_user: dict[str, int] = {}  # by actor, of requests that are not small
+        self._pending_bytes_by_user: dict[str, int] = {}  # by actor, of requests above SMALL_REQUEST_BYTES_MAX
         self._closed = False
         self._failed = False
         self._error: Exception | None = None
         self.commit_listener: CommitListener | None = None
         self._failure_callback: Callable[[Exception], None] | None = None
         self.on_transaction: Callable[[float], None] | None = None
-        # Of the thread: what was too much for one commit; what was committed and not told yet.
+        # Of the thread: requests beyond the largest commit; results of a commit that were not sent yet.
         self._deferred: list[WriteRequest] = []
         self._unsent_results: tuple[Results, ChangeSet, float] | None = None
         self._thread = threading.Thread(target=self._run, name="tidings-writer", daemon=True)
         self._thread.start()
 
-    # on the loop
+    # --- on the loop
 
     def append(self, draft: v1.Event, can_moderate: bool) -> "asyncio.Future[AppendResult]":
-        """The event's place in the log, once it is durable."""
+        """The result of `RoomLog.append`, once it is durable."""
         future: asyncio.Future[AppendResult] = self._loop.create_future()
         self._submit(AppendRequest(draft, can_moderate, future))
         return future
@@ -148,25 +146,25 @@ class Writer:
     def write(
         self, change: Callable[[SqliteTables, ChangeSet], T], *, actor: str = "", user_count: int = 0
     ) -> "asyncio.Future[T]":
-        """What `change` answers, once what it wrote is durable; it waits with so many `user_count` names of users."""
+        """The result of `change`, once it is durable. `user_count`: user names that the request holds, for its size."""
         future: asyncio.Future[T] = self._loop.create_future()
         self._submit(WriteRequest(change, future, actor, REQUEST_OVERHEAD_BYTES * (1 + user_count)))
         return future
 
     def on_failure(self, report: Callable[[Exception], None]) -> None:
-        """Called on the loop when writing has ended; soon, if that was before."""
+        """`report` is called on the loop when writing has ended; soon, if it has ended already."""
         self._failure_callback = report
         if self._error is not None:
             self._loop.call_soon(report, self._error)
 
     def close(self) -> None:
-        """No more requests; those that wait are still carried out."""
+        """Accept no more requests; those that wait are still executed."""
         self._closed = True
         self._flush_submitted()
         self._queue.put(None)
 
     def join(self) -> None:
-        """Blocks until all is written and copied, and the thread is gone. The connection is closed by its owner."""
+        """Block until the thread has written and copied everything and ended. Its owner closes the connection."""
         self._thread.join()
 
     def _submit(self, request: WriteRequest) -> None:
@@ -212,7 +210,7 @@ class Writer:
         return None
 
     def _on_transaction_done(self, results: Results, change_set: ChangeSet, seconds: float) -> None:
-        """One commit is done: first the listener hears of it, then those who asked, both in order."""
+        """On the loop, after a commit: call the listener, then set the results, both in order."""
         if self.on_transaction is not None:
             self.on_transaction(seconds)
         self._resolve(results, change_set)
@@ -231,20 +229,20 @@ class Writer:
             resolve_future(request.future, result)
 
     def _on_checkpoint_error(self) -> None:
-        """In the copying thread: have a commit, though nobody wants one, so that its end is heard of soon."""
+        """In the checkpoint thread: cause a commit, so that the writer sees the error."""
         self._loop.call_soon_threadsafe(self.commit_empty)
 
     def commit_empty(self) -> None:
-        """Have a commit, so that what is wrong with the files is found out. On the loop."""
+        """Submit an empty commit, which fails if the files are lost. Call it on the loop."""
         if not self._closed and self._error is None:
-            self.write(lambda tables, change_set: None).cancel()  # nobody waits for it
+            self.write(lambda tables, change_set: None).cancel()  # its result is not needed
 
     def _on_writing_failed(self, error: Exception) -> None:
         self._error = error
         if self._failure_callback is not None:
             self._failure_callback(error)
 
-    # in the thread
+    # --- in the thread
 
     def _run(self) -> None:
         is_running = True
@@ -257,7 +255,7 @@ class Writer:
                 continue
             try:
                 self._commit(batch)
-            except Exception as error:  # a fault of this file; nobody may wait for ever because of it
+            except Exception as error:  # an error in this module; no caller may wait forever
                 self._stop_writing(error)
                 self._reject(batch, _writing_stopped())
         self._send_results()
@@ -265,7 +263,7 @@ class Writer:
         self._final_checkpoint()
 
     def _collect_batch(self) -> tuple[list[WriteRequest], bool]:
-        """All that waits, up to the largest commit; False when the end was among it."""
+        """The waiting requests, up to `commit_writes_max`; and False once `close` was called."""
         batch_max = self._limits.commit_writes_max
         batch, self._deferred = self._deferred, []
         requests = [] if batch else self._next_requests()
@@ -320,17 +318,17 @@ class Writer:
         return results, change_set
 
     def _roll_back(self, error: Exception) -> Exception:
-        """Take the transaction back; the error that counts."""
+        """Roll back the transaction; returns the error, or that of the rollback."""
         self._tables.clear_cache()
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
         except Exception as rollback_error:
-            return OSError(f"the database can neither go on nor back: {rollback_error}")
+            return OSError(f"the transaction could not be rolled back: {rollback_error}")
         return error
 
     def _on_rollback(self, batch: Sequence[WriteRequest], error: Exception) -> None:
-        """The transaction did not happen, and nobody was answered yet: try again, or say so."""
+        """The transaction was rolled back and no result was sent: try again, or reject the requests."""
         if isinstance(error, DuplicateKeyError):
             self._commit(batch, check_duplicates=True)
         elif is_fatal(error):
@@ -339,7 +337,9 @@ class Writer:
         elif is_full(error) or is_busy(error) or len(batch) == 1:
             self._reject(batch, translate_store_error(error))
         else:
-            log.error("one of several writes broke; each is tried alone", writes=len(batch), exc_info=error)
+            log.error(
+                "a write failed unexpectedly; each write of its batch is tried alone", writes=len(batch), exc_info=error
+            )
             for request in batch:
                 if self._failed:
                     self._reject([request], _writing_stopped())
@@ -347,7 +347,7 @@ class Writer:
                     self._commit([request], check_duplicates=True)
 
     def _send_results(self) -> None:
-        """Let the loop have the answers of the last commit."""
+        """Send the results of the last commit to the loop."""
         delivery, self._unsent_results = self._unsent_results, None
         if delivery is not None:
             self._loop.call_soon_threadsafe(self._on_transaction_done, *delivery)
@@ -357,23 +357,23 @@ class Writer:
         self._loop.call_soon_threadsafe(self._resolve, [(request, failure) for request in batch], ChangeSet())
 
     def _stop_writing(self, error: Exception) -> None:
-        """Writing is over, reading goes on."""
+        """End writing; reading continues."""
         self._failed = True
         log.critical("nothing more can be written", exc_info=error)
         self._send_results()
-        # What may not be on the disk must not be copied into the database either, not even at the end.
+        # The WAL may not be on the disk, so it must not be copied into the database, not even when it is closed.
         self._checkpointer.disable()
         self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._loop.call_soon_threadsafe(self._on_writing_failed, error)
 
     def _final_checkpoint(self) -> None:
-        """Leave everything in the database, unless what the WAL holds is unknown."""
+        """Copy the WAL into the database, unless its content is unknown."""
         if self._failed:
             return
         try:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except apsw.Error as error:
-            log.error("the WAL stays beside the database", exc_info=error)
+            log.error("the WAL could not be copied into the database and stays beside it", exc_info=error)
 
 
 def _writing_stopped() -> ApiError:

@@ -1,20 +1,20 @@
-"""Finding messages: queries against the index of words.
+"""Searching messages in the full-text index.
 
-The index is an FTS5 table without content in a file of its own, `search.sqlite`; a row's number is the event's id, so
-a room is one range of it, newest at its end.
+The index is a contentless FTS5 table in its own file, `search.sqlite`. The rowid is the event's id, so a room is one
+range of rows, newest last.
 
-Every term begins with the mark of its room, and a query names the marks of the rooms that the caller may read. So a
-word of any other room is neither found nor counted nor looked up: what is read, and how many steps that takes, is the
-same whether or not it exists there. Keep it so: nothing here may ask for a term without a mark, or for what the index
-holds as a whole (`tests/stores/sqlite/search/test_search_privacy.py` counts the steps).
+Every term begins with the prefix of its room, and a query contains the prefixes of the rooms that the caller may read.
+So words of other rooms are neither found nor counted nor looked up: the rows read and the steps taken do not depend on
+them. Invariant: no query may use a term without a room prefix, or a statistic of the whole index
+(`tests/stores/sqlite/search/test_search_privacy.py` counts the steps).
 
-Newest first over many rooms is a merge of their ranges. It begins with the rooms that were written to last, and a room
-is looked into only when the page has come down to the time of its last event. That is right because the times by which
-rooms are ordered never go back in a room (`tables.EventRow`). A word that few messages in all these rooms have is
-looked up for many rooms in one statement.
+Newest first over many rooms is a merge of their ranges. It begins with the rooms that were written to last; a room is
+queried only when the page has reached the time of its last event. This is correct because `at_ms` never decreases in a
+room (`tables.EventRow`). A word that few messages in all these rooms have is looked up for many rooms in one statement.
 
-A last word that is unfinished is one lookup in a small index up to two characters. Beyond, FTS5 collects all messages
-of the room with a word that begins so. In a large room we ask for those words instead, unless they are too many.
+A prefix (an unfinished last word) of up to two characters is one lookup in a small index. For longer ones FTS5 collects
+all messages of the room with a matching word. In a large room the matching words are queried instead, unless they are
+too many.
 """
 
 import heapq
@@ -30,14 +30,14 @@ from tidings.stores.sqlite.connections import select, select_one
 from tidings.stores.tables import POSTED, SEQ_BITS, SEQ_MAX, event_id_range
 from tidings.stores.tokenizer import Phrase
 
-RARE_MATCHES_MAX = 500  # matches in all rooms together that are simply sorted
-ROOMS_PER_QUERY = 256  # in one question
-FEW_ROOMS_MAX = 4  # up to here there is nothing to gain by looking at all rooms first
-LARGE_ROOM_EVENTS_MIN = 20_000  # where collecting the messages with a common beginning takes about a millisecond
-PREFIX_TERMS_MAX = 100  # words that one beginning may stand for, 0.03 ms each; beyond, FTS5 collects the messages
-FIRST_CHUNK_ROWS = 4  # of a room that may have nothing newer than others have
+RARE_MATCHES_MAX = 500  # up to so many matches in all rooms together are sorted instead of merged
+ROOMS_PER_QUERY = 256  # in one statement
+FEW_ROOMS_MAX = 4  # up to so many rooms the look-up of rare words gains nothing
+LARGE_ROOM_EVENTS_MIN = 20_000  # where collecting the messages with a common prefix takes about 1 ms
+PREFIX_TERMS_MAX = 100  # words that a prefix is expanded to, 0.03 ms each; beyond, FTS5 collects the messages
+FIRST_CHUNK_ROWS = 4  # of a room that may have no match newer than those of others
 INDEXED_PREFIX_CHARS = 2
-ROOM_PREFIX_CHARS = 7  # hexadecimal digits of the 27 bits of an id that name the room
+ROOM_PREFIX_CHARS = 7  # hexadecimal digits of the 27 bits of an id that are the room number
 
 MATCHES_IN_ROOM = f"""SELECT e.id, e.at_ms, e.data FROM words w CROSS JOIN events e ON e.id = w.rowid
            WHERE w.words MATCH ? AND w.rowid BETWEEN ? AND ? AND e.kind = {POSTED}
@@ -59,12 +59,12 @@ class SearchHit(NamedTuple):
 
 
 def room_prefix(number: int) -> str:
-    """What all terms of a room begin with: as many characters for every room, and of the tokenizer's alphabet."""
+    """The prefix of all terms of a room: of fixed length, in characters of the tokenizer's words."""
     return f"{number:0{ROOM_PREFIX_CHARS}x}"
 
 
 def sender_token(actor: str) -> str:
-    """A user's name as one token. It begins with a character that no word has, so that no beginning of one meets it."""
+    """A user's name as one token. It begins with a character that no word has, so no prefix of a word matches it."""
     return "\ue000" + actor.encode().hex()
 
 
@@ -98,8 +98,7 @@ def _room_number(position: SearchPosition) -> int:
 def _matching_ids(
     connection: apsw.Connection, ends: Sequence[SearchPosition], phrases: Sequence[Phrase], sender: str
 ) -> list[int]:
-    """The ids of the matches in the rooms of these events, in no order; of more than RARE_MATCHES_MAX, so many and
-    one."""
+    """The ids of the matches in the rooms of these events, unordered; at most RARE_MATCHES_MAX + 1."""
     ids: list[int] = []
     for start in range(0, len(ends), ROOMS_PER_QUERY):
         chunk = ends[start : start + ROOMS_PER_QUERY]
@@ -115,7 +114,7 @@ def _matching_ids(
 def _last_event_before(
     connection: apsw.Connection, number: int, older_than: SearchPosition | None
 ) -> SearchPosition | None:
-    """A room's last event behind a place: a binary search, as times in a room never go back."""
+    """A room's last event before a position, by binary search: `at_ms` never decreases in a room."""
     oldest, newest = event_id_range(number)
     last = select_one(connection, LAST_EVENT, (oldest, newest))
     if last is None:
@@ -139,9 +138,9 @@ def _at_ms(connection: apsw.Connection, event_id: int) -> int:
 
 
 def _merge_newest_first(streams: Iterable[tuple[SearchPosition, Iterator[SearchHit]]]) -> Iterator[SearchHit]:
-    """What streams give, newest first; each gives its newest first, and nothing newer than its place.
+    """Merge streams newest first; each yields its newest first, and none newer than its position.
 
-    A stream is asked for its first only when nothing newer can come from the others.
+    A stream is advanced only when no other can yield a newer hit.
     """
     heap = [
         (-position.at_ms, -position.event_id, SearchHit(position, PLACEHOLDER_EVENT), stream)
@@ -166,7 +165,7 @@ def _hit(event_id: int, at_ms: int, data: bytes) -> SearchHit:
 def _load_newest_first(
     connection: apsw.Connection, ids: Sequence[int], older_than: SearchPosition | None
 ) -> list[SearchHit]:
-    """The messages with these ids."""
+    """The messages with these ids that are older than `older_than`, newest first."""
     found = [_hit(*row) for event_id in ids for row in select(connection, EVENT, (event_id,))]
     return sorted((one for one in found if older_than is None or one.position < older_than), reverse=True)
 
@@ -179,7 +178,7 @@ def _stream_room(
     chunk_rows: int,
     limit: int,
 ) -> Iterator[SearchHit]:
-    """The matches in the room of this event, up to it, read in growing pieces."""
+    """The matches in the room of this event, up to it, read in chunks of growing size."""
     top = end.event_id
     oldest, _ = event_id_range(_room_number(end))
     query = _fts_query(connection, end, phrases, sender)
@@ -194,7 +193,7 @@ def _stream_room(
 
 
 def _fts_query(connection: apsw.Connection, end: SearchPosition, phrases: Sequence[Phrase], sender: str) -> str:
-    """What FTS5 is asked of the room of this event; empty when nothing can match. Its terms hold no quote."""
+    """The FTS5 query for the room of this event; empty when nothing can match. Its terms contain no quote."""
     prefix = room_prefix(_room_number(end))
     is_large = (end.event_id & SEQ_MAX) > LARGE_ROOM_EVENTS_MIN
     parts = []
@@ -213,13 +212,13 @@ def _fts_query(connection: apsw.Connection, end: SearchPosition, phrases: Sequen
 
 
 def _terms_with_prefix(connection: apsw.Connection, term_prefix: str) -> list[str] | None:
-    """The terms that begin so, mark included; None when they are too many."""
+    """The terms with this prefix (which includes the room's); None for more than PREFIX_TERMS_MAX."""
     words: list[str] = []
     lowest = term_prefix
     while found := select_one(connection, NEXT_TERM, (lowest, term_prefix + LAST_CHARACTER)):
         if len(words) >= PREFIX_TERMS_MAX:
             return None
         words += found
-        # The next word there can be; asking for what is greater would walk over all messages with this one.
+        # The next possible word; `>` would scan all messages with this one.
         lowest = found[0] + "\0"
     return words

@@ -1,15 +1,15 @@
-"""The file that holds the index of words, and how it is filled.
+"""The file of the full-text index, and updating it.
 
-The index is a reader of the logs like any other: it has a cursor in every room, kept in the same transaction as what it
-indexed, and goes on from there. Nothing has to be written down for it with a message, and nothing is lost in a crash;
-what the file misses, the logs say. So the file may also be deleted: it is rebuilt.
+The index follows the logs with a cursor per room, which is stored in the same transaction as the terms. A message needs
+no further write for it, and a crash loses nothing: missing events are read from the logs again. So the file may be
+deleted; it is rebuilt.
 
-Every term begins with the number of its room (`fts_query.room_prefix`), so what a search reads and how long it takes
-depends on the terms of the rooms it looks into and on no others.
+Every term begins with the number of its room (`fts_query.room_prefix`), so the rows that a search reads, and its time,
+depend only on the terms of the rooms that it searches.
 
 The table `texts` keeps the tokens that each message was indexed with. FTS5 needs them to remove a message from its
-segments at once, overwriting its terms (its option `secure-delete`); a table that does not need them (its option
-`contentless_delete`) leaves the terms of deleted messages in the file until the segment is merged some day.
+segments at once and overwrite its terms (option `secure-delete`). A table that does not need them (option
+`contentless_delete`) leaves the terms of deleted messages in the file until the segment is merged.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,11 +27,10 @@ from tidings.stores.sqlite.search.fts_query import INDEXED_PREFIX_CHARS, ROOM_PR
 from tidings.stores.tables import EDITED, EVENT_KINDS, POSTED, SEQ_BITS, SEQ_MAX, event_id_range
 from tidings.stores.tokenizer import tokenize
 
-INDEX_VERSION = 3  # of the tables and of how texts are cut up: a file with another one is rebuilt
+INDEX_VERSION = 3  # of the tables and the tokenizer: a file with another version is rebuilt
 CACHE_KIB = 32_768
-REMOVAL_COST_FACTOR = (
-    10  # removing a text takes about ten times as long as adding it: 0.25 s for the longest, in a large index
-)
+# Removing a text takes about ten times as long as adding it: 0.25 s for the longest, in a large index.
+REMOVAL_COST_FACTOR = 10
 CHANGE_KINDS = {EDITED, EVENT_KINDS["deleted"]}
 
 CREATE_TABLES = f"""
@@ -61,16 +60,16 @@ EVENT = "SELECT id, kind, actor, target, data FROM log.events WHERE id = ?"
 
 
 class IndexPosition(NamedTuple):
-    """How far one room's log goes, or has been indexed."""
+    """The head of a room's log, or the cursor of the index in it."""
 
     epoch: str
     seq: int
 
 
 def open_index(path: Path, database: Path, vfs: str | None = None) -> apsw.Connection:
-    """The connection that fills the index, with the logs attached as `log`.
+    """Open the connection that updates the index, with the logs attached as `log`.
 
-    A file that cannot be read, or is of another version, is rebuilt.
+    A file that cannot be read, or has another version, is replaced by an empty one.
     """
     if path.exists():
         connection = None
@@ -105,26 +104,26 @@ def _connect(path: Path, database: Path, vfs: str | None) -> apsw.Connection:
     connection = apsw.Connection(str(path), vfs=vfs)
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     connection.execute("ATTACH ? AS log", (str(database),))
-    # Consistent after every crash and power cut, but not always the newest: the logs have the rest.
+    # After a crash or power cut the file is consistent, but may lack the newest terms: the logs have them.
     connection.pragma("synchronous", "normal")
-    # What is deleted is overwritten.
+    # Deleted content is overwritten.
     connection.pragma("secure_delete", True)
-    # Nothing of a text in a temporary file.
+    # No text may reach a temporary file.
     connection.pragma("temp_store", "memory")
     connection.pragma("cache_size", -CACHE_KIB)
-    # The logs' WAL belongs to the writer, even if it has failed and this is the last one to close.
+    # Only the writer copies the WAL of the logs, even if it has failed and this connection is closed last.
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     return connection
 
 
 def attach_index(reader: apsw.Connection, path: Path) -> None:
-    """Let a reader of the logs look into the index, under the names that `fts_query` uses."""
+    """Attach the index to a connection that reads the logs, under the names that `fts_query` uses."""
     reader.execute("ATTACH ? AS search", (str(path),))
     reader.execute("CREATE VIRTUAL TABLE temp.terms USING fts5vocab('search', 'words', 'instance')")
 
 
 def find_lagging_rooms(connection: apsw.Connection) -> dict[int, IndexPosition]:
-    """Rooms whose logs go on behind their cursors, with their heads. What is of another log is forgotten."""
+    """Rooms with events after their cursors, with their heads. Terms of other logs (by epoch) are removed."""
     cursors = {number: IndexPosition(epoch, seq) for number, epoch, seq in select(connection, CURSORS)}
     behind: dict[int, IndexPosition] = {}
     for number, epoch, event_id in list(select(connection, HEADS)):
@@ -147,7 +146,7 @@ def _clear_room(connection: apsw.Connection, number: int, epoch: str) -> None:
 
 
 class IndexResult(NamedTuple):
-    """What one transaction indexed: how many events, and whether those were all up to the head."""
+    """What one transaction indexed: the number of events, and whether it reached the head."""
 
     events: int
     is_complete: bool
@@ -161,10 +160,10 @@ def index_room(
     bytes_max: int,
     on_corrupt_event: Callable[[int], None],
 ) -> IndexResult:
-    """Index what is behind a room's cursor, up to `events_max` events and `bytes_max`, but one event at least.
+    """Index events after a room's cursor, up to `events_max` events and `bytes_max`, but at least one event.
 
-    A text that is removed weighs `REMOVAL_COST_FACTOR` times its bytes. `on_corrupt_event` is called with the ids of
-    events that cannot be read; they are left out.
+    A removed text counts REMOVAL_COST_FACTOR times its bytes. `on_corrupt_event` is called with the ids of events that
+    cannot be parsed; they are not indexed.
     """
     first, _ = event_id_range(number)
     (cursor,) = select_one(connection, CURSOR, (number,)) or (0,)
@@ -186,7 +185,7 @@ def index_room(
 def _limit_to_bytes(
     connection: apsw.Connection, first: int, rows: list[tuple[Any, ...]], bytes_max: int
 ) -> list[tuple[Any, ...]]:
-    """As many of these events as one transaction takes, at least one."""
+    """The first events that fit into `bytes_max`, at least one."""
     size = 0
     for index, (_, kind, _, target, data) in enumerate(rows):
         size += len(data)
@@ -216,12 +215,12 @@ def _add_messages(
 
 
 def _remove_messages(connection: apsw.Connection, first: int, last: int) -> None:
-    """Take the messages with these ids out of the index, and overwrite what the file held of them."""
+    """Remove the messages with ids from `first` to `last` from the index, overwriting their terms in the file."""
     connection.executemany(DELETE_TERMS, (_term_row(*row) for row in select(connection, SELECT_TOKENS, (first, last))))
     connection.execute(DELETE_TOKENS, (first, last))
 
 
 def _term_row(event_id: int, sender: str, tokens: str) -> tuple[int, str, str]:
-    """A row of `words`: its id, the terms of the text, the term of the sender."""
+    """A row of `words`: id, terms of the text, term of the sender."""
     prefix = room_prefix(event_id >> SEQ_BITS)
     return event_id, " ".join([prefix + token for token in tokens.split()]), prefix + sender_token(sender)

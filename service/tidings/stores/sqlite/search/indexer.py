@@ -1,8 +1,8 @@
-"""The thread that keeps the index of words up with the logs.
+"""The thread that updates the full-text index from the logs.
 
-It follows when nothing else is written, or when it has fallen far behind, or at once in the rooms that somebody
-searches: `wait_until_indexed` returns when everything that was committed there before the call can be found. It
-never holds up the one who writes: index and logs are different files.
+It works when nothing is written, when it lags far behind, and at once for rooms that are searched: `wait_until_indexed`
+returns when everything that was committed there before the call can be found. It never blocks the writer: index and
+logs are different files.
 """
 
 import asyncio
@@ -27,22 +27,22 @@ from tidings.stores.sqlite.problems import StoreProblems
 from tidings.stores.sqlite.reader_pool import resolve_future
 from tidings.stores.sqlite.search.index_file import IndexPosition, find_lagging_rooms, index_room, remove_index
 
-CHUNK_EVENTS = 500  # one transaction: about 20 ms, which is what a search in another room may have to wait
+CHUNK_EVENTS = 500  # one transaction: about 20 ms, which a search in another room may wait
 CHUNK_BYTES = 262_144  # the same for long texts
 FULL_RETRY_SECONDS = 5.0
-ERASE_BUSY_MS = 100  # to wait for searches that have begun
+ERASE_BUSY_MS = 100  # to wait for running searches
 ERASE_RETRY_SECONDS = 0.5
 
 
 class CatchUpRequest(NamedTuple):
-    """Somebody waits until these rooms are indexed."""
+    """A search that waits until these rooms are indexed."""
 
     rooms: set[int]
     future: "asyncio.Future[None]"
 
 
 class Indexer:
-    """Follows the commits that it is told of."""
+    """Indexes the commits that `on_commit` passes to it, in its own thread."""
 
     def __init__(
         self,
@@ -57,30 +57,30 @@ class Indexer:
         self._limits = limits
         self._on_corrupt_event = lambda event_id: corrupt_events.on_corrupt_event(connection, event_id)
         self._problems = problems
-        # What was committed is laid down without waking the thread, which would take the interpreter's lock from those
-        # who wait for the commit; it looks by itself while there is something to do, and is woken only from a sleep.
+        # Commits are queued without waking the thread, which would take the interpreter's lock while callers wait for
+        # the results. It polls while it has work, and is woken only when it is idle.
         self._commits: deque[ChangeSet] = deque()
         self._is_idle = False
         self._messages: queue.SimpleQueue[CatchUpRequest | bool] = queue.SimpleQueue()
-        # Of the thread: rooms that are behind with the heads to reach, how many events that is about, who waits.
+        # Of the thread: lagging rooms with their heads, about how many events those lack, the waiting searches.
         self._lagging_rooms: dict[int, IndexPosition] = {}
         self._unindexed_events = 0
         self._catch_up_requests: list[CatchUpRequest] = []
-        # After the disk was full: when to try again.
+        # When to try again after the disk was full.
         self._resume_at = 0.0
-        # When texts that were deleted or replaced must have left the index and its WAL, on the monotonic clock; 0: none
-        # were. In which rooms. Once after the start, for what a crash left behind.
+        # When deleted and replaced texts must be erased from the index and its WAL, on the monotonic clock; 0: there
+        # are none. The rooms with such texts. Once after the start, for texts left by a crash.
         self._erase_at = time.monotonic() + limits.erase_seconds_max
         self._rooms_to_erase: set[int] = set()
-        # Rooms to be indexed before the files are erased, once that is due; what is replaced meanwhile waits for the
-        # next time, so that a constant stream of edits cannot put it off. None: it is not due.
+        # The rooms to index before the WAL is erased, once that is due. Texts replaced meanwhile wait for the next
+        # time, so a constant stream of edits cannot delay it. None: not due.
         self._rooms_before_erase: set[int] | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="tidings-indexer", daemon=True)
         self._thread.start()
 
     def on_commit(self, change_set: ChangeSet) -> None:
-        """There is more in these rooms. From any thread, before anybody hears of the commit."""
+        """Queue a commit. From any thread, before its results are sent."""
         if change_set.rooms:
             self._commits.append(change_set)
             if self._is_idle:
@@ -88,7 +88,7 @@ class Indexer:
                 self._messages.put(True)
 
     async def wait_until_indexed(self, rooms: Iterable[int]) -> None:
-        """Comes back when all that was committed in these rooms can be found."""
+        """Return when everything committed in these rooms before the call is indexed. UNAVAILABLE after `close`."""
         if self._closed:
             raise unavailable("the service is stopping; connect again")
         future: asyncio.Future[None] = self._loop.create_future()
@@ -96,15 +96,15 @@ class Indexer:
         await future
 
     def close(self) -> None:
-        """What is not indexed yet will be after the next start. To be called on the loop, once."""
+        """Stop; the rest is indexed after the next start. Call it once, on the loop."""
         self._closed = True
         self._messages.put(False)
 
     def join(self) -> None:
-        """Blocks until the thread is gone."""
+        """Block until the thread has ended."""
         self._thread.join()
 
-    # in the thread
+    # --- in the thread
 
     def _run(self) -> None:
         try:
@@ -118,20 +118,22 @@ class Indexer:
             log.error("the search index failed", exc_info=error)
             self._problems.report(
                 "search.sqlite",
-                "searching has stopped, since the search index failed; it was removed, and the next start rebuilds it: "
+                "the search index failed and was removed, so searching has stopped; the next start rebuilds it: "
                 "restart the service",
             )
             path = Path(self._connection.filename)
             self._connection.close()
             remove_index(path)
             self._reject_until_closed(
-                unavailable("search is out of order until the service is restarted by its operator")
+                unavailable(
+                    "the search index has failed; search works again once the operator has restarted the service"
+                )
             )
         else:
             self._connection.close()
 
     def _wait_for_work(self) -> bool:
-        """Take in what came; come back when there is work, or never: False at the end."""
+        """Wait for messages and commits until there is work; False after `close`."""
         while True:
             try:
                 message = self._messages.get(timeout=self._wait_seconds())
@@ -147,7 +149,7 @@ class Indexer:
                 return False
 
     def _wait_seconds(self) -> float | None:
-        """How long to listen before working."""
+        """How long to wait for messages before working; None: until one arrives."""
         if self._resume_at:
             return max(0.0, self._resume_at - time.monotonic())
         if self._catch_up_requests or self._unindexed_events > self._limits.unindexed_events_max:
@@ -157,16 +159,16 @@ class Indexer:
             idle = self._limits.index_delay_seconds
             return idle if seconds is None else min(seconds, idle)
         self._is_idle = True
-        # Whatever was laid down before the line above did not wake anybody.
+        # A commit queued before the line above did not wake the thread.
         return 0.0 if self._commits else seconds
 
     def _drain_commits(self) -> bool:
-        """Take in what was committed; whether there was anything, and not so much that work must begin."""
+        """Take the queued commits; True if there were any and the work can wait."""
         has_drained = False
         while self._commits:
             change_set = self._commits.popleft()
             for room, events, _, _ in change_set.rooms.values():
-                if events:  # else members changed and nothing else
+                if events:  # else only members changed
                     self._lagging_rooms[room.number] = IndexPosition(room.epoch, events[-1].seq)
                 self._unindexed_events += len(events)
             if change_set.has_replaced_text:
@@ -178,7 +180,7 @@ class Indexer:
         )
 
     def _index_chunk(self) -> None:
-        """One chunk, first where somebody waits for it."""
+        """Index one chunk: first of rooms that searches wait for, then of rooms to erase."""
         self._resume_at = 0.0
         self._catch_up_requests = [
             request for request in self._catch_up_requests if not self._resolve_if_indexed(request)
@@ -219,7 +221,7 @@ class Indexer:
         ]
 
     def _erase_wal(self) -> None:
-        """Empty the index's WAL; later, when a search reads an old page just then, or the disk is full."""
+        """Erase the index's WAL; retried later while a search reads an old page, or while the disk is full."""
         seconds = self._truncate_wal()
         if seconds:
             self._erase_at = time.monotonic() + seconds
@@ -228,7 +230,7 @@ class Indexer:
             self._erase_at = time.monotonic() + self._limits.erase_seconds_max if self._rooms_to_erase else 0.0
 
     def _truncate_wal(self) -> float:
-        """Copy the WAL into the index's file and cut it off; in how many seconds to try again, 0 when it is done."""
+        """Copy the WAL into the index and truncate it; returns the seconds until the next attempt, 0 when done."""
         self._connection.set_busy_timeout(ERASE_BUSY_MS)
         try:
             self._connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
@@ -250,7 +252,7 @@ class Indexer:
         return not request.rooms
 
     def _on_disk_full(self) -> None:
-        log.error("the disk is full: new messages cannot be found by their words")
+        log.error("the disk is full: new messages cannot be indexed and are not found by a search")
         self._resume_at = time.monotonic() + FULL_RETRY_SECONDS
         self._reject_waiting(translate_store_error(apsw.FullError()))
 
@@ -260,7 +262,7 @@ class Indexer:
         self._catch_up_requests = []
 
     def _reject_until_closed(self, failure: ApiError) -> None:
-        """Nothing can be indexed any more: say so until the end."""
+        """The index has failed: reject requests until `close`."""
         self._reject_waiting(failure)
         while message := self._messages.get():
             if isinstance(message, CatchUpRequest):
