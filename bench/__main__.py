@@ -1,4 +1,4 @@
-"""`make bench`: measure, print the table, write `bench/RESULTS.md` and the charts."""
+"""`make bench`: measures, prints the table, writes `bench/RESULTS.md` and the charts."""
 
 import argparse
 import os
@@ -13,12 +13,12 @@ from bench.benchmarks.benchmark import Benchmark, Measurement
 from bench.benchmarks.history import log_events
 from bench.run import BenchmarkRun
 
-DEFAULT_BENCHMARK_SECONDS = 30.0  # of one that was never measured
-CURVE_LOG_EVENTS = (10_000, 100_000)  # beside the long one, for the curves
+DEFAULT_BENCHMARK_SECONDS = 30.0  # of a benchmark that was never measured
+CURVE_LOG_EVENTS = (10_000, 100_000)  # besides the long log, for the curves
 
 
 def main() -> int:
-    """0, or 1 when a reader got wrong data or a row could not be measured. A mark that is missed is told, no more."""
+    """Exit code 1 when a reader got wrong data or a row could not be measured. A missed target is only reported."""
     arguments = parse_arguments()
     if arguments.render:
         report.render()
@@ -46,7 +46,7 @@ def main() -> int:
 def measure(
     run: BenchmarkRun, rows: Sequence[Benchmark]
 ) -> tuple[dict[Benchmark, list[Measurement]], dict[Benchmark, float], dict[Benchmark, dict[str, str]], list[str]]:
-    """Lines, seconds and stamp of each row, and what went wrong; a row that breaks leaves the others alone."""
+    """Lines, seconds and stamp of each row, and the errors; a row that fails does not affect the others."""
     measured: dict[Benchmark, list[Measurement]] = {}
     seconds: dict[Benchmark, float] = {}
     run_infos: dict[Benchmark, dict[str, str]] = {}
@@ -67,7 +67,7 @@ def measure(
         except Exception as error:
             errors.append(f"{row.name}: {error.__class__.__name__}: {error}")
             print(f"    {errors[-1]}", flush=True)
-            run.loader.close()  # a load that went wrong may still be at it
+            run.loader.close()  # a failed load may still be running
         seconds[row] = time.perf_counter() - row_began
         run_infos[row] = report.run_info()
         print(f"    {seconds[row]:.0f} s, load average {os.getloadavg()[0]:.1f}", flush=True)
@@ -75,7 +75,7 @@ def measure(
 
 
 def estimate_seconds(run: BenchmarkRun, rows: Sequence[Benchmark]) -> list[float]:
-    """About how long each row takes: what it took when it was measured last."""
+    """The expected seconds of each row: those of its last measurement."""
     kept = report.load_results()
     found = []
     for row in rows:
@@ -87,7 +87,7 @@ def estimate_seconds(run: BenchmarkRun, rows: Sequence[Benchmark]) -> list[float
 
 
 def create_logs(run: BenchmarkRun, rows: Sequence[Benchmark]) -> None:
-    """Make the logs that are read, if this is the first time; no row's own time then."""
+    """Create the logs to read if they are missing, so that no row includes the time."""
     if not any("history" in row.name or row.name in {"scale-page", "scale-read"} for row in rows):
         return
     lengths = {log_events(run)} | (set() if run.quick else set(CURVE_LOG_EVENTS))
@@ -100,13 +100,15 @@ def create_logs(run: BenchmarkRun, rows: Sequence[Benchmark]) -> None:
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--row", default="", help="only these rows, by name or beginning, separated by commas")
+    parser.add_argument("--row", default="", help="only these rows, by name or prefix, separated by commas")
     parser.add_argument(
-        "--quick", action="store_true", help="everything small and once: does it run, is the data right?"
+        "--quick", action="store_true", help="small sizes, once: checks that everything runs and the data is correct"
     )
-    parser.add_argument("--times", type=int, default=0, help="how often each figure is measured; 5 unless told")
+    parser.add_argument("--times", type=int, default=0, help="how often each figure is measured (default 5)")
     parser.add_argument("--keep", action="store_true", help="write no files")
-    parser.add_argument("--render", action="store_true", help="measure nothing; write the files anew from results.json")
+    parser.add_argument(
+        "--render", action="store_true", help="measure nothing; write the files from results.json again"
+    )
     return parser.parse_args()
 
 

@@ -1,7 +1,7 @@
 """The bytes that the load sends: RSocket frames inside masked WebSocket messages, or behind a TCP length.
 
-Written apart from `tidings.protocols.rsocket`, so that the load does not share a mistake with what it measures. The
-mask is zero: legal on the wire, and free of cost for the sender, which is the same for every server measured.
+Independent of `tidings.protocols.rsocket`, so that the load cannot share its mistakes. The mask is zero: valid on the
+wire, and free for the sender. It is the same for every measured server.
 """
 
 import struct
@@ -162,3 +162,8 @@ def split_tcp_frames(buffer: bytes | bytearray, start: int = 0) -> tuple[list[tu
         found.append((start + 3, end))
         start = end
     return found, start
+
+
+def frame_type(buffer: bytes | bytearray | memoryview, begin: int = 0) -> int:
+    """The type of the RSocket frame at `begin`: the upper six bits of the 16 after the stream id."""
+    return (buffer[begin + 4] << 8 | buffer[begin + 5]) >> 10

@@ -74,7 +74,7 @@ class LoadProcess:
 
 
 def _read_line(process: "subprocess.Popen[bytes]") -> bytes:
-    """The next line that it says; nothing if it says none in time."""
+    """The next line that it prints; empty if it prints none in time."""
     assert process.stdout is not None
     line = b""
     while not line.endswith(b"\n"):

@@ -45,7 +45,7 @@ class Server:
         return _proc_status_bytes(self.pid, "VmHWM")
 
     def reset_peak(self) -> None:
-        """Start anew with the peak."""
+        """Reset the peak."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
 
@@ -134,7 +134,7 @@ class PeerProgram:
 def _start_process(
     command: Sequence[str], environment: Mapping[str, str], log: Path | None = None
 ) -> Iterator[tuple["subprocess.Popen[str]", float]]:
-    # Whoever installs a program has its modules compiled; some machines for tests forbid that.
+    # An installed program has compiled modules; some test machines forbid writing them.
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with cores.pinned_to(cores.SERVER_CORE), contextlib.ExitStack() as files:
         started_at = time.perf_counter()

@@ -1,12 +1,12 @@
-"""`make soak`: people come, read along and leave for minutes or hours; does the service keep what they leave behind?
+"""`make soak`: clients connect, read and leave for minutes or hours; checks that the service leaks nothing.
 
-Visitors connect under one of a few hundred names, watch one room in full, one room slowly, the list of their rooms and
-some people, stay for some seconds, and go: half of them politely, half by vanishing. A sender writes to all rooms.
-Every interval prints what the service holds; at the end everybody leaves, and it says what is left.
+Each client connects under one of a few hundred names, watches one room with full credit, one room slowly, its room list
+and the presence of some users, stays for some seconds, and leaves: half close the connection, half drop it. A sender
+writes to all rooms. Every interval prints what the service holds; after all clients have left, it prints what remains.
 
-Memory is told apart. What SQLite's page caches and the tails of rooms hold has limits of its own
-(`store.*_cache_bytes`, `hub.tails_bytes_max`), and what the allocator has free will be used again. The rest must not
-grow: the verdict is about its slope in the second half of the run, and about files and tasks once everybody has left.
+Memory is reported by kind. SQLite's page caches and the tails of rooms have their own limits
+(`store.*_cache_bytes`, `hub.tails_bytes_max`), and free memory of the allocator will be used again. The rest must not
+grow: the verdict uses its slope in the second half of the run, and files and tasks after all clients have left.
 """
 
 import argparse
@@ -29,9 +29,9 @@ from bench.sockets import WebSocketClient
 from tidings.contract import v1
 
 MB = 1_000_000
-GROWTH_MB_PER_HOUR_MAX = 24.0  # of the rest: a day of it would be felt
-GROWTH_MB_MIN = 4.0  # what a run of any length may show by chance
-LEAKED_MAX = 8  # files or tasks more than before anybody came; timers and a reader or two of the database
+GROWTH_MB_PER_HOUR_MAX = 24.0  # of the rest: 0.6 GB a day
+GROWTH_MB_MIN = 4.0  # random variation of a run
+LEAKED_MAX = 8  # files or tasks more than before the first client: timers, and one or two readers of the database
 SLOW_CREDIT = 5
 METRIC_LINE = re.compile(r"^(tidings_\w+)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 
@@ -42,7 +42,7 @@ class Options:
 
     seconds: float
     interval_seconds: float
-    settle_seconds: float  # after everybody has left: longer than what is kept for who comes back
+    settle_seconds: float  # after all clients have left: longer than any grace period
     visitors: int
     users: int
     rooms: int
@@ -95,7 +95,7 @@ class Visitor(WebSocketClient):
         found, rest = codec.split_websocket_messages(buffer)
         self._buffer = buffer[rest:]
         for begin, end in found:
-            kind = (buffer[begin + 4] << 8 | buffer[begin + 5]) >> 10
+            kind = codec.frame_type(buffer, begin)
             if kind == codec.PAYLOAD:
                 self.counters.deliveries += 1
             elif kind == codec.ERROR:
@@ -273,7 +273,7 @@ def parse_options(arguments: Sequence[str] | None) -> Options:
     parser = argparse.ArgumentParser(
         prog="make soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--minutes", type=float, default=12.0, help="how long; 12 unless told")
+    parser.add_argument("--minutes", type=float, default=12.0, help="duration (default 12)")
     parser.add_argument("--interval", type=float, default=15.0, help="seconds between two lines")
     parser.add_argument("--settle", type=float, default=100.0, help="seconds after everybody has left")
     parser.add_argument("--visitors", type=int, default=200, help="connected at a time")

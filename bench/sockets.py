@@ -34,7 +34,7 @@ class WebSocketClient(asyncio.Protocol):
         self.transport.write(codec.upgrade(self.host, self.path, deflate=self.deflate))
 
     def data_received(self, data: bytes) -> None:
-        """The handshake's answer, then what the server says."""
+        """The handshake's response, then the server's frames."""
         if self._is_open:
             self.on_data(data)
             return
@@ -53,7 +53,7 @@ class WebSocketClient(asyncio.Protocol):
             self.on_data(rest)
 
     def on_data(self, data: bytes) -> None:
-        """What the server says."""
+        """The server's frames."""
 
     def connection_lost(self, error: Exception | None) -> None:
         """It is a fault of the run when this happens before `close`."""
@@ -102,7 +102,7 @@ class ReferenceReader(EventReader):
             frame = bytes(self.buffer[begin:end])
             if codec.is_compressed(self.buffer, begin, end):
                 frame = codec.inflate(frame)
-            if int.from_bytes(frame[4:6], "big") >> 10 == codec.PAYLOAD:
+            if codec.frame_type(frame) == codec.PAYLOAD:
                 yield frame[6:]
 
 
@@ -150,9 +150,9 @@ class ReaderGroup:
 class RequestClient(WebSocketClient):
     """Requests in flight on one connection; every answer is one message."""
 
-    def __init__(self, host: str, path: str, first: bytes, answered: Callable[["RequestClient", int], None]) -> None:
+    def __init__(self, host: str, path: str, first: bytes, on_replies: Callable[["RequestClient", int], None]) -> None:
         super().__init__(host, path, first)
-        self.on_replies = answered
+        self.on_replies = on_replies
         self.next_stream = 1
         self.errors: list[bytes] = []
         self._buffer = b""
@@ -172,7 +172,7 @@ class RequestClient(WebSocketClient):
         self._buffer = buffer[rest:]
         answers = 0
         for begin, end in found:
-            kind = (buffer[begin + 4] << 8 | buffer[begin + 5]) >> 10
+            kind = codec.frame_type(buffer, begin)
             if kind == codec.PAYLOAD:
                 answers += 1
             elif kind == codec.ERROR:

@@ -1,6 +1,6 @@
 """Everything done to `protos/`: generate the code, check it, format it, freeze what was released.
 
-python tools/protos.py generate   write service/tidings/contract/gen anew
+python tools/protos.py generate   generate the code in service/tidings/contract/gen
 python tools/protos.py check      lint; nothing broken since the release; generating would change nothing
 python tools/protos.py format     buf's own layout
 python tools/protos.py release    make today's protos the ones that later changes must not break

@@ -1,7 +1,7 @@
-"""What a row is: work, figures, and the marks they shall reach.
+"""Benchmarks: work, figures, and the targets for them.
 
-A row does not measure by itself. It says which servers it needs and which load, and gets everything from a `Run`; what
-it returns are lines of the table, each with one list of figures per server, a figure for every time it was measured.
+A benchmark declares the servers and the load that it needs, and gets them from a `BenchmarkRun`. It returns lines of
+the table, each with a list of figures per server, one figure per measurement.
 """
 
 import statistics
@@ -17,12 +17,12 @@ JSON_FORMAT = "json_format"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What `figure` must be: at least or at most `bound` times what `beside` has; alone, in the line's own unit."""
+    """A bound for a figure: at least or at most `bound` times the baseline's; without one, in the line's unit."""
 
     sign: Literal["≥", "≤"]
     bound: float
     baseline: str = ""
-    series: str = ""  # empty: the line's subject
+    series: str = ""  # empty: the subject of the line
 
     def __str__(self) -> str:
         what = f"{self.series} " if self.series else ""
@@ -31,14 +31,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class TargetResult:
-    """A mark and what became of it; `value` None where a peer is missing, or measured 0 of what it is compared by."""
+    """A target and its value; None where a peer is missing, or its figure is 0."""
 
     target: Target
     value: float | None
 
     @property
     def is_met(self) -> bool:
-        """Whether the mark was reached."""
+        """Whether the target was reached."""
         return self.value is not None and (
             self.value >= self.target.bound if self.target.sign == "≥" else self.value <= self.target.bound
         )
@@ -46,15 +46,17 @@ class TargetResult:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One line of the table: figures of several servers, or of several situations of one. The `subject` is what the
-    others are compared with."""
+    """One line of the table: figures of several servers, or of several situations of one.
+
+    The others are compared with `subject`.
+    """
 
     title: str
     unit: str
     samples: Mapping[str, list[float]]
     targets: tuple[Target, ...] = ()
     note: str = ""
-    errors: tuple[str, ...] = ()  # what shows that the work was not done: such a run fails
+    errors: tuple[str, ...] = ()  # why the work was not done correctly: such a run fails
     subject: str = TIDINGS
     size: float = 0.0  # of the work, where a curve over sizes is drawn
 
@@ -73,7 +75,7 @@ class Measurement:
         return statistics.median(one / other for one, other in zip(own, others, strict=True))
 
     def target_results(self) -> list[TargetResult]:
-        """Every mark beside what was measured."""
+        """Every target with its measured value."""
         return [TargetResult(target, self._value(target)) for target in self.targets]
 
     def _value(self, target: Target) -> float | None:
@@ -85,18 +87,18 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """One kind of work: `measure` gives its lines. `about` tells the reader what is done."""
+    """One kind of work: `measure` yields its lines. `description` is printed for the reader."""
 
     name: str
     description: str
     measure: Callable[[BenchmarkRun], Iterable[Measurement]]
     is_curve: bool = False  # its lines are sizes of the same work
-    known_cause: str = ""  # what the profile says when a mark is missed; told then only
+    known_cause: str = ""  # the cause found by a profile; printed when a target is missed
 
 
 @dataclass(slots=True)
 class Samples:
-    """Collects what repeated loads answer, turn by turn, so that a noisy minute hits everybody."""
+    """Collects the results of repeated loads, turn by turn, so that noise affects all servers alike."""
 
     values: dict[str, list[float]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)

@@ -113,7 +113,7 @@ def self_signed(folder: Path) -> Path:
 BENCHMARKS = (
     Benchmark(
         "fanout",
-        "bursts of 10 to one room; the next burst begins when the last one has reached everybody",
+        "bursts of 10 to one room; the next burst begins when the last one has reached all readers",
         one_room_bursts,
         known_cause="The kernel's write to each socket, which the bare program pays as well, is more than half of a "
         "delivery's processor time; and each burst waits for its commit, which no peer does.",
@@ -131,14 +131,14 @@ BENCHMARKS = (
     ),
     Benchmark(
         "fanout-rooms",
-        "50 rooms at a time are spoken in, one message each",
+        "messages go to 50 rooms at a time, one to each",
         many_rooms,
         known_cause="A message has ten readers here, so that what `send` measures (taking it in, its part of a "
         "commit, the answer) weighs as much as its deliveries do; the bare program takes it in with a copy.",
     ),
     Benchmark(
         "fanout-stopped",
-        "a reader with full credit and a full socket must not slow down its neighbours",
+        "a reader with full credit and a full socket must not slow down the other readers",
         stalled_reader,
     ),
     Benchmark("fanout-tls", "the same work as `fanout`, encrypted", over_tls),

@@ -39,7 +39,7 @@ def full_read(run: BenchmarkRun) -> Iterator[Measurement]:
     grown: list[float] = []
     work = {"room": long_log.ROOM, "events": events, "credit": 256}
     for _ in range(run.repetitions):
-        # A new service each time, since memory is seldom given back; one page is read before memory is looked at.
+        # A new service each time, since memory is rarely returned; one page is read before memory is looked at.
         with run.tidings(path) as server:
             run.load("pages", server, room=long_log.ROOM, before=None, seconds=0.1)
             server.reset_peak()

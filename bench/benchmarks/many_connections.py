@@ -7,7 +7,7 @@ from bench.run import BenchmarkRun
 
 
 def idle(run: BenchmarkRun) -> Iterator[Measurement]:
-    """Memory; a new service each time, since memory is seldom given back."""
+    """Memory; a new service each time, since memory is rarely returned."""
     connections = run.pick_size(10_000, 500)
     samples = Samples()
     for _ in range(run.repetitions):
@@ -18,7 +18,7 @@ def idle(run: BenchmarkRun) -> Iterator[Measurement]:
 
 
 def reconnect(run: BenchmarkRun) -> Iterator[Measurement]:
-    """Everybody at once."""
+    """All clients at once."""
     clients = run.pick_size(5_000, 200)
     samples = Samples()
     for _ in range(run.repetitions):

@@ -35,16 +35,16 @@ def latency(run: BenchmarkRun) -> Iterator[Measurement]:
 BENCHMARKS = (
     Benchmark(
         "ping",
-        "each answer asks the next question",
+        "each reply triggers the next request",
         throughput,
-        known_cause="Of about 5 µs of processor time for each answer, 2.6 are the interpreter's (unmasking, the "
-        "frame's header, the route, the permission, the answer's frame), the rest is the kernel's and the loop's for "
-        "reads and writes that carry a few requests each. The next step would be compiled code.",
+        known_cause="Of about 5 µs of processor time per reply, 2.6 are the interpreter's (unmasking, the frame's "
+        "header, the route, the permission, the answer's frame), the rest is the kernel's and the loop's for reads "
+        "and writes that carry a few requests each. The next step would be compiled code.",
     ),
     Benchmark(
         "ping-alone",
         "median of one request at a time from a blocking socket, each server asked once before the next round, since "
-        "this machine answers in 100 or in 300 µs for minutes at a time, whoever is asked",
+        "this machine answers in 100 or in 300 µs for minutes at a time, for every server",
         latency,
         known_cause="The interpreter takes 10 µs and more for an answer where nothing is in the processor's caches.",
     ),

@@ -22,7 +22,7 @@ Loads = Mapping[str, tuple[str, dict[str, object]]]  # figure → scenario and i
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A row of `scale-*`. `works` gives the loads of one size; each lasts so many seconds, if it can be told."""
+    """A row of `scale-*`. `works` yields the loads of one size, each with its duration where it has one."""
 
     name: str
     description: str

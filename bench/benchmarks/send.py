@@ -1,4 +1,4 @@
-"""chat.send: answered when it is on the disk; and from there to many readers."""
+"""chat.send: acknowledged when it is on the disk; and delivery to many readers."""
 
 import json
 import subprocess
@@ -96,7 +96,7 @@ def delivery(run: BenchmarkRun) -> Iterator[Measurement]:
 BENCHMARKS = (
     Benchmark(
         "send",
-        "every message is committed (fsync) before it is answered, with everything between socket and disk; bare "
+        "every message is committed (fsync) before it is acknowledged, with everything between socket and disk; bare "
         "commits the same rows, made beforehand, in batches of the size that the service came to, and does nothing "
         "else, while the other core is as busy as under the service",
         throughput,

@@ -34,7 +34,7 @@ TOKEN_SECONDS = 86_400
 BASELINE_SECONDS = 4.0
 P99_MS_MAX = 100.0
 P99_RATIO_MAX = 10.0
-# Ten times nothing is nothing: on a noisy machine a quiet p99 below this says more of luck than of the service.
+# On a noisy machine a baseline p99 below this is chance; ten times as much would be no sign of harm.
 BASELINE_P99_MS_MIN = 3.0
 SAMPLE_SECONDS = 0.1
 MIB = 1 << 20

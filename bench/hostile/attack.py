@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from bench import codec
 
-JSON = b"application/json"
 KEEPALIVE, REQUEST_FNF, REQUEST_CHANNEL, CANCEL, METADATA_PUSH = 0x03, 0x05, 0x07, 0x09, 0x0C
 FOLLOWS, RESPOND, COMPLETE = 0x80, 0x80, 0x40
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from bench import codec
 from bench.hostile import read_attacks
-from bench.hostile.attack import CANCEL, FOLLOWS, JSON, KEEPALIVE, METADATA_PUSH, REQUEST_FNF, RESPOND, Attack, Attacker
+from bench.hostile.attack import CANCEL, FOLLOWS, KEEPALIVE, METADATA_PUSH, REQUEST_FNF, RESPOND, Attack, Attacker
 from tidings.contract import v1
 
 OPAQUE_ID = 0x01  # a well-known MIME type that means nothing to the service
@@ -261,7 +261,7 @@ def unread_pages(attacker: Attacker) -> Iterator[bytes]:
         yield attacker.wrap(attacker.request("history.page", page))
 
 
-# --- before anybody signs in ------------------------------------------------------------------------------------
+# --- before authentication ------------------------------------------------------------------------------------
 
 
 def send_once(data: bytes) -> Callable[..., Iterator[bytes]]:
@@ -324,11 +324,11 @@ ATTACKS: dict[str, Attack] = {
     "fragments": Attack("empty fragments of one request", fragments),
     "fragments-tcp": Attack("the same over TCP", fragments, "tcp"),
     "metadata": Attack("session.ping with 5,000 metadata entries", metadata_entries),
-    "json-values": Attack("JSON of 4,000 values", json_values, data_mime=JSON),
-    "json-members": Attack("JSON of 4,000 names", json_members, data_mime=JSON),
-    "json-escapes": Attack("JSON of 512 KB of escapes", json_escapes, data_mime=JSON),
-    "json-nesting": Attack("JSON of 900 levels", json_nesting, data_mime=JSON),
-    "json-digits": Attack("a JSON number of 4,000 digits", json_digits, data_mime=JSON),
+    "json-values": Attack("codec.JSON of 4,000 values", json_values, data_mime=codec.JSON),
+    "json-members": Attack("codec.JSON of 4,000 names", json_members, data_mime=codec.JSON),
+    "json-escapes": Attack("codec.JSON of 512 KB of escapes", json_escapes, data_mime=codec.JSON),
+    "json-nesting": Attack("codec.JSON of 900 levels", json_nesting, data_mime=codec.JSON),
+    "json-digits": Attack("a codec.JSON number of 4,000 digits", json_digits, data_mime=codec.JSON),
     "tokens": Attack("a new token in each request", new_tokens),
     "watch-cancel": Attack("chat.watch and CANCEL", watch_and_cancel),
     "session-pings": Attack("session.ping", pings),

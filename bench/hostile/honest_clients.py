@@ -1,8 +1,7 @@
 """The honest clients: they send, and measure how long each message takes to be acknowledged; newcomers sign in.
 
-Run as a program: `python -m bench.hostile.honest_clients '{"port": …, "tokens": […], "room": …}'`. It prints
-`ready`, then for
-each line with a number of seconds on its standard input one line of JSON with latencies in milliseconds.
+Run as a program: `python -m bench.hostile.honest_clients '{"port": …, "tokens": […], "room": …}'`. It prints `ready`,
+then for each line with a number of seconds on its standard input one line of JSON with latencies in milliseconds.
 """
 
 import asyncio
@@ -80,7 +79,7 @@ class Newcomer(WebSocketClient):
         """Whether the service accepted it."""
         if not self.accepted.done():
             found, _ = codec.split_websocket_messages(data)
-            kinds = {(data[begin + 4] << 8 | data[begin + 5]) >> 10 for begin, _ in found}
+            kinds = {codec.frame_type(data, begin) for begin, _ in found}
             self.accepted.set_result(codec.PAYLOAD in kinds)
 
     def connection_lost(self, error: Exception | None) -> None:

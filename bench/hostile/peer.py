@@ -90,7 +90,7 @@ class Connection(asyncio.Protocol):
                 self._counts[data[9:12].decode(errors="replace")] += 1
             return
         for frame in self._frames(data):
-            if len(frame) >= 10 and (frame[4] << 8 | frame[5]) >> 10 == codec.ERROR:
+            if len(frame) >= 10 and codec.frame_type(frame) == codec.ERROR:
                 self._counts[frame[10:].split(b":")[0][:24].decode(errors="replace") or "ERROR"] += 1
             if self._flood is None and len(frame) >= 6:
                 self._start_flood()

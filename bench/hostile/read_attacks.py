@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from google.protobuf.message import Message
 
 from bench import codec
-from bench.hostile.attack import CANCEL, COMPLETE, FOLLOWS, JSON, REQUEST_CHANNEL, Attack, Attacker
+from bench.hostile.attack import CANCEL, COMPLETE, FOLLOWS, REQUEST_CHANNEL, Attack, Attacker
 from tidings.contract import v1
 from tidings.contract.codecs import encode_json
 
@@ -22,7 +22,7 @@ MessageFactory = Callable[[Attacker], Message]
 
 def encode(attacker: Attacker, message: Message) -> bytes:
     """In the encoding of the attacker's connection."""
-    return encode_json(message) if attacker.attack.data_mime == JSON else message.SerializeToString()
+    return encode_json(message) if attacker.attack.data_mime == codec.JSON else message.SerializeToString()
 
 
 def slow_to_compress(number: int) -> str:
@@ -160,27 +160,29 @@ WATCH_SQUARE = streams("chat.watch", lambda attacker: watch(attacker.room), open
 
 ATTACKS: dict[str, Attack] = {
     "slow-texts": Attack("history.read of texts that are slow to compress", then(slow_texts, READ_OWN), deflate=True),
-    "slow-texts-json": Attack("the same in JSON", then(slow_texts, READ_OWN), deflate=True, data_mime=JSON),
+    "slow-texts-json": Attack("the same in codec.JSON", then(slow_texts, READ_OWN), deflate=True, data_mime=codec.JSON),
     "slow-texts-watch": Attack(
         "chat.watch of them from the beginning, and CANCEL",
         then(slow_texts, streams("chat.watch", lambda _: watch(ROOM), open_max=10)),
         deflate=True,
     ),
     "reads": Attack("history.read with unlimited credit", READ_SQUARE),
-    "reads-json": Attack("the same in JSON, compressed", READ_SQUARE, deflate=True, data_mime=JSON),
-    "replays": Attack("chat.watch from the beginning, and CANCEL, in JSON", WATCH_SQUARE, deflate=True, data_mime=JSON),
+    "reads-json": Attack("the same in codec.JSON, compressed", READ_SQUARE, deflate=True, data_mime=codec.JSON),
+    "replays": Attack(
+        "chat.watch from the beginning, and CANCEL, in codec.JSON", WATCH_SQUARE, deflate=True, data_mime=codec.JSON
+    ),
     "trickle": Attack("REQUEST_N of 1 over 900 history.read", trickle),
     "people": Attack(
-        "presence.watch of 1,000 users, and CANCEL, in JSON",
+        "presence.watch of 1,000 users, and CANCEL, in codec.JSON",
         streams("presence.watch", people, open_max=2),
-        data_mime=JSON,
+        data_mime=codec.JSON,
     ),
     "members": Attack(
-        "rooms.members of a room of 500, in JSON",
+        "rooms.members of a room of 500, in codec.JSON",
         then(crowd, calls("rooms.members", lambda _: v1.MembersRequest(room=ROOM, limit=1_000))),
-        data_mime=JSON,
+        data_mime=codec.JSON,
     ),
-    "channels": Attack("channels that open a room of 500, in JSON", then(crowd, channels), data_mime=JSON),
+    "channels": Attack("channels that open a room of 500, in codec.JSON", then(crowd, channels), data_mime=codec.JSON),
     "demotions": Attack(
         "the owner of a room of 500 asks to become a member",
         then(crowd, calls("rooms.join", lambda _: v1.JoinRequest(room=ROOM, role=v1.MEMBER))),

@@ -26,7 +26,7 @@ class RequestRefusedError(Exception):
 
 
 def insecure_tls() -> ssl.SSLContext:
-    """TLS with whoever answers: the certificate is of this run's own making."""
+    """TLS without verification: the certificate was made for this run."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -112,7 +112,7 @@ def watch_request(room: str, after: v1.Cursor | None = None) -> bytes:
 async def connect_readers(
     port: int, rooms: Sequence[ReaderGroup], readers: int, *, tls: bool = False, deflate: bool = False
 ) -> list[EventReader]:
-    """Readers in every room, each of them somebody else, as in life: one user may have only so many connections.
+    """Readers in every room, each a different user: the connections of one user are limited.
     The first of a room is its witness. Returns when all of them are live."""
     makers: list[Callable[[], EventReader]] = []
     for room in rooms:
@@ -147,7 +147,7 @@ def _new_reader(kind: type[EventReader], first: bytes, room: ReaderGroup, deflat
 
 
 def delivery_errors(rooms: Sequence[ReaderGroup], sent: dict[ReaderGroup, int]) -> list[str]:
-    """What shows that somebody did not get every message once, in order."""
+    """Errors of readers that did not get every message once, in order."""
     found = []
     for room in rooms:
         assert room.reference is not None

@@ -28,14 +28,14 @@ READERS_PER_ADDRESS = 100
 
 
 class IdleClient(WebSocketClient):
-    """Subscribed, and waits for its live mark."""
+    """A subscribed client that waits for its live marker."""
 
     def __init__(self, first: bytes) -> None:
         super().__init__(HOST, PATH, first)
         self.live = asyncio.Event()
 
     def on_data(self, data: bytes) -> None:
-        """The mark is all that comes."""
+        """The marker is the only item."""
         self.live.set()
 
 
@@ -89,7 +89,7 @@ def live_cursor(room: ReaderGroup) -> v1.Cursor:
 async def reconnect_all(
     port: int, rooms: list[ReaderGroup], readers: int, cursors: dict[str, v1.Cursor], missed: int
 ) -> None:
-    """Connect everybody at once, each from its cursor, and wait until all have what they missed and the live mark."""
+    """Connect all clients at once, each with its cursor; wait until all have the missed events and the live marker."""
     loop = asyncio.get_running_loop()
     missing = set(rooms)
     all_live = asyncio.Event()

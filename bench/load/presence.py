@@ -26,7 +26,7 @@ class Watcher(WebSocketClient):
         self._buffer = b""
 
     def on_data(self, data: bytes) -> None:
-        """Snapshot, live mark, changes."""
+        """Snapshot, live marker, changes."""
         buffer = self._buffer + data if self._buffer else data
         found, at = codec.split_websocket_messages(buffer)
         self._buffer = buffer[at:]
@@ -88,7 +88,7 @@ async def presence(
         expected += watchers * watched
         await seen.wait_until(expected)
     if not watchers:
-        await asyncio.sleep(1)  # nobody sees that the last ones have gone
+        await asyncio.sleep(1)  # the last ones to leave have no watcher
     spent = (cpu_us(pid) - before) / 1000
     wrong = [] if seen.changes == expected else [f"{seen.changes} changes were seen instead of {expected}"]
     return {"value": spent, "deliveries": seen.changes, "errors": wrong}

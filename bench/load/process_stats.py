@@ -1,4 +1,4 @@
-"""What the process that is measured says of itself (commits), and the kernel of it (processor time and memory).
+"""Figures of the measured process: its own (commits), and the kernel's (processor time and memory).
 
 The kernel's figures are true even where other programs take turns with that process.
 """

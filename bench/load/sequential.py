@@ -34,7 +34,7 @@ class BlockingClient:
         self._stream += 2
         self.socket.sendall(self.wrap(codec.request_response(self._stream, route, data)))
         frame = self._frame()
-        kind = int.from_bytes(frame[4:6], "big") >> 10
+        kind = codec.frame_type(frame)
         if kind != codec.PAYLOAD or int.from_bytes(frame[:4], "big") != self._stream:
             raise SystemExit(f"{route} was answered with {frame[:200]!r}")
         return frame[6:]

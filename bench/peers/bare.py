@@ -21,7 +21,7 @@ from tidings.contract import v1
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 NEXT_COMPLETE = (codec.PAYLOAD << 10 | 0x60).to_bytes(2, "big")
-PING_BYTES_MAX = 80  # a request that is longer says something
+PING_BYTES_MAX = 80  # a longer request carries a payload
 
 DEFLATE = "--deflate" in sys.argv
 EXTENSION = b"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n"

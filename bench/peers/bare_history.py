@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def end_with_parent() -> None:
-    """When nobody holds the other end of the standard input any more."""
+    """When the other end of the standard input is closed."""
     sys.stdin.read()
     os._exit(0)
 

@@ -22,7 +22,7 @@ def encode(message: Message) -> bytes:
 
 
 def decode(message_type: type[M], data: bytes) -> M:
-    """The message that the JSON says."""
+    """The message of the JSON text."""
     return json_format.Parse(data, message_type(), ignore_unknown_fields=True)
 
 

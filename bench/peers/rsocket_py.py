@@ -50,7 +50,7 @@ class Handler(BaseRequestHandler):
     """Routes as the service has them."""
 
     async def request_response(self, payload: Payload) -> Any:
-        """`chat.send`, `session.ping`; everything else is answered with nothing."""
+        """`chat.send`, `session.ping`; every other request gets an empty reply."""
         if route_of(payload) != "chat.send":
             return create_future(Payload(b""))
         room, item, reply = LOG.append(payload.data)

@@ -28,7 +28,7 @@ CLIENT_COMMANDS = [
 
 
 def unused_url() -> str:
-    """The URL of a port where nobody listens."""
+    """The URL of a port on which no server listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return f"ws://127.0.0.1:{taken.getsockname()[1]}/rsocket"

@@ -37,7 +37,7 @@ SECRET = "0123456789abcdef0123456789abcdef"
 
 @pytest_asyncio.fixture
 async def service_process(tmp_path: Path) -> AsyncIterator[ServiceProcess]:
-    """A service as a process of its own, on ports that nobody else gets while it is down."""
+    """A service in its own process, on ports that are reserved while it is down."""
     service = ServiceProcess(tmp_path / "data", environment=environment())
     async with service:
         yield service
@@ -63,7 +63,7 @@ async def test_it_says_where_it_listens_and_three_commands_that_work(tmp_path: P
 
 
 async def shell(command: str, env: dict[str, str] | None = None) -> asyncio.subprocess.Process:
-    """The command as somebody would paste it."""
+    """The command as a user would paste it."""
     return await asyncio.create_subprocess_shell(
         f"exec {command}", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=env or environment()
     )
@@ -331,7 +331,7 @@ async def test_two_services_do_not_share_a_folder(service_process: ServiceProces
 @pytest.mark.parametrize(
     ("arguments", "variables", "part"),
     [
-        (("--dev", "--host", "0.0.0.0"), {}, "--dev lets anybody in and so listens on this machine only"),
+        (("--dev", "--host", "0.0.0.0"), {}, "--dev needs no tokens and so listens on this machine only"),
         ((), {}, "auth.secret is not set: set TIDINGS_AUTH__SECRET"),
         (("--dev", "--loop", "trio"), {}, "loop (from command line): 'trio' is not one of uvloop, asyncio"),
         (("--dev",), {"TIDINGS_HTTP__PROT": "1"}, "http.prot (from TIDINGS_HTTP__PROT) is not a setting"),

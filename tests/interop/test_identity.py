@@ -1,4 +1,4 @@
-"""Who somebody is: said in SETUP or with one request, by name or by token; and who is refused, and told why."""
+"""Authentication in SETUP or with one request, by name or by token; and rejected credentials."""
 
 import time
 from typing import Any

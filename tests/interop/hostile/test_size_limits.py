@@ -17,7 +17,7 @@ EMPTY_ENTRY = raw_frames.metadata_entry(FOREIGN_ID, b"")  # four bytes that say 
 
 
 def json_of(size: int) -> bytes:
-    """An object of so many bytes, with a field that nobody knows."""
+    """An object of this many bytes, with an unknown field."""
     return b'{"unknown":"' + b"1" * (size - 14) + b'"}'
 
 

@@ -1,4 +1,4 @@
-"""Events to be appended, and what comes back, in few words."""
+"""Short functions that make drafts of events and parse stored ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ def new_reaction(
 
 
 def new_membership(room: str, actor: str, user: str, role: int = v1.MEMBER, *, left: bool = False) -> v1.Event:
-    """Somebody comes, leaves, or gets another role."""
+    """A user joins, leaves, or gets another role."""
     what = v1.Member(user=user, role=v1.Role.ValueType(role), left=left)
     return v1.Event(room=room, actor=actor, at_ms=NOW_MS, member=what)
 
@@ -72,7 +72,7 @@ def texts(events: Sequence[StoredEvent]) -> list[str]:
 
 
 async def create_open_room(store: Store, room: str = "lobby") -> str:
-    """A room that everybody may enter, with an empty log."""
+    """An OPEN room with an empty log."""
     await store.create_room(room, kind=v1.OPEN, title="", creator="", members=[], at_ms=NOW_MS)
     return room
 

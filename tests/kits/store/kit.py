@@ -1,9 +1,9 @@
-"""What every store must do. A newcomer's test says only how to start it:
+"""What every store must do. The test of a new store only says how to open it:
 
     class TestMyStore(StoreKit):
         async def start(self, data: Path) -> Store: ...
 
-A store that survives its end inherits `DurableStoreKit` and gets the tests of that, too.
+A durable store inherits `DurableStoreKit`, which also tests restarts.
 """
 
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ class StoreKit(LogKit, DirectoryKit, SearchKit):
 
     async def start(self, data: Path) -> Store:
         """A store that keeps what it has below `data`."""
-        raise AssertionError("say how to start the store")
+        raise AssertionError("define how to open the store")
 
     @pytest_asyncio.fixture
     async def store(self, tmp_path: Path) -> AsyncIterator[Store]:
@@ -49,11 +49,11 @@ class StoreKit(LogKit, DirectoryKit, SearchKit):
 
 
 class DurableStoreKit(StoreKit):
-    """What is there again after a restart."""
+    """What a store must keep over a restart."""
 
     @pytest_asyncio.fixture
     async def restart(self, tmp_path: Path, store: Store) -> AsyncIterator["StoreRestart"]:
-        """Ends the store and starts it anew."""
+        """Closes the store and opens it again."""
         restart = StoreRestart(self, tmp_path / "data", store)
         yield restart
         await restart.store.close()
@@ -124,7 +124,7 @@ class DurableStoreKit(StoreKit):
 
 
 class StoreRestart:
-    """Call it to end the store and start it anew."""
+    """Call it to close the store and open it again."""
 
     def __init__(self, kit: StoreKit, data: Path, store: Store) -> None:
         self._kit = kit

@@ -374,7 +374,7 @@ class LogKit:
         )
         log = await read_all(store, room)
         assert [parse(event).posted.text for event in (log[0], log[2])] == ["uno", ""]
-        # Whoever follows what was committed has the same log in the end.
+        # A listener that applies all commits has the same log in the end.
         followed = {}
         for _, _, events, amended in heard.calls:
             followed.update({event.seq: event for event in events})

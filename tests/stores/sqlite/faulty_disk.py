@@ -47,7 +47,7 @@ class Delete(NamedTuple):
 
 
 class Acknowledged(NamedTuple):
-    """Somebody was told that something is durable."""
+    """A write was acknowledged as durable."""
 
     value: object
 
@@ -80,7 +80,7 @@ class FaultyDisk(apsw.VFS):
         self.operations.append(Delete(filename))
 
     def acknowledge(self, value: object) -> None:
-        """Note that somebody was told."""
+        """Record an acknowledgement."""
         self.operations.append(Acknowledged(value))
 
     def after_power_cut(self, operation_count: int, target: Path, random_source: random.Random) -> None:

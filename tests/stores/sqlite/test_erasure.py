@@ -36,7 +36,7 @@ def files_containing(data: Path, *words: str) -> set[str]:
 
 async def wait_until_erased(data: Path) -> None:
     """Until no file holds one of the words."""
-    while files_containing(data, FIRST, SECOND, CJK):  # noqa: ASYNC110  files tell nobody
+    while files_containing(data, FIRST, SECOND, CJK):  # noqa: ASYNC110  files have no events
         await asyncio.sleep(0.02)
 
 
@@ -51,7 +51,7 @@ def vacuum(data: Path) -> None:
 
 
 async def send_edit_delete(store: SqliteStore) -> None:
-    """Three words that nobody shall read any more: one edited away, one deleted, one edited in and then deleted."""
+    """Three words that must be erased: one edited away, one deleted, one edited in and then deleted."""
     room = await create_open_room(store)
     for text in (f"the {FIRST}", f"the {CJK}", "harmless", "words that stay"):
         await store.append(new_message(room, "ann", text))

@@ -366,7 +366,7 @@ async def test_an_error_while_the_wal_is_copied_ends_writing_too(tmp_path: Path,
         while not met.is_set():
             await store.append(new_message(room, "ann", f"text {len(written)}"))
             written.append(f"text {len(written)}")
-    # It is heard of even if nobody writes any more.
+    # The error is reported even without further writes.
     await asyncio.wait_for(failed.wait(), 30)
     await assert_writing_stopped(store, room, failures, written)
     await store.close()
