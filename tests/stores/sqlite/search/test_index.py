@@ -17,7 +17,7 @@ from tidings.domain.ports.store import Store
 from tidings.stores.memory.store import MemoryStore
 from tidings.stores.sqlite.limits import SqliteLimits
 from tidings.stores.sqlite.search import fts_query, indexer
-from tidings.stores.sqlite.search.index_file import IndexResult, index_room
+from tidings.stores.sqlite.search.index_file import IndexResult, find_lagging_rooms, index_room, open_index
 from tidings.stores.sqlite.store import DATABASE_FILE, INDEX_FILE, SqliteStore
 
 
@@ -106,6 +106,16 @@ async def test_the_index_of_another_log_with_the_same_room_number_is_cleared_wha
     assert await search_texts(store, "one", "lobby") == []
     assert len(await search_texts(store, "other", "lobby")) == texts_of_the_other_log
     await store.close()
+
+
+@pytest.mark.asyncio
+async def test_an_index_that_is_complete_is_not_rebuilt_by_the_next_start(tmp_path: Path) -> None:
+    await send_texts(tmp_path, "word one", "word two")
+    connection = open_index(tmp_path / INDEX_FILE, tmp_path / DATABASE_FILE)
+    before = connection.total_changes()
+    assert find_lagging_rooms(connection) == {}
+    assert connection.total_changes() == before
+    connection.close()
 
 
 @pytest.mark.asyncio
