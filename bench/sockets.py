@@ -90,7 +90,7 @@ class ReferenceReader(EventReader):
     def on_data(self, data: bytes) -> None:
         """Count messages."""
         self.bytes += len(data)
-        self.sum = zlib.adler32(data, self.sum)
+        self.checksum = zlib.adler32(data, self.checksum)
         self.buffer += data
         found, self.parsed_bytes = codec.split_websocket_messages(self.buffer, self.parsed_bytes)
         self.message_spans += found
@@ -144,7 +144,7 @@ class ReaderGroup:
     def mismatched_readers(self) -> list[EventReader]:
         """Readers whose bytes differ from the witness's: a correct run has none."""
         assert self.reference is not None
-        return [r for r in self.readers if (r.bytes, r.checksum) != (self.reference.bytes, self.reference.sum)]
+        return [r for r in self.readers if (r.bytes, r.checksum) != (self.reference.bytes, self.reference.checksum)]
 
 
 class RequestClient(WebSocketClient):

@@ -144,10 +144,10 @@ def test_a_smoke_run_takes_two_curves_of_many() -> None:
     assert len({row.name for row in whole}) == len(whole)
 
 
-def test_a_row_that_misses_a_mark_is_named_with_what_stands_in_the_way() -> None:
+def test_a_row_that_misses_a_target_is_named_with_its_known_cause() -> None:
     line = {**asdict(LINE), "targets": [asdict(target) for target in LINE.targets]}
     said = report.render_missed_targets({"ping": {"lines": [line]}})
-    assert "**[ping](#ping)**: pings, which needs ≥ 0.6 × bare and has 0.50. *What stands in the way:* " in said
+    assert "**[ping](#ping)**: pings, which needs ≥ 0.6 × bare and has 0.50. *Known cause:* " in said
     reached = {**line, "samples": {TIDINGS: [1.0], BARE: [1.0]}}
     assert report.render_missed_targets({"ping": {"lines": [reached]}}).endswith("None.\n")
 
