@@ -35,7 +35,7 @@ async def test_a_backup_made_while_it_runs_is_restored_and_old_positions_are_ref
         assert before.stdout.count('"posted"') == 2
         assert await service.stop() == 0
         await run_block("restore", tmp_path)
-        # Another program may have taken the earlier port.
+        # Another process may use the old port by now.
         service = ServiceProcess(tmp_path / "data", environment=environment())
         await service.start()
         env = environment(TIDINGS_URL=service.ws_url)

@@ -25,6 +25,7 @@ from tidings.domain.ports.store import (
     CommitListener,
     EventPage,
     LogHead,
+    MemberDecision,
     MemberRecord,
     Membership,
     RoomListEntry,
@@ -182,9 +183,19 @@ class SqliteStore:
         """See `ports.store.RoomLog`."""
         return self._writer.append(draft, moderates)
 
+    def change_member(self, draft: v1.Event, decision: MemberDecision) -> asyncio.Future[AppendResult]:
+        """See `ports.store.RoomLog`."""
+        return self._writer.write(
+            lambda tables, change_set: mutations.change_member(tables, change_set, draft, decision), actor=draft.actor
+        )
+
     async def head(self, room: str) -> LogHead:
         """See `ports.store.RoomLog`."""
         return await self._reader_pool.read(lambda reader: queries.head(reader, room))
+
+    async def heads(self, rooms: Sequence[str]) -> dict[str, LogHead]:
+        """See `ports.store.RoomLog`."""
+        return await self._reader_pool.read(lambda reader: queries.heads(reader, rooms))
 
     async def read(self, room: str, after: int, limit: int) -> Sequence[StoredEvent]:
         """See `ports.store.RoomLog`."""
