@@ -15,7 +15,7 @@ from tidings.server.settings import ConnectionLimits, HttpSettings, ListenerSett
 from tidings.stores.sqlite.limits import SqliteLimits
 
 SECRET_KEYS: Final = frozenset({"auth.secret"})
-# In development nobody is slowed down; the sizes stay what they are.
+# Development mode has no rate limits; the limits of sizes stay the same.
 DEV_DEFAULTS: Final = {
     **{f"domain.{name}": 0 for name in RATE_LIMITS},
     "connections.user_cpu_ms_per_second_max": 0,
@@ -43,7 +43,7 @@ class AuthSettings:
 class Settings:
     """All settings."""
 
-    dev: bool = False  # anybody may come in under any name, from this machine only; the room `general` is open
+    dev: bool = False  # development mode: no tokens, any user name, from this machine only; the room `general` exists
     data: str = "data"  # folder of the database
     loop: str = "uvloop"  # or asyncio
     log_level: str = "info"  # how much is logged: debug, info, warning, error

@@ -145,7 +145,7 @@ def _check_hosts(settings: Settings) -> None:
         if not is_loopback(host):
             if settings.dev:
                 raise ConfigError(
-                    f"{key} is {host or 'every address'}, but --dev lets anybody in and so listens on this machine only"
+                    f"{key} is {host or 'every address'}, but --dev needs no tokens and so listens on this machine only"
                 )
             if not settings.tls.certificate and not settings.tls.terminated_by_proxy:
                 raise ConfigError(
