@@ -1,6 +1,7 @@
 """Tables, links and lists in the documents agree with the code."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,16 @@ def test_the_architecture_page_names_every_folder_of_the_service() -> None:
     for folder in service.iterdir():
         if folder.is_dir() and any(folder.iterdir()) and folder.name != "__pycache__":
             assert f"  {folder.name}/" in described, folder.name
+
+
+NAMED_PATH = re.compile(r"`([\w./-]+\.(?:py|tsx?|proto|toml|txt|md)|[\w./-]+/)`")
+
+
+@pytest.mark.parametrize("document", ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/glossary.md"])
+def test_files_and_folders_named_in_a_document_exist(document: str) -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    known = {f"/{path.as_posix()}" for file in tracked for path in (Path(file), *Path(file).parents)}
+    for name in NAMED_PATH.findall((ROOT / document).read_text()):
+        assert any(path.endswith(f"/{name.rstrip('/')}") for path in known), name
