@@ -27,7 +27,7 @@ def test_an_unknown_enum_number_on_the_wire_is_refused(request_type: type[Messag
     with pytest.raises(ApiError) as refused:
         PROTOBUF.decode(request_type, bytes.fromhex(data))
     assert refused.value.code is Code.INVALID_ARGUMENT
-    assert refused.value.text.startswith(f"the payload is no {request_type.DESCRIPTOR.name}: {said}")
+    assert refused.value.text.startswith(f"the payload is not a valid {request_type.DESCRIPTOR.name}: {said}")
 
 
 def test_an_answer_keeps_the_values_of_a_newer_service() -> None:

@@ -1,4 +1,4 @@
-"""What one user makes the service hold, in bytes."""
+"""Memory held for one user, in bytes."""
 
 import gc
 

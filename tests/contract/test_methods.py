@@ -45,15 +45,15 @@ def test_a_complete_service_becomes_rows() -> None:
     assert rows["session.refresh"].is_async, "it answers with a future"
 
 
-def test_a_service_that_nobody_handles_is_refused() -> None:
+def test_a_service_without_handler_is_rejected() -> None:
     assert problems_of({}, session_pb2) == [
-        "nobody handles the service Session; hand one in as 'session'",
+        "the service Session has no handler; pass one as 'session'",
     ]
 
 
 def test_a_handler_of_no_service_is_refused() -> None:
     assert problems_of({"session": Session(), "chatt": object()}, session_pb2) == [
-        "'chatt' handles a service that no proto declares"
+        "'chatt' is not a service of the protos; remove it"
     ]
 
 
@@ -115,10 +115,9 @@ class FakeMethodDescriptor:
         self.DESCRIPTOR = descriptor_pool.Default().AddSerializedFile(file.SerializeToString())
 
 
-def test_a_method_that_says_not_who_may_call_it_is_refused() -> None:
+def test_a_method_without_permission_is_rejected() -> None:
     assert any(
-        "says not who may call it" in c
-        for c in problems_of({"probe": object()}, FakeMethodDescriptor(permission=False))
+        "declares no permission" in c for c in problems_of({"probe": object()}, FakeMethodDescriptor(permission=False))
     )
 
 
@@ -127,6 +126,6 @@ def test_a_watch_without_cursor_is_refused() -> None:
     assert complaint == "probe.go: a watch without cursor; Ask needs a field `after`"
 
 
-def test_a_stream_of_requests_with_one_answer_is_refused() -> None:
+def test_client_streams_with_a_single_reply_are_rejected() -> None:
     (complaint,) = problems_of({"probe": object()}, FakeMethodDescriptor(permission=True, streams_in=True))
-    assert "none of the three verbs" in complaint
+    assert "are not supported" in complaint

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hub.stage import FakeLoop
+from hub.harness import FakeLoop
 from tidings.hub.expiry import ExpiryQueue
 
 

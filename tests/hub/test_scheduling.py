@@ -1,4 +1,4 @@
-"""A little in each round of the loop."""
+"""A bounded part of the work in each round of the event loop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hub.stage import FakeLoop
+from hub.harness import FakeLoop
 from tidings.hub.scheduling import FlushScheduler
 
 
@@ -23,18 +23,18 @@ class FakeFlushable:
         return self.cost
 
 
-def test_a_part_that_is_marked_twice_is_flushed_once() -> None:
+def test_a_target_that_is_scheduled_twice_is_flushed_once() -> None:
     loop = FakeLoop()
     scheduler, target = FlushScheduler(loop.call_soon, 10), FakeFlushable()
     scheduler.schedule(target)
     scheduler.schedule(target)
-    assert target.flushed == 0, "marking delivers nothing"
+    assert target.flushed == 0, "scheduling delivers nothing"
     assert len(loop.callbacks) == 1
     loop.run()
     assert target.flushed == 1
 
 
-def test_a_round_stops_after_its_share_of_visits() -> None:
+def test_a_round_stops_at_its_cost_limit() -> None:
     loop = FakeLoop()
     scheduler, targets = FlushScheduler(loop.call_soon, 10), [FakeFlushable(cost=4) for _ in range(7)]
     for target in targets:
@@ -46,7 +46,17 @@ def test_a_round_stops_after_its_share_of_visits() -> None:
     assert rounds == [3, 6, 7]
 
 
-def test_a_part_that_marks_itself_waits_for_the_next_round() -> None:
+@pytest.mark.parametrize(("round_cost_max", "flushed"), [(1, 1), (3, 3), (4, 4), (5, 5)])
+def test_a_round_flushes_exactly_up_to_its_cost_limit(round_cost_max: int, flushed: int) -> None:
+    loop = FakeLoop()
+    scheduler, targets = FlushScheduler(loop.call_soon, round_cost_max), [FakeFlushable() for _ in range(5)]
+    for target in targets:
+        scheduler.schedule(target)
+    loop.run_round()
+    assert sum(target.flushed for target in targets) == flushed
+
+
+def test_a_target_that_schedules_itself_waits_for_the_next_round() -> None:
     loop = FakeLoop()
     scheduler = FlushScheduler(loop.call_soon, 1000)
     greedy = FakeFlushable(on_flush=lambda: scheduler.schedule(greedy))
@@ -59,7 +69,7 @@ def test_a_part_that_marks_itself_waits_for_the_next_round() -> None:
     assert greedy.flushed == 2
 
 
-def test_a_part_that_raises_does_not_take_the_turn_from_the_others() -> None:
+def test_a_target_that_raises_does_not_stop_the_others() -> None:
     loop = FakeLoop()
     scheduler = FlushScheduler(loop.call_soon, 10)
 
@@ -74,4 +84,4 @@ def test_a_part_that_raises_does_not_take_the_turn_from_the_others() -> None:
     loop.run()
     assert other.flushed == 1
     scheduler.schedule(broken)
-    assert loop.callbacks, "it may be marked again"
+    assert loop.callbacks, "it may be scheduled again"

@@ -1,7 +1,7 @@
 """The two encodings of a payload: Protobuf, and the canonical JSON mapping of the same messages.
 
-Decoding is exact: what a message cannot hold is refused with the field's name, never rounded, guessed or replaced by a
-default. Only unknown fields are skipped, as Protobuf does it.
+Decoding is exact: a value that a message cannot hold is rejected with the field's name, never rounded, guessed or
+replaced by a default. Only unknown fields are skipped, as in Protobuf.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,24 +25,24 @@ def encode_protobuf(message: Message) -> bytes:
 
 
 def encode_protobuf_in_parts(message: Message) -> Iterator[bytes]:
-    """The same, of which there is one part: 1 to 3 ns for each byte."""
+    """The same, in one part: encoding takes 1 to 3 ns per byte."""
     yield message.SerializeToString()
 
 
 def decode_protobuf(message_type: type[M], data: bytes) -> M:
-    """The message that `data` says; INVALID_ARGUMENT when it says none, or names a value that an enum does not have."""
+    """Decode a message. Raises INVALID_ARGUMENT for malformed data and for numbers that an enum does not have."""
     if not data:
         return message_type()
     message = decode_protobuf_reply(message_type, data)
     try:
         check_enums(message)
     except UnknownEnumNumberError as error:
-        raise invalid_argument(f"the payload is no {message_type.DESCRIPTOR.name}: {error}") from None
+        raise invalid_argument(f"the payload is not a valid {message_type.DESCRIPTOR.name}: {error}") from None
     return message
 
 
 def decode_protobuf_reply(message_type: type[M], data: bytes) -> M:
-    """The same, with all numbers of enums: an answer of a newer service has values that are not known yet."""
+    """The same, with any enum number: the reply of a newer service may have values that are not known yet."""
     if not data:
         return message_type()
     try:
@@ -65,12 +65,12 @@ def encode_json_in_parts(message: Message) -> Iterator[bytes]:
 
 
 def decode_json(message_type: type[M], data: bytes) -> M:
-    """The message that the JSON says; INVALID_ARGUMENT if none, or if it has more values than a request needs."""
+    """Decode JSON. Raises INVALID_ARGUMENT if it is invalid, or has more values than `JSON_VALUES_MAX`."""
     return _decode_json(message_type, data, JSON_VALUES_MAX)
 
 
 def decode_json_reply(message_type: type[M], data: bytes) -> M:
-    """The same, with as many values as there are: a page of history has tens of thousands."""
+    """The same, without a limit on values: a page of history has tens of thousands."""
     return _decode_json(message_type, data, len(data))
 
 
@@ -81,15 +81,15 @@ def _decode_json(message_type: type[M], data: bytes, values_max: int) -> M:
             read_message(message, data, values_max=values_max)
         except JsonError as error:
             name = message_type.DESCRIPTOR.name
-            raise invalid_argument(f"the payload is not the JSON of a {name}: {error}") from None
+            raise invalid_argument(f"the payload is not a valid JSON {name}: {error}") from None
     return message
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Codec:
-    """One encoding. `decode` reads requests; `decode_reply` reads what a service says, which may be a newer one.
+    """One encoding. `decode` is for requests; `decode_reply` for replies, which may be of a newer service.
 
-    `encode_in_parts` makes the bytes of `encode` in steps, for messages that are large.
+    `encode_in_parts` yields the bytes of `encode` in parts, for large messages.
     """
 
     name: str
@@ -109,7 +109,7 @@ PROTOBUF: Final = Codec(
         "application/x-protobuf",
         "application/protobuf",
         "application/octet-stream",
-        # rsocket-java's default where nothing is said.
+        # rsocket-java's default.
         "application/binary",
     ),
     encode_protobuf,
@@ -132,14 +132,14 @@ _CODEC_BY_MIME_TYPE: Final = {mime: codec for codec in CODECS for mime in codec.
 
 
 def codec_for(mime_type: str) -> Codec | None:
-    """The codec of a data MIME type (parameters such as `;charset=utf-8` do not matter), or None."""
+    """The codec of a data MIME type (parameters such as `;charset=utf-8` are ignored), or None."""
     return _CODEC_BY_MIME_TYPE.get(mime_type) or _CODEC_BY_MIME_TYPE.get(mime_type.partition(";")[0].strip().lower())
 
 
 class PreparedMessage(Generic[M]):
-    """A message on its way to many readers: its bytes are made at most once per codec.
+    """A message for many readers, encoded at most once per codec.
 
-    Made from Protobuf bytes (as they lie in the log) or from a message; parsed only if somebody wants JSON.
+    Made from Protobuf bytes (as stored in the log) or from a message; parsed only if a reader uses JSON.
     """
 
     __slots__ = ("_other_encodings", "channel_item", "message_type", "protobuf")
@@ -148,18 +148,18 @@ class PreparedMessage(Generic[M]):
         self.message_type = message_type
         self.protobuf = protobuf
         self._other_encodings: dict[Codec, bytes] | None = (
-            None  # in other codecs; hardly ever, and a dictionary is large
+            None  # in other codecs; rarely needed, and a dictionary is large
         )
-        # Room for one wrapping made of this item and shared as well (the channel's envelope).
+        # The same item for channels, cached and shared as well.
         self.channel_item: PreparedMessage[Message] | None = None
 
     @classmethod
     def from_message(cls, message: M) -> "PreparedMessage[M]":
-        """Prepare a message that is at hand."""
+        """Prepare a message."""
         return cls(type(message), message.SerializeToString())
 
     def parse(self) -> M:
-        """A message of one's own, parsed from the bytes."""
+        """A new message, parsed from the bytes."""
         return self.message_type.FromString(self.protobuf)
 
     def encoded(self, codec: Codec) -> bytes:

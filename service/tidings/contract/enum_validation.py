@@ -1,8 +1,8 @@
-"""Enum numbers that a request names and its enum does not have.
+"""Rejects numbers in requests that their enum does not have.
 
-Protobuf keeps them, so that an old reader can pass on what a newer writer meant. A request is not passed on: a role or
-a choice that this version does not know must not be stored or taken for the default. So requests are checked when they
-are decoded, JSON by its plan (`protojson.reader`), Protobuf here; answers keep what a newer service says.
+Protobuf keeps them, so that an old reader can forward a newer writer's message. A request is not forwarded: a role that
+this version does not know must not be stored or read as the default. So requests are checked when they are decoded,
+JSON by its plan (`protojson.reader`), Protobuf here. Replies keep the numbers of a newer service.
 """
 
 from collections.abc import Collection
@@ -12,7 +12,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor
 from google.protobuf.message import Message
 
 EnumPlan = tuple[tuple[str, bool, "EnumDescriptor | None", Collection[int]], ...]
-"""For each field that is an enum or holds some: its name, whether it is repeated, the enum, its numbers."""
+"""For each field that is an enum or contains one: its name, whether it is repeated, the enum, its numbers."""
 
 _ENUM_PLANS: Final[dict[Descriptor, EnumPlan]] = {}
 
@@ -22,7 +22,7 @@ class UnknownEnumNumberError(Exception):
 
 
 def check_enums(message: Message) -> None:
-    """Raise UnknownEnumNumber where a field holds a number that its enum does not have."""
+    """Raise UnknownEnumNumberError if a field has a number that its enum does not have."""
     descriptor: Descriptor = message.DESCRIPTOR  # type: ignore[assignment]  # upb's own class
     plan = _ENUM_PLANS.get(descriptor)
     if plan is None:
@@ -43,7 +43,7 @@ def check_enums(message: Message) -> None:
 
 
 def _make_plan(descriptor: Descriptor) -> EnumPlan:
-    """No map of the contract holds enums; one that did would be read as repeated entries, and fail in the tests."""
+    """No map of the contract has enums; one that did would be read as repeated entries, and fail in the tests."""
     return tuple(
         (field.name, field.is_repeated, field.enum_type, frozenset(field.enum_type.values_by_number))
         if field.enum_type is not None
@@ -55,7 +55,7 @@ def _make_plan(descriptor: Descriptor) -> EnumPlan:
 
 
 def _contains_enums(descriptor: Descriptor, seen: set[Descriptor]) -> bool:
-    """Whether a message has an enum, at any depth."""
+    """Whether a message type contains an enum, at any depth."""
     if descriptor in seen:
         return False
     seen.add(descriptor)

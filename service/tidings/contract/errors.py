@@ -1,7 +1,7 @@
-"""One table of errors, a column per transport.
+"""The table of errors, with a column per transport.
 
-Whoever refuses something raises a `ApiError`; a transport looks up its own column and never invents a code. The text
-is for people and says what to do; it never carries a stack trace.
+Rejected and failed requests raise `ApiError`; a transport looks up its column and has no codes of its own. The text is
+for people and says what to do; it never contains a stack trace.
 """
 
 import json
@@ -42,7 +42,7 @@ class Code(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ErrorMapping:
-    """How each transport says one error."""
+    """The code of one error in each transport."""
 
     code: Code
     retry: RetryHint
@@ -77,13 +77,13 @@ ERROR_MAPPINGS: dict[Code, ErrorMapping] = {
 
 assert {code.name: int(code) for code in Code} == {
     name: number for name, number in errors_pb2.Code.items() if number
-}, "errors.proto and Code name different errors"
+}, "errors.proto and Code have different errors"
 
 
 class ApiError(Exception):
-    """A request that is refused or could not be carried out.
+    """A request was rejected or failed.
 
-    `text` is one sentence that says what to do. `retry_after_ms` is a hint, 0 = unknown. `cursor` is an
+    `text` is one sentence that says what to do. `retry_after_ms` is a hint, 0 = unknown. `cursor` is the
     (epoch, seq) to resume from, for TOO_SLOW.
     """
 
@@ -98,7 +98,7 @@ class ApiError(Exception):
 
     @property
     def mapping(self) -> ErrorMapping:
-        """Its line of the table."""
+        """The row of the table."""
         return ERROR_MAPPINGS[self.code]
 
     @property
@@ -126,22 +126,22 @@ def invalid_argument(text: str) -> ApiError:
 
 
 def unauthenticated(text: str) -> ApiError:
-    """Nobody is signed in, or the token ran out."""
+    """The caller is not signed in, or the token has expired."""
     return ApiError(Code.UNAUTHENTICATED, text)
 
 
 def permission_denied(text: str) -> ApiError:
-    """The caller is known and may not do this."""
+    """The caller is signed in and lacks the permission."""
     return ApiError(Code.PERMISSION_DENIED, text)
 
 
 def not_found(text: str) -> ApiError:
-    """There is no such thing, or the caller may not know of it."""
+    """It does not exist, or the caller may not know of it."""
     return ApiError(Code.NOT_FOUND, text)
 
 
 def conflict(text: str) -> ApiError:
-    """It exists already with another content."""
+    """It exists already with different content."""
     return ApiError(Code.CONFLICT, text)
 
 
@@ -151,7 +151,7 @@ def resource_exhausted(text: str, *, retry_after_ms: int = 0) -> ApiError:
 
 
 def cursor_lost(text: str) -> ApiError:
-    """The position is not in this log."""
+    """The cursor is not a position in this log."""
     return ApiError(Code.CURSOR_LOST, text)
 
 
@@ -161,7 +161,7 @@ def unavailable(text: str, *, retry_after_ms: int = 0) -> ApiError:
 
 
 def internal(text: str) -> ApiError:
-    """A fault of the service; the text carries a correlation id and nothing else of it."""
+    """An error of the service; the text has a correlation id and no details."""
     return ApiError(Code.INTERNAL, text)
 
 
@@ -171,12 +171,12 @@ def too_slow(text: str, *, epoch: str, seq: int) -> ApiError:
 
 
 def unimplemented(text: str) -> ApiError:
-    """No such route, or another interaction than its verb."""
+    """There is no such route, or it was requested with the wrong interaction."""
     return ApiError(Code.UNIMPLEMENTED, text)
 
 
 def parse_error(code: int, data: str) -> ApiError | None:
-    """The error in the data of an ERROR frame (`ApiError.rsocket_data`), or None when its code is not of the contract.
+    """The error in the data of an ERROR frame (`ApiError.rsocket_data`), or None if the contract has no such code.
 
     A second line that is malformed, cut off, or has other fields counts as if it were missing.
     """

@@ -1,15 +1,14 @@
-"""What one user makes the service hold, in bytes, over all connections.
+"""Memory held for one user, in bytes, over all connections.
 
-Whatever is kept because a user asked for it is held on the user's `MemoryAccount` and released when it goes: open
-streams,
-requests being served, names that a watch wants to hear of, commands and answers of a channel. What it weighs is a
-measured number of bytes beside each use, so `user_bytes_max` is as true as these are.
+What the service holds at a user's request is reserved on the user's `MemoryAccount` and released with it: open streams,
+requests being served, the users that a watch names, commands and replies of a channel. The sizes are measured constants
+beside each use; `user_bytes_max` is as exact as they are.
 
-    reserve      must be kept: RESOURCE_EXHAUSTED when there is no room for it
-    try_reserve  may be kept, to be quick: False when half of the limit is in use; do without it then
-    queue_sizes  what waits for the user's full sockets; asked for and not counted, since sending must cost nothing
+    reserve      for required memory: RESOURCE_EXHAUSTED above the limit
+    try_reserve  for optional memory, such as caches: False when half of the limit is in use
+    queue_sizes  bytes queued for the user's full sockets; read when needed, so that sending needs no accounting
 
-An account lives as long as a session or a holder refers to it, so none is left behind.
+An account exists as long as a session or a reservation refers to it.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ RETRY_AFTER_MS: Final = 1_000
 
 
 class MemoryAccount:
-    """The bytes of one user, and the requests of this user that are being served."""
+    """The bytes held for one user, and the number of the user's requests that are being served."""
 
     __slots__ = (
         "__weakref__",
@@ -48,23 +47,23 @@ class MemoryAccount:
         self.requests_max = requests_max
         self.reserved_bytes = 0
         self.active_requests = 0
-        self.on_rejected = on_rejected  # is told of each refusal
+        self.on_rejected = on_rejected  # called for each rejection
         self.queue_sizes: dict[object, Callable[[], int]] = {}
 
     @property
     def queued_bytes(self) -> int:
-        """Bytes that wait for full sockets now."""
+        """Bytes queued for full sockets now."""
         return sum(queue_size() for queue_size in self.queue_sizes.values())
 
     def reserve(self, size: int) -> None:
-        """Count `size` bytes more; RESOURCE_EXHAUSTED, and nothing is counted, beyond `user_bytes_max`."""
+        """Reserve `size` bytes. Raises RESOURCE_EXHAUSTED, and reserves none, above `user_bytes_max`."""
         reserved = self.reserved_bytes + size
         if reserved > self.bytes_max or (self.queue_sizes and reserved + self.queued_bytes > self.bytes_max):
             self.reject(size)
         self.reserved_bytes = reserved
 
     def try_reserve(self, size: int) -> bool:
-        """Count `size` bytes more if at most half of the limit is in use then; whether they are counted."""
+        """Reserve `size` bytes if at most half of the limit is in use then; returns whether it did."""
         reserved = self.reserved_bytes + size
         if reserved + self.queued_bytes > self.bytes_max // 2:
             return False
@@ -72,50 +71,50 @@ class MemoryAccount:
         return True
 
     def reserve_unchecked(self, size: int) -> None:
-        """Count `size` bytes more, even beyond the limit: where it is too late to refuse. May be negative."""
+        """Reserve `size` bytes even above the limit, where it is too late to reject. May be negative."""
         self.reserved_bytes += size
 
     def release(self, size: int) -> None:
-        """So many bytes are held no longer."""
+        """Release `size` reserved bytes."""
         self.reserved_bytes -= size
 
     def transfer(self, size: int, to: "MemoryAccount") -> None:
-        """Somebody else's account has these bytes from now on, even beyond its limit."""
+        """Move `size` reserved bytes to another account, even above its limit."""
         self.reserved_bytes -= size
         to.reserved_bytes += size
 
     def check(self, size: int) -> None:
-        """RESOURCE_EXHAUSTED unless `size` bytes more could be held; 0: where it is beyond its limit."""
+        """Raise RESOURCE_EXHAUSTED unless `size` bytes could be reserved; 0: if the account is above its limit."""
         if self.reserved_bytes + self.queued_bytes + size > self.bytes_max:
             self.reject(size)
 
     def reserve_request(self, size: int) -> None:
-        """Hold `size` bytes for a request; RESOURCE_EXHAUSTED when too many are being served, too.
+        """Reserve `size` bytes for a request. Raises RESOURCE_EXHAUSTED above `user_requests_max` as well.
 
-        `requests` is counted by whoever serves them.
+        The dispatcher counts `active_requests`.
         """
         if self.active_requests >= self.requests_max:
             self.on_rejected()
             raise resource_exhausted(
-                f"{self.active_requests} requests of {self.user} are being served (user_requests_max); wait for "
-                f"answers",
+                f"{self.active_requests} requests of {self.user} are being served (user_requests_max); "
+                "wait for replies",
                 retry_after_ms=RETRY_AFTER_MS,
             )
         self.reserve(size)
 
     def reject(self, size: int) -> None:
-        """Say that there is no room for `size` bytes."""
+        """Raise RESOURCE_EXHAUSTED for `size` bytes."""
         self.on_rejected()
         needs = f", and this needs {size} more" if size else ""
         raise resource_exhausted(
-            f"{self.user} makes the service hold {self.reserved_bytes + self.queued_bytes} of {self.bytes_max} bytes "
-            f"(user_bytes_max){needs}; take what was sent, or end what is not needed",
+            f"the service holds {self.reserved_bytes + self.queued_bytes} of {self.bytes_max} bytes for {self.user} "
+            f"(user_bytes_max){needs}; read what was sent, or end streams that are not needed",
             retry_after_ms=RETRY_AFTER_MS,
         )
 
 
 class MemoryAccounts:
-    """User → account."""
+    """The accounts by user."""
 
     __slots__ = ("_accounts", "_bytes_max", "_requests_max", "rejections")
 
@@ -137,7 +136,7 @@ class MemoryAccounts:
 
     @property
     def reserved_bytes(self) -> Mapping[str, int]:
-        """Bytes by user, with what waits for full sockets. Costs as much as there are users."""
+        """Bytes by user, with those queued for full sockets. Costs as much as there are users."""
         return {
             account.user: account.reserved_bytes + account.queued_bytes for account in list(self._accounts.values())
         }

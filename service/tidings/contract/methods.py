@@ -1,8 +1,8 @@
 """The table of methods, built from descriptors at start-up.
 
-A row says all that a transport needs to serve a method; a transport never knows a method by name. What is incomplete
-stops the service with every complaint at once: a handler that is missing or has the wrong shape, a method without
-permission, a watch without cursor.
+A row has everything that a transport needs to serve a method; transports do not know methods by name. An incomplete
+contract stops the service with a list of all problems: a missing handler or one with the wrong signature, a method
+without permission, a watch without cursor.
 """
 
 import asyncio
@@ -32,16 +32,16 @@ PROTO_FILES = (chat_pb2, rooms_pb2, presence_pb2, receipts_pb2, history_pb2, ses
 
 
 class MethodKind(Enum):
-    """How a method is asked and answered."""
+    """Unary, server stream or channel."""
 
     CALL = "call"
     WATCH = "watch"
     CHANNEL = "channel"
 
-    __hash__ = object.__hash__  # each request looks its verb up, and an Enum's own hash is written in Python
+    __hash__ = object.__hash__  # looked up for each request, and the hash of Enum is written in Python
 
 
-# (the client streams, the server streams) → verb. A stream in with a single answer has no use here.
+# (client streams, server streams) → kind. Client streams with a single reply are not used.
 METHOD_KINDS = {(False, False): MethodKind.CALL, (False, True): MethodKind.WATCH, (True, True): MethodKind.CHANNEL}
 
 # How many arguments a handler takes: call(request, call), watch(request, call, sink), channel(call, sink).
@@ -66,10 +66,10 @@ class Method:
     request: type[Message]
     reply: type[Message]
     handler: Callable[..., Any]
-    # The answer may come later: the handler is a coroutine function and gets a task, or it answers with a future, which
-    # is said in its annotation and needs none.
+    # The reply may come later: the handler is a coroutine function, which needs a task, or is annotated to return a
+    # future, which needs none.
     is_async: bool
-    # The same request twice has the effect of one.
+    # Repeating the request has no further effect.
     is_idempotent: bool
 
 
@@ -81,7 +81,7 @@ class MethodTable:
 
 
 class ContractError(Exception):
-    """The handlers do not fit the protos; `problems` says where, one sentence each."""
+    """The handlers do not match the protos; `problems` has one sentence for each mismatch."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("the contract is incomplete:\n  " + "\n  ".join(problems))
@@ -91,7 +91,7 @@ class ContractError(Exception):
 def build_method_table(services: Mapping[str, object], files: tuple[Any, ...] = PROTO_FILES) -> MethodTable:
     """Bind `services` (name in lower case → object with a method per rpc) to the services in `files`.
 
-    Raises IncompleteContract.
+    Raises ContractError.
     """
     methods: dict[str, Method] = {}
     problems: list[str] = []
@@ -99,7 +99,7 @@ def build_method_table(services: Mapping[str, object], files: tuple[Any, ...] = 
     for service in descriptors:
         handlers = services.get(service.name.lower())
         if handlers is None:
-            problems.append(f"nobody handles the service {service.name}; hand one in as {service.name.lower()!r}")
+            problems.append(f"the service {service.name} has no handler; pass one as {service.name.lower()!r}")
             continue
         for method in service.methods:
             bound = bind_method(service, method, handlers)
@@ -108,7 +108,7 @@ def build_method_table(services: Mapping[str, object], files: tuple[Any, ...] = 
             else:
                 methods[bound.route] = bound
     declared = {service.name.lower() for service in descriptors}
-    problems += [f"{name!r} handles a service that no proto declares" for name in services if name not in declared]
+    problems += [f"{name!r} is not a service of the protos; remove it" for name in services if name not in declared]
     if problems:
         raise ContractError(problems)
     return MethodTable(methods)
@@ -120,7 +120,7 @@ def route_name(service: ServiceDescriptor, method: MethodDescriptor) -> str:
 
 
 def bind_method(service: ServiceDescriptor, method: MethodDescriptor, handlers: object) -> Method | str:
-    """The row of one method, or the complaint about it."""
+    """The row of one method, or its first problem."""
     route = route_name(service, method)
     problem = next(find_problems(route, method, handlers), None)
     if problem is not None:
@@ -141,19 +141,19 @@ def bind_method(service: ServiceDescriptor, method: MethodDescriptor, handlers: 
 
 
 def _returns_future(handler: Callable[..., Any]) -> bool:
-    """Whether it is annotated to answer with an asyncio.Future."""
+    """Whether the handler is annotated to return an asyncio.Future."""
     return typing.get_origin(typing.get_type_hints(handler).get("return")) is asyncio.Future
 
 
 def find_problems(route: str, method: MethodDescriptor, handlers: object) -> Iterator[str]:
-    """What is wrong with a method and its handler, most basic first."""
+    """The problems of a method and its handler, most basic first."""
     kind = METHOD_KINDS.get((method.client_streaming, method.server_streaming))
     if kind is None:
-        yield f"{route}: a stream of requests with a single answer is none of the three verbs"
+        yield f"{route}: client streams with a single reply are not supported"
         return
     permission = method.GetOptions().Extensions[options_pb2.permission]
     if permission == options_pb2.PERMISSION_UNSPECIFIED:
-        yield f"{route}: says not who may call it; add `option (permission) = …` in its proto"
+        yield f"{route}: declares no permission; add `option (permission) = …` in its proto"
     if kind is MethodKind.WATCH:
         if "after" not in method.input_type.fields_by_name:
             yield f"{route}: a watch without cursor; {method.input_type.name} needs a field `after`"

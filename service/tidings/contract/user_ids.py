@@ -1,8 +1,8 @@
-"""Names for users whose identity provider calls them by what no name may have in it: `auth0|5f7c`, `Ada Lovelace`.
+"""User names for subjects of identity providers with characters that names may not have: `auth0|5f7c`, `Ada Lovelace`.
 
-Such a character is written as its bytes of UTF-8, each as `=` and two hexadecimal digits in lower case, as Matrix does:
-`auth0=7c5f7c`, `Ada=20Lovelace`. A name without `=` is its own subject. Which characters are written so is decided by
-the service (`tidings.domain.common.names`); to read them needs no more than this.
+Such a character is escaped: each byte of its UTF-8 becomes `=` and two hexadecimal digits in lower case, as in Matrix:
+`auth0=7c5f7c`, `Ada=20Lovelace`. A name without `=` equals its subject. The service decides which characters are
+escaped; this module decodes them.
 """
 
 import re
@@ -13,12 +13,12 @@ _ESCAPE_RUN: Final = re.compile("((?:=[0-9a-f]{2})+)")
 
 
 def escape_all(text: str) -> str:
-    """All of the text as escapes."""
+    """Escape every character of the text."""
     return "".join(f"{ESCAPE_CHAR}{byte:02x}" for byte in text.encode())
 
 
 def user_to_subject(user: str) -> str:
-    """What the identity provider calls a user (`sub`), by the user's name. ValueError if it is no user's name."""
+    """The subject (`sub`) of a user name. Raises ValueError for invalid escapes."""
     if ESCAPE_CHAR not in user:
         return user
     parts = _ESCAPE_RUN.split(user)
@@ -29,5 +29,5 @@ def user_to_subject(user: str) -> str:
 
 
 def collapse_escapes(user: str) -> str:
-    """The name with `=` in place of each run of escapes: what is left are the letters that were kept."""
+    """The name with each run of escapes replaced by one `=`."""
     return _ESCAPE_RUN.sub(ESCAPE_CHAR, user)

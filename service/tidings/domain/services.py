@@ -37,7 +37,6 @@ from tidings.domain.receipts.service import ReceiptsService
 from tidings.domain.rooms.room_list import RoomListRegistry
 from tidings.domain.rooms.service import RoomsService
 from tidings.hub import Hub, HubLimits, KeyChangeHub, KeyChangeLimits
-from tidings.hub import LogHead as HubHead
 from tidings.hub.expiry import ExpiryQueue
 from tidings.hub.ports import Events, Schedule, ScheduleLater
 
@@ -326,15 +325,12 @@ def _page_loader(store: Store, authorizer: Authorizer, background: BackgroundTas
 def _head_loader(store: Store, background: BackgroundTasks) -> Callable[..., None]:
     """The hub's `load`."""
 
-    def load(room: str, done: Callable[[HubHead | Exception], None]) -> None:
-        def on_done(result: LogHead | Exception) -> None:
-            done(result if isinstance(result, Exception) else HubHead(*result))
-
-        background.start(store.head(room), on_done)
+    def load(room: str, done: Callable[[LogHead | Exception], None]) -> None:
+        background.start(store.head(room), done)
 
     return load
 
 
-async def _read_heads(store: Store, rooms: Sequence[str]) -> Mapping[str, HubHead]:
+async def _read_heads(store: Store, rooms: Sequence[str]) -> Mapping[str, LogHead]:
     """The hub's `read_heads`."""
-    return {room: HubHead(*head) for room, head in (await store.heads(rooms)).items()}
+    return await store.heads(rooms)

@@ -1,7 +1,7 @@
-"""In-memory truth about who is listening. Standard library only; time, the loop and the log are handed in.
+"""Fan-out in memory. Standard library only; the clock, the event loop and the log are passed in.
 
-`Hub`: events of rooms, from a cursor on, without a gap. `KeyChangeHub`: latest values, conflated. See their modules
-for the theory: `log.tail`, `log.subscription`, `latest.key_changes`, `latest.key_subscription`.
+`Hub`: events of rooms, from a cursor on, without a gap. `KeyChangeHub`: the latest value of each key, conflated.
+How they work: `log.tail`, `log.subscription`, `latest.key_changes`, `latest.key_subscription`.
 """
 
 from tidings.hub.errors import (
@@ -17,9 +17,9 @@ from tidings.hub.latest.key_subscription import KeySubscription
 from tidings.hub.limits import HubLimits, KeyChangeLimits
 from tidings.hub.log.hub import Hub
 from tidings.hub.log.subscription import LogSubscription
-from tidings.hub.ports import PAUSED, LagPolicy, LogHead, MarkerFactory, Sink, Subscription
-from tidings.hub.sinks import Batch
-from tidings.hub.stats import HubStats, KeyChangeStats
+from tidings.hub.ports import LagPolicy, LogHead, MarkerFactory
+from tidings.hub.sinks import PAUSED, Batch, Sink, Subscription
+from tidings.hub.stats import HubStats
 
 __all__ = [
     "PAUSED",
@@ -32,7 +32,6 @@ __all__ = [
     "HubStats",
     "KeyChangeHub",
     "KeyChangeLimits",
-    "KeyChangeStats",
     "KeySubscription",
     "LagPolicy",
     "LogHead",

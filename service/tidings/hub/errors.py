@@ -1,4 +1,4 @@
-"""Why a subscription ends. They reach the reader through `Sink.fail`; the texts are written for a person."""
+"""Why a subscription ends. Readers get these errors through `Sink.fail`; the texts are shown to people."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ class HubError(Exception):
 
 
 class CursorLostError(HubError):
-    """The cursor means nothing in this log: its epoch is another one. Take a page and go on from the head."""
+    """The cursor is of another epoch, so it is not a position in this log. Fetch a page and continue from the head."""
 
 
 class CursorBeyondHeadError(CursorLostError):
-    """The cursor names an event that does not exist yet, so it was made from another log."""
+    """The cursor names an event that does not exist yet, so it is of another log."""
 
 
 class TooSlowError(HubError):
-    """The reader fell too far behind (policy CLOSE) or stood still too long; it may resume after `seq`."""
+    """The reader fell too far behind (policy CLOSE) or made no progress for too long; it may resume after `seq`."""
 
     def __init__(self, room: str, epoch: str, seq: int, reason: str) -> None:
         super().__init__(f"{reason}; resume watching {room} after seq {seq}")
@@ -30,11 +30,11 @@ class TooManySubscriptionsError(HubError):
 
 
 class TooManyKeysError(HubError):
-    """One subscription of a board asked for more keys than `keys_per_subscription_max`."""
+    """One subscription named more keys than `keys_per_subscription_max`."""
 
 
 def too_many_keys_error(limit: int) -> TooManyKeysError:
-    """With the text for the reader."""
+    """The error of a subscription with more than `limit` keys."""
     return TooManyKeysError(
         f"one subscription may name at most {limit} keys (keys_per_subscription_max); use another for the rest"
     )

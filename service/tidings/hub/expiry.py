@@ -1,4 +1,4 @@
-"""Things that end by themselves after a while unless they are begun anew: one timer for all of a kind."""
+"""Keys that expire unless they are started again: one timer for all keys with the same time to live."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ K = TypeVar("K")
 
 
 class ExpiryQueue(Generic[K]):
-    """Every key ends `seconds` after it was last begun. All have the same span, so they end in the order they began."""
+    """Each key expires `seconds` after its last `start`: all in the order of their starts."""
 
     __slots__ = ("_clock", "_expires_at", "_is_armed", "_on_expired", "_schedule_later", "_seconds")
 
@@ -27,17 +27,17 @@ class ExpiryQueue(Generic[K]):
         self._is_armed = False
 
     def start(self, key: K) -> None:
-        """It begins now, also if it had begun before."""
+        """(Re)start the time of `key`."""
         self._expires_at[key] = self._clock() + self._seconds
         self._expires_at.move_to_end(key)
         self._arm(self._seconds)
 
     def cancel(self, key: K) -> bool:
-        """It does not end by itself any more; whether it was to."""
+        """Remove the key without calling `on_expired`; returns whether it was there."""
         return self._expires_at.pop(key, None) is not None
 
     def next_key(self) -> K | None:
-        """The one that ends next."""
+        """The key that expires next; None if there is none."""
         return next(iter(self._expires_at), None)
 
     def __contains__(self, key: K) -> bool:

@@ -1,8 +1,9 @@
-"""Flushing by turns: a little in each round of the loop, so that keepalives breathe in between.
+"""Bounded flushing: a part of the work in each iteration of the event loop, so that sockets are read in between.
 
-A speaker marks a part (a shard of subscriptions, or a single one) and returns. One callback at a time is scheduled; it
-flushes the parts that were marked when it began, stops after about `round_cost_max` readers, and schedules the next.
-All parts scheduled at once would run in one round of the loop, and no socket would be read before the last of them.
+The sender schedules a target (a shard of subscriptions, or a single one) and returns. One callback at a time is
+registered with the loop. It flushes the targets that were queued when it began, stops at a cost of about
+`round_cost_max`, and registers the next. One callback per target would run all of them in one iteration of the loop,
+and no socket would be read before the last of them.
 """
 
 from __future__ import annotations
@@ -12,20 +13,20 @@ from typing import Protocol
 
 from tidings.hub.ports import Schedule
 
-ITEMS_PER_COST_UNIT = 32  # encoding so many for one reader takes about as long as one write to a socket
+ITEMS_PER_COST_UNIT = 32  # encoding this many for one reader takes about as long as one write to a socket
 
 
 class Flushable(Protocol):
     """Something that can be flushed."""
 
-    is_scheduled: bool  # waits for its turn; written by Turns alone
+    is_scheduled: bool  # is queued; written by `FlushScheduler` only
 
     def flush(self) -> int:
-        """Delivers what can be delivered now; what it cost, in readers visited."""
+        """Deliver what can be delivered now; returns the cost, in subscriptions visited."""
 
 
 class FlushScheduler:
-    """The parts that wait for their turn, each at most once."""
+    """The queue of targets, each at most once."""
 
     __slots__ = ("_call_soon", "_is_round_scheduled", "_queue", "_round_cost_max")
 
@@ -36,7 +37,7 @@ class FlushScheduler:
         self._is_round_scheduled = False
 
     def schedule(self, target: Flushable) -> None:
-        """Flush `part` in one of the next rounds. Delivers nothing itself, so it is safe anywhere."""
+        """Flush `target` in one of the next rounds. Delivers nothing itself, so it may be called from anywhere."""
         if target.is_scheduled:
             return
         target.is_scheduled = True
@@ -49,7 +50,7 @@ class FlushScheduler:
         queue = self._queue
         cost = 0
         try:
-            # A part that is marked anew during this turn waits for the next one: it had its share.
+            # A target that is scheduled again during this round waits for the next one: it had its share.
             for _ in range(len(queue)):
                 target = queue.popleft()
                 target.is_scheduled = False

@@ -1,30 +1,30 @@
-"""Readers that could have something and take nothing: watched by their progress, not by their backlog.
+"""Ends subscriptions that have something to deliver and make no progress. Backlog is no criterion.
 
-Only they are looked at when time passes, so that a tick costs nothing for readers at the head.
+Only subscriptions without demand are tracked, so a tick costs nothing for readers at the head.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-ENDED_PER_TICK_MAX = 256  # readers of one broken network stall together; ending all at once would stop the loop
+ENDED_PER_TICK_MAX = 256  # readers of one broken network stall together; ending all at once would block the event loop
 
 
 class StallCandidate(Protocol):
-    """A subscription as seen by the clock."""
+    """A subscription as the detector sees it."""
 
     def progress(self) -> int | None:
-        """A number that changes with every step; None while it does not wait for its reader."""
+        """A number that changes with every delivery; None while it does not wait for its reader."""
 
     def release_buffers(self) -> None:
-        """Let go what is kept for a reader that does not take it."""
+        """Release what is held for a reader that does not take it."""
 
     def end_stalled(self) -> None:
-        """It made no progress for too long."""
+        """Fail the subscription: it made no progress for `stall_seconds`."""
 
 
 class StallDetector:
-    """Since when which reader stands where."""
+    """The progress of each tracked subscription, and since when it has not changed."""
 
     __slots__ = ("_progress", "_stall_seconds")
 
@@ -33,12 +33,12 @@ class StallDetector:
         self._progress: dict[StallCandidate, tuple[int | None, float]] = {}
 
     def add(self, subscription: StallCandidate) -> None:
-        """It has something to get and no demand. Its time starts with the next tick."""
+        """Track a subscription that has something to deliver and no demand. Its time starts with the next tick."""
         if subscription not in self._progress:
             self._progress[subscription] = (None, 0.0)
 
     def tick(self, now: float) -> int:
-        """End those that stood still for `stall_seconds`; how many."""
+        """End the subscriptions without progress for `stall_seconds`; returns how many."""
         stalled: list[StallCandidate] = []
         for subscription, (last_progress, since) in list(self._progress.items()):
             progress = subscription.progress()

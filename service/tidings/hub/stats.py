@@ -1,4 +1,4 @@
-"""Plain counts of what the hub did; whoever wants a metric reads them."""
+"""Counters of the hub, for metrics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class HubCounters:
-    """The running counts, written to by every part of the hub."""
+    """The running counters, incremented by every part of the hub."""
 
     __slots__ = (
         "batches_made",
@@ -38,13 +38,13 @@ class HubStats(NamedTuple):
 
     subscriptions: int
     active_rooms: int
-    tails_bytes: int  # what the tails of all feeds weigh together
+    tails_bytes: int  # bytes of the tails of all rooms
     reads_in_flight: int
     events_notified: int
     deliveries: int  # items, one for each reader that got it
     batches_made: int
     reads: int  # pages read from the log to catch readers up
-    reads_shared: int  # times a reader found the page it wanted already on its way or held by another
+    reads_shared: int  # times a reader found the page it needed already loading or held by another reader
     stalls_ended: int  # readers ended with TooSlow
     gaps_sent: int
     heads_corrected: int  # times the log was found further than the notices said: each a lost or late notice
@@ -52,15 +52,5 @@ class HubStats(NamedTuple):
 
     @property
     def lag_events_max(self) -> int:
-        """How far the reader that is furthest behind is behind, now. Looks at every reader: ask once in a while."""
+        """Events that the slowest reader is behind, now. Visits every reader, so read it seldom."""
         return self.measure_max_lag()
-
-
-class KeyChangeStats(NamedTuple):
-    """The counts of a board at one moment."""
-
-    subscriptions: int
-    keys: int
-    changes: int
-    deliveries: int  # items, one for each reader that got it
-    fetches: int

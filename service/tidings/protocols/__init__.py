@@ -1,1 +1,1 @@
-"""Protocol engines without I/O."""
+"""Protocols without I/O: bytes in, events out. Standard library only."""

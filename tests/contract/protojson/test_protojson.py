@@ -28,7 +28,7 @@ def error_text(message_type: type[Message], text: str | bytes) -> str:
     with pytest.raises(ApiError) as refused:
         read(message_type, text)
     assert refused.value.code is Code.INVALID_ARGUMENT
-    head = f"the payload is not the JSON of a {message_type.DESCRIPTOR.name}: "
+    head = f"the payload is not a valid JSON {message_type.DESCRIPTOR.name}: "
     assert refused.value.text.startswith(head)
     assert refused.value.text.isprintable()
     assert len(refused.value.text) < 400

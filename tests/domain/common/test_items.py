@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from tidings.contract import v1
 from tidings.contract.codecs import JSON, PreparedMessage
+from tidings.contract.protobuf_wire import encode_varint
 from tidings.domain.common.items import (
     WatchMarkerFactory,
     channel_item,
-    encode_varint,
     event_item,
     gap_item,
     live_item,

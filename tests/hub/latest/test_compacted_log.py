@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from domain.harness import UNBOUNDED, RecordingSink
 from tidings.contract import v1
-from tidings.domain.common.items import encode_field
+from tidings.contract.protobuf_wire import encode_field
 from tidings.domain.presence.presence_items import new_presence_log
 from tidings.hub import Batch
 from tidings.hub.latest.compacted_log import CACHED_BATCHES_MAX

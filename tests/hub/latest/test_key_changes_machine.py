@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 
-from hub.stage import UNBOUNDED, FakeLoop, RecordingSink
+from hub.harness import UNBOUNDED, FakeLoop, RecordingSink
 from tidings.hub import Batch, KeyChangeHub, KeyChangeLimits, KeySubscription
 
 KEYS = [f"k{n}" for n in range(4)]
@@ -203,7 +203,7 @@ class KeyChangeMachine(RuleBasedStateMachine):
                 assert client.known.get(key) == self.rows[key]
             assert not client.reader.errors
             client.subscription.close()
-        assert self.hub.stats.subscriptions == 0
+        assert self.hub.subscription_count == 0
         assert not self.hub._subscribers
 
 

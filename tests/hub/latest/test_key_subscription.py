@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from hub.stage import UNBOUNDED, FakeLoop, RecordingSink
+from hub.harness import UNBOUNDED, FakeLoop, RecordingSink
 from tidings.hub import PAUSED, KeyChangeHub, KeySubscription
 
 
@@ -83,7 +83,7 @@ def test_every_key_is_fetched_once_then_comes_the_mark_then_what_changes() -> No
     inbox.change("b", "news")
     inbox.settle()
     assert reader.items[4:] == [Row("b", "news", 2)]
-    assert inbox.hub.stats.fetches == 2
+    assert inbox.hub.fetches == 2
 
 
 def test_without_demand_nothing_is_fetched_and_no_more_than_demand() -> None:
@@ -135,7 +135,7 @@ def test_changes_are_conflated_into_one_fetch() -> None:
     subscription.wake()
     inbox.settle()
     assert texts(reader) == [("a", "99")]
-    assert inbox.hub.stats.fetches == 2
+    assert inbox.hub.fetches == 2
 
 
 def test_what_came_when_demand_was_gone_is_dropped_and_fetched_again_in_its_place() -> None:
@@ -260,7 +260,7 @@ def test_a_failed_fetch_fails_the_reader() -> None:
     inbox.fetches.pop()[1](down)
     inbox.loop.run()
     assert reader.error is down
-    assert inbox.hub.stats.subscriptions == 0
+    assert inbox.hub.subscription_count == 0
 
 
 def test_a_fetch_that_raises_fails_the_reader() -> None:
@@ -310,7 +310,7 @@ def test_a_beat_spares_the_store_too() -> None:
         inbox.settle()
         inbox.loop.advance(0.1)
     inbox.settle()
-    assert inbox.hub.stats.fetches == pytest.approx(6, abs=1)
+    assert inbox.hub.fetches == pytest.approx(6, abs=1)
     inbox.loop.advance(5)
     inbox.settle()
     assert texts(reader)[-1] == ("a", "99")
@@ -354,10 +354,10 @@ def test_what_was_fetched_for_a_paused_reader_is_kept_for_its_turn() -> None:
     for _ in range(3):
         subscription.wake()
         inbox.settle()
-    assert inbox.hub.stats.fetches == 1
+    assert inbox.hub.fetches == 1
     assert reader.items == []
     reader.credit = UNBOUNDED
     subscription.wake()
     inbox.settle()
     assert texts(reader) == [("a", "1"), ("b", "1")]
-    assert inbox.hub.stats.fetches == 1
+    assert inbox.hub.fetches == 1

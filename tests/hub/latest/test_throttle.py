@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.stage import FakeLoop
+from hub.harness import FakeLoop
 from tidings.hub.latest.throttle import Throttle
 
 

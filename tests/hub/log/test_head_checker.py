@@ -5,7 +5,7 @@ from math import ceil
 
 import pytest
 
-from hub.stage import ROOM, Event, HubHarness, Item, RecordingSink
+from hub.harness import ROOM, Event, HubHarness, Item, RecordingSink
 from tidings.hub import CursorLostError, HubLimits
 
 SECONDS = 10.0

@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
 
-from hub.stage import ROOM, UNBOUNDED, Event, Gap, HubHarness, Item, Live, RecordingSink
+from hub.harness import ROOM, UNBOUNDED, Event, Gap, HubHarness, Item, Live, RecordingSink
 from tidings.hub import Batch, HubLimits, LagPolicy, LogSubscription, TooSlowError
 
 LIMITS = HubLimits(

@@ -80,7 +80,7 @@ def test_shared_frames_leave_as_they_are() -> None:
     shared = b"".join(payload_frames(1, bytes([number]), None, tcp_length_prefix, 65_536) for number in range(3))
     stream.send_frames(shared, 3)
     assert server.outgoing() == [shared]
-    assert stream.unbounded
+    assert stream.credit == UNBOUNDED
 
 
 def test_close_with_connection_close_lets_the_queue_leave_first() -> None:
@@ -254,7 +254,7 @@ def test_frames_may_pass_an_empty_queue_and_cost_their_credits() -> None:
 def test_unbounded_credit_is_not_used_up_by_what_passes_the_queue() -> None:
     stream = begin(open_server(), request_stream(1, UNBOUNDED))
     assert stream.reserve_direct_write(3)
-    assert stream.unbounded
+    assert stream.credit == UNBOUNDED
 
 
 def test_nothing_passes_what_is_queued() -> None:

@@ -245,3 +245,40 @@ def test_stream_ended_by_the_peer_before_its_lease_came_leaves_nothing_behind() 
     client.request_stream(1, b"?")
     client.receive(complete(1), 0.0)
     assert len(client.pending_requests) == 0
+
+
+@pytest.mark.parametrize(("now", "outcome"), [(0.999, "sent"), (1.0, "held"), (1.001, "held")])
+def test_item_33_a_lease_is_valid_until_just_before_its_last_moment(now: float, outcome: str) -> None:
+    client = open_client(setup=LEASING)
+    client.receive(lease(1000, 5), 0.0)
+    client.tick(now)
+    client.request_response(b"?")
+    assert ("sent" if client.outgoing() else "held") == outcome
+    server = leasing_server()
+    server.grant_lease(1000, 5, 0.0)
+    server.outgoing()
+    events_received = server.receive(request_response(1), now)
+    assert ("sent" if events_received else "held") == outcome
+
+
+def test_item_33_a_lease_of_one_request_allows_one() -> None:
+    client = open_client(setup=LEASING)
+    client.receive(lease(1000, 1), 0.0)
+    client.request_response(b"first")
+    client.request_response(b"second")
+    assert [each.data for each in sent(client)] == [b"first"]
+
+
+@pytest.mark.parametrize(("ttl_ms", "requests"), [(1, 1), (2**31 - 1, 2**31 - 1)])
+def test_item_33_the_smallest_and_the_largest_lease_are_granted(ttl_ms: int, requests: int) -> None:
+    server = leasing_server()
+    server.grant_lease(ttl_ms, requests, 0.0)
+    assert sent_one(server).fields == {"ttl_ms": ttl_ms, "requests": requests}
+
+
+@pytest.mark.parametrize(("ttl_ms", "requests"), [(0, 1), (1, 0), (2**31, 1), (1, 2**31)])
+def test_item_33_a_lease_that_the_frame_cannot_hold_is_a_local_error(ttl_ms: int, requests: int) -> None:
+    server = leasing_server()
+    with pytest.raises(LocalProtocolError, match=r"must be 1 to 2\*\*31 - 1"):
+        server.grant_lease(ttl_ms, requests, 0.0)
+    assert server.outgoing() == []

@@ -1,4 +1,4 @@
-"""Items 90 to 95: composite metadata, routes, credentials, MIME types per stream, traces, well-known ids."""
+"""Items 90 to 95: composite metadata, routes, credentials, MIME types per stream, tracing, well-known ids."""
 
 import pytest
 
@@ -10,12 +10,11 @@ from tidings.protocols.rsocket.metadata import (
     COMPOSITE,
     MIME_TYPE,
     ROUTING,
-    TRACING_ZIPKIN,
     Credentials,
     Entry,
     MetadataError,
-    Trace,
 )
+from tidings.protocols.rsocket.mime import TRACING_ZIPKIN
 
 JSON = "application/json"
 
@@ -171,29 +170,6 @@ def test_item_93_request_says_both_and_absent_means_the_type_of_setup() -> None:
     assert (read.data_mime, read.accept_mimes) == (JSON, ("x/y", JSON))
     plain = metadata.read_request(metadata.write_composite([(ROUTING, b"\1r")]), COMPOSITE)
     assert (plain.data_mime, plain.accept_mimes) == (None, ())
-
-
-@pytest.mark.parametrize(
-    ("raw", "trace"),
-    [
-        ("00", Trace()),
-        ("10", Trace(sampled=False)),
-        ("20", Trace(sampled=True)),
-        ("40", Trace(sampled=True, debug=True)),
-        ("a000000000000000010000000000000002", Trace(True, False, 1, 2)),
-        ("84000000000000000100000000000000020000000000000003", Trace(None, False, 1, 2, 3)),
-        ("a8000000000000000100000000000000020000000000000003", Trace(True, False, (1 << 64) + 2, 3, None, True)),
-    ],
-)
-def test_item_94_trace_is_flags_then_ids(raw: str, trace: Trace) -> None:
-    assert metadata.read_trace(bytes.fromhex(raw)) == trace
-    assert metadata.write_trace(trace) == bytes.fromhex(raw)
-
-
-@pytest.mark.parametrize("raw", ["", "80", "a00000000000000001", "8400000000000000010000000000000002"])
-def test_item_94_trace_cut_short_is_an_error(raw: str) -> None:
-    with pytest.raises(MetadataError):
-        metadata.read_trace(bytes.fromhex(raw))
 
 
 def test_item_94_trace_is_an_entry_like_any_other() -> None:

@@ -103,7 +103,7 @@ async def test_beyond_the_limit_a_request_is_refused_over_every_connection_of_th
                 call_frame(1, "test.wait", HALL_REQUEST), fire_and_forget_frame(3, "test.wait", HALL_REQUEST)
             )
             _, text = await phone.receive_error()
-            assert text.startswith("RESOURCE_EXHAUSTED: ada makes the service hold ")
+            assert text.startswith("RESOURCE_EXHAUSTED: the service holds ")
             assert "user_bytes_max" in text
             harness.handlers.release_event("hall").set()
             await peer.receive()

@@ -67,7 +67,7 @@ def test_what_was_found_once_is_found_again_without_reading(resolver: MethodReso
         (metadata.BEARER_LEGACY, b"a secret"),
         # Of a scheme that is not understood, so it is nobody's credentials here; a secret it is all the same.
         (metadata.AUTHENTICATION, b"\x85a secret"),
-        (TRACE, metadata.write_trace(metadata.Trace(sampled=True, trace_id=1, span_id=2))),
+        (TRACE, b"\xa0" + (1).to_bytes(8, "big") + (2).to_bytes(8, "big")),
         ("application/x-something", b"of tomorrow"),
     ],
 )
@@ -139,7 +139,7 @@ def test_too_many_entries_are_told_the_setting_of_their_limit(
 ) -> None:
     failure = resolve_error(resolver, asked)
     assert failure.code is Code.INVALID_ARGUMENT
-    assert failure.text == f"the metadata have more than 64 {what} (metadata_entries_max); send fewer"
+    assert failure.text == f"the metadata has more than 64 {what} (metadata_entries_max); send fewer"
 
 
 def test_more_metadata_than_anybody_needs_are_not_read() -> None:

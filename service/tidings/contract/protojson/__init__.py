@@ -1,1 +1,1 @@
-"""JSON of Protobuf messages, by plans made from the descriptors."""
+"""Protobuf's JSON mapping, read exactly and written from plans."""

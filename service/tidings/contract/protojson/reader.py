@@ -1,7 +1,7 @@
 """Protobuf's JSON mapping, read exactly: JSON → message.
 
 A plan is made once from each message's descriptor: for each name (`clientId` and `client_id`) how its field is set. A
-field accepts values by their class, so that `true` is no number and `1` is no truth:
+field accepts values by their class, so `true` is not a number and `1` is not a bool:
 
     string     a string that is valid Unicode
     bool       true, false
@@ -11,9 +11,9 @@ field accepts values by their class, so that `true` is no number and `1` is no t
     message, map, repeated    an object, an object, a list
 
 Unknown fields are skipped, and so is null, which means absent. A field that is given twice, or beside another one of
-its oneof, is refused. What the contract has no field for (bytes, fractions, wrappers) has no plan.
+its oneof, is rejected. Types that the contract does not use (bytes, fractions, wrappers) have no plan.
 
-The invariant: a value is either taken exactly as it was meant, or the request is refused with its path.
+The invariant: a value is either read exactly, or the request is rejected with the path of the field.
 """
 
 import re
@@ -29,6 +29,7 @@ from tidings.contract.protojson.text import (
     JSON_VALUES_MAX,
     JsonError,
     NumberText,
+    UnsupportedFieldError,
     parse_object,
     preview,
 )
@@ -41,11 +42,11 @@ INTEGER_RANGES: Final = {
 }
 
 Converters = Mapping[type, Callable[[Any], Any] | None]
-"""The class of a value → what makes the field's value of it, None: nothing. KeyError and ValueError refuse."""
+"""The class of a value → its conversion, None if it needs none. KeyError and ValueError reject the value."""
 
 
 class FieldPlan(NamedTuple):
-    """How one field is read. `assign` sets what is no scalar; `expected` says in an error what may stand here."""
+    """How one field is read. `assign` sets fields that are no scalars; `expected` describes valid values in errors."""
 
     presence_bits: int  # its own, and that of its oneof
     attribute: str
@@ -59,20 +60,16 @@ MessagePlan = Mapping[str, FieldPlan]
 _PLANS: Final[dict[Descriptor, MessagePlan]] = {}
 
 
-class UnsupportedFieldError(Exception):
-    """A field of a type that the contract had no use for so far: decide how it is read, and write it here."""
-
-
 def read_message(message: Message, data: bytes, *, values_max: int = JSON_VALUES_MAX) -> None:
-    """Set what the JSON says. JsonError where it is none, or says what the message cannot hold."""
+    """Set the fields from JSON. Raises JsonError for invalid JSON and for values that the message cannot hold."""
     _fill_message(read_plan(message.DESCRIPTOR), parse_object(data, values_max=values_max), message)  # type: ignore[arg-type]  # upb's own class
 
 
 def read_plan(descriptor: Descriptor) -> MessagePlan:
-    """How to read this message. Raises NoPlan."""
+    """The plan of a message type. Raises UnsupportedFieldError."""
     plan = _PLANS.get(descriptor)
     if plan is None:
-        # There before its fields are, for a message that holds itself.
+        # Registered before its fields are known, for recursive messages.
         fields: dict[str, FieldPlan] = {}
         plan = _PLANS[descriptor] = fields
         try:
@@ -118,7 +115,7 @@ def _duplicate_error(plan: MessagePlan, members: dict[str, Any], name: str) -> J
 def _value_error(field: FieldPlan, value: Any, path: str) -> JsonError:
     if str not in field.converters or field.converters[str] is not None:
         return JsonError(f"is {preview(value)}; it must be {field.expected}", path)
-    # A text: the error does not repeat it, nor what came in its place.
+    # A string field: the error does not repeat the value, which may be a message's text.
     if type(value) is str:
         return JsonError("holds half of a surrogate pair; write whole characters", path)
     return JsonError(f"is {_type_name(value)}; it must be {field.expected}", path)
@@ -162,7 +159,7 @@ def _field_plan(field: FieldDescriptor) -> FieldPlan:
 
 
 def _singular_plan(field: FieldDescriptor) -> FieldPlan:
-    """A field's value, or one of them."""
+    """The plan of a single value of a field."""
     cpp_type, enum = field.cpp_type, field.enum_type
     converters: Converters
     assign = None
@@ -199,7 +196,7 @@ def _enum_converters(enum: EnumDescriptor) -> tuple[Converters, str]:
 
 # --- values -----------------------------------------------------------------------------------------------------------
 
-# The range is the field's to check: what is out of it cannot be set.
+# The range is checked when the field is set.
 _DIGITS: Final = re.compile(f"0|-?[1-9][0-9]{{0,{INTEGER_DIGITS_MAX - 1}}}")
 _NUMBER: Final = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 
@@ -211,7 +208,7 @@ def _parse_decimal(text: str) -> int:
 
 
 def _exact_integer(number: NumberText) -> int:
-    """The integer that a number is, exactly; ValueError where it is none or has more digits than any field."""
+    """The exact integer of a number. Raises ValueError if it is none or has more digits than any field."""
     parts = _NUMBER.fullmatch(number)
     assert parts is not None
     sign, integer_part, fraction, exponent = parts.groups(default="")

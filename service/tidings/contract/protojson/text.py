@@ -1,10 +1,10 @@
-"""JSON text → Python values, and what is refused before a message's fields are looked at.
+"""JSON text → Python values, with all checks that need no message descriptor.
 
-The scanner is the one of the standard library, written in C and made once. What it would take although JSON or this
-contract does not is refused here: NaN and Infinity, a name that comes twice in one object, more values or deeper
-nesting than any request needs. The last two are counted in the bytes, before there is an object for each value, so that
-the time for hostile text stays linear in its length. Numbers that are no short integers stay text (`NumberText`), so
-that `4.0000000000000001` is not rounded to 4, and 5,000 digits cost no more than 5,000 letters.
+The scanner is that of the standard library, written in C. What it accepts although JSON or this contract does not is
+rejected here: NaN and Infinity, a name that occurs twice in one object, more values or deeper nesting than any request
+needs. The last two are counted in the bytes, before an object exists for each value, so the time for hostile text is
+linear in its length. Numbers other than short integers stay text (`NumberText`): `4.0000000000000001` is not rounded
+to 4, and 5,000 digits cost no more than 5,000 characters.
 """
 
 import json
@@ -14,8 +14,8 @@ from typing import Any, Final, NoReturn
 
 # Brackets within brackets. Upb stops at 100 for Protobuf, and the deepest request has 3.
 JSON_DEPTH_MAX: Final = 100
-# Commas and opening brackets in one text: room for a thousand names, four times. Each value takes the scanner up to
-# 0.5 us, and may come as two bytes.
+# Commas and opening brackets in one text: room for a thousand names, four times. A value takes the scanner up to
+# 0.5 us and may have two bytes.
 JSON_VALUES_MAX: Final = 4_096
 
 INTEGER_DIGITS_MAX: Final = 20  # of 2**64; Python's `int` takes quadratic time for more
@@ -23,7 +23,7 @@ PREVIEW_CHARS_MAX: Final = 40  # of a foreign value in an error
 
 
 class JsonError(Exception):
-    """The text is not what it should be. `path` leads to the field, empty for the text as a whole."""
+    """The JSON is invalid. `path` is that of the field, empty for the text as a whole."""
 
     def __init__(self, problem: str, path: str = "") -> None:
         super().__init__(problem, path)
@@ -39,14 +39,18 @@ class JsonError(Exception):
         return self
 
 
+class UnsupportedFieldError(Exception):
+    """A field of a type that no message used so far; decide how JSON maps to it and add it to reader and writer."""
+
+
 class NumberText(str):
-    """A JSON number as it was written: one with a fraction, an exponent, or more digits than any field holds."""
+    """A JSON number as written: with a fraction, an exponent, or more digits than any field holds."""
 
     __slots__ = ()
 
 
 def parse_object(data: bytes, *, values_max: int = JSON_VALUES_MAX) -> dict[str, Any]:
-    """The members of the object that `data` says, UTF-8. JsonError when it says none, or has more values."""
+    """The members of the JSON object in `data`, UTF-8. Raises JsonError if it is invalid or has more values."""
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -54,7 +58,7 @@ def parse_object(data: bytes, *, values_max: int = JSON_VALUES_MAX) -> dict[str,
     text = text.strip(" \t\r\n")
     if text[:1] != "{":
         raise JsonError("begins with a byte order mark; leave it out" if text[:1] == "\ufeff" else "is not an object")
-    if len(data) > JSON_DEPTH_MAX:  # else there is no room for too much
+    if len(data) > JSON_DEPTH_MAX:  # a shorter text cannot exceed the limits
         _check_structure(data, values_max)
     try:
         members, end = _scan(text, 0)
@@ -84,7 +88,7 @@ def preview(value: object) -> str:
 
 
 def _check_structure(data: bytes, values_max: int) -> None:
-    """JsonError for more values or deeper nesting than any request needs; nothing in strings counts."""
+    """Raise JsonError for too many values or too deep nesting; characters in strings do not count."""
     if data.count(b",") + data.count(b"[") + data.count(b"{") <= JSON_DEPTH_MAX:
         return
     # Without escaped backslashes and quotes, each quote begins or ends a string. A value has two strings at most,
@@ -107,7 +111,7 @@ _NON_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in _DEPTH_C
 
 
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; JsonError where a name comes twice, since readers disagree about which one counts."""
+    """An object. Raises JsonError for a duplicate name, because JSON readers disagree about which value counts."""
     members = dict(pairs)
     if len(members) < len(pairs):
         duplicate = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
@@ -124,13 +128,13 @@ def _reject_constant(name: str) -> NoReturn:
 
 
 class UniqueNamesDecoder(json.JSONDecoder):
-    """Reads JSON as the standard library does; JsonError where a name comes twice in one object."""
+    """The decoder of the standard library; raises JsonError for a duplicate name in an object."""
 
     def __init__(self) -> None:
         super().__init__(object_pairs_hook=_unique_members)
 
 
-# Made once: `json.loads` makes a decoder in each call that has a hook.
+# Made once, because `json.loads` makes a decoder in each call with a hook.
 _scan: Final = json.JSONDecoder(
     object_pairs_hook=_unique_members, parse_int=_parse_integer, parse_float=NumberText, parse_constant=_reject_constant
 ).scan_once  # type: ignore[attr-defined]  # as `raw_decode` uses it

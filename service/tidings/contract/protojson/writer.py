@@ -13,11 +13,11 @@ from typing import Any, Final
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from tidings.contract.protojson.reader import UnsupportedFieldError
+from tidings.contract.protojson.text import UnsupportedFieldError
 
 ValueWriter = Callable[[Any], str]
 WritePlan = Mapping[FieldDescriptor, tuple[str, ValueWriter]]
-"""For each field its name, quoted and with its colon, and what writes its value."""
+"""For each field its name, quoted and with a colon, and the function that writes its value."""
 
 _PLANS: Final[dict[Descriptor, WritePlan]] = {}
 
@@ -37,7 +37,7 @@ def write_message(message: Message) -> str:
 
 
 def write_parts(message: Message) -> Iterator[str]:
-    """The same in parts, each element of the message's own lists by itself: so a long answer is written in steps."""
+    """The same in parts, one for each element of the message's own lists, so a long reply is encoded in steps."""
     plan = write_plan(message.DESCRIPTOR)  # type: ignore[arg-type]  # upb's own class
     separator = "{"
     for field, value in message.ListFields():
@@ -56,10 +56,10 @@ def write_parts(message: Message) -> Iterator[str]:
 
 
 def write_plan(descriptor: Descriptor) -> WritePlan:
-    """How to write this message. Raises NoPlan."""
+    """The plan of a message type. Raises UnsupportedFieldError."""
     plan = _PLANS.get(descriptor)
     if plan is None:
-        # There before its fields are, for a message that holds itself.
+        # Registered before its fields are known, for recursive messages.
         fields: dict[FieldDescriptor, tuple[str, ValueWriter]] = {}
         plan = _PLANS[descriptor] = fields
         try:

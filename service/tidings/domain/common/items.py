@@ -13,37 +13,13 @@ from google.protobuf.message import Message
 
 from tidings.contract import v1
 from tidings.contract.codecs import PreparedMessage
+from tidings.contract.protobuf_wire import CONTINUATION_BYTES, LAST_BYTES, encode_field, encode_varint
 
 LIVE_FIELD: Final = v1.WatchItem.LIVE_FIELD_NUMBER
 assert v1.PresenceItem.LIVE_FIELD_NUMBER == v1.RoomsItem.LIVE_FIELD_NUMBER == LIVE_FIELD
 
 
-_LAST_BYTES: Final = tuple(bytes((number,)) for number in range(0x80))
-_CONTINUATION_BYTES: Final = tuple(bytes((number | 0x80,)) for number in range(0x80))
-
-
-def encode_varint(number: int) -> bytes:
-    """A number as Protobuf writes it: seven bits a byte, lowest first."""
-    if number < 0x80:
-        return _LAST_BYTES[number]
-    if number < 0x4000:
-        return bytes((number & 0x7F | 0x80, number >> 7))
-    if number < 0x200000:
-        return bytes((number & 0x7F | 0x80, number >> 7 & 0x7F | 0x80, number >> 14))
-    out = bytearray()
-    while number >= 0x80:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
 _encode_length: Final = lru_cache(maxsize=4096)(encode_varint)  # most events have one of a few hundred lengths
-
-
-def encode_field(number: int, content: bytes) -> bytes:
-    """A field that holds bytes, a string or a message."""
-    return b"".join((encode_varint(number << 3 | 2), encode_varint(len(content)), content))
 
 
 def encode_cursor(epoch: str, seq: int) -> bytes:
@@ -75,11 +51,11 @@ def event_items(epoch: str, events: Iterable[tuple[int, bytes]]) -> list[tuple[i
     name = _encode_epoch(epoch)
     items: list[tuple[int, PreparedMessage[v1.WatchItem]]] = []
     block = -1
-    first_bytes, more, head = _LAST_BYTES, b"", b""
+    first_bytes, more, head = LAST_BYTES, b"", b""
     for seq, event in events:
         if seq >> 7 != block:
             block = seq >> 7
-            first_bytes, more = (_CONTINUATION_BYTES, encode_varint(block)) if block else (_LAST_BYTES, b"")
+            first_bytes, more = (CONTINUATION_BYTES, encode_varint(block)) if block else (LAST_BYTES, b"")
             head = b"".join((b"\x0a", encode_varint(len(name) + 2 + len(more)), name, b"\x10"))
         data = b"".join((head, first_bytes[seq & 0x7F], more, _EVENT, _encode_length(len(event)), event))
         items.append((seq, PreparedMessage(v1.WatchItem, data)))

@@ -37,8 +37,8 @@ from tidings.domain.messaging.messages import RoomMessages
 from tidings.domain.presence.service import PresenceService
 from tidings.domain.receipts.service import ReceiptsService
 from tidings.hub import Batch, Sink, Subscription
-from tidings.hub.nobody import NULL_SINK
 from tidings.hub.ports import Schedule
+from tidings.hub.sinks import NULL_SINK
 
 PendingReply = Awaitable[Message] | None
 """What of a command is still to be waited for: its answer, or None when Done is all there is to say."""

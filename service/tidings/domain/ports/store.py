@@ -13,13 +13,7 @@ from typing import NamedTuple, Protocol
 
 from tidings.contract import v1
 from tidings.contract.errors import ApiError, Code
-
-
-class LogHead(NamedTuple):
-    """The end of a room's log; seq 0 = empty."""
-
-    epoch: str
-    seq: int
+from tidings.hub.ports import LogHead as LogHead
 
 
 class StoredEvent(NamedTuple):

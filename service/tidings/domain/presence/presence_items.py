@@ -5,7 +5,8 @@ from typing import TypeAlias
 
 from tidings.contract import v1
 from tidings.contract.codecs import PreparedMessage
-from tidings.domain.common.items import LIVE_FIELD, encode_cursor, encode_field
+from tidings.contract.protobuf_wire import encode_field
+from tidings.domain.common.items import LIVE_FIELD, encode_cursor
 from tidings.hub.latest.compacted_log import CompactedLog
 from tidings.hub.scheduling import FlushScheduler
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from tidings.contract import v1
 from tidings.contract.memory_account import MemoryAccount
+from tidings.contract.protobuf_wire import encode_field
 from tidings.domain.common.background import BackgroundTasks
-from tidings.domain.common.items import encode_field
 from tidings.domain.limits.limits import EVERYONE, DomainLimits
 from tidings.domain.ports.store import MemberChange, MemberRecord, Store
 from tidings.domain.presence.presence_items import PresenceLog

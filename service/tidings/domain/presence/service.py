@@ -7,9 +7,10 @@ from tidings.contract import v1
 from tidings.contract.codecs import PreparedMessage
 from tidings.contract.context import CallContext
 from tidings.contract.errors import invalid_argument
+from tidings.contract.protobuf_wire import encode_field
 from tidings.domain.common.background import BackgroundTasks
 from tidings.domain.common.hub_errors import ErrorTranslatingSink
-from tidings.domain.common.items import encode_cursor, encode_field
+from tidings.domain.common.items import encode_cursor
 from tidings.domain.common.lru_cache import LruCache
 from tidings.domain.common.validation import Validator
 from tidings.domain.limits.quotas import UserQuota

@@ -13,9 +13,10 @@ from tidings.contract import v1
 from tidings.contract.codecs import PreparedMessage
 from tidings.contract.context import CallContext
 from tidings.contract.errors import ApiError
+from tidings.contract.protobuf_wire import encode_field
 from tidings.domain.common.background import BackgroundTasks
 from tidings.domain.common.hub_errors import translate_hub_error
-from tidings.domain.common.items import encode_cursor, encode_field, live_item
+from tidings.domain.common.items import encode_cursor, live_item
 from tidings.domain.common.lru_cache import LruCache
 from tidings.domain.limits.limits import DomainLimits
 from tidings.domain.limits.quotas import UserQuota

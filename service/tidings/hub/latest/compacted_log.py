@@ -21,10 +21,8 @@ from itertools import takewhile
 from typing import Final, Generic, TypeVar
 
 from tidings.hub.latest.key_subscription import LiveMarkerFactory
-from tidings.hub.nobody import NULL_SINK
-from tidings.hub.ports import Sink
 from tidings.hub.scheduling import FlushScheduler
-from tidings.hub.sinks import Batch
+from tidings.hub.sinks import NULL_SINK, Batch, Sink
 
 T = TypeVar("T")
 

@@ -1,34 +1,40 @@
-"""A board of latest values: presence, my rooms. Readers get the latest state of each key, never a backlog.
+"""Change notification per key, for presence and lists of rooms: latest values and no backlog.
 
-The theory. Each change raises the board's one version and gives it to its key. A reader has an interest (a set of
-keys) and a *dirty set*: those of its keys that changed since it got them, each with the version at which it became
-dirty. Publishing touches the interested readers only, and for a key that is dirty already it changes nothing: the value
-is fetched when it is sent. So a reader that takes nothing costs one entry per key of its interest, however often they
-change, and needs no lag policy. How a reader is served: `latest.key_subscription`.
+The hub has one version counter; each change increments it and gives the new version to the key. A subscription has
+a set of keys and a *dirty set*: those of its keys that changed since they were last sent, each with the version at
+which it became dirty. `mark_changed` visits only the subscriptions of that key, and does nothing where the key is dirty
+already: the value is fetched when it is sent. So a subscription without demand costs one entry per key, however often
+keys change, and needs no lag policy. How it is served: `latest.key_subscription`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import Protocol, TypeAlias
 
 from tidings.hub.errors import HubError, TooManySubscriptionsError, too_many_keys_error
-from tidings.hub.latest.key_subscription import KeySubscription
 from tidings.hub.latest.throttle import Throttle
 from tidings.hub.limits import KeyChangeLimits
 from tidings.hub.ports import Clock, Schedule, ScheduleLater
-from tidings.hub.scheduling import FlushScheduler
-from tidings.hub.stats import KeyChangeStats
+from tidings.hub.scheduling import Flushable, FlushScheduler
 
-KeySubscriber: TypeAlias = KeySubscription[Any, Any]
+
+class KeySubscriber(Flushable, Protocol):
+    """A subscription as the hub sees it; `key_subscription` has the only implementation."""
+
+    keys: set[str]
+    dirty: dict[str, int]  # key → the version at which it became dirty
+    is_throttled: bool
+
+
 KeySubscribers: TypeAlias = dict[KeySubscriber, None]
 
 
 class KeyChangeHub:
-    """Keys that change, and who is interested in which; what their values are, the readers know.
+    """The versions of keys, and the subscriptions of each key. Values are not kept here; subscriptions fetch them.
 
-    `epoch` is the name of this board's versions; a new one for each start. Memory: an entry for each key until
-    `release`, an entry for each key and interested reader.
+    `epoch` names this hub's versions; each start of the service has a new one. Memory: an entry per retained key until
+    `release`, and an entry per key and subscription.
     """
 
     def __init__(
@@ -50,20 +56,18 @@ class KeyChangeHub:
         self.fetches = 0
         self._retained_keys: set[str] = set()
         self._oldest_resumable_version = (
-            0  # the version of the newest thing forgotten: who saw less cannot be told what changed
+            0  # the newest version that was released; a reader with an older cursor cannot resume
         )
-        self._change_count = 0
-        self._subscription_count = 0
-        # Most keys interest one reader only, and a dictionary for it would take more than all the rest.
+        self.subscription_count = 0
+        # Most keys have one subscription, and a dictionary for it would take more memory than all the rest.
         self._subscribers: dict[str, KeySubscriber | KeySubscribers] = {}
 
-    # the domain's side
+    # called by the domain
 
     def mark_changed(self, key: str) -> int:
-        """The state of `key` is another one; the version that this gave it. Delivers nothing itself."""
+        """The value of `key` changed; returns its new version. Delivers nothing itself."""
         self._retained_keys.add(key)
         version = self.bump_version(key)
-        self._change_count += 1
         for subscription in self._subscribers_of(key):
             if key not in subscription.dirty:
                 subscription.dirty[key] = version
@@ -72,62 +76,55 @@ class KeyChangeHub:
         return version
 
     def retain(self, key: str) -> None:
-        """Remember the version of `key` beyond its last reader, as if it had been published."""
+        """Keep the version of `key` after its last subscription ended, as `mark_changed` does."""
         self._retained_keys.add(key)
 
     def release(self, key: str) -> None:
-        """Give the memory of `key` back. Nobody is told; who resumes from before its last change gets everything."""
+        """Release the memory of `key`, without notification. Cursors older than its last change cannot resume."""
         self._retained_keys.discard(key)
         self._oldest_resumable_version = max(self._oldest_resumable_version, self.versions.pop(key, 0))
 
-    @property
-    def stats(self) -> KeyChangeStats:
-        """The counts now."""
-        return KeyChangeStats(
-            self._subscription_count, len(self._retained_keys), self._change_count, self.deliveries, self.fetches
-        )
-
     def available_subscriptions(self) -> int:
-        """How many subscriptions there may be beside those there are."""
-        return self.limits.subscriptions_max - self._subscription_count
+        """How many more subscriptions are allowed."""
+        return self.limits.subscriptions_max - self.subscription_count
 
-    # the subscriptions' side
+    # called by subscriptions
 
     def bump_version(self, key: str) -> int:
-        """`key` counts as changed; the new version."""
+        """Give `key` a new version; returns it."""
         self.version += 1
         self.versions[key] = self.version
         return self.version
 
     def resume_version(self, after: int | None, epoch: str) -> int | None:
-        """`after`, if a reader can go on from there."""
+        """`after` if a reader can resume from there, else None."""
         if after is None or epoch != self.epoch or not max(self._oldest_resumable_version, 1) <= after <= self.version:
             return None
         return after
 
     def add(self, subscription: KeySubscriber) -> HubError | None:
-        """Enter a new reader, or say why not."""
+        """Register a subscription; returns the error if a limit is reached."""
         limits = self.limits
-        if self._subscription_count >= limits.subscriptions_max:
+        if self.subscription_count >= limits.subscriptions_max:
             return TooManySubscriptionsError(
-                f"all {limits.subscriptions_max} subscriptions are taken (key_changes.subscriptions_max); try "
-                f"again later"
+                f"all {limits.subscriptions_max} subscriptions are in use (key_changes.subscriptions_max); "
+                "try again later"
             )
         if len(subscription.keys) > limits.keys_per_subscription_max:
             return too_many_keys_error(limits.keys_per_subscription_max)
-        self._subscription_count += 1
+        self.subscription_count += 1
         for key in subscription.keys:
             self.subscribe(key, subscription)
         return None
 
     def remove(self, subscription: KeySubscriber, keys: Iterable[str]) -> None:
-        """A reader ended."""
-        self._subscription_count -= 1
+        """Unregister a subscription that ended."""
+        self.subscription_count -= 1
         for key in keys:
             self.unsubscribe(key, subscription)
 
     def subscribe(self, key: str, subscription: KeySubscriber) -> None:
-        """It wants to know of changes."""
+        """Notify `subscription` of changes of `key`."""
         subscribers = self._subscribers.get(key)
         if subscribers is None:
             self._subscribers[key] = subscription
@@ -137,7 +134,7 @@ class KeyChangeHub:
             self._subscribers[key] = {subscribers: None, subscription: None}
 
     def unsubscribe(self, key: str, subscription: KeySubscriber) -> None:
-        """It no longer does."""
+        """Undo `subscribe`; the last one releases a key that is not retained."""
         subscribers = self._subscribers[key]
         if isinstance(subscribers, dict):
             del subscribers[subscription]
@@ -148,5 +145,7 @@ class KeyChangeHub:
             self.release(key)
 
     def _subscribers_of(self, key: str) -> Iterable[KeySubscriber]:
-        subscribers = self._subscribers.get(key, ())
-        return (subscribers,) if isinstance(subscribers, KeySubscription) else subscribers
+        subscribers = self._subscribers.get(key)
+        if subscribers is None:
+            return ()
+        return subscribers if isinstance(subscribers, dict) else (subscribers,)

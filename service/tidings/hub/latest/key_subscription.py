@@ -1,17 +1,15 @@
-"""One reader of a board: its interest, what of it is dirty, and one fetch at a time.
+"""One subscription of a `KeyChangeHub`: its keys, its dirty set, and at most one fetch in flight.
 
-The board tells which keys changed; what is sent for them is fetched for this reader: the row of a room as one user sees
-it. There is one fetch in flight, for at most as many keys as the reader takes. A key that changes meanwhile is fetched
-again. What came but cannot be sent, since the reader's demand vanished, is dropped and fetched again later: nothing is
-kept for a slow reader but its dirty keys.
+The hub says which keys changed; their values are fetched per subscription, because a room's row differs by user. A
+fetch covers at most as many keys as there is demand for. A key that changes meanwhile is fetched again. Values that
+cannot be sent because the demand is gone are dropped and fetched again later: a slow reader costs its dirty keys only.
 
-Keys are sent in the order in which they became dirty, which is fair: a key that changes all the time neither starves
-nor is starved. The cursor of an item is the version before the oldest key that is still dirty: whatever this reader is
-interested in has been sent up to there. That makes it safe to resume from, and it never goes back.
+Keys are sent in the order in which they became dirty, which is fair: a key that changes all the time neither blocks
+other keys nor is blocked by them. The cursor of an item is the version before the oldest key that is still dirty: all
+keys of the subscription have been sent up to there. So it is safe to resume from, and it never goes back.
 
-The rule a maintainer must not break: a dirty set is ordered by its versions. A new entry gets the board's newest
-version, also when only the interest grew (`add` stamps the key anew), and entries that could not be sent go back to the
-front.
+The invariant: a dirty set is ordered by its versions. A new entry gets the hub's newest version, also when only the set
+of keys grew (`add` gives the key a new version), and entries that could not be sent go back to the front.
 """
 
 from __future__ import annotations
@@ -19,16 +17,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from itertools import islice
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from tidings.hub.errors import too_many_keys_error
-from tidings.hub.nobody import NULL_SINK
-from tidings.hub.ports import PAUSED, Sink
+from tidings.hub.latest.key_changes import KeyChangeHub
 from tidings.hub.scheduling import ITEMS_PER_COST_UNIT
-from tidings.hub.sinks import Batch
-
-if TYPE_CHECKING:
-    from tidings.hub.latest.key_changes import KeyChangeHub
+from tidings.hub.sinks import NULL_SINK, PAUSED, Batch, Sink
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -40,14 +34,14 @@ Render: TypeAlias = Callable[[str, V, int], T | None]
 """render(key, value, version): the item as it is sent, with `version` as its cursor; None: nothing to send."""
 
 LiveMarkerFactory: TypeAlias = Callable[[str, int], T]
-"""live(epoch, version): the mark that the snapshot is complete."""
+"""live(epoch, version): the marker that the snapshot is complete."""
 
 
 class SnapshotState(Enum):
-    """How far a reader of a board has come."""
+    """What a subscription is sending."""
 
-    SNAPSHOT = "snapshot"  # what there was when it came is being sent
-    LIVE = "live"  # the live mark was sent
+    SNAPSHOT = "snapshot"  # the values at the time of subscription
+    LIVE = "live"  # the live marker was sent; now changes
     ENDED = "ended"
 
 
@@ -55,15 +49,14 @@ SNAPSHOT, LIVE, ENDED = SnapshotState
 
 
 class KeySubscription(Generic[V, T]):
-    """A reader with an interest. A `Subscription` for its transport.
+    """A subscription of some keys.
 
-    The state of every key of its interest, then the live mark, then what changes. `after` with the board's `epoch`: of
-    the state only what changed since. `min_interval_seconds`: after the live mark, at least so long between two
-    deliveries.
-    `item_size`: bytes of an item, where items may be large; `fetch_keys_max`: keys fetched at a time, where values
-    may be.
-    Everything comes through the sink in later callbacks, refusals too: `TooManySubscriptionsError`,
-    `TooManyKeysError`, and whatever `fetch` or `render` failed with.
+    Sends the value of every key, then the live marker, then changes. With `after` and the hub's `epoch` the snapshot
+    has only the values that changed since. `min_interval_seconds`: minimum time between two batches after the
+    live marker. `item_size`: bytes of an item, where items may be large. `fetch_keys_max`: keys per fetch, where values
+    may be large.
+    Everything is delivered in later callbacks, errors as well: `TooManySubscriptionsError`, `TooManyKeysError`, and
+    the errors of `fetch` and `render`.
     """
 
     __slots__ = (
@@ -114,8 +107,8 @@ class KeySubscription(Generic[V, T]):
         self.is_throttled = False
         self.is_scheduled = False
         self._fetch = fetch
-        self._in_flight: dict[str, int] = {}  # the keys being fetched, as they stood in the dirty set
-        self._fetched: dict[str, V] | None = None  # what came, until the next turn
+        self._in_flight: dict[str, int] = {}  # the keys being fetched, with their entries of the dirty set
+        self._fetched: dict[str, V] | None = None  # the values, until the next flush
         self._make_live_marker = live
         self._snapshot_version = hub.version
         self.cursor, self.dirty = self._initial_dirty(hub.resume_version(after, epoch))
@@ -123,7 +116,7 @@ class KeySubscription(Generic[V, T]):
         self._is_registered = self._error is None
         hub.scheduler.schedule(self)
 
-    # the reader's side
+    # called by the reader
 
     def wake(self) -> None:
         """Demand may have grown."""
@@ -131,14 +124,14 @@ class KeySubscription(Generic[V, T]):
             self.hub.scheduler.schedule(self)
 
     def close(self) -> None:
-        """The reader is gone. Idempotent."""
+        """Stop, without a word to the sink. Idempotent."""
         if self.state is not ENDED:
             self._stop()
 
-    # the domain's side
+    # called by the domain
 
     def add(self, keys: Iterable[str]) -> None:
-        """Be interested in these too; their state is sent. TooManyKeys, and nothing has changed, above the limit."""
+        """Add keys; their values are sent. Raises `TooManyKeysError`, and adds none, above the limit."""
         new = [key for key in dict.fromkeys(keys) if key not in self.keys]
         if self.state is ENDED or not new:
             return
@@ -152,21 +145,21 @@ class KeySubscription(Generic[V, T]):
         self.hub.scheduler.schedule(self)
 
     def discard(self, keys: Iterable[str]) -> None:
-        """Be interested in these no longer; nothing is said to the reader."""
+        """Remove keys; nothing is sent for them."""
         for key in self.keys.intersection(keys):
             self.keys.discard(key)
             self.dirty.pop(key, None)
             self.hub.unsubscribe(key, self)
 
-    # the board's side
+    # called by the hub
 
     def fail(self, error: Exception) -> None:
-        """End the subscription and tell the reader why."""
+        """End the subscription with an error."""
         if self.state is not ENDED:
             self._stop().fail(error)
 
     def flush(self) -> int:
-        """Send what the reader takes, as one batch."""
+        """Send what there is demand for, as one batch; returns the cost."""
         if self.state is ENDED or self.is_throttled:
             return 1
         if self._error is not None:
@@ -195,7 +188,7 @@ class KeySubscription(Generic[V, T]):
             self._send({}, {}, demand)
 
     def _on_no_demand(self) -> None:
-        """There is no demand."""
+        """Drop values that were fetched and cannot be sent."""
         if self._fetched is not None:
             in_flight, self._in_flight, self._fetched = self._in_flight, {}, None
             self._requeue(in_flight)
@@ -223,7 +216,7 @@ class KeySubscription(Generic[V, T]):
         self.hub.scheduler.schedule(self)
 
     def _send(self, in_flight: dict[str, int], fetched: Mapping[str, V], demand: int) -> None:
-        """Render what was taken, oldest first, as far as demand goes, and deliver it."""
+        """Render the fetched values, oldest first, as far as demand goes, and deliver them."""
         try:
             items = self._render_items(in_flight, fetched, demand)
         except Exception as error:

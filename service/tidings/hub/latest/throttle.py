@@ -1,4 +1,4 @@
-"""Readers that are left in peace for a while after each delivery, so that what changes meanwhile comes as one."""
+"""Throttle: at most one batch per subscription and interval; changes in between are merged."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from tidings.hub.ports import Clock, ScheduleLater
 
 
 class Throttled(Protocol):
-    """A subscription with a beat."""
+    """A subscription with a minimum interval between two batches."""
 
     min_interval_seconds: float
-    is_throttled: bool  # is not flushed; written by Beats alone
+    is_throttled: bool  # is not flushed; written by `Throttle` only
 
     def wake(self) -> None:
-        """The beat is over."""
+        """The interval is over."""
 
 
 class Throttle:
-    """The resting readers. Those of one length of beat share a timer; the lengths are the settings' own, a few."""
+    """The paused subscriptions. Those with the same interval share a timer; there are few intervals."""
 
     __slots__ = ("_clock", "_queues", "_schedule_later")
 
@@ -29,7 +29,7 @@ class Throttle:
         self._queues: dict[float, ExpiryQueue[Throttled]] = {}
 
     def pause(self, subscription: Throttled) -> None:
-        """Not before its beat is over."""
+        """Do not flush `subscription` before its interval is over."""
         subscription.is_throttled = True
         seconds = subscription.min_interval_seconds
         queue = self._queues.get(seconds)

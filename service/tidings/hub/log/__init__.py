@@ -1,1 +1,1 @@
-"""Fan-out of rooms' logs: every subscription is a cursor."""
+"""Fan-out of rooms' logs: every reader is a cursor."""

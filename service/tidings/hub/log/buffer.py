@@ -1,4 +1,4 @@
-"""Events of one room without a hole, in memory, cut into batches that are made once."""
+"""Consecutive events of one room in memory, and the batches made from them, each made once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tidings.hub.stats import HubCounters
 
 T = TypeVar("T")
 
-CACHED_BATCHES_MAX = 8  # readers of one room stand at few cursors at a time: at the head, or a turn or two behind
+CACHED_BATCHES_MAX = 8  # readers of one room are at few cursors at a time: at the head, or one or two flushes behind
 
 
 class EventBuffer(Generic[T]):
     """Consecutive events, the first with seq `first`. May be empty.
 
-    The ends of the items are kept as running totals of bytes, so that the weight of any part is one subtraction and a
-    cut by bytes one bisection.
+    The end offsets of the items are running totals of bytes: the size of any range is one subtraction, and a cut by
+    bytes is one bisection.
     """
 
     __slots__ = ("_batches", "_counters", "_end_offsets", "_item_size", "_items", "_start_offset", "first")
@@ -39,20 +39,20 @@ class EventBuffer(Generic[T]):
 
     @property
     def bytes(self) -> int:
-        """What the items weigh together."""
+        """Bytes of all items, by `item_size`."""
         return self._end_offsets[-1] - self._start_offset if self._end_offsets else 0
 
     def append(self, item: T) -> None:
-        """One more event, with seq `last + 1`."""
+        """Append an event; its seq is `last + 1`."""
         self._items.append(item)
         self._end_offsets.append(
             (self._end_offsets[-1] if self._end_offsets else self._start_offset) + self._item_size(item)
         )
 
     def batch(self, after: int, events_max: int, bytes_max: int) -> Batch[T] | None:
-        """The events that follow `after`: at most so many, at most so heavy, but one at least.
+        """The events after `after`: at most `events_max` and `bytes_max`, but at least one.
 
-        None when the event after `after` is not here. The same question gets the same object while it is remembered.
+        None when the event after `after` is not here. The same arguments return the same object while it is cached.
         """
         start = after + 1 - self.first
         stop = min(len(self._items), start + events_max)
@@ -71,7 +71,7 @@ class EventBuffer(Generic[T]):
         return batch
 
     def trim(self, events_max: int, bytes_max: int) -> None:
-        """Let the oldest go when there are too many, down to three quarters, so that most events trim nothing."""
+        """Above a limit evict the oldest, down to three quarters of it, so that most calls evict nothing."""
         if len(self._items) <= events_max and self.bytes <= bytes_max:
             return
         by_events = len(self._items) - events_max * 3 // 4
@@ -85,12 +85,12 @@ class EventBuffer(Generic[T]):
         self.first += drop_count
 
     def truncate(self, bytes_max: int) -> None:
-        """Keep the oldest that weigh at most so much, but one at least."""
+        """Keep the oldest events up to `bytes_max`, at least one."""
         kept_count = max(bisect_right(self._end_offsets, self._start_offset + bytes_max), 1)
         del self._items[kept_count:], self._end_offsets[kept_count:]
 
     def replace_event(self, seq: int, item: T) -> None:
-        """Replace the event `seq`, if it is here, and forget the batches that hold its old copy."""
+        """Replace the event `seq`, if it is here, and drop the batches that hold its old copy."""
         index = seq - self.first
         if not 0 <= index < len(self._items):
             return
@@ -109,5 +109,5 @@ class EventBuffer(Generic[T]):
         self._start_offset = 0
 
     def drop_batches(self) -> None:
-        """Forget the batches, and with them what transports made of them."""
+        """Drop the cached batches, and with them what transports encoded from them."""
         self._batches.clear()

@@ -1,10 +1,11 @@
-"""Who listens to which room.
+"""The subscriptions of all rooms.
 
-rooms → one feed each → shards of subscriptions. `notify` appends to the feed, marks its shards and returns; the shards
-deliver in later rounds of the loop. Nothing here waits, and nothing is sent from within a call of a speaker, with one
-exception: `unsubscribe` tells those who lost the right to read at once, so that nothing more reaches them.
+Each room has a `RoomFanout`: a tail and shards of subscriptions. `notify` appends to the tail, schedules the shards and
+returns; the shards deliver in later iterations of the event loop. Nothing here waits, and the sender's call delivers
+nothing, with one exception: `unsubscribe` fails the subscriptions of a user at once, so that no further event reaches
+someone who lost access.
 
-What the hub does not do: it does not check permissions, it does not store, and it does not know what an event is.
+The hub does not check permissions, does not store, and does not know what an event is.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from typing import Generic, TypeVar
 
 from tidings.hub.errors import CursorLostError, TooManySubscriptionsError
 from tidings.hub.limits import HubLimits
+from tidings.hub.log.fanout import RoomFanout
 from tidings.hub.log.head_checker import HeadChecker
 from tidings.hub.log.pages import PageLoader
-from tidings.hub.log.shard import Shard
 from tidings.hub.log.subscription import LogSubscription
 from tidings.hub.log.tail import HeadWaiter, HubContext, LogTail
 from tidings.hub.ports import (
@@ -31,9 +32,9 @@ from tidings.hub.ports import (
     ReadHead,
     ReadHeads,
     Schedule,
-    Sink,
 )
 from tidings.hub.scheduling import FlushScheduler
+from tidings.hub.sinks import Sink
 from tidings.hub.stalls import StallDetector
 from tidings.hub.stats import HubCounters, HubStats
 
@@ -41,72 +42,22 @@ T = TypeVar("T")
 
 
 def default_item_size(_item: object) -> int:
-    """256 bytes, an ordinary chat message: for items that do not differ much."""
+    """256 bytes, an ordinary chat message: for items of similar size."""
     return 256
 
 
 def passthrough(error: Exception) -> Exception:
-    """The error itself."""
+    """Return the error unchanged."""
     return error
 
 
-class RoomFanout(Generic[T]):
-    """A feed and those who listen to it."""
-
-    __slots__ = ("_on_empty", "_open_shards", "shards", "subscription_count", "tail")
-
-    def __init__(self, tail: LogTail[T], on_empty: Callable[[RoomFanout[T]], None]) -> None:
-        self.tail = tail
-        self.subscription_count = 0
-        self.shards: dict[Shard[T], None] = {}
-        self._open_shards: dict[Shard[T], None] = {}
-        self._on_empty = on_empty
-
-    def subscribe(
-        self, sink: Sink[T], *, owner: str, after: int | None, epoch: str, lag_policy: LagPolicy
-    ) -> LogSubscription[T]:
-        """A new subscription, in a shard that has a place."""
-        shard = next(iter(self._open_shards), None)
-        if shard is None:
-            shard = Shard(self.tail, self._on_subscription_closed)
-            self.shards[shard] = self._open_shards[shard] = None
-        subscription = LogSubscription(
-            self.tail, sink, owner=owner, after=after, epoch=epoch, lag_policy=lag_policy, on_closed=shard.remove
-        )
-        shard.subscriptions[subscription] = None
-        if len(shard.subscriptions) >= self.tail.context.limits.shard_subscriptions_max:
-            del self._open_shards[shard]
-        self.subscription_count += 1
-        self.tail.context.counters.subscriptions += 1
-        return subscription
-
-    def subscriptions(self) -> list[LogSubscription[T]]:
-        """All of them, as they are now."""
-        return [subscription for shard in self.shards for subscription in shard.subscriptions]
-
-    def schedule_flush(self) -> None:
-        """There is news for everybody."""
-        scheduler = self.tail.context.scheduler
-        for shard in self.shards:
-            scheduler.schedule(shard)
-
-    def _on_subscription_closed(self, shard: Shard[T]) -> None:
-        self._open_shards[shard] = None
-        if not shard.subscriptions:
-            del self._open_shards[shard], self.shards[shard]
-        self.subscription_count -= 1
-        self.tail.context.counters.subscriptions -= 1
-        if self.subscription_count == 0:
-            self._on_empty(self)
-
-
 class Hub(Generic[T]):
-    """In-memory truth about who is listening.
+    """Fan-out of rooms' logs to subscriptions.
 
     `read_events`, `read_head`, `read_heads`, `schedule`, `clock`: see `ports`. `on_missed_events` is called when a head
-    was read that no notice told of (default: `advance_head`); without `read_heads` heads are not compared.
-    `markers` makes the items that are not events. `item_size` says how many bytes an item holds; the limits in bytes
-    are as true as it is. `translate_error` gives an error the words that readers get.
+    was read of which there was no notification (default: `advance_head`); without `read_heads` heads are not compared.
+    `markers` makes the items that are not events. `item_size` returns the bytes of an item, which the limits in bytes
+    add up. `translate_error` maps an error of the hub or the log to the one that readers get.
     """
 
     def __init__(
@@ -144,25 +95,23 @@ class Hub(Generic[T]):
             None if read_heads is None else HeadChecker(limits, read_heads, self._on_behind)
         )
         self._fanouts: dict[str, RoomFanout[T]] = {}
-        self._idle_fanouts: dict[RoomFanout[T], float] = {}  # since when nobody listens; the longest first
-        self._bytes_by_tail: dict[LogTail[T], int] = {}  # bytes of each tail; the feed that was silent longest first
+        self._idle_fanouts: dict[RoomFanout[T], float] = {}  # since when they have no subscription; the longest first
+        self._bytes_by_tail: dict[LogTail[T], int] = {}  # the tail without new events for longest first
         self._tails_bytes = 0
         self._previously_used_tails: dict[LogTail[T], None] = {}
 
-    # readers
+    # called for readers
 
     def subscribe(
         self, room: str, sink: Sink[T], *, owner: str, after: int | None, epoch: str, lag_policy: LagPolicy
     ) -> LogSubscription[T]:
-        """Deliver the events of `room` after a cursor to `sink`, and a live mark once what was there is sent.
+        """Deliver the events of `room` after a cursor to `sink`, and a live marker after those that exist already.
 
-        `after` None: only what happens from now on; then the live mark comes first. 0: from the beginning. `epoch`: of
-        the cursor, empty when it shall not be checked. `owner`: whom `unsubscribe` names.
+        `after`: the cursor's seq; 0 is the beginning, None is "from now on": the live marker comes first. `epoch`: of
+        the cursor; empty is not checked. `owner`: the user for `unsubscribe`.
 
-        Returns at once; everything comes through the sink in later callbacks, refusals too:
-        `TooManySubscriptionsError`,
-        `CursorLostError`, `CursorBeyondHeadError`, later `TooSlowError`, and whatever `read_events` or `read_head`
-        failed with.
+        Returns at once. Everything is delivered in later callbacks, errors as well: `TooManySubscriptionsError`,
+        `CursorLostError`, `CursorBeyondHeadError`, `TooSlowError`, and errors of `read_events` and `read_head`.
         """
         error = self._limit_error(room)
         fanout = self._rejected_fanout(room, error) if error else self._fanouts.get(room) or self._open_fanout(room)
@@ -172,7 +121,7 @@ class Hub(Generic[T]):
         return subscription
 
     def unsubscribe(self, room: str, owner: str | None, error: Exception) -> None:
-        """Fail the subscriptions of `owner` now, before anything more reaches them; None: of everybody, by turns."""
+        """Fail the subscriptions of `owner` now, before they get another event; None: all, in later callbacks."""
         fanout = self._fanouts.get(room)
         if fanout is None:
             return
@@ -184,22 +133,22 @@ class Hub(Generic[T]):
                 subscription.fail(error)
 
     def owners(self, room: str) -> set[str]:
-        """Who has subscriptions of the room. Looks at every one of them."""
+        """The owners of the room's subscriptions. Visits every one of them."""
         fanout = self._fanouts.get(room)
         return set() if fanout is None else {subscription.owner for subscription in fanout.subscriptions()}
 
     def available_subscriptions(self) -> int:
-        """How many subscriptions there may be beside those there are."""
+        """How many more subscriptions are allowed."""
         return self._context.limits.subscriptions_max - self._context.counters.subscriptions
 
-    # speakers
+    # called for senders
 
     def has_subscribers(self, room: str) -> bool:
-        """Whether anybody listens to the room, or did lately: else there is no need to tell."""
+        """Whether the room has subscriptions or had some lately. Without, `notify` does nothing."""
         return room in self._fanouts
 
     def notify(self, room: str, epoch: str, events: Events[T]) -> None:
-        """Events were committed; ascending seqs. A hole is filled from the log, an old event is ignored."""
+        """Events were committed, with ascending seqs. Missing ones are read from the log, old ones are ignored."""
         fanout = self._fanouts.get(room)
         if fanout is None or not events or not self._check_epoch(fanout, epoch):
             return
@@ -208,9 +157,9 @@ class Hub(Generic[T]):
             fanout.schedule_flush()
 
     def advance_head(self, room: str, epoch: str, seq: int, first: int | None = None) -> None:
-        """The log has come to `seq`, its events from `first` on are not at hand: what readers need is read.
+        """The log has reached `seq`; its events from `first` on are not at hand and are read as needed.
 
-        `first` None: the only event, `seq`, or it is unknown.
+        `first` None: `seq` is the only event, or it is unknown.
         """
         fanout = self._fanouts.get(room)
         if fanout is None or not self._check_epoch(fanout, epoch):
@@ -220,14 +169,14 @@ class Hub(Generic[T]):
             fanout.schedule_flush()
 
     def discard_events(self, room: str, seqs: Collection[int]) -> None:
-        """Events were rewritten and the new ones are not at hand: no old copy is kept, they are read when needed."""
+        """Events were replaced; the new ones are not at hand. Old copies are dropped, the new ones read as needed."""
         fanout = self._fanouts.get(room)
         if fanout is not None:
             fanout.tail.discard_events(seqs)
             self._enforce_memory_limit(fanout.tail)
 
     def replace_event(self, room: str, seq: int, item: T) -> None:
-        """An event was rewritten in the log (a deleted message loses its text): no copy of the old one is kept."""
+        """An event was replaced in the log (a deleted message loses its text): no copy of the old one is kept."""
         fanout = self._fanouts.get(room)
         if fanout is not None:
             fanout.tail.replace_event(seq, item)
@@ -236,8 +185,10 @@ class Hub(Generic[T]):
     # time
 
     def tick(self, now: float) -> None:
-        """End stalled readers, let feeds go that nobody listens to, forget batches that nobody uses. Every second
-        or so; costs as much as there are readers behind."""
+        """End stalled subscriptions, remove idle rooms, drop unused batches. Call it about once a second.
+
+        Costs as much as there are subscriptions without demand.
+        """
         self._context.stall_detector.tick(now)
         limits = self._context.limits
         while self._idle_fanouts:
@@ -279,7 +230,7 @@ class Hub(Generic[T]):
         )
         return max((head - cursor for head, cursor in heads if 0 <= cursor <= head), default=0)
 
-    # feeds come and go
+    # rooms
 
     def _open_fanout(self, name: str) -> RoomFanout[T]:
         fanout = self._fanouts[name] = RoomFanout(LogTail(name, self._context), self._on_empty)
@@ -291,7 +242,7 @@ class Hub(Generic[T]):
         if fanout is None or fanout.tail is not tail or tail.is_reading_head:
             return
         tail.is_reading_head = True
-        # Only these are answered: who begins to doubt during the read may know of an event later than its answer.
+        # Only these: a subscription that starts to wait during the read may have a cursor newer than its result.
         waiters, tail.head_waiters = tail.head_waiters, []
         on_done = partial(self._on_head_read, fanout, waiters)
         try:
@@ -322,7 +273,7 @@ class Hub(Generic[T]):
             self._request_head(tail)
 
     def _on_behind(self, tail: LogTail[T], head: LogHead | None) -> None:
-        """The log is further than the tail, or it is another one; the notices of that were lost."""
+        """The log is ahead of the tail, or has another epoch; the notifications were lost."""
         fanout = self._fanouts.get(tail.room)
         if fanout is None or fanout.tail is not tail:
             return
@@ -331,18 +282,19 @@ class Hub(Generic[T]):
             self._on_missed_events(tail.room, head.epoch, head.seq)
 
     def _check_epoch(self, fanout: RoomFanout[T], epoch: str) -> bool:
-        """Whether `epoch` is the log that the feed follows; if not, the log was replaced and all cursors are lost."""
+        """Whether `epoch` is the epoch of the tail. If not, the log was replaced: all cursors are lost."""
         if fanout.tail.error is not None:
             return False
         if not fanout.tail.matches_epoch(epoch):
             self._fail_fanout(
-                fanout, CursorLostError(f"the log of {fanout.tail.room} was replaced; take a page and go on from there")
+                fanout,
+                CursorLostError(f"the log of {fanout.tail.room} was replaced; fetch a page and continue from the head"),
             )
             return False
         return True
 
     def _fail_fanout(self, fanout: RoomFanout[T], error: Exception) -> None:
-        """End everybody, by turns. Who subscribes from now on gets a new feed."""
+        """End all subscriptions, in later callbacks. A later `subscribe` opens the room again."""
         if self._fanouts.get(fanout.tail.room) is fanout:
             fanout.tail.error = error
             self._remove_fanout(fanout)
@@ -363,7 +315,7 @@ class Hub(Generic[T]):
         tail.clear()
 
     def _enforce_memory_limit(self, tail: LogTail[T]) -> None:
-        """Keep all tails together within their limit; the feed that was silent longest forgets first."""
+        """Keep all tails within `tails_bytes_max`; the one without new events for longest is cleared first."""
         size = tail.buffer.bytes
         self._tails_bytes += size - self._bytes_by_tail.pop(tail, 0)
         self._bytes_by_tail[tail] = size
@@ -376,18 +328,18 @@ class Hub(Generic[T]):
         limits = self._context.limits
         if self._context.counters.subscriptions >= limits.subscriptions_max:
             return TooManySubscriptionsError(
-                f"all {limits.subscriptions_max} subscriptions are taken (hub.subscriptions_max); try again later"
+                f"all {limits.subscriptions_max} subscriptions are in use (hub.subscriptions_max); try again later"
             )
         fanout = self._fanouts.get(room)
         if fanout is not None and fanout.subscription_count >= limits.room_subscriptions_max:
             return TooManySubscriptionsError(
-                f"all {limits.room_subscriptions_max} subscriptions of {room} are taken (room_subscriptions_max); "
+                f"all {limits.room_subscriptions_max} subscriptions of {room} are in use (hub.room_subscriptions_max); "
                 "try again later"
             )
         return None
 
     def _rejected_fanout(self, room: str, error: TooManySubscriptionsError) -> RoomFanout[T]:
-        """A room of one, lost from the start: it tells the error in a turn of its own."""
+        """A room outside the table that has failed already: its one subscription gets the error in a later callback."""
         fanout = RoomFanout(LogTail(room, self._context), self._on_empty)
         fanout.tail.error = error
         return fanout

@@ -1,9 +1,8 @@
-"""Pages of the log for readers that the tail no longer reaches.
+"""Pages of the log, for subscriptions behind the tail in memory.
 
-A page belongs to nobody: it lives as long as a reader points to it. Readers at the same cursor share one page,
-on its way or arrived; a feed finds its living pages through weak references. When thousands come back at once,
-each at a cursor of its own, their reads wait in line here, and a read that nobody waits for any more is never
-made.
+Subscriptions own pages: a page exists as long as one refers to it. Subscriptions at the same cursor share one page,
+pending or filled; the tail finds existing pages through weak references. When thousands of readers reconnect at
+once, each at its own cursor, their reads queue here, and a read without waiting subscriptions is skipped.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ class PageWaiter(Flushable, Protocol):
 
 
 class LogPage(Generic[T]):
-    """The events after a cursor: on their way, arrived, or failed.
+    """The events after a cursor: pending, filled, or failed.
 
-    An arrived page covers `after + 1` up to `last`: first the hole that retention left, if any (`gap_batch` is its
-    mark), then consecutive events. It always covers something, so that every read is progress.
+    A filled page covers `after + 1` up to `last`: first the events that retention removed, if any (`gap_batch` has
+    their marker), then consecutive events. It always covers at least one seq, so every read makes progress.
     """
 
     __slots__ = (
@@ -50,7 +49,7 @@ class LogPage(Generic[T]):
     def __init__(self, after: int, head_at_request: int, buffer: EventBuffer[T]) -> None:
         self.after = after
         self.head_at_request = (
-            head_at_request  # the head when it was asked for: up to here the log must answer, or the events are gone
+            head_at_request  # the head at the time of the request: events up to here are in the log or were removed
         )
         self.buffer = buffer
         self.gap_batch: Batch[T] | None = None
@@ -65,13 +64,13 @@ class LogPage(Generic[T]):
         return self.buffer.last
 
     def fill(self, events: Events[T], head: int, bytes_max: int, make_gap: Callable[[int, int], Batch[T]]) -> None:
-        """Take the log's answer up to `head`, up to its first inner hole, up to `bytes_max`."""
+        """Take the events read, up to `head`, up to the first missing one between them, up to `bytes_max`."""
         if self.is_discarded:
             return
         buffer = self.buffer
         for seq, item in events:
             if not self.after < seq <= head:
-                continue  # beyond the head: its notify is still to come, and must find the readers before it
+                continue  # beyond the head: its notify is still to come, and must find the subscriptions before it
             if seq != buffer.last + 1:
                 if buffer.last >= buffer.first:
                     break
@@ -85,26 +84,26 @@ class LogPage(Generic[T]):
             self.gap_batch = make_gap(self.after + 1, buffer.first - 1)
 
     def finish(self) -> None:
-        """Nothing more comes."""
+        """The read has ended."""
         self.is_pending = False
         self.replaced_events.clear()
 
     def batch(self, after: int, events_max: int, bytes_max: int) -> Batch[T] | None:
-        """What follows `after` on this page: the gap or events; None when it is not here."""
+        """What follows `after` on this page: the gap marker or events; None when it is not here."""
         if after == self.after and self.gap_batch is not None:
             return self.gap_batch
         return self.buffer.batch(after, events_max, bytes_max)
 
     def replace_event(self, seq: int, item: T) -> None:
-        """The event was rewritten. The answer of a read in flight may be older than that."""
+        """The event was replaced. A read in flight may still return the old one."""
         if self.is_pending and seq > self.after:
             self.replaced_events[seq] = item
         self.buffer.replace_event(seq, item)
 
     def discard(self) -> None:
-        """Some of its events may have been rewritten: none is delivered, those of a read in flight neither.
+        """Some events may have been replaced: deliver none of them, nor those of a read in flight.
 
-        Subscriptions that point to it find nothing here and read another page.
+        Subscriptions that hold this page find nothing in it and read another one.
         """
         self.is_discarded = True
         self.gap_batch = None
@@ -113,7 +112,7 @@ class LogPage(Generic[T]):
 
 
 class PageLoader(Generic[T]):
-    """Reads pages, `reads_max` at a time, the others in the order they were asked for."""
+    """Reads pages, at most `reads_max` at a time; the others wait in the order of their requests."""
 
     __slots__ = ("_counters", "_queue", "_read", "_reads_max", "_scheduler", "reads_in_flight")
 
@@ -126,7 +125,7 @@ class PageLoader(Generic[T]):
         self.reads_in_flight = 0
 
     def load(self, room: str, page: LogPage[T], events_max: int, on_events: Callable[[Events[T]], None]) -> None:
-        """Fill the page when its turn comes; `on_events` gets the events, then the page's readers get their turn."""
+        """Read the page when a read is free; `on_events` gets the events, then the page's waiters are scheduled."""
         self._queue.append((room, page, events_max, on_events))
         self._start_reads()
 
@@ -147,7 +146,9 @@ class PageLoader(Generic[T]):
                     page.error = result
                 else:
                     on_events(result)
-            except Exception as error:  # an answer that cannot be read is a failed read; nobody may wait for ever
+            except (
+                Exception
+            ) as error:  # a result that cannot be used is a failed read; no subscription may wait for ever
                 page.error = error
             page.finish()
             for waiter in page.waiters:

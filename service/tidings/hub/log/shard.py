@@ -14,14 +14,14 @@ T = TypeVar("T")
 
 
 class Shard(Generic[T]):
-    """A `Flushable`: marked when its room has news."""
+    """A `Flushable`, scheduled when its room has new events."""
 
-    __slots__ = ("feed", "is_scheduled", "remove", "subscriptions")
+    __slots__ = ("is_scheduled", "remove", "subscriptions", "tail")
 
     remove: Callable[[LogSubscription[T]], None]
 
     def __init__(self, tail: LogTail[T], on_subscription_closed: Callable[[Shard[T]], None]) -> None:
-        self.feed = tail
+        self.tail = tail
         self.is_scheduled = False
         self.subscriptions: dict[LogSubscription[T], None] = {}
 
@@ -29,20 +29,20 @@ class Shard(Generic[T]):
             del self.subscriptions[subscription]
             on_subscription_closed(self)
             if not self.subscriptions:
-                self.remove = _ignore  # an empty shard is not used again, and would refer to itself
+                self.remove = _ignore  # an empty shard is not used again; this breaks its reference to itself
 
         # Made once for all its subscriptions: a bound method for each would cost 64 bytes.
         self.remove = remove
 
     def flush(self) -> int:
-        """Bring every reader up to date, as far as it takes; how many were visited.
+        """Deliver to every subscription as far as it has demand; returns how many there are.
 
-        The common case is a live reader at the cursor of its neighbours with enough demand: it gets the batch they
-        got, in one call that asks and takes. That path is written out here, since it is what a message costs per
-        reader; everything else is a visit.
+        The common case is a live subscription with enough demand at the same cursor as its neighbours: it gets their
+        batch in one call. That path is written out here, because it is the cost of a message per reader; everything
+        else goes through `advance`.
         """
-        tail = self.feed
-        subscriptions = tuple(self.subscriptions)  # sinks may close while we walk
+        tail = self.tail
+        subscriptions = tuple(self.subscriptions)  # sinks may close during the loop
         head = tail.head
         is_fast = tail.is_ready and tail.error is None
         fast_lag_events_max = tail.context.limits.latest_lag_events  # further behind, a lag policy may have a say
@@ -75,7 +75,7 @@ class Shard(Generic[T]):
         except Exception:
             if subscription is not None:
                 subscription.close()
-            tail.context.scheduler.schedule(self)  # the neighbours still wait
+            tail.context.scheduler.schedule(self)  # the other subscriptions still wait
             raise
         finally:
             tail.context.counters.deliveries += delivered
@@ -83,4 +83,4 @@ class Shard(Generic[T]):
 
 
 def _ignore(_subscription: object) -> None:
-    """The last one has left."""
+    """The shard is empty."""

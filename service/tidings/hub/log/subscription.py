@@ -1,23 +1,23 @@
-"""One reader of one room: a cursor, a sink, and what to do when it lags.
+"""One reader of one room: a cursor, a sink and a lag policy.
 
-The theory. A subscription holds no events, only its place in the log. It is *advanced*: by its shard when the room
-has news, alone after `wake()` or when a page it asked for has come. A visit takes one step: at most one batch is
-delivered, or one read is begun, or the reader is ended; if there is more to do it asks for another turn. What a
-step does follows from the state, the cursor and the head alone:
+A subscription holds no events, only its position in the log. `advance` takes one step: it delivers at most one batch,
+or starts one read, or ends the subscription, and schedules itself if there is more to do. It is called by the shard
+when the room has new events, and alone after `wake()` or when a requested page has arrived. What a step does depends on
+the state, the cursor and the head only:
 
-    state       meaning                                         step
-    VALIDATING  the cursor was not compared with the log yet    go on as REPLAYING, or doubt, or fail
-    AWAITING_HEAD  the cursor lies beyond the head we know         none; the log is asked for its head
-    REVALIDATING  the log was asked                               go on as REPLAYING, or fail
-    STARTING    no cursor was given                             with demand: send the live mark
-    REPLAYING   history up to the head, then the live mark      with demand: send events; at the head, the mark
-    LIVE        the live mark was sent                          with demand: send events
-    ENDED       nothing is delivered any more                   none
+    state          meaning                                       step
+    VALIDATING     the cursor is not compared with the log yet   continue as REPLAYING, or await the head, or fail
+    AWAITING_HEAD  the cursor is beyond the known head           none; the head is being read again
+    REVALIDATING   the head was read again                       continue as REPLAYING, or fail
+    STARTING       no cursor was given                           with demand: send the live marker
+    REPLAYING      history up to the head, then the live marker  with demand: send events; at the head the live marker
+    LIVE           the live marker was sent                      with demand: send events
+    ENDED          nothing is delivered any more                 none
 
-Rules a maintainer must not break. The cursor and the state change before the sink is called, so that a sink may
-wake or close from inside `deliver`; where nothing was taken, the cursor goes back. What is delivered is always looked
-up by the cursor, never kept in line: a late page, a hole or a second visit can then cause neither a gap nor a repeat.
-There is at most one page, on its way or arrived, and it is asked for only while there is demand.
+Rules a maintainer must not break. The cursor and the state change before the sink is called, so that a sink may wake
+or close from inside `deliver`; if the sink takes nothing, the cursor is set back. Items are always looked up by the
+cursor and never queued: so a late page, a missing notification or a second step causes neither a gap nor a repeat.
+There is at most one page, pending or filled, and it is requested only while there is demand.
 """
 
 from __future__ import annotations
@@ -29,18 +29,17 @@ from typing import Generic, TypeVar
 from tidings.hub.errors import CursorBeyondHeadError, TooSlowError
 from tidings.hub.log.pages import LogPage
 from tidings.hub.log.tail import UNKNOWN_SEQ, LogTail
-from tidings.hub.nobody import NULL_SINK
-from tidings.hub.ports import PAUSED, LagPolicy, Sink
+from tidings.hub.ports import LagPolicy
 from tidings.hub.scheduling import ITEMS_PER_COST_UNIT
-from tidings.hub.sinks import Batch
+from tidings.hub.sinks import NULL_SINK, PAUSED, Batch, Sink
 
 T = TypeVar("T")
 
-NO_POSITION = -2  # where no reader stands
+NO_POSITION = -2  # no subscription has this cursor
 
 
 class SubscriptionState(Enum):
-    """How far a subscription has come, see the table above."""
+    """See the table above."""
 
     VALIDATING = "validating"
     AWAITING_HEAD = "awaiting head"
@@ -52,7 +51,7 @@ class SubscriptionState(Enum):
 
 
 class Transition(Enum):
-    """What moves it on."""
+    """What changes the state."""
 
     CURSOR_VALID = "cursor valid"
     CURSOR_BEYOND_HEAD = "cursor beyond the head"
@@ -76,14 +75,13 @@ TRANSITIONS = {
 
 
 class LogSubscription(Generic[T]):
-    """A cursor with demand. Made by the hub; a `Subscription` for the transport and a `Flushable` for the turns."""
+    """Made by the hub; a `Subscription` for its reader and a `Flushable` for the scheduler."""
 
     __slots__ = (
         "_epoch",
         "_on_closed",
         "blocked_at",
         "cursor",
-        "feed",
         "held_bytes",
         "is_scheduled",
         "lag_policy",
@@ -91,6 +89,7 @@ class LogSubscription(Generic[T]):
         "page",
         "sink",
         "state",
+        "tail",
     )
 
     def __init__(
@@ -104,47 +103,47 @@ class LogSubscription(Generic[T]):
         lag_policy: LagPolicy,
         on_closed: Callable[[LogSubscription[T]], None],
     ) -> None:
-        self.feed = tail
+        self.tail = tail
         self.sink = sink
         self.owner = owner
         self.lag_policy = lag_policy
         self.cursor = tail.live_start if after is None else after
         self.state = STARTING if after is None else VALIDATING
         self.page: LogPage[T] | None = None
-        self.held_bytes = 0  # of the page, on the owner's account, while there is no demand
-        self.blocked_at = NO_POSITION  # while it stands here without demand, a visit has nothing to do
+        self.held_bytes = 0  # of the page while there is no demand; counted for the owner
+        self.blocked_at = NO_POSITION  # the cursor at which there was no demand: a flush has nothing to do there
         self.is_scheduled = False
         self._epoch = epoch
         self._on_closed = on_closed
 
-    # the reader's side
+    # called by the reader
 
     def wake(self) -> None:
         """Demand may have grown. Costs next to nothing when there is nothing to send."""
         if self.state is not ENDED and not self._is_caught_up():
-            self.feed.context.scheduler.schedule(self)
+            self.tail.context.scheduler.schedule(self)
 
     def close(self) -> None:
-        """The reader is gone. Idempotent; afterwards nothing is delivered, and a page on its way finds nobody."""
+        """Stop: nothing is delivered afterwards, and a pending page is ignored. Idempotent."""
         if self.state is not ENDED:
             self._stop()
 
-    # the hub's side
+    # called by the hub
 
     def fail(self, error: Exception) -> None:
-        """End the subscription and tell the reader why."""
+        """End the subscription with an error."""
         if self.state is not ENDED:
-            self._stop().fail(self.feed.context.translate_error(error))
+            self._stop().fail(self.tail.context.translate_error(error))
 
     def on_head_read(self) -> None:
-        """The head of the log was read since the cursor was doubted."""
+        """The head was read after the cursor was found beyond it."""
         if self.state is AWAITING_HEAD:
             self._transition(HEAD_READ)
-            self.feed.context.scheduler.schedule(self)
+            self.tail.context.scheduler.schedule(self)
 
     def flush(self) -> int:
-        """A turn of its own. History is made into bytes for one reader, so that it counts by its events."""
-        counters = self.feed.context.counters
+        """One step; returns its cost, which grows with the events, because history is encoded for one reader."""
+        counters = self.tail.context.counters
         before = counters.deliveries
         try:
             self.advance()
@@ -154,8 +153,8 @@ class LogSubscription(Generic[T]):
         return 1 + (counters.deliveries - before) // ITEMS_PER_COST_UNIT
 
     def advance(self) -> None:
-        """One step, see the theory above."""
-        tail, page = self.feed, self.page
+        """One step, see the module's docstring."""
+        tail, page = self.tail, self.page
         if self.state is ENDED:
             return
         if tail.error is not None:
@@ -170,25 +169,28 @@ class LogSubscription(Generic[T]):
             if demand > 0:
                 self._deliver(demand)
             elif demand == PAUSED:
-                self._hold_page(self.feed.context.limits.owner_held_bytes_max)
+                self._hold_page(self.tail.context.limits.owner_held_bytes_max)
             elif self._is_too_far_behind():
-                self.fail(self._too_slow_error("the reader fell too far behind (close_lag_events)"))
+                limit = self.tail.context.limits.close_lag_events
+                self.fail(
+                    self._too_slow_error(f"the reader fell more than {limit} events behind (hub.close_lag_events)")
+                )
             else:
                 self._wait_for_demand()
 
     def _validate_cursor(self) -> bool:
-        """Whether the reader stands somewhere in this log; it is ended if its cursor does not belong here."""
+        """Whether the cursor is a position in this log. Fails the subscription if it is not."""
         if self.state is STARTING and self.cursor == UNKNOWN_SEQ:
-            self.cursor = self.feed.initial_head
+            self.cursor = self.tail.initial_head
         if self.state is not VALIDATING and self.state is not REVALIDATING:
             return self.state is not AWAITING_HEAD
-        error = self.feed.cursor_error(self.cursor, self._epoch)
+        error = self.tail.cursor_error(self.cursor, self._epoch)
         if error is None:
             self._transition(CURSOR_VALID)
             return True
         if self.state is VALIDATING and isinstance(error, CursorBeyondHeadError):
             self._transition(CURSOR_BEYOND_HEAD)
-            self.feed.recheck_head(self)
+            self.tail.recheck_head(self)
         else:
             self.fail(error)
         return False
@@ -199,15 +201,15 @@ class LogSubscription(Generic[T]):
             return
         self.cursor = batch.last
         self.blocked_at = NO_POSITION
-        context = self.feed.context
+        context = self.tail.context
         context.counters.deliveries += len(batch.items)
         if not self._is_caught_up():
             context.scheduler.schedule(self)
         self.sink.deliver(batch)
 
     def _next_batch(self, demand: int) -> Batch[T] | None:
-        """What comes after the cursor. None: it must be read first, and the read has begun."""
-        tail, limits = self.feed, self.feed.context.limits
+        """What follows the cursor. None: it must be read first, and the read was started."""
+        tail, limits = self.tail, self.tail.context.limits
         behind = tail.head - self.cursor
         if self.state is STARTING or (self.state is REPLAYING and behind == 0):
             self._transition(LIVE_SENT)
@@ -230,42 +232,42 @@ class LogSubscription(Generic[T]):
     def _next_from_page(self, page: LogPage[T] | None, demand: int) -> Batch[T] | None:
         if page is None or page.is_pending or page.error is not None:
             return None
-        limits = self.feed.context.limits
+        limits = self.tail.context.limits
         batch = page.batch(self.cursor, min(demand, limits.batch_events_max), limits.batch_bytes_max)
         if batch is page.gap_batch and batch is not None:
-            self.feed.context.counters.gaps_sent += 1
-        if batch is None or batch.last == page.last or batch.last + 1 >= self.feed.buffer.first:
-            self._release_page()  # used up, or the rest is in the tail
+            self.tail.context.counters.gaps_sent += 1
+        if batch is None or batch.last == page.last or batch.last + 1 >= self.tail.buffer.first:
+            self._release_page()  # all of it is sent, or the rest is in the tail
         return batch
 
     def _is_caught_up(self) -> bool:
-        return self.state is LIVE and self.cursor == self.feed.head
+        return self.state is LIVE and self.cursor == self.tail.head
 
     def _is_too_far_behind(self) -> bool:
-        # The first backlog is what the reader asked for: CLOSE judges it only once it was live, and only while it
-        # takes nothing, since a burst that it had no chance to take yet is not its fault.
-        behind = self.feed.head - self.cursor
-        limit = self.feed.context.limits.close_lag_events
+        # The reader requested its first backlog, so CLOSE applies once it was live. And only while it has no demand: a
+        # burst that it could not take yet is not its fault.
+        behind = self.tail.head - self.cursor
+        limit = self.tail.context.limits.close_lag_events
         return self.lag_policy is LagPolicy.CLOSE and self.state is LIVE and behind > limit
 
     def _too_slow_error(self, reason: str) -> TooSlowError:
-        return TooSlowError(self.feed.room, self.feed.epoch, max(self.cursor, 0), reason)
+        return TooSlowError(self.tail.room, self.tail.epoch, max(self.cursor, 0), reason)
 
     def _wait_for_demand(self) -> None:
-        context = self.feed.context
+        context = self.tail.context
         context.stall_detector.add(self)
         if self.lag_policy is not LagPolicy.CLOSE:
             self.blocked_at = self.cursor
         self._hold_page(context.limits.held_bytes_max)
 
     def _hold_page(self, bytes_max: int) -> None:
-        """Keep the page for later if it is at most so large, or let it be read again."""
+        """Hold the page if it has at most `bytes_max`; otherwise it is read again later."""
         if self.page is None or 0 < self.held_bytes <= bytes_max:
             return
         size = self.page.buffer.bytes
         if size > bytes_max or self.held_bytes:
             self._release_page()
-        elif self.feed.context.try_hold(self.owner, size):
+        elif self.tail.context.try_hold(self.owner, size):
             self.held_bytes = size
         else:
             self.page = None
@@ -273,7 +275,7 @@ class LogSubscription(Generic[T]):
     def _release_page(self) -> None:
         self.page = None
         if self.held_bytes:
-            self.feed.context.release(self.owner, self.held_bytes)
+            self.tail.context.release(self.owner, self.held_bytes)
             self.held_bytes = 0
 
     def _transition(self, transition: Transition) -> None:
@@ -287,22 +289,22 @@ class LogSubscription(Generic[T]):
         self._on_closed(self)
         return sink
 
-    # the clock's side (Laggard)
+    # called by the stall detector
 
     def progress(self) -> int | None:
-        """A number that changes with every step; None while it does not wait for its reader."""
-        if self.state in (AWAITING_HEAD, ENDED) or self._is_caught_up() or not self.feed.is_ready:
+        """A number that changes with every delivery; None while it does not wait for its reader."""
+        if self.state in (AWAITING_HEAD, ENDED) or self._is_caught_up() or not self.tail.is_ready:
             return None
         if self.page is not None and self.page.is_pending:
             return None
         return self.cursor * 2 + (self.state is LIVE)
 
     def release_buffers(self) -> None:
-        """The rest of a page is read again when the reader comes back."""
+        """Release the page; its rest is read again when there is demand."""
         self._release_page()
 
     def end_stalled(self) -> None:
-        """Nothing was taken for too long, whatever the policy."""
-        self.feed.context.counters.stalls_ended += 1
-        stall_seconds = self.feed.context.limits.stall_seconds
+        """Fail: nothing was taken for `stall_seconds`, whatever the lag policy."""
+        self.tail.context.counters.stalls_ended += 1
+        stall_seconds = self.tail.context.limits.stall_seconds
         self.fail(self._too_slow_error(f"the reader took nothing for {stall_seconds:g} seconds (hub.stall_seconds)"))

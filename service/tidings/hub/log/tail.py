@@ -1,13 +1,13 @@
-"""The living end of one room's log: where the head is, the last events in memory, pages on their way.
+"""The tail of one room's log: the head, the last events in memory, pages being read.
 
-A feed is registered first and reads the head of its log then, so that an event committed in between is not
-lost: it comes by `append`, by the answer, or by both, and the head is the greater of the two. Until the answer
-is there, the feed is not `is_ready` and nothing is delivered from it. A reader whose cursor lies beyond the head is
-not wrong yet: it may have heard of an event on another node before we did. The head is read anew for it, once.
+A tail is registered first and reads the head of its log afterwards, so that an event committed in between is not
+lost: it arrives by `append`, in the head that is read, or both, and the head is the greater of the two. Until then the
+tail is not `is_ready` and delivers nothing. A cursor beyond the head is not an error yet: the reader may have got an
+event from another node before its notification arrived here. The head is read again for it, once.
 
-The rule a maintainer must not break: the tail is empty, or its last event is the head. Whoever raises the head
-without the event (`advance_head`, a hole) starts a new, empty tail after it. A reader that stands before the tail reads
-the log; so events are delivered in order whatever was lost on the way here.
+The invariant: the buffer is empty, or its last event is the head. Code that raises the head without the event
+(`advance_head`, missing events) starts a new, empty buffer after it. A subscription before the buffer reads the log, so
+events are delivered in order whichever notifications were lost.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from tidings.hub.stats import HubCounters
 
 T = TypeVar("T")
 
-UNKNOWN_SEQ = -1  # a position that the log has not told yet
+UNKNOWN_SEQ = -1  # not known until the head has been read
 
 
 class HeadWaiter(Protocol):
     """A subscription whose cursor lies beyond the head."""
 
     def on_head_read(self) -> None:
-        """The head was read since."""
+        """The head was read after `recheck_head`."""
 
     def fail(self, error: Exception) -> None:
-        """It could not be read."""
+        """The head could not be read."""
 
 
 class HubContext(Generic[T]):
-    """What all feeds of one hub share."""
+    """What all tails of one hub share."""
 
     __slots__ = (
         "counters",
@@ -78,13 +78,13 @@ class HubContext(Generic[T]):
         self.page_loader = page_loader
         self.stall_detector = stall_detector
         self.counters = counters
-        self.translate_error = translate_error  # an error, as readers are told it
-        self.request_head = request_head  # has the head of the feed's log read, and tells the feed and its doubters
-        self.held_bytes: dict[str, int] = {}  # by owner, of pages kept for readers without demand
-        self.used_tails: dict[LogTail[T], None] = {}  # the feeds that were asked for batches since the last tick
+        self.translate_error = translate_error  # maps an error to the one that readers get
+        self.request_head = request_head  # reads the head of the log, then updates the tail and calls its head waiters
+        self.held_bytes: dict[str, int] = {}  # by owner, of pages held for subscriptions without demand
+        self.used_tails: dict[LogTail[T], None] = {}  # the tails that made batches since the last tick
 
     def try_hold(self, owner: str, size: int) -> bool:
-        """Whether `size` bytes of a page may be kept for one of the owner's readers; they count until `release`."""
+        """Reserve `size` bytes for a page held for one of the owner's subscriptions; False above the limit."""
         held = self.held_bytes.get(owner, 0) + size
         if held > self.limits.owner_held_bytes_max:
             return False
@@ -93,7 +93,7 @@ class HubContext(Generic[T]):
         return True
 
     def release(self, owner: str, size: int) -> None:
-        """They are held no longer."""
+        """Undo `try_hold`."""
         remaining = self.held_bytes[owner] - size
         if remaining:
             self.held_bytes[owner] = remaining
@@ -102,7 +102,7 @@ class HubContext(Generic[T]):
 
 
 class LogTail(Generic[T]):
-    """The tail of one room."""
+    """The tail of one room's log."""
 
     __slots__ = (
         "_last_notified",
@@ -125,20 +125,22 @@ class LogTail(Generic[T]):
         self.context = context
         self.epoch = ""
         self.head = UNKNOWN_SEQ
-        self._last_notified = UNKNOWN_SEQ  # the newest event by a speaker's word; `advance_head` may be old news
-        self.initial_head = UNKNOWN_SEQ  # where "from now on" begins for those who came before the head was known
+        self._last_notified = UNKNOWN_SEQ  # the newest event of `append`; the seq of `advance_head` may be old
+        self.initial_head = UNKNOWN_SEQ  # where "from now on" begins for subscriptions made before the head was known
         self.is_ready = False
-        self.error: Exception | None = None  # set once the feed is lost; every subscription ends with it
-        self.is_reading_head = False  # the head is being read
-        self.head_waiters: list[HeadWaiter] = []  # readers beyond the head, for whom it shall be read once more
+        self.error: Exception | None = None  # set when the room failed; every subscription ends with it
+        self.is_reading_head = False
+        self.head_waiters: list[HeadWaiter] = []  # cursors beyond the head, which wait for it to be read again
         self.buffer = self._new_buffer(0)
-        self._pages: WeakValueDictionary[int, LogPage[T]] | None = None  # most rooms never need one, and it takes 1 KiB
+        self._pages: WeakValueDictionary[int, LogPage[T]] | None = (
+            None  # most rooms never need any, and the dictionary takes 1 KiB
+        )
         self._live_batch: Batch[T] | None = None
 
-    # what the log and the speakers say
+    # called by the hub
 
     def set_head(self, head: LogHead) -> None:
-        """The head was read, for the first time or anew."""
+        """The head was read, for the first time or again."""
         self.epoch = head.epoch
         if self.initial_head == UNKNOWN_SEQ:
             self.initial_head = head.seq
@@ -148,12 +150,12 @@ class LogTail(Generic[T]):
         self.is_ready = True
 
     def matches_epoch(self, epoch: str) -> bool:
-        """Whether `epoch` is this feed's; the first one seen is."""
+        """Whether `epoch` is this log's; the first one seen is taken."""
         self.epoch = self.epoch or epoch
         return self.epoch == epoch
 
     def append(self, events: Events[T]) -> int:
-        """Committed events; how many of them are new. An old one is ignored, a hole forgets the tail before it."""
+        """Append committed events and ignore old ones; returns how many are new. A gap restarts the buffer."""
         if self.initial_head == UNKNOWN_SEQ:
             self.initial_head = events[0][0] - 1
         new_count = 0
@@ -170,10 +172,10 @@ class LogTail(Generic[T]):
         return new_count
 
     def advance_head(self, seq: int, first: int) -> bool:
-        """The log is known to have come to `seq`, without the events from `first` on; whether that is news.
+        """The log has reached `seq`; its events from `first` on are not at hand. Returns whether that is new.
 
-        It says nothing about when: where "from now on" begins is left to the answer of the log. After a hole pages are
-        read again, since it is unknown what the events in it rewrote.
+        `seq` may be old, so it does not decide where "from now on" begins; the head that is read does. After missing
+        events pages are read again, because it is unknown which events those replaced.
         """
         if seq <= self.head:
             return False
@@ -183,13 +185,13 @@ class LogTail(Generic[T]):
         return True
 
     def replace_event(self, seq: int, item: T) -> None:
-        """An event was rewritten: its old copy is delivered no more."""
+        """An event was replaced: its old copy is not delivered any more."""
         self.buffer.replace_event(seq, item)
         for page in list(self._pages.values()) if self._pages is not None else ():
             page.replace_event(seq, item)
 
     def discard_events(self, seqs: Collection[int]) -> None:
-        """Events were rewritten, and the new ones are not at hand: old copies go, and the log is read again."""
+        """Events were replaced; the new ones are not at hand: drop the old copies and read the log again."""
         if any(self.buffer.first <= seq <= self.buffer.last for seq in seqs):
             self.clear()
         for page in list(self._pages.values()) if self._pages is not None else ():
@@ -205,37 +207,37 @@ class LogTail(Generic[T]):
         if self._pages is not None and self._pages.get(page.after) is page:
             del self._pages[page.after]
 
-    # what subscriptions ask
+    # called by subscriptions
 
     @property
     def live_start(self) -> int:
-        """Where "from now on" begins for a reader that comes at this moment; UNKNOWN: where the log will say."""
+        """Where "from now on" begins for a subscription made now; UNKNOWN_SEQ: at the head that is being read."""
         return self.head if self.is_ready else self._last_notified
 
     def cursor_error(self, after: int, epoch: str) -> HubError | None:
-        """Why a cursor cannot be followed in this log, if so."""
-        advice = "take a page and go on from the head"
+        """Why a cursor is not valid in this log; None if it is."""
+        advice = "fetch a page and continue from the head"
         if epoch and epoch != self.epoch:
             was = f"its epoch was {epoch}, now it is {self.epoch}"
             return CursorLostError(f"the log of {self.room} was replaced since the cursor was made ({was}); {advice}")
         if after > self.head:
             where = f"seq {after} of {self.room}, whose log ends at {self.head}"
-            return CursorBeyondHeadError(f"the cursor is from the future: it names {where}; {advice}")
+            return CursorBeyondHeadError(f"the cursor is beyond the head: it names {where}; {advice}")
         return None
 
     def recheck_head(self, waiter: HeadWaiter) -> None:
-        """Have the head read anew, then let the reader compare again."""
+        """Read the head again, then call `waiter.on_head_read`."""
         self.head_waiters.append(waiter)
         self.context.request_head(self)
 
     def batch(self, after: int, events_max: int) -> Batch[T] | None:
-        """The events after a cursor, if the tail has them."""
+        """The events after a cursor, if the buffer has them."""
         self.context.used_tails[self] = None
         limits = self.context.limits
         return self.buffer.batch(after, min(events_max, limits.batch_events_max), limits.batch_bytes_max)
 
     def page(self, after: int, demand: int, waiter: PageWaiter) -> LogPage[T]:
-        """A page of the log after a cursor behind the head: one that others have or wait for, or a new one."""
+        """A page of the log after a cursor behind the head: an existing one, filled or pending, or a new one."""
         if self._pages is None:
             self._pages = WeakValueDictionary()
         page = self._pages.get(after)
@@ -254,24 +256,24 @@ class LogTail(Generic[T]):
         return page
 
     def live_marker(self, seq: int) -> Batch[T]:
-        """The live mark at a cursor, the same for all that reach it together."""
+        """The live marker at a cursor; one batch for all subscriptions that reach it together."""
         self.context.used_tails[self] = None
         if self._live_batch is None or self._live_batch.last != seq:
             self._live_batch = Batch((self.context.markers.live(self.room, self.epoch, seq),), seq + 1, seq)
         return self._live_batch
 
     def gap_marker(self, first: int, last: int) -> Batch[T]:
-        """The mark of events left out."""
+        """The marker of events that are not delivered, `first` to `last`."""
         return Batch((self.context.markers.gap(self.epoch, first, last),), first, last)
 
     # memory
 
     def clear(self) -> None:
-        """Give the tail's memory back; the log still has the events."""
+        """Release the events; they are still in the log."""
         self.buffer = self._new_buffer(self.head + 1)
 
     def drop_batches(self) -> None:
-        """Nothing was asked for a while: forget the batches, keep the events."""
+        """Drop the batches and keep the events: no batch was needed for a while."""
         self.buffer.drop_batches()
         self._live_batch = None
 

@@ -1,11 +1,11 @@
 """Bytes ↔ frames.
 
-Two ways through. `decode` and `encode` walk the table in `frames.py` and serve every type: for tests, inspectors
-and frames that are rare. The encoders below them write the few frames that make up the traffic, straight into
-bytes. They are pure functions, so what they make for one stream may be kept and sent to another reader of the
-same stream id: frames of one item differ only in those four bytes.
+There are two ways. `decode` and `encode` use the table in `frames.py` and handle every type: for tests, inspectors and
+rare frames. The encoders below write the few frequent frames directly into bytes. They are pure functions, so their
+results may be kept and sent to another reader with the same stream id: frames of one item differ only in those four
+bytes.
 
-What goes into our fragments is narrower than the specification, because peers are:
+Our fragments are stricter than the specification requires, because of peers:
 - N on every PAYLOAD fragment (rsocket-java closes the connection otherwise, rsocket-js 0.0.x loses the item);
 - C on the last fragment only;
 - every fragment but the last is filled to `fragment_bytes`, which is 64 at least (Java: "Fragment is too small");
@@ -37,7 +37,7 @@ from tidings.protocols.rsocket.frames import (
 )
 
 TransportHeader: TypeAlias = Callable[[int], bytes]
-"""The transport's own header for a frame of so many bytes."""
+"""The transport's header for a frame of the given number of bytes."""
 
 FRAME_HEADER: Final = Struct(">IH")  # stream id, type and flags
 FRAME_HEADER_U32: Final = Struct(">IHI")  # the same, and one 32-bit field
@@ -48,12 +48,12 @@ U64: Final = Struct(">Q")
 
 
 def no_transport_header(_frame_bytes: int) -> bytes:
-    """For transports that mark the ends of messages themselves."""
+    """For transports with message boundaries of their own."""
     return b""
 
 
 def tcp_length_prefix(frame_bytes: int) -> bytes:
-    """24-bit length, which does not count itself."""
+    """The 24-bit length of a frame, which does not include itself."""
     return frame_bytes.to_bytes(3, "big")
 
 
@@ -61,7 +61,7 @@ def tcp_length_prefix(frame_bytes: int) -> bytes:
 
 
 def decode(frame: bytes) -> Frame:
-    """Read one whole frame by the table. Raises Unreadable for an unknown type and for a wrong layout.
+    """Read one whole frame by the table. Raises MalformedFrameError for an unknown type or a wrong layout.
 
     Flag bits that the type does not define are dropped. METADATA_PUSH without M is read as if it were set
     (rsocket-js 0.0.x sends it so).
@@ -83,7 +83,7 @@ def decode(frame: bytes) -> Frame:
             if not flag or flags & flag:
                 fields[name], offset = _read_field(frame, offset, field_type)
     except (StructError, UnicodeDecodeError):
-        raise MalformedFrameError(f"{frame_type.name} is cut short or has letters that are not ASCII") from None
+        raise MalformedFrameError(f"{frame_type.name} is too short or has characters that are not ASCII") from None
     metadata: bytes | None = None
     if layout.payload is PayloadLayout.METADATA:
         if flags & METADATA or frame_type is FrameType.METADATA_PUSH:
@@ -95,7 +95,7 @@ def decode(frame: bytes) -> Frame:
 
 
 def encode(frame: Frame) -> bytes:
-    """Write one frame by the table. ValueError for what does not fit the layout of its type."""
+    """Write one frame by the table. Raises ValueError for what does not fit the layout of its type."""
     frame_type, stream_id, flags, fields, metadata, data = frame
     layout = FRAME_LAYOUTS[frame_type]
     if flags & ~layout.flags:
@@ -185,10 +185,10 @@ def payload_frames(
     *,
     complete: bool = False,
 ) -> bytes:
-    """One item as framed PAYLOAD frames, fragmented where it must be; `complete` puts C on the last of them.
+    """One item as PAYLOAD frames with transport headers, fragmented if necessary; `complete`: C on the last one.
 
-    Joined, so where frames have no transport header it is for items that fit in one; `fragment_payload` gives them
-    one by one.
+    The frames are joined, so without transport headers it is for items that fit in one; `fragment_payload` returns a
+    list.
     """
     type_and_flags = _PAYLOAD_LAST if complete else _PAYLOAD_NEXT
     if metadata is None:
@@ -213,7 +213,7 @@ def multi_payload_frames(
     transport_header: TransportHeader,
     fragment_bytes: int,
 ) -> bytes:
-    """Several items of one stream as `payload_frames` makes each, in one piece. None of them ends the stream."""
+    """Several items of one stream, each as by `payload_frames`, joined. None of them ends the stream."""
     if metadata is not None:
         return b"".join(
             payload_frames(stream_id, data, metadata, transport_header, fragment_bytes) for data in payloads
@@ -240,7 +240,7 @@ def request_frames(
     *,
     complete: bool = False,
 ) -> list[bytes]:
-    """One request as framed frames. `initial_n` for REQUEST_STREAM and REQUEST_CHANNEL, None for the others."""
+    """One request as frames with transport headers. `initial_n`: None but for REQUEST_STREAM and REQUEST_CHANNEL."""
     size = HEADER_BYTES + len(data)
     if initial_n is not None:
         size += 4

@@ -7,15 +7,14 @@
     if connection.closing:                                 # nothing more will come: flush, then close
         transport.close()
 
-A responder that knows many answers at once may set `inline_handler`: such a request becomes neither a stream nor an
-event.
+A responder may set `inline_handler` to reply to requests without a stream and an event.
 
-Beyond that the caller owes four things: `tick` when `deadline` has come; `transport_lost` when the transport is gone,
-for whatever reason, which returns the events nobody has seen yet; `writable`, set to False while the socket cannot
-take bytes; and no reading of more requests while `congested`.
+The caller must also: call `tick` when `deadline` is reached; call `transport_lost` when the transport has ended for any
+reason, which returns the remaining events; set `writable` to False while the socket cannot take bytes; and read no
+more requests while `congested`.
 
-Nothing the peer sends makes a method raise. It gets ERROR, and the events say what ended. What this side does
-wrong raises LocalProtocolError and changes nothing.
+Nothing that the peer sends makes a method raise: the peer gets ERROR, and events report what ended. Wrong calls of the
+local program raise LocalProtocolError and change nothing.
 """
 
 from __future__ import annotations
@@ -81,14 +80,14 @@ _AFTER_COMPLETE = HALVES_AFTER[Side.REQUESTER, HalfTransition.COMPLETE_SENT] | ~
 
 
 def _handler_row(state: ConnectionState) -> tuple[Handler, ...]:
-    """One function per frame type, 64 of them: the row of this state, ready to be indexed."""
+    """The handlers of a state, indexed by the 64 frame types."""
     actions, default = CONNECTION_STATES[state]
     by_number = {int(frame_type): action for frame_type, action in actions.items()}
     return tuple(_ACTION_HANDLERS[by_number.get(number, default)] for number in range(64))
 
 
 class Connection(ConnectionBase):
-    """One end of a connection. `server` says which; a client must bring its `setup`, and queues SETUP at once."""
+    """One end of a connection. A client has a `setup`, and queues SETUP at once; a server has none."""
 
     HANDLERS: ClassVar[Mapping[ConnectionState, tuple[Handler, ...]]] = MappingProxyType(
         {state: _handler_row(state) for state in ConnectionState}
@@ -106,7 +105,7 @@ class Connection(ConnectionBase):
         transport_header: Callable[[int], bytes] = no_transport_header,
     ) -> None:
         if server != (setup is None):
-            raise ValueError("a client says what its setup is, a server is told")
+            raise ValueError("a client needs setup, and a server must not have one")
         super().__init__(server=server, now=now, limits=limits, setup=setup, transport_header=transport_header)
         if setup is not None:
             frame = write_setup(setup)
@@ -118,11 +117,11 @@ class Connection(ConnectionBase):
     # --- in -----------------------------------------------------------------------------------------------------
 
     def receive(self, frame: bytes, now: float) -> Sequence[ProtocolEvent]:
-        """Exactly one whole frame, without envelope. An empty one is a broken one."""
+        """Handle exactly one whole frame, without transport header. An empty one is malformed."""
         self.now = self.last_received_at = now
         if len(frame) > self.frame_bytes_max:
             return self.abort(ErrorCode.CONNECTION_ERROR, self._frame_too_large(len(frame)), remote=True)
-        # The layouts are read by offset, and a frame that is too short shows itself: struct reads nothing past the end.
+        # The layouts are read by offset; struct raises for a frame that is too short.
         try:
             stream_id, type_and_flags = _header(frame)
             handler = self.handlers[type_and_flags >> 10]
@@ -149,7 +148,7 @@ class Connection(ConnectionBase):
         return f"a frame has {size} bytes, at most {self.frame_bytes_max} are read (frame_bytes_max)"
 
     def tick(self, now: float) -> Sequence[ProtocolEvent]:
-        """What time alone brings about. Early and late calls do no harm."""
+        """Handle timeouts and keepalives that are due. Early and late calls are harmless."""
         self.now = now
         if self.pending_events:
             return self._take_pending_events()
@@ -165,7 +164,7 @@ class Connection(ConnectionBase):
             if self.congested:
                 self.congested_at = now
             if now >= self._lifetime_deadline(self.keepalives):
-                # The words that rsocket-java uses.
+                # The text of rsocket-java.
                 return self.abort(
                     ErrorCode.CONNECTION_ERROR,
                     f"No keep-alive acks for {self.keepalives.lifetime_seconds * 1000:.0f} ms",
@@ -184,10 +183,10 @@ class Connection(ConnectionBase):
         return NO_EVENTS
 
     def deadline(self) -> float | None:
-        """When `tick` is wanted next; None when it is not.
+        """When `tick` must be called next; None if not at all.
 
-        Receiving frames only makes it later, so a timer may be left to ring too early. Ask again after `tick`,
-        `accept`, `drain` and `close`, which may make it earlier.
+        Received frames only make it later, so a timer may fire too early. Read it again after `tick`, `accept`, `drain`
+        and `close`, which may make it earlier.
         """
         if self.pending_events:
             return self.now
@@ -201,11 +200,11 @@ class Connection(ConnectionBase):
         return min(self.keepalives.next_send_at, self._lifetime_deadline(self.keepalives), lease_until)
 
     def _setup_deadline(self) -> float:
-        """When SETUP is late. It cannot be while the caller does not read what came (`congested_at`)."""
+        """The deadline for SETUP. It moves while the caller does not read from the socket (`congested_at`)."""
         return max(self.opened_at, self.congested_at) + self.limits.first_frame_seconds
 
     def _lifetime_deadline(self, keepalives: Keepalive) -> float:
-        """When silence means death. While congested the caller does not read, so silence proves nothing, for long."""
+        """When a silent peer is lost. While congested the caller does not read, so a longer silence is allowed."""
         silent_since = max(self.last_received_at, self.congested_at)
         return min(
             silent_since + keepalives.lifetime_seconds,
@@ -213,7 +212,7 @@ class Connection(ConnectionBase):
         )
 
     def transport_lost(self, now: float) -> Sequence[ProtocolEvent]:
-        """The transport is gone. Returns what nobody has been told yet; the last of it is ConnectionEnded."""
+        """The transport has ended. Returns the remaining events; the last one is ConnectionTerminated."""
         self.now = now
         if self.state is not ConnectionState.CLOSED:
             self.pending_events = self.on_closed_by_peer(ErrorCode.CONNECTION_ERROR, "the transport was lost")
@@ -227,15 +226,15 @@ class Connection(ConnectionBase):
     # --- admission ----------------------------------------------------------------------------------------------
 
     def accept(self, now: float) -> Sequence[ProtocolEvent]:
-        """Server: the application accepts SETUP. Returns the events of what was held meanwhile, in order.
+        """Server: accept SETUP. Returns the events of the frames that were held, in order.
 
-        If SETUP asked for leases, the held requests had none and are refused; grant one.
+        If SETUP asks for leases, held requests have none and are rejected; grant one.
         """
         self.now = now
         if self.state is ConnectionState.CLOSED:
             return NO_EVENTS
         if self.state is not ConnectionState.AUTHENTICATING:
-            raise LocalProtocolError("there is no SETUP to accept")
+            raise LocalProtocolError("there is no SETUP to accept; wait for SetupReceived")
         self.set_state(ConnectionState.OPEN)
         held_frames, self.held_frames, self.held_bytes = self.held_frames, [], 0
         events: list[ProtocolEvent] = []
@@ -244,18 +243,18 @@ class Connection(ConnectionBase):
         return events
 
     def reject(self, code: ErrorCode, text: str) -> None:
-        """Server: the application refuses SETUP. What was held is dropped; ERROR, then `closing`."""
+        """Server: reject SETUP. Held frames are dropped; ERROR is sent, then `closing` is True."""
         self.close(code, text)
 
     # --- out ----------------------------------------------------------------------------------------------------
 
     def outgoing(self, bytes_max: int | None = None) -> list[bytes]:
-        """Take out what is to be written: stream 0 first; with `bytes_max`, one chunk at least, then up to so much.
+        """Remove the bytes to write: stream 0 first; with `bytes_max`, one chunk and then as many as fit.
 
-        A chunk is one frame, unless `Stream.send_frames` was given more.
+        A chunk is one frame, unless `Stream.send_frames` was called with several.
         """
         if self.uncredited_channels:
-            # REQUEST_CHANNEL must be answered with REQUEST_N. If the application has not come to it, one goes ahead.
+            # REQUEST_CHANNEL requires a REQUEST_N in reply. If the application has not sent one yet, the engine does.
             for stream in self.uncredited_channels.values():
                 stream.advance_credit()
             self.uncredited_channels.clear()
@@ -264,58 +263,61 @@ class Connection(ConnectionBase):
     # --- requester ----------------------------------------------------------------------------------------------
 
     def request_response(self, data: bytes, metadata: bytes | None = None, *, context: Any = None) -> Stream:
-        """Ask for one payload. Raises LocalProtocolError when the connection takes no requests (here and below)."""
+        """Request one payload. Here and below: raises LocalProtocolError if the connection is not open."""
         return self._request(Interaction.REQUEST_RESPONSE, _INITIAL_RESPONSE, None, 1, data, metadata, context)
 
     def fire_and_forget(self, data: bytes, metadata: bytes | None = None) -> None:
         self._request(Interaction.FIRE_AND_FORGET, _INITIAL_FIRE_AND_FORGET, None, 0, data, metadata, None)
 
     def request_stream(self, n: int, data: bytes, metadata: bytes | None = None, *, context: Any = None) -> Stream:
-        """Ask for a stream of payloads, `n` for a beginning (2**31 - 1 means all)."""
+        """Request a stream of payloads with an initial credit of `n` (2**31 - 1: unbounded)."""
         n = _checked_initial_n(n)
         return self._request(Interaction.REQUEST_STREAM, _INITIAL_STREAM, n, n, data, metadata, context)
 
     def request_channel(
         self, n: int, data: bytes, metadata: bytes | None = None, *, complete: bool = False, context: Any = None
     ) -> Stream:
-        """Open a channel with its first payload; `complete` if that is the last as well.
+        """Open a channel with its first payload; `complete` if that is also the last.
 
-        Our credit is 0 until the responder's REQUEST_N. It may never send one (Java and rsocket-js count the first
-        payload, and stay silent when the application asked for one), so do not wait for it to read.
+        Our credit is 0 until the responder's REQUEST_N. There may be none (Java and rsocket-js count the first
+        payload, and send none when the application requests one), so do not wait for it before reading.
         """
         n = _checked_initial_n(n)
         state = _INITIAL_CHANNEL & _AFTER_COMPLETE | CLOSED_LOCALLY if complete else _INITIAL_CHANNEL
         return self._request(Interaction.REQUEST_CHANNEL, state, n, n, data, metadata, context, complete=complete)
 
     def metadata_push(self, metadata: bytes) -> None:
-        """Push metadata. Never to a browser: rsocket-js 1.0-alpha closes the connection, or drops it."""
+        """Send METADATA_PUSH. Completes the protocol; neither the service nor the SDK uses it.
+
+        Not for browsers: rsocket-js 1.0-alpha closes the connection or drops the frame.
+        """
         self._require_open()
         frame = encode(Frame(FrameType.METADATA_PUSH, 0, METADATA, {}, metadata))
         self.send_priority(self.transport_header(len(frame)) + frame)
 
     def grant_lease(self, ttl_ms: int, requests: int, now: float) -> None:
-        """Let the peer make `requests` requests within `ttl_ms`; replaces what it had.
+        """Allow the peer `requests` requests within `ttl_ms`; replaces the last lease.
 
-        Not 0 requests: rsocket-js 0.0.x closes the connection then. To stop requests, let the lease run out.
+        0 is not allowed, because rsocket-js 0.0.x closes the connection then. To stop requests, let the lease expire.
         """
         self.now = now
         self._require_open()
         if self.granted_lease is None:
-            raise LocalProtocolError("SETUP does not speak of leases")
+            raise LocalProtocolError("SETUP does not enable leases")
         if not (0 < ttl_ms <= U31 and 0 < requests <= U31):
-            raise LocalProtocolError(f"a lease of {requests} requests in {ttl_ms} ms")
+            raise LocalProtocolError(f"a lease of {requests} requests in {ttl_ms} ms; both must be 1 to 2**31 - 1")
         self.granted_lease.replace(ttl_ms, requests, now)
         self.send_priority(lease_frame(ttl_ms, requests, self.transport_header))
 
     def keepalive(self, data: bytes = b"") -> None:
-        """Ask for a sign of life now; the answer is a KeepaliveReceived with the same data."""
+        """Send KEEPALIVE now; the reply is a KeepaliveReceived with the same data."""
         if self.state is not ConnectionState.CLOSED:
             self.send_priority(keepalive_frame(data, self.transport_header, respond=True))
 
     # --- the end ------------------------------------------------------------------------------------------------
 
     def drain(self, now: float, text: str) -> None:
-        """Refuse new requests, let the outstanding streams finish, then ERROR[CONNECTION_CLOSE] and `closing`."""
+        """Reject new requests, let the open streams finish, then send ERROR[CONNECTION_CLOSE] and set `closing`."""
         self.now = now
         if self.state in (ConnectionState.CLOSED, ConnectionState.DRAINING):
             return
@@ -327,10 +329,10 @@ class Connection(ConnectionBase):
             self.pending_events = [*self.pending_events, *self.finish_drain()]
 
     def close(self, code: ErrorCode, text: str) -> None:
-        """End now: ERROR on stream 0 is the last that leaves, then `closing` is True.
+        """End now: ERROR on stream 0 is the last frame, and `closing` is True.
 
-        With CONNECTION_CLOSE what is queued leaves before it; with any other code it is dropped. The events about the
-        streams come from the next `tick` or `transport_lost`.
+        With CONNECTION_CLOSE the queued frames leave before it; with other codes they are dropped. The events of the
+        streams are returned by the next `tick` or `transport_lost`.
         """
         if code == ErrorCode.CONNECTION_CLOSE and self.state is not ConnectionState.CLOSED:
             self.drain_text = text
@@ -375,7 +377,7 @@ class Connection(ConnectionBase):
         return stream
 
     def _free_stream_id(self) -> int:
-        """The next id of our parity; after the last one they begin again, without those in use."""
+        """The next id of our parity; after the last one the first free one."""
         stream_id = self.next_stream_id
         while True:
             if stream_id > STREAM_ID_MAX:
@@ -387,5 +389,5 @@ class Connection(ConnectionBase):
 
 def _checked_initial_n(n: int) -> int:
     if n < 1:
-        raise LocalProtocolError(f"initial request n is {n}; at least 1")
+        raise LocalProtocolError(f"initial request n is {n}; it must be at least 1")
     return min(n, U31)

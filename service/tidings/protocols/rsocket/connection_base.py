@@ -1,19 +1,18 @@
-"""What one end of a connection holds, what leaves it, and how it ends.
+"""The state of one end of a connection, its outbound queues, and how it ends.
 
-`ConnectionBase` is the part below the frames: `stream.py`, `stream_frames.py` and `connection_frames.py` work on it,
-`connection.py` adds what the outside calls. Three rules hold it together.
+`ConnectionBase` is used by `stream.py`, `stream_frames.py` and `connection_frames.py`; `connection.py` adds the public
+methods. Three rules:
 
-*Two lanes.* Frames of stream 0 leave before all others that have not been taken yet. All the rest leaves in the order
-it was queued, and a fragment run is queued in one go, so nothing of its own stream can come between. What
-ends the connection leaves last.
+*Two queues.* Frames of stream 0 leave before all others that have not been taken yet. The others leave in the order
+they were queued. The fragments of a payload are queued together, so no frame of their stream can come between. The
+frame that ends the connection leaves last.
 
-*One way to end.* Whatever the reason, `_terminate` closes every stream, tells about each of them, and says
-`ConnectionTerminated` once. If the reason came from this side there is nobody to hand the events to at that moment;
-they wait in `pending_events` for the next `tick` or `transport_lost`.
+*One way to end.* Whatever the reason, `_terminate` closes every stream, with an event for each, and adds one
+`ConnectionTerminated`. If the local program caused it, there is no caller to return the events to; they wait in
+`pending_events` for the next `tick` or `transport_lost`.
 
-*Bytes are counted where they are queued.* `send` is the one place that frames of streams go through (or past it, with
-`Stream.reserve_direct_write`), as `Connection.receive` is the one place they come in: the positions of resumption
-belong there.
+*Bytes are counted where they are queued.* All frames of streams leave through `send` (or `Stream.reserve_direct_write`)
+and arrive through `Connection.receive`: positions for resumption would be counted there.
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ from tidings.protocols.rsocket.events import Cancelled, ConnectionTerminated, Fa
 from tidings.protocols.rsocket.frames import FrameType
 from tidings.protocols.rsocket.keepalive import Keepalive
 from tidings.protocols.rsocket.lease import Lease, PendingRequests
-from tidings.protocols.rsocket.limits import FixedWindowLimiter, Limits
+from tidings.protocols.rsocket.limits import Limits
+from tidings.protocols.rsocket.rate import FixedWindowLimiter
 from tidings.protocols.rsocket.reassembly import PartialPayload, Reassembler
 from tidings.protocols.rsocket.setup import Setup
 from tidings.protocols.rsocket.states import AWAITING_LEASE, CLOSED_BOTH, ConnectionState
@@ -36,13 +36,12 @@ if TYPE_CHECKING:
     from tidings.protocols.rsocket.stream import Stream
 
 Handler: TypeAlias = "Callable[[ConnectionBase, bytes, int, int], Sequence[ProtocolEvent]]"
-"""What is done with a frame: endpoint, whole frame, stream id, flags → facts."""
+"""Handles a frame: (connection, whole frame, stream id, flags) → events."""
 
-# (metadata, data) → the reply; or anything else, which becomes the `context` of the request's stream.
 InlineHandler: TypeAlias = Callable[[bytes | None, bytes], object]
-"""(metadata, data) of a REQUEST_RESPONSE → the data of its answer, or None: begin a stream, report the request.
+"""(metadata, data) of a REQUEST_RESPONSE → the reply, `bytes`; or another object, which becomes the stream's `context`.
 
-Raises Declined to answer with ERROR. May end the connection, but begins nothing on it.
+Raises InlineError to reply with ERROR. May close the connection, but starts nothing on it.
 """
 
 NO_EVENTS: Sequence[ProtocolEvent] = ()
@@ -50,7 +49,7 @@ _PAYLOAD = FrameType.PAYLOAD
 
 
 class ConnectionBase:
-    """State of one end. See the module's text for the rules; the names without underscore are for this package."""
+    """State of one end; the module's docstring has the rules. Names without underscore are for this package."""
 
     HANDLERS: ClassVar[Mapping[ConnectionState, tuple[Handler, ...]]]
 
@@ -106,7 +105,7 @@ class ConnectionBase:
         self.setup = setup
         self.state = ConnectionState.EXPECT_SETUP if server else ConnectionState.SETUP_SENT
         self.handlers = self.HANDLERS[self.state]
-        # Time, as the caller told it last. `last_received_at` moves with every frame received.
+        # Time, as last passed by the caller. `last_received_at` moves with every frame received.
         self.opened_at = self.last_received_at = self.congested_at = self.now = now
         # Streams. The parity of an id says who opened it: clients odd, servers even.
         self.streams: dict[int, Stream] = {}
@@ -118,11 +117,11 @@ class ConnectionBase:
         self.streams_max = limits.streams_max
         self.reassembler = Reassembler(limits)
         self.partial_payloads: dict[int, PartialPayload] = self.reassembler.partial_payloads
-        self.uncredited_channels: dict[int, Stream] = {}  # channels whose requester has not been given any credit yet
-        # Behind SETUP.
+        self.uncredited_channels: dict[int, Stream] = {}  # channels whose requester has no credit yet
+        # Frames that wait for authentication.
         self.held_frames: list[bytes] = []
         self.held_bytes = 0
-        # Talents; leases exist only if SETUP said so.
+        # Optional features; leases exist only if SETUP asks for them.
         self.keepalives: Keepalive | None = None
         self.granted_lease: Lease | None = None
         self.received_lease: Lease | None = None
@@ -149,9 +148,9 @@ class ConnectionBase:
         self.handlers = self.HANDLERS[state]
 
     def ignore_frame(self) -> Sequence[ProtocolEvent]:
-        """A frame that changes nothing. ProtocolError where a client sends too many of them.
+        """A frame without effect. Raises RemoteProtocolError when a client sends too many of them.
 
-        A client counts none: what it cancelled may have many items under way.
+        A client counts none: a stream that it cancelled may have many items on the way.
         """
         if (
             self.server
@@ -159,7 +158,7 @@ class ConnectionBase:
             and self.state is not ConnectionState.CLOSED
         ):
             raise RemoteProtocolError(
-                f"more than {self.limits.ignored_frames_per_second_max} frames a second that change nothing "
+                f"more than {self.limits.ignored_frames_per_second_max} frames a second without effect "
                 "(ignored_frames_per_second_max)"
             )
         return NO_EVENTS
@@ -167,9 +166,9 @@ class ConnectionBase:
     # --- out ----------------------------------------------------------------------------------------------------
 
     def send(self, chunk: bytes) -> None:
-        """Queue a frame of a stream, or several with their envelopes.
+        """Queue a frame of a stream, or several with their transport headers.
 
-        Here and below: more than `outbound_bytes_max` in the queue ends the connection.
+        Here and below: more than `outbound_bytes_max` in the queue closes the connection.
         """
         self._send_queue.append(chunk)
         self.outbound_bytes += len(chunk)
@@ -177,14 +176,14 @@ class ConnectionBase:
             self.abort_on_overflow()
 
     def send_all(self, frames: list[bytes]) -> None:
-        """Queue a fragment run in one go."""
+        """Queue the fragments of one payload together."""
         self._send_queue += frames
         self.outbound_bytes += sum(map(len, frames))
         if self.outbound_bytes > self.outbound_bytes_max:
             self.abort_on_overflow()
 
     def send_payload(self, stream_id: int, data: bytes, metadata: bytes | None, *, complete: bool) -> None:
-        """Queue one item, in fragments if it must be."""
+        """Queue one item, fragmented if necessary."""
         size = 9 + len(data) if metadata is None else 9 + len(data) + len(metadata)
         if size <= self.fragment_bytes:
             self.send(
@@ -198,7 +197,7 @@ class ConnectionBase:
             )
 
     def send_priority(self, frame: bytes) -> None:
-        """Queue a frame of stream 0 before everything else but its like."""
+        """Queue a frame of stream 0, before all frames of other streams."""
         self._priority_queue.append(frame)
         self.outbound_bytes += len(frame)
         if self.outbound_bytes > self.outbound_bytes_max:
@@ -208,7 +207,7 @@ class ConnectionBase:
         self.send(error_frame(stream_id, code, text, self.transport_header, self.limits.error_text_bytes_max))
 
     def pop_outgoing(self, bytes_max: int | None) -> list[bytes]:
-        """Take frames out in the order they leave: all, or one chunk and then as many as fit in `bytes_max`."""
+        """Remove frames in the order they leave: all, or one chunk and then as many as fit in `bytes_max`."""
         send_queue = self._send_queue
         if bytes_max is None or self.outbound_bytes <= bytes_max:
             self._send_queue = []
@@ -253,7 +252,7 @@ class ConnectionBase:
 
     def abort_on_overflow(self) -> None:
         text = (
-            f"{self.outbound_bytes} bytes are waiting for this connection, {self.outbound_bytes_max} is the most "
+            f"{self.outbound_bytes} bytes are queued for this connection, the limit is {self.outbound_bytes_max} "
             "(outbound_bytes_max); read what was sent"
         )
         self.pending_events = [*self.pending_events, *self.abort(ErrorCode.CONNECTION_ERROR, text, remote=False)]
@@ -261,7 +260,7 @@ class ConnectionBase:
     # --- the end ------------------------------------------------------------------------------------------------
 
     def remove_stream(self, stream: Stream) -> None:
-        """A stream is over. While draining, the last one takes the connection with it."""
+        """Remove a closed stream. While draining, the last one ends the connection."""
         stream_id = stream.id
         self.streams.pop(stream_id, None)
         if self.partial_payloads:
@@ -274,10 +273,10 @@ class ConnectionBase:
             self.pending_events = [*self.pending_events, *self.finish_drain()]
 
     def finish_drain(self) -> list[ProtocolEvent]:
-        """Nothing is outstanding any more, or nothing that matters. ERROR goes behind what the streams have queued.
+        """End the connection after its streams. ERROR leaves after the frames they have queued.
 
-        It was not sent when draining began, as the specification has it, because every known client ends all
-        its streams on any ERROR of stream 0.
+        The specification sends it when draining begins. That is not done, because every known client ends all its
+        streams on any ERROR of stream 0.
         """
         if self.drained_by_peer:
             self.closing = True
@@ -286,7 +285,7 @@ class ConnectionBase:
         return self._terminate(ErrorCode.CONNECTION_CLOSE, self.drain_text, remote=self.drained_by_peer)
 
     def abort(self, code: ErrorCode, text: str, *, remote: bool) -> list[ProtocolEvent]:
-        """End now: what is queued is dropped, ERROR is all that still leaves."""
+        """End now: queued frames are dropped, only ERROR still leaves."""
         if self.state is ConnectionState.CLOSED:
             return []
         self._priority_queue.clear()
@@ -296,7 +295,7 @@ class ConnectionBase:
         return self._terminate(code, text, remote=remote)
 
     def on_closed_by_peer(self, code: int, text: str) -> list[ProtocolEvent]:
-        """The peer said ERROR on stream 0, or vanished: nothing of ours will be read any more."""
+        """The peer sent ERROR on stream 0, or is lost: it will read no more frames."""
         self._priority_queue.clear()
         self._send_queue = []
         self.outbound_bytes = 0

@@ -1,7 +1,7 @@
-"""Frames of the connection itself: SETUP and what stands in for it, keepalives, leases, pushed metadata, the end.
+"""Frames of the connection itself: SETUP and RESUME, keepalives, leases, metadata pushes, ERROR.
 
-Frames of these types on another stream than 0 are ignored, except SETUP and RESUME, which nobody sends by
-accident.
+Frames of these types on another stream than 0 are ignored, except SETUP and RESUME, which are
+protocol errors there.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _LEASE: Final = Struct(">6xII")
 
 
 def on_setup(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -> Sequence[ProtocolEvent]:
-    """Server: read SETUP, refuse what cannot be, and ask the application about the rest."""
+    """Server: read SETUP, reject what is not supported, and ask the application about the rest."""
     if stream_id:
         raise RemoteProtocolError("SETUP belongs on stream 0", ErrorCode.INVALID_SETUP)
     setup = read_setup(frame)
     if setup.resume_token is not None:
-        # Clients take any code here: Java sends UNSUPPORTED_SETUP, rsocket-js and the specification REJECTED_SETUP.
+        # Clients accept any code here: Java sends UNSUPPORTED_SETUP, rsocket-js and the specification REJECTED_SETUP.
         raise RemoteProtocolError(
             "resumption is not offered; connect without a resume token, and resume a watch with its cursor",
             ErrorCode.REJECTED_SETUP,
@@ -55,7 +55,7 @@ def on_setup(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -> 
 
 
 def reject_no_setup(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -> Sequence[ProtocolEvent]:
-    """Server: anything but SETUP or RESUME came first."""
+    """Server: the first frame is neither SETUP nor RESUME."""
     raise RemoteProtocolError("the first frame must be SETUP", ErrorCode.INVALID_SETUP)
 
 
@@ -69,7 +69,7 @@ def reject_resume(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int
 
 
 def hold_frame(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -> Sequence[ProtocolEvent]:
-    """The application has not decided yet. Held frames are whole and unread: they are received when it has."""
+    """The application has not accepted SETUP yet. Hold the frame; `Connection.accept` handles it."""
     if not stream_id and frame[4] >> FLAG_BITS - 8 == FrameType.ERROR:
         return on_error(conn, frame, stream_id, flags)
     limits = conn.limits
@@ -86,22 +86,22 @@ def hold_frame(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -
 
 
 def on_established(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -> Sequence[ProtocolEvent]:
-    """Client: there is no SETUP_OK; the first LEASE, request or answer says that the server has accepted."""
+    """Client: there is no SETUP_OK; the first LEASE, request or reply means that the server has accepted."""
     conn.set_state(ConnectionState.OPEN)
     return conn.handlers[frame[4] >> FLAG_BITS - 8](conn, frame, stream_id, flags)
 
 
-# --- while it lives ---------------------------------------------------------------------------------------------
+# --- while it is open ---------------------------------------------------------------------------------------------
 
 
 def on_keepalive(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -> Sequence[ProtocolEvent]:
-    """Answer one that wants an answer; report one that is an answer."""
+    """Reply to a KEEPALIVE that requires it; report one that is a reply."""
     if stream_id:
         return conn.ignore_frame()
-    _POSITION.unpack_from(frame)  # too short is an error; the position itself matters to resumption alone
+    _POSITION.unpack_from(frame)  # a short frame is an error; the position is for resumption only
     data = frame[14:]
     if not flags & RESPOND:
-        conn.ignore_frame()  # the answer to one of ours; nothing keeps a peer from answering what was never asked
+        conn.ignore_frame()  # the reply to one of ours; a peer can send replies without limit
         return (KeepaliveReceived(data),)
     if len(data) > conn.limits.keepalive_data_bytes_max:
         raise RemoteProtocolError(
@@ -116,10 +116,10 @@ def on_keepalive(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int)
 
 
 def on_lease(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -> Sequence[ProtocolEvent]:
-    """Take the lease, and send what waited for it. Without leases in SETUP it means nothing."""
+    """Store the lease and send the requests that waited for it. Ignored if SETUP does not enable leases."""
     ttl_ms, requests = _LEASE.unpack_from(frame)
     lease = conn.received_lease
-    conn.ignore_frame()  # one in a minute is plenty
+    conn.ignore_frame()  # one per minute is enough
     if stream_id or lease is None:
         return NO_EVENTS
     ttl_ms, requests = ttl_ms & U31, requests & U31
@@ -140,7 +140,7 @@ def send_pending_requests(conn: ConnectionBase, lease: Lease) -> None:
 
 
 def fail_pending_requests(conn: ConnectionBase, text: str) -> list[ProtocolEvent]:
-    """No lease will come any more. What waits was never sent, so the application may try it elsewhere."""
+    """Fail the requests that wait for a lease. They were never sent, so the application may retry them elsewhere."""
     events: list[ProtocolEvent] = []
     for stream_id in conn.pending_requests:
         stream = conn.streams.pop(stream_id, None)
@@ -153,7 +153,7 @@ def fail_pending_requests(conn: ConnectionBase, text: str) -> list[ProtocolEvent
 
 
 def on_metadata_push(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -> Sequence[ProtocolEvent]:
-    """M may be clear: rsocket-js 0.0.x sends it so. Beyond the rate it is dropped; there is nobody to tell."""
+    """M may be clear: rsocket-js 0.0.x sends it so. Beyond the rate it is dropped, because there is no reply."""
     if stream_id or not conn.metadata_push_limiter.acquire(conn.now):
         return conn.ignore_frame()
     return (MetadataPushed(frame[6:]),)
@@ -168,14 +168,14 @@ def on_error(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -> 
         return on_stream_error(conn, frame, stream_id)
     code, text = read_error(frame, conn.limits.error_text_bytes_max)
     if code in SETUP_CODES and (conn.server or conn.state is not ConnectionState.SETUP_SENT):
-        return conn.ignore_frame()  # only a server refuses a SETUP, and only before it has accepted it
+        return conn.ignore_frame()  # only a server rejects SETUP, and only before it has accepted it
     if code == ErrorCode.CONNECTION_CLOSE:
         return on_peer_drain(conn, text)
     return conn.on_closed_by_peer(code, text)
 
 
 def on_peer_drain(conn: ConnectionBase, text: str) -> Sequence[ProtocolEvent]:
-    """The peer wants to leave and waits for what is outstanding; so do we."""
+    """The peer is closing after the open streams have ended; so do we."""
     if conn.state is not ConnectionState.DRAINING:
         conn.drain_text = text
         conn.drained_by_peer = True
@@ -193,9 +193,9 @@ def ignore_frame(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int)
 
 
 def on_unexpected_frame(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -> Sequence[ProtocolEvent]:
-    """A frame that this side or this state has no use for."""
+    """A frame that is not allowed on this side or in this state."""
     number = frame[4] >> FLAG_BITS - 8
-    raise RemoteProtocolError(f"frame type 0x{number:02x} does not belong here")
+    raise RemoteProtocolError(f"frame type 0x{number:02x} is not allowed here")
 
 
 def on_unknown_frame(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -> Sequence[ProtocolEvent]:
@@ -205,5 +205,5 @@ def on_unknown_frame(conn: ConnectionBase, frame: bytes, stream_id: int, flags: 
 
 
 def is_ignorable(frame: bytes) -> bool:
-    """Whether a frame that cannot be understood says that it does not matter."""
+    """Whether a malformed frame has the I flag, so that it may be skipped."""
     return len(frame) >= HEADER_BYTES and bool(int.from_bytes(frame[4:6], "big") & FLAGS_MASK & IGNORE)

@@ -12,8 +12,8 @@ class ErrorCode(IntEnum):
     REJECTED_SETUP = 0x003
     REJECTED_RESUME = 0x004
     # Stream 0: the connection.
-    CONNECTION_ERROR = 0x101  # over at once
-    CONNECTION_CLOSE = 0x102  # over as soon as the outstanding streams are
+    CONNECTION_ERROR = 0x101  # closed at once
+    CONNECTION_CLOSE = 0x102  # closed when the outstanding streams have ended
     # One stream.
     APPLICATION_ERROR = 0x201
     REJECTED = 0x202  # certainly not processed: safe to try again
@@ -35,7 +35,7 @@ def is_stream_error_code(code: int) -> bool:
 
 
 class RemoteProtocolError(Exception):
-    """The peer broke the protocol; `code` is what an ERROR frame on stream 0 says about it."""
+    """The peer broke the protocol; `code` is the code of the ERROR frame on stream 0."""
 
     def __init__(self, text: str, code: ErrorCode = ErrorCode.CONNECTION_ERROR) -> None:
         super().__init__(text)
@@ -43,15 +43,15 @@ class RemoteProtocolError(Exception):
 
 
 class MalformedFrameError(RemoteProtocolError):
-    """The peer sent a frame that cannot be understood: unknown, cut short. If it has the I flag it is skipped."""
+    """The peer sent a frame of unknown type or wrong layout. It is skipped if it has the I flag."""
 
 
 class LocalProtocolError(Exception):
-    """This side asked for something the protocol forbids; nothing was sent and nothing has changed."""
+    """The program called for something the protocol forbids; nothing was sent and no state changed."""
 
 
 class InlineError(Exception):
-    """The program answers a request with ERROR, at once. `code` is one that may end a stream."""
+    """Raised by an inline handler to reply with ERROR. `code` is one that may end a stream."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)

@@ -1,6 +1,7 @@
-"""What happened on a connection, in the order it happened. Immutable, small, in the past tense.
+"""Protocol events, in the order they happened. Small immutable values, named in the past tense.
 
-NamedTuples and not frozen dataclasses: one is made for nearly every frame received, at a third of the cost.
+NamedTuples and not frozen dataclasses: nearly every frame received makes one, at a third of the cost. Events carry
+their `Stream`, so this module, `stream` and `connection_base` refer to one another, in type annotations only.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class SetupReceived(NamedTuple):
-    """Server: somebody introduced themselves. Answer with `Connection.accept` or `Connection.reject`."""
+    """Server: the client's SETUP. Call `Connection.accept` or `Connection.reject`."""
 
     setup: Setup
 
 
 class RequestReceived(NamedTuple):
-    """The peer asked for something. `stream.interaction` says what kind; `stream.credit` is its initial n.
+    """A request of the peer. `stream.interaction` is its kind, `stream.credit` its initial n.
 
     `complete`: the requester sends nothing more on this stream (always, except for an open channel).
-    A FIRE_AND_FORGET stream is closed already and in nobody's table: it is only a name.
+    The stream of a FIRE_AND_FORGET is closed already and in no table: it is only a name.
     """
 
     stream: Stream
@@ -47,7 +48,7 @@ class Completed(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """The stream is over in both directions: ERROR from the peer, a rule it broke, or the connection ended."""
+    """The stream is closed in both directions: ERROR or a protocol error of the peer, or the connection ended."""
 
     stream: Stream
     code: int
@@ -55,7 +56,7 @@ class Failed(NamedTuple):
 
 
 class Cancelled(NamedTuple):
-    """CANCEL from the peer, or it is gone. A responder's stream is over; a channel's requester only stops sending."""
+    """CANCEL from the peer, or the connection ended. Closes a responder's stream, or a channel requester's half."""
 
     stream: Stream
 
@@ -74,20 +75,20 @@ class MetadataPushed(NamedTuple):
 
 
 class LeaseReceived(NamedTuple):
-    """The peer allows `requests` requests within `ttl_ms`; what waited for it has been sent."""
+    """The peer allows `requests` requests within `ttl_ms`; requests that waited for it have been sent."""
 
     ttl_ms: int
     requests: int
 
 
 class KeepaliveReceived(NamedTuple):
-    """The answer to a keepalive of ours. (Those that want an answer have got it.)"""
+    """The reply to a keepalive of ours. (Keepalives that require a reply have got it already.)"""
 
     data: bytes
 
 
 class ConnectionTerminated(NamedTuple):
-    """The last event of a connection. `remote`: the peer ended it, broke it, or vanished."""
+    """The last event of a connection. `remote`: the peer closed it, broke the protocol, or is lost."""
 
     code: int
     text: str

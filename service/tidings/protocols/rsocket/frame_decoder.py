@@ -9,38 +9,37 @@ _LENGTH_BYTES: Final = 3
 
 
 class InputBuffer:
-    """Bytes that were received and not yet cut into frames.
+    """Bytes that were received and not yet decoded into frames.
 
-    Either the beginning of one frame that is not complete (`partial`, for others to read only), or what a chunk left
-    (`has_buffered_input`): whole frames may be in that, and `feed(b"")` goes on with it. Unfinished frames lie in
-    one growing
-    buffer, and are looked at again when they are complete: bytes that trickle in singly cost no more than in bulk.
+    Either the beginning of one incomplete frame (`partial`, read-only for callers), or the rest of a chunk
+    (`has_buffered_input`), which may have whole frames and which `feed(b"")` continues with. An incomplete frame is in
+    one growing buffer and is decoded when it is complete: single bytes cost no more than large chunks.
     """
 
     __slots__ = ("_bytes_needed", "_data", "_offset", "has_buffered_input", "partial")
 
     def __init__(self) -> None:
         self.partial = bytearray()
-        self._bytes_needed = 0  # so many bytes must be in the rest before a look at it is worth while
+        self._bytes_needed = 0  # bytes that `partial` must have before it can be a whole frame
         self._data = b""
-        self._offset = 0  # where to go on in `_data`
+        self._offset = 0  # start of the remaining bytes in `_data`
         self.has_buffered_input = False
 
     def append(self, data: bytes) -> None:
-        """Take bytes without looking at them; `feed(b"")` does later."""
+        """Store bytes; a later `feed(b"")` decodes them."""
         self._data = b"".join((self.partial, memoryview(self._data)[self._offset :], data))
         self._offset = 0
         self.partial.clear()
         self.has_buffered_input = True
 
     def clear(self) -> None:
-        """Forget everything: the connection is over."""
+        """Release all bytes: the connection is closed."""
         self._data, self._offset = b"", 0
         self.partial.clear()
         self.has_buffered_input = False
 
     def _take_input(self, data: bytes) -> bytes | None:
-        """The bytes to look at, from `_offset` on; None where no whole frame can be in them."""
+        """The bytes to decode, from `_offset` on; None if they cannot have a whole frame."""
         if self.has_buffered_input:
             if data:
                 self.append(data)
@@ -55,7 +54,7 @@ class InputBuffer:
         return data
 
     def _keep_remainder(self, data: bytes, offset: int, bytes_needed: int, has_buffered_input: bool) -> None:
-        """What is left of the bytes: from `at` on."""
+        """Store the bytes from `offset` on."""
         self.has_buffered_input = has_buffered_input
         if has_buffered_input:
             self._data, self._offset = data, offset
@@ -67,10 +66,10 @@ class InputBuffer:
 
 
 class LengthFieldDecoder(InputBuffer):
-    """Cuts at the 24-bit lengths. Holds at most one unfinished frame, and what is `has_buffered_input`.
+    """Decodes frames with a 24-bit length. Holds at most one incomplete frame, and the rest of a chunk.
 
-    `first_bytes_max` holds for the first frame, which comes from an unknown peer. With `chunk_bytes`, `feed` stops
-    after the frame in which so many bytes are used up.
+    `first_bytes_max` limits the first frame, which comes from an unauthenticated peer. With `chunk_bytes`, `feed` stops
+    after the frame in which that many bytes are reached.
     """
 
     __slots__ = ("_chunk_bytes", "_frame_bytes_max", "_next_frame_bytes_max")
@@ -88,19 +87,19 @@ class LengthFieldDecoder(InputBuffer):
 
     @property
     def held_bytes(self) -> int:
-        """What is kept of an unfinished frame."""
+        """Bytes held of an incomplete frame."""
         return len(self.partial)
 
     @property
     def next_frame_bytes_max(self) -> int:
-        """What the next frame may have."""
+        """The limit of the next frame."""
         return self._next_frame_bytes_max
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The frames that are complete now, without their lengths.
+        """The frames that are complete, without their lengths.
 
-        Raises ProtocolError when a length is below a header's size or above what is allowed. The stream cannot
-        be read any further then (and frames that came whole in the same piece are gone with it): end the connection.
+        Raises RemoteProtocolError for a length below a header's size or above the limit. Then the stream cannot be
+        read any further, and whole frames of the same chunk are lost with it: close the connection.
         """
         if self.has_buffered_input or self.partial:
             pending = self._take_input(data)

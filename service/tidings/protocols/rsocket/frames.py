@@ -1,7 +1,7 @@
-"""The law as a table: every frame type with its number, layout, flags, sender, and place.
+"""Frame layouts as a table: every frame type with its number, fields, flags, sender and stream.
 
 A frame is a 6-byte header (31-bit stream id; 6-bit type and 10-bit flags), the fixed fields of its type, and a
-payload. All integers are big-endian. The codec, the validation and the tests take what they know from `FRAME_LAYOUTS`;
+payload. All integers are big-endian. The codec, the validation and the tests are driven by `FRAME_LAYOUTS`;
 a new frame is a new row here. The hot paths in `stream_frames.py` read the same layouts by offset.
 """
 
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 
 class FrameType(IntEnum):
-    """The six bits that say what a frame is."""
+    """The six bits of a frame's type."""
 
     SETUP = 0x01
     LEASE = 0x02
@@ -31,7 +31,7 @@ class FrameType(IntEnum):
 
 
 class Interaction(IntEnum):
-    """The four conversations; the numbers are those of the frames that begin them."""
+    """The four interaction models, with the numbers of the frames that start them."""
 
     REQUEST_RESPONSE = 0x04
     FIRE_AND_FORGET = 0x05
@@ -44,7 +44,7 @@ IGNORE: Final = 0x200  # a receiver that does not understand the frame may skip 
 METADATA: Final = 0x100
 FOLLOWS: Final = 0x080  # more fragments of this payload follow
 RESUME_ENABLED: Final = 0x080  # SETUP: a resume token is present
-RESPOND: Final = 0x080  # KEEPALIVE: answer me
+RESPOND: Final = 0x080  # KEEPALIVE: a reply is required
 COMPLETE: Final = 0x040  # the sender's half ends with this frame
 LEASE_ENABLED: Final = 0x040  # SETUP: the client honours leases
 NEXT: Final = 0x020  # PAYLOAD: an item is present, even if it is empty
@@ -104,22 +104,19 @@ class Sender(Enum):
 
 
 class FrameLayout(NamedTuple):
-    """What the law says about one frame type."""
+    """The layout of one frame type."""
 
     fields: tuple[Field, ...]
     payload: PayloadLayout
     flags: int  # the flags this type defines; I is allowed everywhere, other bits are sent 0 and ignored
     stream_scope: StreamScope
     sender: Sender
-    counted: bool  # counts in the positions of resumption
 
 
 def _layout(
     *fields: Field, payload: PayloadLayout, flags: int, stream_scope: StreamScope, sender: Sender = Sender.BOTH
 ) -> FrameLayout:
-    return FrameLayout(
-        fields, payload, flags | IGNORE, stream_scope, sender, counted=stream_scope is StreamScope.STREAM
-    )
+    return FrameLayout(fields, payload, flags | IGNORE, stream_scope, sender)
 
 
 _INITIAL_N = Field("initial_n", FieldType.U31)
@@ -153,8 +150,8 @@ FRAME_LAYOUTS: Final = MappingProxyType({
     FrameType.PAYLOAD: _layout(
         payload=PayloadLayout.BOTH, flags=METADATA | FOLLOWS | COMPLETE | NEXT, stream_scope=StreamScope.STREAM),
     FrameType.ERROR: FrameLayout(
-        # On stream 0 it ends the connection and is not counted; on a stream it is.
-        (Field("code", FieldType.U32),), PayloadLayout.DATA, IGNORE, StreamScope.ANY, Sender.BOTH, counted=True),
+        # On stream 0 it ends the connection.
+        (Field("code", FieldType.U32),), PayloadLayout.DATA, IGNORE, StreamScope.ANY, Sender.BOTH),
     FrameType.METADATA_PUSH: _layout(
         payload=PayloadLayout.METADATA, flags=METADATA, stream_scope=StreamScope.CONNECTION),
     FrameType.RESUME: _layout(
@@ -165,8 +162,7 @@ FRAME_LAYOUTS: Final = MappingProxyType({
         Field("last_client_position", FieldType.U63),
         payload=PayloadLayout.NOTHING, flags=0, stream_scope=StreamScope.CONNECTION, sender=Sender.SERVER),
     FrameType.EXT: FrameLayout(
-        (Field("extended_type", FieldType.U31),), PayloadLayout.BOTH, IGNORE | METADATA, StreamScope.ANY, Sender.BOTH,
-        counted=False),
+        (Field("extended_type", FieldType.U31),), PayloadLayout.BOTH, IGNORE | METADATA, StreamScope.ANY, Sender.BOTH),
 })  # fmt: skip
 
 

@@ -1,9 +1,9 @@
-"""Who is still there: one timer per connection, the same on both ends.
+"""Keepalive: one timer per connection, the same on both ends.
 
-A client sends KEEPALIVE at the interval of its SETUP, and must. A server may, and does, at the same interval: browsers
-stretch the timers of a tab in the background, and a resumed rsocket-js 1.0-alpha never sends one again, but every
-client answers ours. Clients count only KEEPALIVE frames as a sign of life, so they are answered at once and leave
-before anything else; we count any frame.
+A client must send KEEPALIVE at the interval of its SETUP. A server may, and ours does, at the same interval: browsers
+slow down the timers of background tabs, and a resumed rsocket-js 1.0-alpha never sends one again, but every client
+replies to ours. Clients count only KEEPALIVE frames as a sign of life, so replies are immediate and leave before
+anything else; we count any frame.
 """
 
 from struct import Struct
@@ -11,7 +11,8 @@ from typing import Final
 
 from tidings.protocols.rsocket.codec import TransportHeader
 from tidings.protocols.rsocket.frames import FLAG_BITS, RESPOND, FrameType
-from tidings.protocols.rsocket.limits import FixedWindowLimiter, Limits
+from tidings.protocols.rsocket.limits import Limits
+from tidings.protocols.rsocket.rate import FixedWindowLimiter
 
 _KEEPALIVE: Final = FrameType.KEEPALIVE << FLAG_BITS
 _HEADER_POSITION: Final = Struct(">IHQ")
@@ -31,7 +32,7 @@ class Keepalive:
     def __init__(self, keepalive_ms: int, lifetime_ms: int, limits: Limits, now: float, *, server: bool) -> None:
         interval, lifetime = keepalive_ms / 1000, lifetime_ms / 1000
         if server:
-            # The client is bound by what it declared; we only by what is good for both.
+            # The client's interval and lifetime, within our limits.
             interval = min(max(interval, limits.keepalive_seconds_min), limits.keepalive_seconds_max)
             lifetime = min(lifetime, limits.lifetime_seconds_max)
         self._interval_seconds = interval
@@ -40,12 +41,12 @@ class Keepalive:
         self._echo_limiter = FixedWindowLimiter(limits.keepalives_per_second_max)
 
     def is_due(self, now: float) -> bool:
-        """Whether one is to be sent now; if so the next is an interval away, however late this one is."""
+        """Whether one must be sent now; if so, the next is due one interval after `now`."""
         if now < self.next_send_at:
             return False
         self.next_send_at = now + self._interval_seconds
         return True
 
     def may_echo(self, now: float) -> bool:
-        """Whether one more echo fits in this second."""
+        """Whether one more reply is allowed in this second."""
         return self._echo_limiter.acquire(now)

@@ -1,8 +1,8 @@
-"""Leases: so many requests within so many milliseconds. Both sides of a connection may have to hold one.
+"""Leases: a number of requests within a number of milliseconds. Both sides of a connection may need one.
 
-`Lease` is the number itself, the same whether we gave it or got it. A side that gave one refuses what goes beyond;
-a side that got one keeps the requests that do not fit in `PendingRequests`, bounded, and sends them when the next LEASE
-comes. (The protocol knows no time limit for that, so neither do we; the caller may cancel a waiting stream.)
+`Lease` is the same for a granted and a received one. The side that granted it rejects requests beyond it; the side
+that received it holds such requests in `PendingRequests`, which is bounded, and sends them with the next LEASE. (The
+protocol has no time limit for that, so there is none here; the caller may cancel a waiting stream.)
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def lease_frame(ttl_ms: int, requests: int, transport_header: TransportHeader) -
 
 
 class Lease:
-    """None left until the first one comes; the last one replaces the others; expired means none left."""
+    """No requests are left before the first LEASE and after expiry; a new one replaces the last."""
 
     __slots__ = ("expires_at", "requests")
 
@@ -36,7 +36,7 @@ class Lease:
         self.expires_at = now + ttl_ms / 1000
 
     def deadline(self) -> float:
-        """When what is left expires."""
+        """When the remaining requests expire; infinity if none remain."""
         return self.expires_at if self.requests else float("inf")
 
     def expire(self, now: float) -> None:
@@ -52,7 +52,7 @@ class Lease:
 
 
 class PendingRequests:
-    """Requests that have no lease yet, oldest first, as the frames they will be."""
+    """Encoded requests that wait for a lease, oldest first."""
 
     __slots__ = ("_frames", "_limits", "held_bytes")
 
@@ -71,17 +71,21 @@ class PendingRequests:
         return iter(self._frames)
 
     def add(self, stream_id: int, frames: list[bytes]) -> None:
-        """Keep a request. LocalProtocolError when there is no room: refused here, nothing was sent."""
+        """Hold a request. Raises LocalProtocolError above a limit; nothing was sent."""
         size = sum(map(len, frames))
         if len(self._frames) >= self._limits.lease_pending_requests_max:
-            raise LocalProtocolError(f"{len(self._frames)} requests wait for a lease already")
+            raise LocalProtocolError(
+                f"{len(self._frames)} requests wait for a lease (lease_pending_requests_max); wait for some of them"
+            )
         if self.held_bytes + size > self._limits.lease_pending_bytes_max:
-            raise LocalProtocolError(f"requests of {self.held_bytes} bytes wait for a lease already")
+            raise LocalProtocolError(
+                f"requests of {self.held_bytes} bytes wait for a lease (lease_pending_bytes_max); wait for some of them"
+            )
         self._frames[stream_id] = frames
         self.held_bytes += size
 
     def append(self, stream_id: int, frame: bytes) -> None:
-        """A later frame of a request that waits: REQUEST_N, or the end of a channel's half. A few bytes each."""
+        """Add a later frame of a pending request: REQUEST_N, or the end of a channel's half. A few bytes each."""
         self._frames[stream_id].append(frame)
         self.held_bytes += len(frame)
 

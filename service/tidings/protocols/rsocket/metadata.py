@@ -1,14 +1,13 @@
-"""What metadata says: composite entries, routes, credentials, MIME types per stream, traces.
+"""Metadata: composite entries, routes, credentials, MIME types per stream.
 
-Pure functions over bytes. The engine never calls them: SETUP's metadata MIME type says what metadata is, and only the
-application may interpret it. Malformed input raises MetadataError; what is merely unknown (an entry, a MIME id, an
-authentication scheme) is skipped, so that tomorrow's clients work with today's server.
+Pure functions over bytes. The engine never calls them: the metadata MIME type of SETUP defines what metadata is, and
+only the application may interpret it. Malformed input raises MetadataError; unknown entries, MIME ids and
+authentication schemes are skipped, so that newer clients work with this server.
 
-Lengths of names are written as length - 1, as every implementation does, against the words of the specification.
+Lengths of names are written as length - 1, as every implementation does, unlike the text of the specification.
 """
 
 from collections.abc import Iterable
-from struct import Struct
 from typing import Final, Literal, NamedTuple
 
 from tidings.protocols.rsocket.mime import (
@@ -19,7 +18,6 @@ from tidings.protocols.rsocket.mime import (
     MIME_TYPE,
     ROUTING,
     TEXT_PLAIN,
-    TRACING_ZIPKIN,
     WELL_KNOWN,
     WELL_KNOWN_IDS,
 )
@@ -32,50 +30,46 @@ __all__ = [
     "MIME_TYPE",
     "ROUTING",
     "TEXT_PLAIN",
-    "TRACING_ZIPKIN",
     "WELL_KNOWN",
     "Credentials",
     "Entry",
     "MetadataError",
     "RequestMetadata",
     "TooManyEntriesError",
-    "Trace",
     "read_accept_mime_types",
     "read_auth",
     "read_composite",
     "read_mime_type",
     "read_request",
     "read_route",
-    "read_trace",
     "write_accept_mime_types",
     "write_bearer_auth",
     "write_composite",
     "write_mime_type",
     "write_route",
     "write_simple_auth",
-    "write_trace",
 ]
 
-ENTRIES_MAX: Final = 0xFFFFFF  # of anything, where the caller sets no limit
-_WELL_KNOWN_BIT: Final = 0x80  # the byte is a 7-bit id; else it is the length of a name, less one
+ENTRIES_MAX: Final = 0xFFFFFF  # of each kind, where the caller sets no limit
+_WELL_KNOWN_BIT: Final = 0x80  # the byte is a 7-bit id; without the bit it is the length of a name, less one
 
 
 class MetadataError(ValueError):
-    """The bytes are not what their MIME type says."""
+    """The bytes are not valid for their MIME type."""
 
 
 class TooManyEntriesError(MetadataError):
-    """There are more of a kind than the caller's `entries_max`."""
+    """There are more entries of a kind than the caller's `entries_max`."""
 
     def __init__(self, limit: int, what: str) -> None:
-        super().__init__(f"the metadata have more than {limit} {what}")
+        super().__init__(f"the metadata has more than {limit} {what}")
 
 
 # --- composite: message/x.rsocket.composite-metadata.v0 ---------------------------------------------------------
 
 
 class Entry(NamedTuple):
-    """One entry of composite metadata; the MIME type by name, also where the wire had an id."""
+    """One entry of composite metadata, with the MIME type by name."""
 
     mime: str
     content: bytes
@@ -84,7 +78,7 @@ class Entry(NamedTuple):
 def read_composite(data: bytes, entries_max: int = ENTRIES_MAX) -> list[Entry]:
     """All entries in order, duplicates included; those with an unknown MIME id are left out.
 
-    More than `entries_max`, those included, are malformed; here and below.
+    Here and below: more than `entries_max`, those included, raise TooManyEntriesError.
     """
     entries: list[Entry] = []
     offset = count = 0
@@ -96,7 +90,7 @@ def read_composite(data: bytes, entries_max: int = ENTRIES_MAX) -> list[Entry]:
         begin = offset + 3
         end = begin + int.from_bytes(data[offset:begin], "big")
         if end > len(data):
-            raise MetadataError("an entry of composite metadata is cut short")
+            raise MetadataError("an entry of composite metadata is longer than the rest of the metadata")
         if mime:
             entries.append(Entry(mime, data[begin:end]))
         offset = end
@@ -104,11 +98,11 @@ def read_composite(data: bytes, entries_max: int = ENTRIES_MAX) -> list[Entry]:
 
 
 def write_composite(entries: Iterable[Entry | tuple[str, bytes]]) -> bytes:
-    """Well-known MIME types as their id, others by name (1 to 128 ASCII letters)."""
+    """Well-known MIME types as their id, others by name (1 to 128 ASCII characters)."""
     parts: list[bytes] = []
     for mime, content in entries:
         if len(content) > 0xFFFFFF:
-            raise MetadataError("an entry of composite metadata has 24 bits for its length")
+            raise MetadataError("an entry of composite metadata has at most 16,777,215 bytes")
         parts += (_write_mime(mime), len(content).to_bytes(3, "big"), content)
     return b"".join(parts)
 
@@ -120,7 +114,7 @@ def _read_mime(data: bytes, offset: int) -> tuple[str, int]:
         return WELL_KNOWN.get(first & 0x7F, ""), offset + 1
     begin, end = offset + 1, offset + 2 + first
     if end > len(data):
-        raise MetadataError("a MIME type is cut short")
+        raise MetadataError("a MIME type is longer than the rest of the metadata")
     try:
         return data[begin:end].decode("ascii"), end
     except UnicodeDecodeError:
@@ -136,7 +130,7 @@ def _write_mime(mime: str) -> bytes:
 
 def _write_name(name: str, what: str) -> bytes:
     if not 1 <= len(name) <= 128 or not name.isascii():
-        raise MetadataError(f"a {what} is 1 to 128 ASCII letters: {name!r:.60}")
+        raise MetadataError(f"a {what} has 1 to 128 ASCII characters, not {name!r:.60}")
     return bytes((len(name) - 1,)) + name.encode("ascii")
 
 
@@ -152,7 +146,7 @@ def read_route(tags: bytes, tags_max: int = ENTRIES_MAX) -> list[str]:
             raise TooManyEntriesError(tags_max, "routing tags")
         begin, end = offset + 1, offset + 1 + tags[offset]
         if end > len(tags):
-            raise MetadataError("a routing tag is cut short")
+            raise MetadataError("a routing tag is longer than the rest of the metadata")
         found_tags.append(_text(tags[begin:end], "routing tag"))
         offset = end
     return found_tags
@@ -164,7 +158,7 @@ def write_route(*tags: str) -> bytes:
     for tag in tags:
         encoded = tag.encode()
         if len(encoded) > 255:
-            raise MetadataError(f"a routing tag has 255 bytes at most: {tag!r:.60}")
+            raise MetadataError(f"a routing tag has at most 255 bytes, unlike {tag!r:.60}")
         parts += (bytes((len(encoded),)), encoded)
     return b"".join(parts)
 
@@ -184,7 +178,7 @@ _SCHEMES: Final = {"simple": _SIMPLE, "bearer": _BEARER}
 
 
 class Credentials(NamedTuple):
-    """Who somebody says they are. Its text never shows the secret."""
+    """Unverified credentials. `repr` never shows the secret."""
 
     scheme: Literal["none", "simple", "bearer"]
     user: str = ""
@@ -212,15 +206,15 @@ def read_auth(data: bytes) -> Credentials | None:
     begin = offset + 2
     end = begin + int.from_bytes(data[offset:begin], "big")
     if begin > len(data) or end > len(data):
-        raise MetadataError("simple authentication is cut short")
+        raise MetadataError("simple authentication is shorter than its user name")
     return Credentials("simple", user=_text(data[begin:end], "user"), password=_text(data[end:], "password"))
 
 
 def write_simple_auth(user: str, password: str) -> bytes:
-    """Credentials of the simple scheme; the user 65,535 bytes of UTF-8 at most."""
+    """Credentials of the simple scheme; the user has at most 65,535 bytes of UTF-8."""
     name = user.encode()
     if len(name) > 0xFFFF:
-        raise MetadataError("a user has 65,535 bytes at most")
+        raise MetadataError("a user has at most 65,535 bytes")
     return bytes((_WELL_KNOWN_BIT | _SIMPLE,)) + len(name).to_bytes(2, "big") + name + password.encode()
 
 
@@ -248,7 +242,7 @@ def write_mime_type(mime: str) -> bytes:
 
 
 def read_accept_mime_types(content: bytes, mimes_max: int = ENTRIES_MAX) -> tuple[str, ...]:
-    """message/x.rsocket.accept-mime-types.v0: what the answer may be, best first; unknown ids are left out."""
+    """message/x.rsocket.accept-mime-types.v0: the types the reply may have, best first; unknown ids are left out."""
     mimes: list[str] = []
     offset = count = 0
     while offset < len(content):
@@ -266,58 +260,11 @@ def write_accept_mime_types(mimes: Iterable[str]) -> bytes:
     return b"".join(map(_write_mime, mimes))
 
 
-# --- tracing: message/x.rsocket.tracing-zipkin.v0 ---------------------------------------------------------------
-
-_HAS_IDS, _DEBUG, _SAMPLE, _NOT_SAMPLED, _TRACE_128, _HAS_PARENT = 0x80, 0x40, 0x20, 0x10, 0x08, 0x04
-_SPAN: Final = Struct(">Q")
-
-
-class Trace(NamedTuple):
-    """`sampled` is None when nobody has decided. Ids are integers; None when the entry only carries the decision."""
-
-    sampled: bool | None = None
-    debug: bool = False
-    trace_id: int | None = None
-    span_id: int | None = None
-    parent_id: int | None = None
-    is_128_bit: bool = False  # the trace id has 128 bits
-
-
-def read_trace(content: bytes) -> Trace:
-    """Flags, then ids if there are any. MetadataError when it is cut short."""
-    if not content:
-        raise MetadataError("tracing metadata is empty")
-    flags = content[0]
-    sampled = True if flags & (_SAMPLE | _DEBUG) else False if flags & _NOT_SAMPLED else None
-    debug = bool(flags & _DEBUG)
-    if not flags & _HAS_IDS:
-        return Trace(sampled, debug)
-    wide = bool(flags & _TRACE_128)
-    span_at = 1 + (16 if wide else 8)
-    parent_at = span_at + 8
-    if len(content) < parent_at + (8 if flags & _HAS_PARENT else 0):
-        raise MetadataError("tracing metadata is cut short")
-    parent = _SPAN.unpack_from(content, parent_at)[0] if flags & _HAS_PARENT else None
-    trace_id = int.from_bytes(content[1:span_at], "big")
-    return Trace(sampled, debug, trace_id, _SPAN.unpack_from(content, span_at)[0], parent, wide)
-
-
-def write_trace(trace: Trace) -> bytes:
-    """What `read_trace` reads; the trace id in 128 bits if it is `is_128_bit` or does not fit in 64."""
-    flags = _DEBUG if trace.debug else 0 if trace.sampled is None else _SAMPLE if trace.sampled else _NOT_SAMPLED
-    if trace.trace_id is None or trace.span_id is None:
-        return bytes((flags,))
-    wide = trace.is_128_bit or trace.trace_id >> 64 > 0
-    flags |= _HAS_IDS | (_TRACE_128 if wide else 0) | (_HAS_PARENT if trace.parent_id is not None else 0)
-    parent = b"" if trace.parent_id is None else _SPAN.pack(trace.parent_id)
-    return bytes((flags,)) + trace.trace_id.to_bytes(16 if wide else 8, "big") + _SPAN.pack(trace.span_id) + parent
-
-
-# --- everything a request says ----------------------------------------------------------------------------------
+# --- all metadata of a request ----------------------------------------------------------------------------------
 
 
 class RequestMetadata(NamedTuple):
-    """Of a request, or of SETUP. `entries` are all the composite ones, for whoever wants the rest."""
+    """Metadata of a request or of SETUP. `entries` are all composite entries."""
 
     route: str | None = None
     credentials: Credentials | None = None
@@ -330,10 +277,10 @@ _EMPTY: Final = RequestMetadata()
 
 
 def read_request(metadata: bytes | None, metadata_mime: str, entries_max: int = ENTRIES_MAX) -> RequestMetadata:
-    """What metadata of this MIME type says: composite, one bare entry, or plain text as route.
+    """Read metadata of this MIME type: composite, one entry alone, or plain text as route.
 
-    The first entry of each kind counts. MetadataError for malformed bytes, and for more than `entries_max` entries,
-    routing tags or accepted MIME types; another MIME type says nothing.
+    The first entry of each kind is used. Raises MetadataError for malformed bytes, and for more than `entries_max`
+    entries, routing tags or accepted MIME types. Metadata of another MIME type is ignored.
     """
     if not metadata:
         return _EMPTY

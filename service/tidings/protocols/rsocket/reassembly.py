@@ -1,13 +1,13 @@
-"""Payloads that arrive in pieces.
+"""Reassembly of fragmented payloads.
 
-A run begins with a frame that has F and ends with the first one that has not; in between, the stream speaks of
-nothing else. Since a run may be endless, four things bound it: bytes and pieces per run, bytes per connection, and
-the number of runs, which the endpoint counts as streams. A piece with nothing in it is refused: it is the only
-way to be endless at no cost. Each run counts as `PARTIAL_PAYLOAD_BYTES` besides its payload, so many small ones are
-bounded too.
+A payload's fragments start with a frame that has F and end with the first one that has not; its stream sends nothing
+else in between. Since they may never end, four limits apply: bytes and fragments per payload, bytes per connection, and
+the number of partial payloads, which count as streams. An empty fragment is rejected, because it would cost the
+sender nothing. Each partial payload counts as `PARTIAL_PAYLOAD_BYTES` beside its bytes, so many small ones are limited
+as well.
 
-Pieces are gathered in one growing buffer per run, so a thousand small ones cost no more memory than one big one.
-Whatever a refused run still sends finds no run and no stream, and is ignored like any frame of an unknown stream.
+Fragments are gathered in one growing buffer, so a thousand small ones need no more memory than a large one. Further
+fragments of a rejected payload are ignored, like all frames of an unknown stream.
 """
 
 from typing import Final
@@ -16,13 +16,13 @@ from tidings.protocols.rsocket.errors import ErrorCode
 from tidings.protocols.rsocket.frames import COMPLETE, FrameType
 from tidings.protocols.rsocket.limits import Limits
 
-# What an unfinished payload holds beside its bytes: the run, two buffers, its place among the runs. Measured with 4,090
-# runs of one byte with metadata on each of 63 connections: 340 bytes of the process each.
+# What a partial payload takes beside its bytes: the object, two buffers, an entry in the table. Measured with 4,090
+# payloads of one byte with metadata on each of 63 connections: 340 bytes of the process each.
 PARTIAL_PAYLOAD_BYTES: Final = 384
 
 
 class ReassemblyError(Exception):
-    """This run goes no further; the stream ends with `code`, the connection lives."""
+    """The payload is rejected: its stream ends with `code`, the connection stays open."""
 
     def __init__(self, code: ErrorCode, text: str) -> None:
         super().__init__(text)
@@ -30,12 +30,12 @@ class ReassemblyError(Exception):
 
 
 class PartialPayload:
-    """One payload on its way."""
+    """One payload whose fragments are arriving."""
 
     __slots__ = ("complete", "credit", "data", "fragments", "frame_type", "metadata", "size")
 
     def __init__(self, frame_type: FrameType, credit: int) -> None:
-        self.frame_type = frame_type  # of the first piece
+        self.frame_type = frame_type  # of the first fragment
         self.credit = credit  # its initial n
         self.complete = False
         self.metadata: bytearray | None = None
@@ -45,9 +45,9 @@ class PartialPayload:
 
 
 class Reassembler:
-    """The runs of one connection, by stream id.
+    """The partial payloads of one connection, by stream id.
 
-    `held_bytes` is what they hold together: their bytes, and `PARTIAL_PAYLOAD_BYTES` for each.
+    `held_bytes`: their bytes together, and `PARTIAL_PAYLOAD_BYTES` for each.
     """
 
     __slots__ = ("_limits", "held_bytes", "partial_payloads")
@@ -60,24 +60,24 @@ class Reassembler:
     def start(
         self, stream_id: int, frame_type: FrameType, credit: int, flags: int, metadata: bytes | None, data: bytes
     ) -> None:
-        """The first piece. Raises Refusal."""
+        """Add the first fragment. Raises ReassemblyError."""
         payload = self.partial_payloads[stream_id] = PartialPayload(frame_type, credit)
         self.held_bytes += PARTIAL_PAYLOAD_BYTES
         self._append(stream_id, payload, flags, metadata, data, follows=True)
 
     def add(self, stream_id: int, flags: int, metadata: bytes | None, data: bytes) -> None:
-        """A piece in the middle. Raises Refusal."""
+        """Add a fragment that others follow. Raises ReassemblyError."""
         self._append(stream_id, self.partial_payloads[stream_id], flags, metadata, data, follows=True)
 
     def finish(self, stream_id: int, flags: int, metadata: bytes | None, data: bytes) -> PartialPayload:
-        """The last piece, which may be empty: the whole run. Raises Refusal."""
+        """Add the last fragment, which may be empty; returns the whole payload. Raises ReassemblyError."""
         payload = self.partial_payloads[stream_id]
         self._append(stream_id, payload, flags, metadata, data, follows=False)
         self.discard(stream_id)
         return payload
 
     def discard(self, stream_id: int) -> None:
-        """Forget a run, if there is one (CANCEL or ERROR came between, or the stream ended)."""
+        """Drop the partial payload, if there is one (after CANCEL or ERROR, or when the stream ends)."""
         payload = self.partial_payloads.pop(stream_id, None)
         if payload is not None:
             self.held_bytes -= PARTIAL_PAYLOAD_BYTES + payload.size
@@ -107,10 +107,10 @@ class Reassembler:
         payload.data += data
 
     def _limit_error(self, payload: PartialPayload, added: int, follows: bool) -> tuple[ErrorCode, str] | None:
-        """Why a piece of `added` bytes is not taken."""
+        """Why a fragment of `added` bytes is rejected; None if it is not."""
         limits = self._limits
         if follows and not added:
-            return ErrorCode.INVALID, "a fragment that others follow may not be empty"
+            return ErrorCode.INVALID, "an empty fragment must be the last one of its payload"
         if payload.size + added > limits.reassembly_bytes_max:
             return ErrorCode.INVALID, f"the payload is above {limits.reassembly_bytes_max} bytes (reassembly_bytes_max)"
         if payload.fragments > limits.fragments_max:
@@ -118,7 +118,7 @@ class Reassembler:
         if self.held_bytes + added > limits.reassembly_connection_bytes_max:
             return (
                 ErrorCode.REJECTED,
-                f"unfinished payloads of this connection hold more than {limits.reassembly_connection_bytes_max} bytes "
+                f"incomplete payloads of this connection hold more than {limits.reassembly_connection_bytes_max} bytes "
                 "(reassembly_connection_bytes_max); try again",
             )
         return None

@@ -1,4 +1,4 @@
-"""SETUP: what a client declares in its first frame, and what a server can refuse without asking the application."""
+"""SETUP: what a client declares in its first frame, and what a server can reject without the application."""
 
 from sys import intern
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from tidings.protocols.rsocket.frames import LEASE_ENABLED, METADATA, RESUME_ENA
 
 
 class Setup(NamedTuple):
-    """What SETUP says. The engine does not interpret MIME types, metadata or data: the application does."""
+    """The content of SETUP. The engine does not interpret MIME types, metadata or data: the application does."""
 
     keepalive_ms: int
     lifetime_ms: int
@@ -24,7 +24,7 @@ class Setup(NamedTuple):
 
 
 def write_setup(setup: Setup) -> bytes:
-    """The SETUP frame, without envelope. ValueError for what the layout has no room for."""
+    """The SETUP frame, without transport header. Raises ValueError for values that do not fit the layout."""
     if not (0 < setup.keepalive_ms <= U31 and 0 < setup.lifetime_ms <= U31):
         raise ValueError("keepalive_ms and lifetime_ms must be 1 to 2**31 - 1")
     fields: dict[str, int | str | bytes] = {
@@ -45,7 +45,7 @@ def write_setup(setup: Setup) -> bytes:
 
 
 def read_setup(frame: bytes) -> Setup:
-    """What the frame says. Raises ProtocolError(INVALID_SETUP) for a layout, version or period that is wrong.
+    """The content of the frame. Raises RemoteProtocolError(INVALID_SETUP) for a wrong layout, version or period.
 
     Data that is absent and data that is empty look the same on the wire: both are read as None.
     """
@@ -57,7 +57,7 @@ def read_setup(frame: bytes) -> Setup:
     setup = Setup(
         keepalive_ms=int(fields["keepalive_ms"]),
         lifetime_ms=int(fields["lifetime_ms"]),
-        # Thousands of connections say the same few names; each is kept once.
+        # Thousands of connections have the same few names; each is stored once.
         metadata_mime=intern(str(fields["metadata_mime"])),
         data_mime=intern(str(fields["data_mime"])),
         metadata=metadata,

@@ -1,24 +1,20 @@
-"""Transitions, as tables.
+"""The state machines of a connection and a stream, as tables.
 
-Theory
-------
-A *connection* walks one way: EXPECT_SETUP → AUTHENTICATING → OPEN → DRAINING → CLOSED on a server, SETUP_SENT → OPEN
-→ … on a
-client. `CONNECTION_STATES` says for each state what is done with each frame type. What is not in a state's row gets the
-row's `default`; a handler is never asked "are we there yet?", because in the wrong state it is not reachable.
-The SETUP of a server's second client cannot authenticate twice, a request before SETUP cannot be served.
+A *connection* moves one way: EXPECT_SETUP → AUTHENTICATING → OPEN → DRAINING → CLOSED on a server, SETUP_SENT → OPEN →
+… on a client. `CONNECTION_STATES` has for each state the action for each frame type. Types that are not in a state's
+row get its `default`. Handlers do not check the state: in the wrong state they are not reachable. So a second SETUP
+cannot authenticate again, and a request before SETUP cannot be served.
 
-A *stream* is two halves, each open or closed, and nothing else: what this end may send, what the peer may send.
-`INITIAL_HALVES` says which halves are open when an interaction begins, seen from each side; `HALVES_AFTER` says
-which halves survive
-an event. A stream with no open half is over and leaves the table of streams. So a REQUEST_RESPONSE and a channel
-differ in one row each, not in code.
+A *stream* has two halves, each open or closed: what this end may send, and what the peer may send. `INITIAL_HALVES` has
+the halves that are open when an interaction starts, for each side; `HALVES_AFTER` has those that stay open after an
+event. A stream without an open half is closed and is removed from the table of streams. So a REQUEST_RESPONSE and
+a channel differ in one row each, not in code.
 
 The rule a maintainer must not break: halves only ever close. Everything else about a stream (credit, fragments,
-the application's object) may be dropped the moment its half is closed.
+the application's object) may be released as soon as its half is closed.
 
-CLOSED_LOCALLY remembers that *we* closed our half. Sending after that is a mistake of the program on this side. Sending
-into a half that the peer closed is not: the CANCEL and the item crossed on the wire, and the item is dropped.
+CLOSED_LOCALLY records that *we* closed our half. Sending after that is an error of the local program. Sending into
+a half that the peer closed is not: CANCEL and item crossed on the wire, and the item is dropped.
 """
 
 from enum import Enum, IntEnum
@@ -33,20 +29,20 @@ SENDING: Final = 1  # our half is open
 RECEIVING: Final = 2  # the peer's half is open
 CLOSED_LOCALLY: Final = 4  # we closed our half ourselves
 AWAITING_LEASE: Final = 8  # our request waits for a lease; no frame of this stream has left yet
-CREDIT_ADVANCED: Final = 16  # a channel's first credit was granted by the engine and not yet by the application
+CREDIT_ADVANCED: Final = 16  # a channel's first credit was granted by the engine, and not yet by the application
 HALVES: Final = SENDING | RECEIVING
 CLOSED_BOTH: Final = 0
 
 
 class Side(Enum):
-    """Who asked and who answers."""
+    """The requester or the responder of a stream."""
 
     REQUESTER = "requester"
     RESPONDER = "responder"
 
 
 class HalfTransition(Enum):
-    """What may happen to one half of a stream. Whatever else ends a stream ends both: ERROR, the connection's end."""
+    """Events that close one half of a stream. ERROR and the end of the connection close both."""
 
     COMPLETE_SENT = "we sent C"
     COMPLETE_RECEIVED = "the peer sent C"
@@ -65,14 +61,13 @@ INITIAL_HALVES: Final = MappingProxyType({
     (Side.RESPONDER, Interaction.FIRE_AND_FORGET): CLOSED_BOTH,
 })  # fmt: skip
 
-# Which halves survive an event. (The other bits of a stream's state survive everything: mask with `halves | ~HALVES`.)
+# The halves that stay open after an event. (Other bits of a stream's state stay: mask with `halves | ~HALVES`.)
 HALVES_AFTER: Final = MappingProxyType({
     (Side.REQUESTER, HalfTransition.COMPLETE_SENT): RECEIVING,
     (Side.RESPONDER, HalfTransition.COMPLETE_SENT): RECEIVING,
     (Side.REQUESTER, HalfTransition.COMPLETE_RECEIVED): SENDING,
     (Side.RESPONDER, HalfTransition.COMPLETE_RECEIVED): SENDING,
-    # CANCEL from the requester ends the responder in both directions
-    (Side.REQUESTER, HalfTransition.CANCEL_SENT): CLOSED_BOTH,
+    (Side.REQUESTER, HalfTransition.CANCEL_SENT): CLOSED_BOTH,  # CANCEL of the requester ends both halves
     (Side.RESPONDER, HalfTransition.CANCEL_SENT): SENDING,  # from a channel's responder it stops the requester's half
     (Side.REQUESTER, HalfTransition.CANCEL_RECEIVED): RECEIVING,
     (Side.RESPONDER, HalfTransition.CANCEL_RECEIVED): CLOSED_BOTH,
@@ -94,32 +89,32 @@ class ConnectionState(IntEnum):
 
 
 class FrameAction(Enum):
-    """What is done with a frame. `connection.py` has one function for each."""
+    """The action for a frame. `connection.py` has one function for each."""
 
     SETUP = "read SETUP and ask the application"
     REJECT_NO_SETUP = "INVALID_SETUP: the first frame must be SETUP"
     REJECT_RESUME = "REJECTED_RESUME: resumption is not offered"
-    HOLD = "keep the frame until the application has decided"
-    ESTABLISH = "the server has accepted: become OPEN and look again"
-    KEEPALIVE = "answer it, or report the answer"
-    LEASE = "take the lease and send what waited for it"
+    HOLD = "hold the frame until the application has accepted or rejected SETUP"
+    ESTABLISH = "the server has accepted SETUP: become OPEN and handle the frame"
+    KEEPALIVE = "reply to it, or report the reply"
+    LEASE = "store the lease and send the requests that waited for it"
     METADATA_PUSH = "report metadata"
-    REQUEST_RESPONSE = "begin a REQUEST_RESPONSE"
+    REQUEST_RESPONSE = "start a REQUEST_RESPONSE"
     FIRE_AND_FORGET = "report a FIRE_AND_FORGET"
-    REQUEST_STREAM = "begin a REQUEST_STREAM"
-    REQUEST_CHANNEL = "begin a REQUEST_CHANNEL"
+    REQUEST_STREAM = "start a REQUEST_STREAM"
+    REQUEST_CHANNEL = "start a REQUEST_CHANNEL"
     REJECT_REQUEST = "REJECTED: no new requests"
     REQUEST_N = "add credit"
-    CANCEL = "the peer wants no more"
-    PAYLOAD = "an item, a piece of one, or the end"
+    CANCEL = "the peer cancels"
+    PAYLOAD = "an item, a fragment of one, or the end"
     ERROR = "a stream or the connection failed"
     IGNORE = "ignore"
-    UNEXPECTED = "CONNECTION_ERROR: not here"
+    UNEXPECTED = "CONNECTION_ERROR: not allowed in this state"
     UNKNOWN = "skip if I is set, else CONNECTION_ERROR"
 
 
 class StateRow(NamedTuple):
-    """What one state does with each frame type."""
+    """The actions of one state."""
 
     actions: MappingProxyType[FrameType, FrameAction]
     default: FrameAction
@@ -160,11 +155,11 @@ CONNECTION_STATES: Final = MappingProxyType({
         {FrameType.SETUP: FrameAction.SETUP, FrameType.RESUME: FrameAction.REJECT_RESUME},
         default=FrameAction.REJECT_NO_SETUP),
     ConnectionState.AUTHENTICATING: _state_row(
-        _CONNECTION_ACTIONS, dict.fromkeys((*_STREAM_ACTIONS, FrameType.METADATA_PUSH, FrameType.ERROR),
-        FrameAction.HOLD)),
+        _CONNECTION_ACTIONS,
+        dict.fromkeys((*_STREAM_ACTIONS, FrameType.METADATA_PUSH, FrameType.ERROR), FrameAction.HOLD)),
     ConnectionState.SETUP_SENT: _state_row(
-        _STREAM_ACTIONS, _CONNECTION_ACTIONS, dict.fromkeys((*_STREAM_ACTIONS, FrameType.LEASE),
-        FrameAction.ESTABLISH)),
+        _STREAM_ACTIONS, _CONNECTION_ACTIONS,
+        dict.fromkeys((*_STREAM_ACTIONS, FrameType.LEASE), FrameAction.ESTABLISH)),
     ConnectionState.OPEN: _state_row(
         _STREAM_ACTIONS, _CONNECTION_ACTIONS),
     ConnectionState.DRAINING: _state_row(

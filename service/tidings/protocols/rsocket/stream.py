@@ -1,12 +1,11 @@
-"""One live stream: the handle of both sides.
+"""One open stream, for the requester and the responder alike.
 
-What a handle refuses and what it drops: it refuses (`LocalProtocolError`) what the program could have known
-to be wrong: sending without credit, sending after it has completed, cancelled or failed the stream itself. It drops
-in silence what comes too late because the peer or the connection ended the stream: an answer and a CANCEL
-may always cross.
+A stream raises `LocalProtocolError` for calls that the program could have known to be wrong: sending without credit, or
+after it has completed, cancelled or failed the stream itself. Calls that are late because the peer or the connection
+ended the stream do nothing: a reply and a CANCEL may always cross.
 
-Peers bend two things here. A REQUEST_RESPONSE is always answered with N and C in one frame, since rsocket-js 0.0.x
-never settles the promise of a C that comes alone. And REQUEST_N is not sent any more once everything was granted.
+Two rules are due to peers. The reply to a REQUEST_RESPONSE always has N and C in one frame, because rsocket-js 0.0.x
+never settles the promise of a C in a frame of its own. REQUEST_N is not sent once unbounded credit was granted.
 """
 
 from __future__ import annotations
@@ -58,17 +57,13 @@ class Stream:
         self.interaction = interaction
         self.is_requester = is_requester
         self.state = state
-        self.credit = credit  # payloads the peer still lets us send; UNBOUNDED is never used up
-        self.granted = granted  # payloads we still let the peer send; likewise
+        self.credit = credit  # payloads that we may still send; UNBOUNDED is never used up
+        self.granted = granted  # payloads that the peer may still send; likewise
         self.context = context
 
     def __repr__(self) -> str:
         side = "requester" if self.is_requester else "responder"
         return f"<{self.interaction.name} {self.id} {side} credit={self.credit} granted={self.granted}>"
-
-    @property
-    def unbounded(self) -> bool:
-        return self.credit == UNBOUNDED
 
     @property
     def closed(self) -> bool:
@@ -83,9 +78,9 @@ class Stream:
         return not self.state & RECEIVING
 
     def available_credit(self) -> int:
-        """How many payloads may be made right now: the credit, or 0 while the connection cannot take bytes.
+        """How many payloads may be sent now: the credit, or 0 while the connection cannot take bytes.
 
-        The answer to a REQUEST_RESPONSE counts as one.
+        The reply to a REQUEST_RESPONSE counts as one.
         """
         connection = self.connection
         if (
@@ -99,10 +94,10 @@ class Stream:
     # --- our half -----------------------------------------------------------------------------------------------
 
     def next(self, data: bytes, metadata: bytes | None = None, *, complete: bool = False) -> None:
-        """Send one payload, in fragments if it must be; it costs one credit. `complete` ends our half with it.
+        """Send one payload, fragmented if necessary; it uses one credit. `complete` closes our half with it.
 
-        As the answer to a REQUEST_RESPONSE it needs no credit and always completes.
-        Raises LocalProtocolError when the credit is spent or we have ended our half.
+        The reply to a REQUEST_RESPONSE needs no credit and always completes.
+        Raises LocalProtocolError without credit, or if we have closed our half.
         """
         state = self.state
         if not state & SENDING:
@@ -115,18 +110,17 @@ class Stream:
             credit = self.credit
             if credit != UNBOUNDED:
                 if not credit:
-                    raise LocalProtocolError(f"stream {self.id}: the credit is spent")
+                    raise LocalProtocolError(f"stream {self.id}: there is no credit; wait for CreditGranted")
                 self.credit = credit - 1
         connection.send_payload(self.id, data, metadata, complete=complete)
         if complete:
             self._close_local_half()
 
     def send_frames(self, chunk: bytes, payloads: int) -> None:
-        """Send frames of this stream that `payload_frames` made, with transport header; they cost `payloads` credits.
+        """Send frames of `payload_frames` for this stream; they use `payloads` credits.
 
-        Without C in them; for streams and channels. A transport without transport header (its messages end by
-        themselves)
-        must hand in one frame at a time: every chunk becomes one message there. Raises LocalProtocolError like `next`.
+        For streams and channels, without C. A transport without transport headers must pass one frame per call: every
+        chunk becomes one message there. Raises LocalProtocolError like `next`.
         """
         if not self.state & SENDING:
             self._on_closed_half("send_frames")
@@ -134,15 +128,17 @@ class Stream:
         credit = self.credit
         if credit != UNBOUNDED:
             if credit < payloads:
-                raise LocalProtocolError(f"stream {self.id}: {payloads} payloads, but a credit of {credit}")
+                raise LocalProtocolError(
+                    f"stream {self.id}: {payloads} payloads need as many credits, there are {credit}"
+                )
             self.credit = credit - payloads
         self.connection.send(chunk)
 
     def reserve_direct_write(self, payloads: int) -> bool:
-        """Whether frames as for `send_frames` may leave past the queue, since nothing waits there.
+        """Whether frames as for `send_frames` may bypass the queue, because it is empty.
 
-        If so they have cost their credits, and the caller writes them before anything else that leaves. If not, the
-        caller queues them.
+        If True, their credits are used, and the caller writes them before any other bytes. If False, the caller queues
+        them.
         """
         connection = self.connection
         credit = self.credit
@@ -153,7 +149,7 @@ class Stream:
         return True
 
     def complete(self) -> None:
-        """End our half; costs no credit. An unanswered REQUEST_RESPONSE is answered with an empty payload."""
+        """Close our half; uses no credit. For a REQUEST_RESPONSE it sends an empty reply."""
         if not self.state & SENDING:
             self._on_closed_half("complete")
             return
@@ -164,12 +160,14 @@ class Stream:
         self._close_local_half()
 
     def fail(self, code: int, text: str) -> None:
-        """End the stream in both directions with ERROR (the requester of a response or stream cancels instead).
+        """Close the stream in both directions with ERROR (the requester of a response or stream cancels instead).
 
-        `code` is 0x201 to 0x204 or 0x301 to 0x7FFFFFFF, else LocalProtocolError.
+        `code` is 0x201 to 0x204 or 0x301 to 0x7FFFFFFF, else LocalProtocolError is raised.
         """
         if not is_stream_error_code(code):
-            raise LocalProtocolError(f"0x{code:x} is not an error of a stream")
+            raise LocalProtocolError(
+                f"0x{code:x} is not an error code of streams; use 0x201 to 0x204 or 0x301 to 0x7fffffff"
+            )
         if not self.state & HALVES:
             self._on_closed_half("fail")
             return
@@ -183,13 +181,13 @@ class Stream:
     # --- the peer's half ----------------------------------------------------------------------------------------
 
     def request(self, n: int) -> None:
-        """Let the peer send `n` more (REQUEST_N). Dropped when its half is over or everything was granted."""
+        """Allow the peer to send `n` more (REQUEST_N). Does nothing if its half is closed or its credit unbounded."""
         if n < 1:
-            raise LocalProtocolError(f"request({n}): at least 1")
+            raise LocalProtocolError(f"request({n}): n must be at least 1")
         if not self.state & RECEIVING or self.interaction is _RESPONSE or self.granted == UNBOUNDED:
             return
         if self.state & CREDIT_ADVANCED:
-            # One credit went out before the application asked (see `Connection.outgoing`): it is part of these.
+            # One credit was granted before the application did (see `Connection.outgoing`): it is part of these.
             self.state &= ~CREDIT_ADVANCED
             n -= 1
             if not n:
@@ -197,18 +195,18 @@ class Stream:
         self._grant(n)
 
     def advance_credit(self) -> None:
-        """The first credit of a channel whose application has not given any: the peer must get a REQUEST_N."""
+        """Grant the first credit of a channel whose application has granted none: the peer must get a REQUEST_N."""
         if self.state & RECEIVING and not self.granted:
             self.state |= CREDIT_ADVANCED
             self._grant(1)
 
     def cancel(self) -> None:
-        """Requester: end the stream. Responder of a channel: end the requester's half, ours goes on."""
+        """Requester: close the stream. Responder of a channel: close the requester's half; ours stays open."""
         if not self.state & HALVES:
             return
         if self.is_requester:
             if self.state & AWAITING_LEASE:
-                # The peer has never heard of it.
+                # The request was never sent.
                 self.connection.pending_requests.pop(self.id)
                 self._close_both_halves(b"")
             else:
@@ -229,14 +227,14 @@ class Stream:
         self._send_or_defer(request_n_frame(self.id, n, self.connection.transport_header))
 
     def _send_or_defer(self, frame: bytes) -> None:
-        """Frames of a request that waits for a lease wait with it."""
+        """Send the frame, or add it to the request if that waits for a lease."""
         if self.state & AWAITING_LEASE:
             self.connection.pending_requests.append(self.id, frame)
         else:
             self.connection.send(frame)
 
     def _close_local_half(self) -> None:
-        # Queueing the last frame may have ended the connection, and this stream with it: then nothing is left to do.
+        # Queueing the last frame may have ended the connection, and this stream with it.
         if not self.state & HALVES:
             return
         self.credit = 0
@@ -253,4 +251,4 @@ class Stream:
 
     def _on_closed_half(self, what: str) -> None:
         if self.state & CLOSED_LOCALLY:
-            raise LocalProtocolError(f"stream {self.id}: {what} after this side has ended its half")
+            raise LocalProtocolError(f"stream {self.id}: {what} after this side has closed its half")

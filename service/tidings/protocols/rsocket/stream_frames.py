@@ -1,15 +1,15 @@
 """Frames of streams, as they arrive: requests, items, credit, cancellation, errors.
 
-One function per verb of `states.py`. The first lines of the common ones read the frame by offset, and go straight
-to the end when nothing is unusual; whatever is unusual (a fragment, a lease, a wrong or used id, no room) goes
-through `_accept_request`, which knows all the reasons in their order.
+One function per action of `states.py`. The frequent ones read the frame by offset and return early in the common
+case; everything else (a fragment, a lease, a wrong or used id, a limit) goes through `_accept_request`, which checks
+all reasons for rejection in order.
 
-What a peer may do wrong, from mild to grave:
-- frames for a stream that is over, unknown or busy: ignored, since they may have crossed with our own, up to a rate
+Errors of a peer, in order of severity:
+- frames for a closed, unknown or busy stream are ignored up to a rate, because they may have crossed with our own
   (`ConnectionBase.ignore_frame`);
-- a rule of one stream broken (more items than granted, an empty fragment): that stream ends, with ERROR if
-  we are its responder, with CANCEL if we are its requester, and `Failed` tells the application;
-- a frame that cannot be read, a stream id of the wrong parity: the connection ends (ProtocolError).
+- a protocol error of one stream (more items than granted, an empty fragment) ends that stream, with ERROR if we are its
+  responder, with CANCEL if we are its requester, and with the event `Failed`;
+- a malformed frame or a stream id of the wrong parity ends the connection (RemoteProtocolError).
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _REJECTED_TEXT: Final = "no more requests on this connection"
 
 
 def _read_payload(frame: bytes, offset: int, flags: int) -> tuple[bytes | None, bytes]:
-    """Metadata (None if absent; empty is not absent) and data from offset `at`."""
+    """Metadata (None if absent; empty is not absent) and data from `offset` on."""
     if not flags & METADATA:
         return None, frame[offset:]
     begin = offset + 3
@@ -87,7 +87,7 @@ def _read_payload(frame: bytes, offset: int, flags: int) -> tuple[bytes | None, 
 
 
 def on_request_response(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -> Sequence[ProtocolEvent]:
-    """Answer a REQUEST_RESPONSE at once, or begin it."""
+    """Reply to a REQUEST_RESPONSE inline, or open its stream."""
     if flags & METADATA:
         high, low = _metadata_length(frame)
         offset = 9 + (high << 16 | low)
@@ -124,14 +124,14 @@ def on_request_response(conn: ConnectionBase, frame: bytes, stream_id: int, flag
 
 
 def on_fire_and_forget(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -> Sequence[ProtocolEvent]:
-    """Report a FIRE_AND_FORGET; its stream is over already."""
+    """Report a FIRE_AND_FORGET; its stream is closed already."""
     metadata, data = _read_payload(frame, 6, flags)
     return _accept_request(conn, _FIRE_AND_FORGET, stream_id, flags, 0, metadata, data)
 
 
 def on_request_stream(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -> Sequence[ProtocolEvent]:
-    """Begin a REQUEST_STREAM with its initial credit."""
-    credit = min(UNBOUNDED, _U32_AFTER_HEADER.unpack_from(frame)[0] & U31)  # one object for all who ask for everything
+    """Open a REQUEST_STREAM with its initial credit."""
+    credit = min(UNBOUNDED, _U32_AFTER_HEADER.unpack_from(frame)[0] & U31)  # one object for all unbounded streams
     metadata, data = _read_payload(frame, 10, flags)
     streams = conn.streams
     if (
@@ -150,14 +150,14 @@ def on_request_stream(conn: ConnectionBase, frame: bytes, stream_id: int, flags:
 
 
 def on_request_channel(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -> Sequence[ProtocolEvent]:
-    """Begin a REQUEST_CHANNEL with its initial credit; C ends the requester's half at once."""
+    """Open a REQUEST_CHANNEL with its initial credit; C closes the requester's half at once."""
     credit = _U32_AFTER_HEADER.unpack_from(frame)[0] & U31
     metadata, data = _read_payload(frame, 10, flags)
     return _accept_request(conn, _REQUEST_CHANNEL, stream_id, flags, credit, metadata, data)
 
 
 def on_rejected_request(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -> Sequence[ProtocolEvent]:
-    """A request while draining. An id in use is not answered: the ERROR would hit the stream that lives there."""
+    """A request while draining. With an id in use it is ignored: the ERROR would end the stream of that id."""
     _check_parity(conn, stream_id)
     if stream_id in conn.streams or stream_id in conn.partial_payloads:
         return conn.ignore_frame()
@@ -173,13 +173,15 @@ def _accept_request(
     metadata: bytes | None,
     data: bytes,
 ) -> Sequence[ProtocolEvent]:
-    """A request of any kind: every reason to refuse it, then its first fragment kept or its stream begun."""
+    """A request of any kind: check every reason to reject it, then hold its first fragment or open its stream."""
     _check_parity(conn, stream_id)
     if stream_id in conn.streams or stream_id in conn.partial_payloads:
         return conn.ignore_frame()
     lease = conn.granted_lease
     if lease is not None and not lease.acquire(conn.now):
-        return _reject(conn, interaction, stream_id, ErrorCode.REJECTED, "no lease for this request")
+        return _reject(
+            conn, interaction, stream_id, ErrorCode.REJECTED, "there is no lease for this request; wait for LEASE"
+        )
     if len(conn.streams) + len(conn.partial_payloads) >= conn.streams_max:
         return _reject(
             conn,
@@ -223,7 +225,7 @@ def _open_stream(
 
 def _check_parity(conn: ConnectionBase, stream_id: int) -> None:
     if not stream_id or stream_id & 1 != conn.peer_parity:
-        raise RemoteProtocolError(f"stream id {stream_id} is not the peer's to open")
+        raise RemoteProtocolError(f"stream id {stream_id} has the parity of this side; the peer must not open it")
 
 
 def _interaction_of(frame: bytes) -> Interaction:
@@ -233,7 +235,7 @@ def _interaction_of(frame: bytes) -> Interaction:
 def _reject(
     conn: ConnectionBase, interaction: Interaction, stream_id: int, code: int, text: str
 ) -> Sequence[ProtocolEvent]:
-    """Nothing is ever sent back for a FIRE_AND_FORGET, not even this."""
+    """Send ERROR, except for a FIRE_AND_FORGET, which never has a reply."""
     if interaction is not _FIRE_AND_FORGET:
         conn.send_error(stream_id, code, text)
     return NO_EVENTS
@@ -243,7 +245,7 @@ def _reject(
 
 
 def on_payload(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -> Sequence[ProtocolEvent]:
-    """An item, a piece of one, or the end of the peer's half."""
+    """An item, a fragment of one, or the end of the peer's half."""
     if flags & METADATA:
         metadata, data = _read_payload(frame, 6, flags)
     else:
@@ -274,7 +276,7 @@ def on_payload(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -
 def _on_first_fragment(
     conn: ConnectionBase, stream: Stream, flags: int, metadata: bytes | None, data: bytes
 ) -> Sequence[ProtocolEvent]:
-    """The item is paid for now: one that exceeds the credit is not worth gathering."""
+    """The credit is used now: an item beyond it is not worth reassembling."""
     if stream.granted != UNBOUNDED:
         if not stream.granted:
             return _credit_exceeded(conn, stream)
@@ -318,7 +320,7 @@ def _on_reassembled(conn: ConnectionBase, stream_id: int, payload: PartialPayloa
 
 
 def _close_peer_half(conn: ConnectionBase, stream: Stream) -> None:
-    """The peer's half is over."""
+    """Close the peer's half."""
     stream.granted = 0
     stream.state &= _AFTER_COMPLETE
     if not stream.state & SENDING:
@@ -326,14 +328,14 @@ def _close_peer_half(conn: ConnectionBase, stream: Stream) -> None:
 
 
 def _credit_exceeded(conn: ConnectionBase, stream: Stream) -> Sequence[ProtocolEvent]:
-    # rsocket-java's words, so that what people find when they search for them fits.
+    # The text of rsocket-java, so that a search for it finds answers.
     return _fail_stream(
         conn, stream, ErrorCode.CANCELED, "The number of messages received exceeds the number requested"
     )
 
 
 def _fail_stream(conn: ConnectionBase, stream: Stream, code: ErrorCode, text: str) -> Sequence[ProtocolEvent]:
-    """The peer broke a rule of this stream: over in both directions."""
+    """Close the stream in both directions after a protocol error of the peer."""
     stream.state &= ~HALVES
     stream.credit = stream.granted = 0
     if stream.is_requester:
@@ -348,7 +350,7 @@ def _fail_stream(conn: ConnectionBase, stream: Stream, code: ErrorCode, text: st
 
 
 def on_request_n(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -> Sequence[ProtocolEvent]:
-    """Add credit; what is over or unknown does not need any."""
+    """Add credit; ignored for closed and unknown streams."""
     n = _U32_AFTER_HEADER.unpack_from(frame)[0] & U31
     stream = conn.streams.get(stream_id)
     if stream is None:
@@ -364,7 +366,7 @@ def on_request_n(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int)
 
 
 def on_cancel(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) -> Sequence[ProtocolEvent]:
-    """The peer wants no more from us."""
+    """The peer cancels."""
     stream = conn.streams.get(stream_id)
     if stream is None:
         if conn.partial_payloads:
@@ -385,7 +387,7 @@ def on_cancel(conn: ConnectionBase, frame: bytes, stream_id: int, flags: int) ->
 
 
 def on_stream_error(conn: ConnectionBase, frame: bytes, stream_id: int) -> Sequence[ProtocolEvent]:
-    """ERROR on a stream: over in both directions, whatever the code."""
+    """ERROR on a stream closes it in both directions, whatever the code."""
     code, text = read_error(frame, conn.limits.error_text_bytes_max)
     stream = conn.streams.get(stream_id)
     if stream is None:
@@ -399,5 +401,5 @@ def on_stream_error(conn: ConnectionBase, frame: bytes, stream_id: int) -> Seque
 
 
 def read_error(frame: bytes, text_bytes_max: int) -> tuple[int, str]:
-    """Any 32-bit code, and so much of the text as anybody would read."""
+    """The 32-bit code, and the text up to `text_bytes_max`."""
     return _U32_AFTER_HEADER.unpack_from(frame)[0], frame[10 : 10 + text_bytes_max].decode("utf-8", "replace")

@@ -12,7 +12,7 @@ from hashlib import sha1
 from typing import Final
 
 from tidings.protocols.rsocket import ErrorCode
-from tidings.protocols.rsocket.limits import FixedWindowLimiter
+from tidings.protocols.rsocket.rate import FixedWindowLimiter
 from tidings.server.connection_limiter import ConnectionSlot
 from tidings.server.request_head import HttpError, RequestHead
 from tidings.transports.rsocket.protocol import RSocketProtocol
