@@ -59,7 +59,7 @@ def test_stores_know_of_the_domain_its_ports_and_pure_functions_of_events_and_ch
         of_the_domain = {module for module in imports(path) if module.startswith("tidings.domain")}
         assert of_the_domain <= {
             f"tidings.domain.{name}"
-            for name in ("ports.store", "messaging.message_state", "common.characters", "common.emoji")
+            for name in ("ports.store", "messaging.message_state", "validation.characters", "validation.emoji")
         }, path
 
 

@@ -9,9 +9,9 @@ from cli.command import tidings
 from tidings import __version__
 from tidings.cli.config import parse_duration
 from tidings.cli.errors import CliError
-from tidings.domain.common.validation import Validator
 from tidings.domain.identity.jwt import JwtSettings, JwtVerifier
 from tidings.domain.limits.limits import DomainLimits
+from tidings.domain.validation.validator import Validator
 
 SECRET = "0123456789abcdef0123456789abcdef"
 

@@ -83,9 +83,9 @@ def token(
     from tidings.cli.terminal import print_line
     from tidings.config import ConfigError, load
     from tidings.contract.errors import ApiError
-    from tidings.domain.common.validation import Validator
     from tidings.domain.identity.jwt import issue_token
     from tidings.domain.limits.limits import DomainLimits
+    from tidings.domain.validation.validator import Validator
 
     try:
         auth = load(config, os.environ, {}).auth

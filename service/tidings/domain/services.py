@@ -13,7 +13,6 @@ from tidings.domain.common.background import BackgroundTasks, ErrorReporter
 from tidings.domain.common.hub_errors import translate_hub_error
 from tidings.domain.common.items import WatchMarkerFactory, event_items, watch_item_bytes
 from tidings.domain.common.local_commit_feed import LocalCommitFeed
-from tidings.domain.common.validation import Validator
 from tidings.domain.history.service import HistoryService
 from tidings.domain.identity.authenticator import DevAuthenticator, TokenAuthenticator
 from tidings.domain.identity.jwt import JwtSettings, JwtVerifier
@@ -22,7 +21,7 @@ from tidings.domain.identity.session_registry import SessionRegistry
 from tidings.domain.limits.limits import EVERYONE, RATE_LIMITS, DomainLimits
 from tidings.domain.limits.rate_limiter import RateLimiter, WriteLimiter
 from tidings.domain.limits.read_limiter import UserReadLimiter
-from tidings.domain.messaging.channel import ChannelServices
+from tidings.domain.messaging.channel_services import ChannelServices
 from tidings.domain.messaging.commits import CommitSubscriber
 from tidings.domain.messaging.messages import RoomMessages
 from tidings.domain.messaging.service import ChatService
@@ -36,6 +35,7 @@ from tidings.domain.presence.visibility import Visibility
 from tidings.domain.receipts.service import ReceiptsService
 from tidings.domain.rooms.room_list import RoomListRegistry
 from tidings.domain.rooms.service import RoomsService
+from tidings.domain.validation.validator import Validator
 from tidings.hub import Hub, HubLimits, KeyChangeHub, KeyChangeLimits
 from tidings.hub.expiry import ExpiryQueue
 from tidings.hub.ports import Events, Schedule, ScheduleLater
@@ -165,26 +165,21 @@ def build_services(
         key_changes=room_changes, store=store, background=background, read_limiter=read_limiter, limits=limits
     )
     write_limiter = WriteLimiter(limits, clock.monotonic, is_disabled=settings.dev)
-    update_limiter = RateLimiter(
-        0.0 if settings.dev else limits.updates_per_second_max,
+
+    def new_limiter(per_second: float, burst: int, description: str) -> RateLimiter:
+        per_second = 0.0 if settings.dev else per_second
+        return RateLimiter(per_second, burst, limits.rate_limited_users_max, clock.monotonic, description)
+
+    update_limiter = new_limiter(
+        limits.updates_per_second_max,
         limits.updates_burst_max,
-        limits.rate_limited_users_max,
-        clock.monotonic,
         "updates of status, typing and positions per second (updates_per_second_max)",
     )
-    call_limiter = RateLimiter(
-        0.0 if settings.dev else limits.calls_per_second_max,
-        limits.calls_burst_max,
-        limits.rate_limited_users_max,
-        clock.monotonic,
-        "calls per second (calls_per_second_max)",
+    call_limiter = new_limiter(
+        limits.calls_per_second_max, limits.calls_burst_max, "calls per second (calls_per_second_max)"
     )
-    search_limiter = RateLimiter(
-        0.0 if settings.dev else limits.searches_per_second_max,
-        limits.searches_burst_max,
-        limits.rate_limited_users_max,
-        clock.monotonic,
-        "searches per second (searches_per_second_max)",
+    search_limiter = new_limiter(
+        limits.searches_per_second_max, limits.searches_burst_max, "searches per second (searches_per_second_max)"
     )
     messages = RoomMessages(
         store=store,
@@ -267,7 +262,7 @@ def build_services(
                 update_limiter=update_limiter,
                 call_limiter=call_limiter,
                 clock=clock,
-                visibility=visibility,
+                check_visibility=visibility.check,
             ),
             "presence": presence,
             "receipts": receipts,

@@ -10,8 +10,8 @@ from typing import Any
 
 from tidings.contract import v1
 from tidings.contract.errors import conflict
-from tidings.domain.common.emoji import canonical_emoji, strip_variation_selectors
 from tidings.domain.ports.store import AppendResult
+from tidings.domain.validation.emoji import canonical_emoji, strip_variation_selectors
 from tidings.stores.event_bytes import parse_or_placeholder
 from tidings.stores.tables import EventRow, RoomRow
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 
 from tidings.contract import v1
 from tidings.contract.errors import invalid_argument, not_found, permission_denied, resource_exhausted
-from tidings.domain.common.emoji import equivalent_forms
 from tidings.domain.messaging.message_state import (
     EDITS_MAX,
     NO_USERS,
@@ -19,6 +18,7 @@ from tidings.domain.messaging.message_state import (
     redact_edit,
 )
 from tidings.domain.ports.store import AppendResult, MemberDecision, RolesChangedError
+from tidings.domain.validation.emoji import equivalent_forms
 from tidings.stores.appending import append_change, append_event, event_time, no_change, room_not_found
 from tidings.stores.change_set import ChangeSet
 from tidings.stores.event_bytes import parse_or_placeholder

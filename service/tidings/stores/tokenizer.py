@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tidings.contract.errors import invalid_argument
-from tidings.domain.common.characters import limit_marks
+from tidings.domain.validation.characters import limit_marks
 
 TOKEN_CHARS_MAX = 64  # a longer word is cut, and found by its beginning
 # The most characters that one character of a text may decompose into, on average: Hangul has three. An Arabic ligature

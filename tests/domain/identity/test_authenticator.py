@@ -6,12 +6,12 @@ from domain.harness import START_MS, DomainHarness, FakeClock, raises_error
 from tidings.contract.context import Credentials, Identity
 from tidings.contract.errors import Code
 from tidings.contract.memory_account import MemoryAccounts
-from tidings.domain.common.validation import Validator
 from tidings.domain.identity.authenticator import DevAuthenticator, TokenAuthenticator
 from tidings.domain.identity.jwt import JwtSettings, JwtVerifier, issue_token
 from tidings.domain.identity.session_registry import SessionRegistry
 from tidings.domain.limits.limits import DomainLimits
 from tidings.domain.services import DomainSettings, build_services
+from tidings.domain.validation.validator import Validator
 from tidings.stores.memory.store import MemoryStore
 
 SECRET = b"s" * 32

@@ -16,9 +16,9 @@ from domain.harness import START_MS, raises_error
 from tidings.contract.context import Identity
 from tidings.contract.errors import ApiError, Code
 from tidings.contract.user_ids import user_to_subject
-from tidings.domain.common.validation import Validator
 from tidings.domain.identity.jwt import JwtSettings, JwtVerifier, issue_token
 from tidings.domain.limits.limits import DomainLimits
+from tidings.domain.validation.validator import Validator
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 NOW = START_MS // 1000

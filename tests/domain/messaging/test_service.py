@@ -9,7 +9,7 @@ import pytest
 from domain.harness import ConnectedUser, DomainHarness, raises_error, settle
 from tidings.contract import v1
 from tidings.contract.errors import Code
-from tidings.domain.common.validation import SEQ_MAX
+from tidings.domain.validation.validator import SEQ_MAX
 from tidings.hub import HubLimits
 
 ALICE_AND_BOB = ("alice", "bob")

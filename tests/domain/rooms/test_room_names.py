@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.domain.common.validation import Validator
 from tidings.domain.limits.limits import DomainLimits
 from tidings.domain.rooms.room_names import direct_room_name, group_room_name, new_room_name
+from tidings.domain.validation.validator import Validator
 
 RULES = Validator(DomainLimits())
 USERS = st.text("ab:.", min_size=1, max_size=64) | st.text("群é", min_size=1, max_size=21)

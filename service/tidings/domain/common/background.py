@@ -1,4 +1,4 @@
-"""Work that is begun from where nobody can wait: a read for the hub, a timestamp to be written."""
+"""Background tasks started from synchronous code: a read for the hub, a timestamp to store."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 ErrorReporter = Callable[[BaseException, str], None]
-"""report(error, where): somebody shall look at a fault of the service."""
+"""report(error, where): reports a fault of the service to its operator."""
 
 
 class BackgroundTasks:
-    """What is on its way. Each holds a reference, so that none is lost to the garbage collector."""
+    """The running tasks. It holds a reference to each, so that the garbage collector does not remove it."""
 
     __slots__ = ("_report", "_tasks")
 
@@ -20,7 +20,7 @@ class BackgroundTasks:
         self._tasks: set[asyncio.Future[Any]] = set()
 
     def start(self, awaitable: Awaitable[T], on_done: Callable[[T | Exception], None]) -> None:
-        """Do the work; `on_done` gets its answer or its exception on the loop, or nothing if the loop ends before."""
+        """Run the awaitable; `on_done` gets its result or exception on the loop. Not called after a cancellation."""
 
         def on_task_done(task: asyncio.Future[T]) -> None:
             self._tasks.discard(task)
@@ -37,10 +37,10 @@ class BackgroundTasks:
         task.add_done_callback(on_task_done)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], where: str) -> None:
-        """Do the work; a failure is reported, since nobody waits for it."""
+        """Run the coroutine; a failure is reported."""
         self.start(coroutine, lambda result: self._report(result, where) if result is not None else None)
 
     async def join(self) -> None:
-        """Wait until everything begun is done, and what that began."""
+        """Wait for all tasks, and for the tasks that they start."""
         while self._tasks:
             await asyncio.wait(self._tasks)

@@ -1,4 +1,4 @@
-"""Waiting without a task: what will be made of an answer that is not there yet."""
+"""Futures derived from other futures, without a task."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ B = TypeVar("B")
 
 
 def map_future(source: Awaitable[A], transform: Callable[[A], B]) -> asyncio.Future[B]:
-    """What `transform` makes of the answer. An error stays what it is; who stops waiting stops nothing."""
+    """A future of `transform(result)`. Errors are passed on; cancelling it does not cancel the source."""
     source_future = source if isinstance(source, asyncio.Future) else asyncio.ensure_future(source)
     result: asyncio.Future[B] = source_future.get_loop().create_future()
     source_future.add_done_callback(partial(chain_future, result, transform))
@@ -18,7 +18,7 @@ def map_future(source: Awaitable[A], transform: Callable[[A], B]) -> asyncio.Fut
 
 
 def chain_future(target: asyncio.Future[B], transform: Callable[[A], B], source: asyncio.Future[A]) -> None:
-    """Give what `transform` makes of the answer that came, or its error, to whoever still waits."""
+    """Set `transform(result)` or the error of a source that is done, unless the target is done already."""
     error = None if source.cancelled() else source.exception()
     if target.done():
         return
@@ -34,5 +34,5 @@ def chain_future(target: asyncio.Future[B], transform: Callable[[A], B], source:
 
 
 def passthrough(value: Any) -> Any:
-    """An answer as it came."""
+    """The identity, as a `transform`."""
     return value

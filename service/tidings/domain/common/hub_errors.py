@@ -1,4 +1,4 @@
-"""How streams end, in the contract's words: the one place where the hub's reasons become ApiErrors."""
+"""Translates the hub's errors into ApiErrors: the one place that does."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from tidings.hub import Batch, CursorLostError, HubError, Sink, TooSlowError
 
 
 def translate_hub_error(error: Exception) -> Exception:
-    """What the reader is told for `error`. What is neither an ApiError nor the hub's is a fault, and left as it is."""
+    """The ApiError for an error of the hub. Other exceptions are returned unchanged: ApiErrors, and faults."""
     if isinstance(error, ApiError) or not isinstance(error, HubError):
         return error
     if isinstance(error, TooSlowError):
@@ -19,15 +19,14 @@ def translate_hub_error(error: Exception) -> Exception:
 
 
 def access_lost(room: str) -> ApiError:
-    """Why everything that somebody reads from a room ends."""
+    """The error that ends the subscriptions of a user who lost access to a room."""
     return permission_denied(f"you are no longer in the room {room}; ask an owner or a moderator to bring you back")
 
 
 class ErrorTranslatingSink:
-    """A transport's sink as boards and compacted logs get it: what it fails with is put into the contract's words.
+    """A transport's sink whose errors are translated, for compacted logs and key changes. (The hub translates its own.)
 
-    (The hub does that by itself.) `demand` and `deliver` are the transport's own methods and not ours around them,
-    since they are called for every reader of every change.
+    `demand` and `deliver` are the transport's methods without a wrapper, since every delivery calls them.
     """
 
     __slots__ = ("_fail", "complete", "deliver", "demand")
@@ -39,5 +38,5 @@ class ErrorTranslatingSink:
         self._fail = sink.fail
 
     def fail(self, error: Exception, /) -> None:
-        """Nothing more comes, because of `error`."""
+        """End the stream with the translated error."""
         self._fail(translate_hub_error(error))

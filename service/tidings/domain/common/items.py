@@ -1,8 +1,8 @@
-"""The items of streams, put together from bytes that exist already.
+"""Items of streams, built from bytes that are encoded already.
 
-A Protobuf message is the concatenation of its fields, and a field that is itself a message is a tag, a length and that
-message's bytes. So an event as it lies in the log becomes an item of a watch, and that an item of a channel, by putting
-a few bytes in front: nothing is parsed and nothing is encoded twice, however many readers there are.
+A Protobuf message is the concatenation of its fields, and a field that is itself a message is a tag, a length and the
+bytes of that message. So a stored event becomes an item of a watch, and that becomes an item of a channel, by a prefix
+of a few bytes: nothing is parsed or encoded twice, however many readers there are.
 """
 
 from collections.abc import Iterable
@@ -46,8 +46,8 @@ def event_item(epoch: str, seq: int, event: bytes) -> PreparedMessage[v1.WatchIt
 
 def event_items(epoch: str, events: Iterable[tuple[int, bytes]]) -> list[tuple[int, PreparedMessage[v1.WatchItem]]]:
     """Events of one log with their seqs, each at its position."""
-    # What `encode_cursor` and `encode_field` make, in one step, and what 128 neighbours have in common only once: who
-    # reads a long history waits for nothing else as often.
+    # The result of `encode_cursor` and `encode_field` in one step; what 128 consecutive events share is made once. This
+    # is the most expensive step of reading a long history.
     name = _encode_epoch(epoch)
     items: list[tuple[int, PreparedMessage[v1.WatchItem]]] = []
     block = -1
@@ -63,15 +63,15 @@ def event_items(epoch: str, events: Iterable[tuple[int, bytes]]) -> list[tuple[i
 
 
 def gap_item(epoch: str, first: int, last: int) -> PreparedMessage[v1.WatchItem]:
-    """The mark of events left out; who has it stands at `last`."""
+    """The mark of omitted events; its cursor is `last`."""
     gap = v1.Gap(to=last)
-    # `from` is a word of Python.
+    # `from` is a keyword of Python.
     setattr(gap, "from", first)
     return PreparedMessage.from_message(v1.WatchItem(cursor=v1.Cursor(epoch=epoch, seq=last), gap=gap))
 
 
 def live_item(item_type: type[Message], epoch: str, seq: int) -> PreparedMessage[Message]:
-    """The mark that all there was has been sent, for a watch whose items are of `item_type`."""
+    """The mark that all existing items were sent, for a watch whose items are of `item_type`."""
     return PreparedMessage(item_type, encode_cursor(epoch, seq) + encode_field(LIVE_FIELD, b""))
 
 
@@ -83,23 +83,23 @@ class WatchMarkerFactory:
         return PreparedMessage(v1.WatchItem, encode_cursor(epoch, seq) + encode_field(LIVE_FIELD, b""))
 
     def gap(self, epoch: str, first: int, last: int, /) -> PreparedMessage[v1.WatchItem]:
-        """These are left out."""
+        """Events `first` to `last` are omitted."""
         return gap_item(epoch, first, last)
 
 
 def watch_item_bytes(item: PreparedMessage[v1.WatchItem]) -> int:
-    """Bytes that an item holds in memory, roughly: its own, its objects', and its JSON if somebody wants it."""
+    """Approximate bytes of an item in memory: its encoding, its objects, and its JSON if a reader uses it."""
     return 2 * len(item.protobuf) + 200
 
 
 def channel_item(room: str, field_number: int, item: bytes) -> PreparedMessage[v1.ChannelItem]:
-    """Something that happened in a room, as an item of a channel; `field_number` is the field it goes in."""
+    """An item of a room's watch as an item of a channel, in its field `field_number`."""
     name = encode_field(v1.ChannelItem.ROOM_FIELD_NUMBER, room.encode())
     return PreparedMessage(v1.ChannelItem, name + encode_field(field_number, item))
 
 
 def page_reply(events: Iterable[bytes], *, more: bool, epoch: str, head: int) -> v1.PageReply:
-    """A page of events as they lie in the log."""
+    """A page of stored events."""
     fields = [encode_field(v1.PageReply.EVENTS_FIELD_NUMBER, event) for event in events]
     reply = v1.PageReply.FromString(b"".join(fields))
     reply.more = more

@@ -1,4 +1,4 @@
-"""A dictionary that forgets what was not used for longest."""
+"""A dictionary that evicts the entry that was used longest ago."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ V = TypeVar("V")
 
 
 class LruCache(Generic[K, V]):
-    """At most `entries_max` entries, the one used longest ago first. None is no value.
+    """At most `entries_max` entries, in the order of their last use. None is not a value.
 
-    An OrderedDict, since a plain dict walks over every entry that was taken from its front to find its first.
+    An OrderedDict, since finding the first entry of a plain dict visits every entry that was removed before it.
     """
 
     __slots__ = ("_entries", "_entries_max")
@@ -21,18 +21,18 @@ class LruCache(Generic[K, V]):
         self._entries_max = entries_max
 
     def get(self, key: K) -> V | None:
-        """The value, which thereby counts as used."""
+        """The value, and mark it as used."""
         value = self._entries.get(key)
         if value is not None:
             self._entries.move_to_end(key)
         return value
 
     def peek(self, key: K) -> V | None:
-        """The value, without using it."""
+        """The value, without marking it as used."""
         return self._entries.get(key)
 
     def put(self, key: K, value: V) -> K | None:
-        """Keep a value; the key that was forgotten for it, if one was."""
+        """Store a value; the key that was evicted for it, if one was."""
         self._entries[key] = value
         self._entries.move_to_end(key)
         if len(self._entries) <= self._entries_max:
@@ -41,11 +41,11 @@ class LruCache(Generic[K, V]):
         return oldest
 
     def pop(self, key: K) -> V | None:
-        """Forget one; its value, if it was there."""
+        """Remove an entry; its value, if there was one."""
         return self._entries.pop(key, None)
 
     def pop_oldest(self) -> V:
-        """Forget the one used longest ago; its value. KeyError where there is none."""
+        """Remove the entry used longest ago; its value. KeyError if there is none."""
         return self._entries.popitem(last=False)[1]
 
     def clear(self) -> None:

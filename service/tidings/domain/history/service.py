@@ -8,12 +8,12 @@ from tidings.contract.context import CallContext
 from tidings.contract.errors import ApiError, cursor_lost, invalid_argument
 from tidings.domain.common.background import BackgroundTasks
 from tidings.domain.common.items import page_reply, search_reply
-from tidings.domain.common.validation import SEQ_MAX, Validator
 from tidings.domain.history.range_stream import RangeStream
 from tidings.domain.limits.rate_limiter import RateLimiter
 from tidings.domain.limits.read_limiter import UserReadLimiter
 from tidings.domain.permissions.authorizer import Authorizer
 from tidings.domain.ports.store import PAGE_BYTES_MAX, LogHead, SearchPage, Store
+from tidings.domain.validation.validator import SEQ_MAX, Validator
 from tidings.hub import Sink, Subscription
 from tidings.hub.ports import Schedule
 

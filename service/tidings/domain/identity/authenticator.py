@@ -4,10 +4,10 @@ import secrets
 
 from tidings.contract.context import Credentials, Identity
 from tidings.contract.errors import ApiError, unauthenticated
-from tidings.domain.common.validation import Validator
 from tidings.domain.identity.jwt import JwtVerifier
 from tidings.domain.identity.session_registry import SessionRegistry
 from tidings.domain.ports.store import Clock
+from tidings.domain.validation.validator import Validator
 
 
 class TokenAuthenticator:

@@ -16,7 +16,7 @@ from tidings.contract.context import Identity
 from tidings.contract.errors import ApiError, unauthenticated
 from tidings.contract.protojson.text import JsonError, UniqueNamesDecoder
 from tidings.contract.user_ids import user_to_subject
-from tidings.domain.common.validation import Validator
+from tidings.domain.validation.validator import Validator
 
 ALGORITHM: Final = "HS256"
 SECRET_BYTES_MIN: Final = 32  # RFC 7518, 3.2: a key of the hash's size or larger must be used

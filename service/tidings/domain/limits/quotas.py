@@ -1,4 +1,4 @@
-"""What one user may hold at once, over all connections, of something that others need as well."""
+"""Per-user quotas over all connections, for resources that users share."""
 
 from collections.abc import Callable, Hashable
 
@@ -6,15 +6,15 @@ from tidings.contract.errors import resource_exhausted
 from tidings.contract.memory_account import MemoryAccount
 from tidings.hub import Subscription
 
-# A user who holds no more than this is never asked to leave places for others.
+# A user who holds no more than this is always allowed, however few are free.
 ALWAYS_ALLOWED: int = 64
-# Above it, one may hold at most a part of the places that are still free: so however many take what they can get,
-# some are left (dynamic thresholds, Choudhury and Hahne 1998).
+# Above it, a user may hold at most this part of what is free, so that some always stays free for other users
+# (dynamic thresholds, Choudhury and Hahne 1998).
 FREE_DIVISOR: int = 8
 
 
 class ReleasingSubscription:
-    """A source whose reader holds a part of the user's share until it is closed."""
+    """A subscription that calls `on_closed` once when it is closed, to release its quota or memory."""
 
     __slots__ = ("_on_closed", "_subscription", "wake")
 
@@ -24,7 +24,7 @@ class ReleasingSubscription:
         self.wake: Callable[[], None] = subscription.wake
 
     def close(self) -> None:
-        """The reader is gone. Idempotent."""
+        """Close the subscription. Idempotent."""
         on_closed, self._on_closed = self._on_closed, None
         if on_closed is not None:
             self._subscription.close()
@@ -32,10 +32,10 @@ class ReleasingSubscription:
 
 
 class UserQuota:
-    """At most `limit` for each user; `description` says of what, and names the limit.
+    """At most `limit` units for each user; `description` names the units and the limit.
 
-    `bytes_each` is what each of them weighs on the user's account. `count_free`: how many are left for all, of
-    `free_limit_name`, the name of that limit.
+    Each unit reserves `bytes_each` on the user's memory account. `count_free` returns how many units are free for all
+    users, within the limit called `free_limit_name`.
     """
 
     __slots__ = ("_bytes_each", "_count_free", "_counts", "_description", "_free_limit_name", "_limit")
@@ -65,11 +65,10 @@ class UserQuota:
         user: str = "",
         resource: str = "",
     ) -> Subscription:
-        """The source that `open_subscription` makes, for `count` of the user's share; RESOURCE_EXHAUSTED, and
-        nothing is made.
+        """The subscription that `open_subscription` makes, for `count` units of the user's quota until it is closed.
 
-        `user` is whose share it is, by default the account's. `resource`: the one thing that this share is of, as a
-        room.
+        RESOURCE_EXHAUSTED, and nothing is opened, beyond the quota. `user` is by default the account's. With
+        `resource`, a room for example, the quota is of the user and that resource.
         """
         user = user or account.user
         key = (user, resource) if resource else user
@@ -85,7 +84,7 @@ class UserQuota:
         return ReleasingSubscription(subscription, lambda: self._release(account, key, count))
 
     def check(self, key: Hashable, count: int, user: str, resource: str = "") -> None:
-        """RESOURCE_EXHAUSTED unless `count` more may be lent."""
+        """RESOURCE_EXHAUSTED unless `count` more units may be acquired."""
         held = self._counts.get(key, 0)
         at = f" in {resource}" if resource else ""
         if held + count > self._limit:

@@ -1,4 +1,4 @@
-"""How often somebody may ask for something: a bucket of tokens each."""
+"""Rate limits per user: token buckets."""
 
 from collections.abc import Callable
 from math import ceil, inf
@@ -10,9 +10,7 @@ from tidings.domain.common.lru_cache import LruCache
 from tidings.domain.limits.limits import DomainLimits
 
 DAY_SECONDS: Final = 86_400
-EVENT_OVERHEAD_BYTES: Final = (
-    256  # what an event takes in the database beside itself: its columns, its key, pages half full
-)
+EVENT_OVERHEAD_BYTES: Final = 256  # of an event in the database beside its own bytes: columns, key, pages half full
 # What a text takes in the search index, by texts of random words, the most expensive ones: 4 bytes for each of UTF-8
 # (letters of any kind 2 to 5), and for a character without spaces around it, which stands in two pairs, 45 in all.
 # Those have three bytes of UTF-8 or four; emoji and some scripts with spaces have as many and are charged too much.
@@ -22,12 +20,10 @@ _NOT_LONG: Final = bytes(range(0xE0))  # bytes that do not begin a character of 
 
 
 class RateLimiter:
-    """`per_second` in the long run, `burst` at once; per_second 0 = no limit. `description` names the things and the
-    limit.
+    """`per_second` on average, `burst` at once; per_second 0 = no limit. `description` names the units and the limit.
 
-    What weighs more than one is allowed as soon as there is a token, and what is missing is owed: so a single thing may
-    weigh more than the burst, and its user waits until it is made up for. A bucket that is forgotten is a full one,
-    so forgetting errs on the generous side.
+    A cost above one is allowed as soon as there is one token; the bucket may become negative. So a single request may
+    cost more than the burst, and its user waits until the bucket has recovered. An evicted bucket counts as full.
     """
 
     __slots__ = ("_buckets", "_burst", "_clock", "_description", "_per_second")
@@ -39,11 +35,11 @@ class RateLimiter:
         self._burst = burst
         self._clock = clock
         self._description = description
-        # whose → (tokens, when that was counted)
+        # key → (tokens, time at which they were counted)
         self._buckets: LruCache[str, tuple[float, float]] = LruCache(keys_max)
 
     def acquire(self, key: str, cost: int = 1) -> None:
-        """So many tokens; RESOURCE_EXHAUSTED, with the time until the next one, when there is none."""
+        """Take `cost` tokens; RESOURCE_EXHAUSTED, with the time until the next token, if there is none."""
         if not self._per_second:
             return
         now = self._clock()
@@ -55,10 +51,10 @@ class RateLimiter:
 
 
 class WriteLimiter:
-    """What one user may write: events in a second, each as heavy as its bytes, and bytes in a day.
+    """Limits what one user writes: events per second, of which large ones cost more, and stored bytes per day.
 
-    Two buckets for each user, as in `RateLimiter`, in one entry: every message asks here. The day's is full at
-    first, and is filled again over 24 hours.
+    Two buckets for each user, as in `RateLimiter`, in one entry, since every message is checked here. The bucket of the
+    day is full at first and refills over 24 hours.
     """
 
     __slots__ = (
@@ -73,10 +69,10 @@ class WriteLimiter:
     )
 
     def __init__(self, limits: DomainLimits, clock: Callable[[], float], *, is_disabled: bool) -> None:
-        """`is_disabled`: there is no limit."""
+        """`is_disabled`: no limits, for development."""
         self._limits = limits
         self._clock = clock
-        # Where there is no limit, there is always enough.
+        # Without a limit the bucket is infinite.
         self._sends_per_second = 0.0 if is_disabled else limits.sends_per_second_max
         self._sends_burst = float(limits.sends_burst_max) if self._sends_per_second else inf
         self._bytes_per_second = 0.0 if is_disabled else limits.stored_bytes_per_day_max / DAY_SECONDS
@@ -91,7 +87,7 @@ class WriteLimiter:
             self._check(*self._remaining(user)[:2])
 
     def acquire(self, event: v1.Event) -> None:
-        """One event is to be written; RESOURCE_EXHAUSTED, and nothing is taken."""
+        """Charge one event before it is written; RESOURCE_EXHAUSTED, and nothing is charged."""
         if self._is_enabled:
             edit = event.edited.text
             index_bytes = estimate_index_bytes(edit or event.posted.text)
@@ -99,7 +95,7 @@ class WriteLimiter:
             self.acquire_events(event.actor, 1, event.ByteSize(), len(edit.encode()) + index_bytes)
 
     def acquire_events(self, user: str, events: int, size_bytes: int, derived_bytes: int = 0) -> None:
-        """So many events with so many bytes in all, of which the store makes `derived_bytes` more."""
+        """Charge `events` with `size_bytes` in all, for which the store writes `derived_bytes` more."""
         sends, stored, now = self._remaining(user)
         if sends < 1 or stored < 1:
             self._check(sends, stored)
@@ -107,7 +103,7 @@ class WriteLimiter:
         self._buckets.put(user, (sends, stored - size_bytes - derived_bytes - events * EVENT_OVERHEAD_BYTES, now))
 
     def charge_rewritten(self, user: str, size_bytes: int) -> None:
-        """A change made the store write so many bytes of earlier events again. Where they lie they take no more."""
+        """Charge earlier events that a change rewrote: they cost events per second, and no further stored bytes."""
         if self._is_enabled:
             sends, stored, now = self._remaining(user)
             self._buckets.put(user, (sends - size_bytes // self._limits.send_cost_bytes, stored, now))
@@ -132,7 +128,7 @@ class WriteLimiter:
 
 
 def estimate_index_bytes(text: str) -> int:
-    """About how many bytes the search index grows by for a text; rather too many."""
+    """An upper estimate of the bytes by which a text makes the search index grow."""
     if text.isascii():
         return len(text) * INDEX_BYTES_PER_BYTE
     data = text.encode()

@@ -1,4 +1,4 @@
-"""Who reads much waits for himself."""
+"""Limits concurrent store reads per user."""
 
 import asyncio
 from collections import deque
@@ -13,14 +13,14 @@ from tidings.domain.limits.limits import DomainLimits
 
 T = TypeVar("T")
 
-# errands, call, read, done, wanted, as `Lines.run` got them. A tuple, since there may be thousands.
+# background, context, read, on_done, is_wanted, the arguments of `start`. A tuple, since there may be thousands.
 _QueuedRead = tuple[
     BackgroundTasks, CallContext, Callable[[], Awaitable[Any]], Callable[[Any], None], Callable[[], bool]
 ]
 
 
 class _SessionQueue:
-    """Reads of one session that no task waits for, and how many of them have one."""
+    """Reads of one session that have no task yet, and the number of those that have one."""
 
     __slots__ = ("pending", "running")
 
@@ -30,14 +30,14 @@ class _SessionQueue:
 
 
 class UserReadLimiter:
-    """Lines for each user, over all connections, in front of the store's readers.
+    """A limit of concurrent reads for each user, over all connections, in front of the store's reader threads.
 
-    They answer in the order of asking. So a user has only a few reads with them at a time, and everybody else's come
-    behind these few and not behind the thousands that one client can ask for at once. And nothing is read for a peer
-    that does not take what it has: answers cannot be held back once they are there.
+    The threads serve reads in order. With the limit, the reads of other users wait behind a few reads of one user, and
+    not behind the thousands that one client can request at once. No read starts while the transport of the caller
+    accepts no data, since a result cannot be held back.
 
-    Reads with `bytes_max` may have large answers. Fewer of them are made at a time, and each holds so much of the
-    user's account until it is answered.
+    Reads with `bytes_max` may have large results. Fewer of them run at a time, and each reserves that much on the
+    user's memory account until it is done.
     """
 
     __slots__ = ("_large_reads_max", "_queues", "_reads_max", "_semaphores")
@@ -45,12 +45,12 @@ class UserReadLimiter:
     def __init__(self, limits: DomainLimits) -> None:
         self._reads_max = limits.user_reads_max
         self._large_reads_max = limits.user_large_reads_max
-        self._queues: dict[str, _SessionQueue] = {}  # of a session, while something of it is read
-        # A line is there as long as somebody stands in it.
+        self._queues: dict[str, _SessionQueue] = {}  # by session, while a read of it runs
+        # A semaphore exists while a read holds it or waits for it.
         self._semaphores: WeakValueDictionary[tuple[str, bool], asyncio.Semaphore] = WeakValueDictionary()
 
     async def wait(self, context: CallContext, read: Callable[[], Awaitable[T]], *, bytes_max: int = 0) -> T:
-        """What `read` answers, when it is this user's turn and the peer takes answers."""
+        """The result of `read`, which starts below the user's limit and when the transport is writable."""
         key = (context.user, bytes_max > 0)
         semaphore = self._semaphores.get(key)
         if semaphore is None:
@@ -67,7 +67,7 @@ class UserReadLimiter:
                         return await read()
                     finally:
                         memory.release(bytes_max)
-            # Not in the line: it is the user's other connections' as well.
+            # Not within the semaphore: the user's other connections need it as well.
             await writable
 
     def start(
@@ -78,11 +78,11 @@ class UserReadLimiter:
         on_done: Callable[[T | Exception], None],
         is_wanted: Callable[[], bool],
     ) -> None:
-        """Like `wait`, for `on_done`, where nobody can wait. Not read, and `on_done` not called, when it is
-        `is_wanted` no more.
+        """Like `wait`, for synchronous callers: `on_done` gets the result or the error.
 
-        Only as many as the line lets through are tasks at a time: a peer may have thousands of streams that read, and
-        a task that waits holds 24 objects, for the collector as well.
+        Nothing is read, and `on_done` is not called, if `is_wanted()` is false when the turn comes. Only as many reads
+        as the limit permits have a task: a peer may have thousands of streams that read, and a waiting task holds 24
+        objects that the garbage collector visits.
         """
         session = context.session.id
         queue = self._queues.get(session)
@@ -94,14 +94,14 @@ class UserReadLimiter:
 
     def _start_next(self, session: str, queue: _SessionQueue) -> None:
         while queue.pending and queue.running < self._reads_max:
-            errands, context, read, done, wanted = queue.pending.popleft()
-            if wanted():
+            background, context, read, on_done, is_wanted = queue.pending.popleft()
+            if is_wanted():
                 queue.running += 1
-                errands.start(self.wait(context, read), partial(self._on_read, session, queue, done))
+                background.start(self.wait(context, read), partial(self._on_read, session, queue, on_done))
         if not queue.running:
             self._queues.pop(session, None)
 
-    def _on_read(self, session: str, queue: _SessionQueue, done: Callable[[Any], None], result: Any) -> None:
+    def _on_read(self, session: str, queue: _SessionQueue, on_done: Callable[[Any], None], result: Any) -> None:
         queue.running -= 1
         self._start_next(session, queue)
-        done(result)
+        on_done(result)

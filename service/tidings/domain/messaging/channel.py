@@ -1,19 +1,17 @@
-"""One stream for a whole client: commands in, answers and everything that happens in its opened rooms out.
+"""One stream for a whole client: commands in; replies, and the items of its open rooms, out.
 
-The theory. Commands wait in line and are begun one after the other, so that what a client sends is handed to the log in
-the order it was sent; they end when they end, and each answer names its command. Every opened room is two
-*substreams*: a
-subscription of the room's log and a reader of its room presence, whose sinks share the demand of this one stream:
+Commands queue and are started one after the other, so that they reach the store's log in the order in which the client
+sent them. They may finish in another order; each reply names its command. Every open room has two *substreams*: a
+subscription of the room's log and one of its presence. Their sinks share the demand of this one stream:
 
-    answers go first: they are few, and bounded by the commands that may be under way;
-    a substream takes at most its share of the demand at a time, so that a room of ten thousand does not drown the
-    others; a substream that was refused waits in line, and when there is demand again the line is woken in its order.
+    replies go first: they are few, bounded by the commands that may be open;
+    a substream takes at most its share of the demand at a time, so that a room with many events does not starve others;
+    a substream without demand waits, and waiting substreams are woken in order when there is demand again.
 
-The substreams hold cursors and no items, as everywhere. What is held for a slow reader are the answers, and
-`command_capacity()` counts
-them: a client that takes no answers is soon asked for no commands. (Notices that a room was lost are held as well, one
-at most for each command that opened one. `command_capacity()` must not count them: it may only shrink when a command
-comes, since what was asked for may be on its way.)
+Substreams hold cursors and no items. What is held for a slow reader are replies, and `command_capacity()` counts them:
+a client that takes no replies is soon asked for no commands. (Notices that a room was closed are held as well, at most
+one for each command that opened a room. `command_capacity()` must not count them: it may only shrink when a command
+arrives, since the commands that were requested may be under way.)
 """
 
 import secrets
@@ -28,100 +26,24 @@ from tidings.contract import v1
 from tidings.contract.codecs import PreparedMessage
 from tidings.contract.context import CallContext
 from tidings.contract.errors import ApiError, conflict, internal, invalid_argument, resource_exhausted
-from tidings.domain.common.background import BackgroundTasks, ErrorReporter
 from tidings.domain.common.hub_errors import translate_hub_error
-from tidings.domain.common.validation import Validator
-from tidings.domain.limits.limits import DomainLimits
-from tidings.domain.messaging.channel_items import EVENT_FIELD, PRESENCE_FIELD, ChannelItemCache
-from tidings.domain.messaging.messages import RoomMessages
-from tidings.domain.presence.service import PresenceService
-from tidings.domain.receipts.service import ReceiptsService
+from tidings.domain.messaging.channel_items import EVENT_FIELD, PRESENCE_FIELD
+from tidings.domain.messaging.channel_services import ChannelServices
+from tidings.domain.messaging.channel_substream import ChannelSubstream
 from tidings.hub import Batch, Sink, Subscription
-from tidings.hub.ports import Schedule
 from tidings.hub.sinks import NULL_SINK
 
 PendingReply = Awaitable[Message] | None
-"""What of a command is still to be waited for: its answer, or None when Done is all there is to say."""
+"""An awaitable of the command's reply, or None if the reply is Done."""
 
-# On the account of the channel's user, measured: the channel; a room open on it, with two substreams; and a command or
-# an answer that waits, beside its bytes, which a command has in more than one shape.
+# Reserved on the memory account of the channel's user, as measured: the channel; an open room with two substreams; a
+# queued command or reply without its bytes; and a factor for a command's bytes, which exist in several forms.
 CHANNEL_BYTES: Final = 2_560
 ROOM_BYTES: Final = 1_536
 COMMAND_BYTES: Final = 1_024
 COMMAND_BYTES_PER_BYTE: Final = 4
 
 REPLY_FIELDS: Final[dict[type[Message], str]] = {v1.SendReply: "sent", v1.MarkReply: "marked"}
-
-
-class ChannelSubstream:
-    """A source of one opened room: the sink that it delivers to."""
-
-    __slots__ = ("_channel", "_field_number", "_is_closed", "room", "subscription")
-
-    def __init__(self, channel: "Channel", room: str, field_number: int) -> None:
-        self._channel = channel
-        self._field_number = field_number
-        self._is_closed = False
-        self.room = room
-        self.subscription: Subscription | None = None
-
-    def demand(self) -> int:
-        """This substream's share."""
-        # It may be closed before its source is there.
-        return 0 if self._is_closed else self._channel.demand_for(self)
-
-    def deliver(self, batch: Batch[Any], /) -> bool:
-        """Pass it on in the channel's envelope."""
-        if len(batch.items) > self.demand():
-            return False
-        return self._channel.forward(self.room, self._field_number, batch)
-
-    def complete(self) -> None:
-        """A room's log and life have no end."""
-
-    def fail(self, error: Exception, /) -> None:
-        """The room is read no longer."""
-        self._channel.on_substream_error(self, error)
-
-    def wake(self) -> None:
-        """There may be demand."""
-        if self.subscription is not None:
-            self.subscription.wake()
-
-    def close(self) -> None:
-        """Nothing more is wanted of it."""
-        self._is_closed = True
-        if self.subscription is not None:
-            self.subscription.close()
-
-
-class ChannelServices:
-    """What all channels share: the services that carry out commands, and the limits."""
-
-    def __init__(
-        self,
-        *,
-        messages: RoomMessages,
-        presence: PresenceService,
-        receipts: ReceiptsService,
-        validator: Validator,
-        background: BackgroundTasks,
-        schedule: Schedule,
-        report: ErrorReporter,
-    ) -> None:
-        self.messages = messages
-        self.presence = presence
-        self.receipts = receipts
-        self.validator = validator
-        self.background = background
-        self.schedule = schedule
-        self.report = report
-        self.item_cache = ChannelItemCache()
-
-    @property
-    def limits(self) -> DomainLimits:
-        """The limits that hold."""
-        return self.validator.limits
 
 
 class Channel:
@@ -134,9 +56,9 @@ class Channel:
         self._memory = context.memory
         self._memory.reserve(CHANNEL_BYTES)
         self._reserved_bytes = CHANNEL_BYTES
-        self._queued_commands: deque[tuple[v1.ChannelCommand, int]] = deque()  # each with what is held for it
-        self._running_commands = 0  # commands begun and not answered
-        self._is_dispatching = False  # a task takes commands from the line
+        self._queued_commands: deque[tuple[v1.ChannelCommand, int]] = deque()  # each with its reserved bytes
+        self._running_commands = 0  # commands started and without a reply
+        self._is_dispatching = False  # a task takes commands from the queue
         self._replies: deque[PreparedMessage[v1.ChannelItem]] = deque()
         self._close_notices: deque[PreparedMessage[v1.ChannelItem]] = deque()
         self._rooms: dict[str, tuple[ChannelSubstream, ChannelSubstream]] = {}
@@ -145,10 +67,10 @@ class Channel:
         self._is_closed = False
         self._is_flush_scheduled = False
 
-    # the transport's side
+    # called by the transport
 
     def command_capacity(self) -> int:
-        """How many more commands it takes right now."""
+        """How many more commands the channel accepts now."""
         taken = len(self._queued_commands) + self._running_commands + len(self._replies)
         return max(self._services.limits.channel_commands_max - taken, 0)
 
@@ -157,7 +79,7 @@ class Channel:
         if self._is_closed:
             return
         if not self.command_capacity():
-            self._fail(resource_exhausted("more commands than were asked for; wait for answers (channel_commands_max)"))
+            self._fail(resource_exhausted("more commands than were asked for; wait for replies (channel_commands_max)"))
             return
         size = COMMAND_BYTES + COMMAND_BYTES_PER_BYTE * message.ByteSize()
         try:
@@ -171,7 +93,7 @@ class Channel:
             self._services.background.spawn(self._dispatch_commands(), "a channel")
 
     def complete(self) -> None:
-        """No more commands come; what was asked is answered, and what was opened goes on."""
+        """No more commands come. Open commands get their replies, and open rooms stay open."""
         self._is_input_complete = True
         self.wake()
 
@@ -182,7 +104,7 @@ class Channel:
             self._services.schedule(self._flush)
 
     def close(self) -> None:
-        """The client is gone. What it sent and was begun is carried out all the same."""
+        """The stream ended. Commands that were started are still carried out."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -197,7 +119,7 @@ class Channel:
                 substream.close()
         self._release(self._reserved_bytes)
 
-    # the substreams' side
+    # called by substreams
 
     def demand_for(self, substream: ChannelSubstream) -> int:
         """How many items this substream may deliver now."""
@@ -208,11 +130,11 @@ class Channel:
         return max(demand // (2 * len(self._rooms) or 1), 1)
 
     def forward(self, room: str, field_number: int, batch: Batch[Any]) -> bool:
-        """Something happened in an opened room."""
+        """Deliver items of an open room; False if the transport accepts none now."""
         return self._sink.deliver(self._services.item_cache.wrap(room, field_number, batch))
 
     def on_substream_error(self, substream: ChannelSubstream, error: Exception) -> None:
-        """A substream ended, and with it the room."""
+        """A substream ended with an error: close its room, and tell the client."""
         if substream in self._rooms.get(substream.room, ()):
             self._close_room(substream.room)
             self._enqueue(self._close_notices, v1.ChannelItem(room=substream.room, closed=self._to_proto_error(error)))
@@ -220,7 +142,7 @@ class Channel:
     # commands
 
     async def _dispatch_commands(self) -> None:
-        """Begin the commands in line, each when the one before has been handed on."""
+        """Start the queued commands, each when the one before it has been handed on."""
         try:
             while self._queued_commands:
                 command, size = self._queued_commands.popleft()
@@ -248,7 +170,7 @@ class Channel:
         services, context = self._services, self._context
         room, lag = services.messages.parse_watch(request)
         if room in self._rooms:
-            raise conflict(f"{room} is open on this channel already; close it first to begin elsewhere")
+            raise conflict(f"{room} is open on this channel already; close it first to open it at another cursor")
         if len(self._rooms) >= services.limits.channel_rooms_max:
             raise resource_exhausted(f"{len(self._rooms)} rooms are open (channel_rooms_max); close one first")
         await services.messages.authorize_watch(room, context)
@@ -302,7 +224,7 @@ class Channel:
         return None
 
     def _on_presence_opened(self, substream: ChannelSubstream, result: Subscription | Exception) -> None:
-        """The room's room presence was loaded; the room may have been closed meanwhile."""
+        """The room's presence was loaded; the room may have been closed meanwhile."""
         if isinstance(result, Exception):
             self.on_substream_error(substream, result)
             return
@@ -318,7 +240,7 @@ class Channel:
             self._waiting_substreams.pop(substream, None)
             substream.close()
 
-    # answers
+    # replies
 
     def _on_result(self, ref: int, size: int, result: Message | Exception) -> None:
         self._running_commands -= 1
@@ -344,7 +266,7 @@ class Channel:
 
     def _enqueue(self, queue: deque[PreparedMessage[v1.ChannelItem]], item: v1.ChannelItem) -> None:
         if not self._is_closed:
-            self._memory.reserve_unchecked(COMMAND_BYTES)  # no more than `command_capacity` says
+            self._memory.reserve_unchecked(COMMAND_BYTES)  # `command_capacity` limits them
             self._reserved_bytes += COMMAND_BYTES
             queue.append(PreparedMessage.from_message(item))
             self.wake()
@@ -354,12 +276,12 @@ class Channel:
         self._reserved_bytes += size
 
     def _release(self, size: int) -> None:
-        size = min(size, self._reserved_bytes)  # of a closed channel, everything was released
+        size = min(size, self._reserved_bytes)  # a closed channel has released everything
         self._reserved_bytes -= size
         self._memory.release(size)
 
     def _flush(self) -> None:
-        """Notices and answers, then whoever waits, as far as demand goes."""
+        """Deliver notices and replies, then wake the waiting substreams, as far as demand goes."""
         self._is_flush_scheduled = False
         demand = self._sink.demand()
         items: list[PreparedMessage[v1.ChannelItem]] = []

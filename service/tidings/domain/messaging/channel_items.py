@@ -1,4 +1,4 @@
-"""Items of watches as items of a channel, made once for all channels."""
+"""Items of watches as items of a channel, encoded once for all channels."""
 
 from typing import Any, Final
 
@@ -8,17 +8,17 @@ from tidings.domain.common.items import channel_item
 from tidings.domain.common.lru_cache import LruCache
 from tidings.hub import Batch
 
-CACHED_BATCHES_MAX: Final = 1_024  # rooms whose last run is kept; the rest is only wrapped anew
+CACHED_BATCHES_MAX: Final = 1_024  # rooms whose last batch is kept; other batches are wrapped again
 
-# The field of a ChannelItem that an item of a watch goes into.
+# The field of ChannelItem that holds an item of a watch.
 EVENT_FIELD: Final = v1.ChannelItem.EVENT_FIELD_NUMBER
 PRESENCE_FIELD: Final = v1.ChannelItem.PRESENCE_FIELD_NUMBER
 
 
 class ChannelItemCache:
-    """Remembers the last run of each room, since its readers follow one another.
+    """Caches the last batch of each room, since the channels of one room take it one after the other.
 
-    So the bytes that a transport makes of a wrapped run are shared as well.
+    So the bytes that a transport encodes for a wrapped batch are shared as well.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
-"""What later events make of a message.
+"""The state of a message after later events.
 
-The log never loses an event, but a message is read with what became of it: its newest text, the reactions to it, or
-nothing but the mark that it was deleted. `apply_change` is that rule. It is pure; a store keeps its result in the
-message's own place of the log, in the same transaction that appends the change.
+The log keeps every event, but a message is read in its latest state: its newest text, its reactions, or only the mark
+that it was deleted. `apply_change` computes that state. It is pure; a store writes its result in place of the message,
+in the transaction that appends the change.
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from tidings.contract import v1
 
-REACTION_USERS_MAX = 50  # named in a message's reaction; what a popular message weighs must not grow with its fame
-EDITS_MAX = 250  # of one message; an edit and a deletion look through them for the one that still has its text
+REACTION_USERS_MAX = 50  # listed in a reaction; bounds the size of a message with many reactions
+EDITS_MAX = 250  # of one message; edits and deletions scan them for the one that still has its text
 REACTION_KINDS_MAX = 32  # different emoji on one message: with 50 names each it weighs at most about 100 KiB
 
 
 class ReactionUsers(NamedTuple):
-    """Who stands behind one emoji after a change: the first REACTION_USERS_MAX by arrival, and how many in all."""
+    """The users of one emoji after a change: the first REACTION_USERS_MAX by time, and the total number."""
 
     users: Sequence[str]
     total: int
@@ -26,9 +26,9 @@ NO_USERS = ReactionUsers((), 0)
 
 
 def apply_change(target: v1.Event, change: v1.Event, reaction_users: ReactionUsers = NO_USERS) -> v1.Event:
-    """The message `target` after `change` (`edited`, `deleted` or `reacted`); neither of them is touched.
+    """The message `target` after `change` (`edited`, `deleted` or `reacted`); neither is modified.
 
-    For `reacted`, `reaction_users` are those of its emoji after the change. A message that was deleted stays as it is.
+    For `reacted`, `reaction_users` are those of its emoji after the change. A deleted message does not change.
     """
     updated = v1.Event()
     updated.CopyFrom(target)
@@ -47,7 +47,7 @@ def apply_change(target: v1.Event, change: v1.Event, reaction_users: ReactionUse
 
 
 def redact_edit(edited: v1.Event) -> v1.Event:
-    """An `edited` event of a message that was edited again or deleted: that it happened stays, the text goes."""
+    """An `edited` event without its text, for a message that was edited again or deleted."""
     redacted = v1.Event()
     redacted.CopyFrom(edited)
     redacted.edited.text = ""
@@ -55,7 +55,7 @@ def redact_edit(edited: v1.Event) -> v1.Event:
 
 
 def _apply_reaction(posted: v1.Posted, emoji: str, reaction_users: ReactionUsers) -> None:
-    """Emoji stay in the order in which they first came; one that nobody stands behind is gone."""
+    """Emoji keep the order of their first use; one without users is removed."""
     reaction = v1.Reaction(emoji=emoji, users=reaction_users.users[:REACTION_USERS_MAX], count=reaction_users.total)
     for index, existing in enumerate(posted.reactions):
         if existing.emoji == emoji:

@@ -1,9 +1,9 @@
-"""First come, first served, also while something has to be looked up.
+"""First in, first out per key, also while an entry waits for the store.
 
-Who writes into a room that nobody has asked about for a while waits until the store has said who may. The next one may
-find the answer in memory and would be first. So as long as anybody of the same line waits, the others wait behind; and
-once the first has its answer, all behind it who need none go in the same turn: a line that moved one place a turn would
-not end while its user went on writing.
+Appending needs access data that is usually cached and sometimes has to be loaded. Without a queue, an entry that finds
+its data cached would overtake an earlier entry of the same key that is still loading. So while the first entry of a key
+loads, later ones of that key queue behind it. When it has loaded, all entries behind it that need no loading are
+appended in the same callback: appending one for each callback would never catch up while the user keeps writing.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ PendingQueue = dict[asyncio.Future[R], D]
 
 
 class KeyedFifo(Generic[D, S, R]):
-    """Lines by key. A line is there only while somebody waits, so there are never more than requests under way.
+    """Queues by key. A queue exists only while an entry loads, so there are never more entries than open requests.
 
-    `find` says at once what has to be known before a draft is appended, or None; then `load` is asked. `append`
-    takes the draft's place in the log and comes back; its answer may come later, and nobody in the line waits for that.
-    What any of them raises, `submit` raises where nobody waits; else it is the answer.
+    `find` returns what is needed to append a draft if it is cached, else None; then `load` is called. `append` starts
+    the append synchronously and returns a future of its result, for which later entries do not wait. An exception of
+    any of them is raised by `submit` if the draft was not queued, else set on its future.
     """
 
     __slots__ = ("_append", "_find", "_load", "_queues")
@@ -39,12 +39,14 @@ class KeyedFifo(Generic[D, S, R]):
         self._find = find
         self._load = load
         self._append = append
-        # Of each line, the first is being looked up, as long as the line is there.
+        # The first entry of each queue is loading.
         self._queues: dict[object, PendingQueue[R, D]] = {}
 
     def submit(self, key: object, draft: D) -> asyncio.Future[R]:
-        """Append behind those of the same key who came before; their appends have begun by then, and need not be
-        durable. The place in the line is taken at once; who gives up the answer before it is their turn leaves it."""
+        """Append the draft after earlier ones of the same key have begun to append; these need not be durable.
+
+        Cancelling the future before its turn removes the draft from the queue.
+        """
         queue = self._queues.get(key)
         if queue is not None:
             result = self._enqueue(queue, draft)
@@ -74,7 +76,7 @@ class KeyedFifo(Generic[D, S, R]):
         draft = queue.pop(result, None)
         error = None if loading.cancelled() else loading.exception()
         if result.done() or draft is None:
-            pass  # nobody waits for it any more
+            pass  # cancelled
         elif loading.cancelled():
             result.cancel()
         elif error is not None:
@@ -84,7 +86,7 @@ class KeyedFifo(Generic[D, S, R]):
         self._advance(key, queue)
 
     def _advance(self, key: object, queue: PendingQueue[R, D]) -> None:
-        """Append for one after the other, until something has to be looked up."""
+        """Append the queued drafts in order, until one has to load."""
         for result, draft in list(queue.items()):
             if not result.done():
                 try:
@@ -109,5 +111,5 @@ class KeyedFifo(Generic[D, S, R]):
 
 
 def _discard(queue: PendingQueue[R, D], result: asyncio.Future[R]) -> None:
-    """Somebody has an answer, or gave it up: nothing of theirs stays in the line."""
+    """Remove an entry whose future is done or cancelled."""
     queue.pop(result, None)

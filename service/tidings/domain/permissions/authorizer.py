@@ -1,20 +1,17 @@
-"""Who may do what in which room.
+"""Authorization: who may do what in which room.
 
 Every call is checked here, so what the answer depends on is kept in memory: what each room is, and each user's role in
 it. It stays true because every change of a membership is an event of the room's log, and `on_member_changed` is called
 for all of them, in their order, before anything else is. Where several nodes write, a notice of a change may be lost:
 then roles are also read again after `cached_role_seconds`, and dropped when a notice is found to be missing.
 
-Of a room with few members all roles are read at once, for whoever asks: then nobody else has to be looked up, members
-or not. Of larger rooms each role is read by itself.
+Of a small room all roles are read at once; of a larger room each role is read by itself. A change received while a role
+is being read overrides what was read.
 
-A role that is read while it changes: whoever reads hears of the change, and what was read gives way to it, wherever
-else it may have been noted and forgotten again.
-
-How long a refusal takes must not tell whether there is such a room. So a refused caller is never answered from what is
-known of a room: the first time the store is asked, by one statement whether the room is there or not, and from then on
-the refusal itself is remembered, until the caller is brought in or an OPEN room is made. (An OPEN room can be made
-under any free name, and then everybody may enter it.)
+The time that a refusal takes must not tell whether the room exists. So a refused caller is never answered from cached
+room data: the first time the store is asked, by one statement whether the room exists or not. After that the refusal
+itself is cached, until the caller becomes a member or an OPEN room is created. (An OPEN room can be created under any
+free name, and then everyone may enter it.)
 """
 
 import asyncio
@@ -41,17 +38,17 @@ MODERATOR_ROLES: Final = frozenset({v1.OWNER, v1.MODERATOR})
 
 @dataclass(slots=True)
 class RoomInfo:
-    """What is known of a room. `head` is the newest seq heard of."""
+    """Cached data of a room. `head` is the newest seq known."""
 
     room: str
     kind: int
     epoch: str
     head: int
-    is_large: bool  # it has too many members to know them all
+    is_large: bool  # more than small_room_members_max members: roles are cached one by one
 
 
 class RoleLookup:
-    """Somebody asks the store about a room's roles; `role_changes` are those that changed meanwhile."""
+    """A read of roles from the store that is under way; `role_changes` are changes received meanwhile."""
 
     __slots__ = ("is_stale", "role_changes")
 
@@ -61,19 +58,19 @@ class RoleLookup:
 
 
 class RoomAccess(NamedTuple):
-    """Where a user stands in a room that this user may read."""
+    """A user's access to a room that the user may read."""
 
     room_info: RoomInfo
     role: int
 
     @property
     def moderates(self) -> bool:
-        """May remove people and other people's messages."""
+        """Whether the user may remove members and messages of others."""
         return self.role in MODERATOR_ROLES
 
 
 class Authorizer:
-    """Answers from memory, from the store where memory does not reach."""
+    """Answers from the cache, else from the store."""
 
     def __init__(self, store: Store, limits: DomainLimits, new_expiry: NewRoleExpiry | None = None) -> None:
         """`new_expiry`: makes the queue after which roles are read again, where notices of changes may be lost."""
@@ -81,18 +78,18 @@ class Authorizer:
         self._expiry = None if new_expiry is None else new_expiry(self._on_expired)
         self._rooms: LruCache[str, RoomInfo] = LruCache(limits.cached_rooms_max)
         self._roles: LruCache[tuple[str, str], int] = LruCache(limits.cached_roles_max)
-        # All roles of small rooms, bounded below: by rooms, and by the roles in all of them together.
+        # All roles of small rooms; `_cache_small_room_roles` limits the rooms and the sum of their roles.
         self._small_room_roles: LruCache[str, dict[str, int]] = LruCache(limits.cached_rooms_max + 1)
         self._small_room_roles_count = 0
         self._limits = limits
-        # (room, user) → how many OPEN rooms had been made by then; it holds while no further one was.
+        # (room, user) → the value of `_open_rooms_created` at the refusal, which is valid while that value is the same.
         self._refusals: LruCache[tuple[str, str], int] = LruCache(limits.cached_refusals_max)
         self._open_rooms_created = 1
         self._role_loads: dict[str, asyncio.Task[None]] = {}  # rooms of which all roles are being read
-        self._lookups: dict[str, list[RoleLookup]] = {}  # the looks at the store that are under way, by room
+        self._lookups: dict[str, list[RoleLookup]] = {}  # reads of the store that are under way, by room
 
     async def authorize_read(self, room: str, user: str) -> RoomAccess:
-        """The user's access; NOT_FOUND for no such room, and for one whose name the user may not even know."""
+        """The user's access; NOT_FOUND if there is no such room, or if the user may not know that it exists."""
         access = self.cached_access(room, user)
         if access is None:
             room_info = self._rooms.get(room)
@@ -103,18 +100,18 @@ class Authorizer:
         return access
 
     async def authorize_write(self, room: str, user: str) -> RoomAccess:
-        """The same, for who wants to say something; PERMISSION_DENIED for a READER."""
+        """The same for writing; also PERMISSION_DENIED for a READER."""
         return require_write(await self.authorize_read(room, user))
 
     def cached_access(self, room: str, user: str) -> RoomAccess | None:
-        """What `authorize_read` answers, if it can be told without asking the store. It never refuses."""
+        """The result of `authorize_read` if it is cached, else None. Never refuses."""
         room_info, role = self._rooms.get(room), self._cached_role(room, user)
         if room_info is None or role is None or (role == NON_MEMBER and room_info.kind != v1.OPEN):
             return None
         return RoomAccess(room_info, role)
 
     async def _check_visible(self, room: str, user: str) -> None:
-        """NOT_FOUND for who may not know of the room; the same work whether there is one or not."""
+        """NOT_FOUND if the user may not know of the room; the same work whether it exists or not."""
         open_rooms_created = self._open_rooms_created
         if self._refusals.get((room, user)) != open_rooms_created:
             (kind, role, _), role_changes = await self._lookup(room, lambda: self._store.membership(room, user))
@@ -129,7 +126,7 @@ class Authorizer:
         raise room_not_found(room)
 
     async def room_info(self, room: str) -> RoomInfo:
-        """What is known of the room, whoever asks; NOT_FOUND."""
+        """The room's data, for callers that authorize by themselves; NOT_FOUND."""
         room_info = self._rooms.get(room)
         if room_info is None:
             record = await self._store.room(room)
@@ -139,7 +136,7 @@ class Authorizer:
         return room_info
 
     async def role(self, room: str, user: str) -> int:
-        """A `v1.Role`, NON_MEMBER for who is not a member."""
+        """A user's `v1.Role`, or NON_MEMBER."""
         role = self._cached_role(room, user)
         if role is not None:
             return role
@@ -161,7 +158,7 @@ class Authorizer:
         return self._roles.get((room, user)) if roles is None else roles.get(user, NON_MEMBER)
 
     async def _load_roles_shared(self, room_info: RoomInfo) -> None:
-        """Read all roles of a small room, once for all who ask meanwhile. It may turn out to be a large one."""
+        """Read all roles of a small room, once for all concurrent callers. The room may turn out to be large."""
         task = self._role_loads.get(room_info.room)
         if task is None:
             task = self._role_loads[room_info.room] = asyncio.create_task(self._load_roles(room_info))
@@ -230,7 +227,7 @@ class Authorizer:
                 del self._lookups[room]
 
     def cache_room(self, record: RoomRecord) -> RoomInfo:
-        """A room was read or made."""
+        """Cache a room that was read or created."""
         is_large = record.members > self._limits.small_room_members_max
         room_info = RoomInfo(record.room, record.kind, record.head.epoch, record.head.seq, is_large)
         self._rooms.put(record.room, room_info)
@@ -241,12 +238,12 @@ class Authorizer:
         self._open_rooms_created += kind == v1.OPEN
 
     def cached_kind(self, room: str) -> int | None:
-        """What kind of room it is, if that is known without asking."""
+        """The room's kind if it is cached, else None."""
         room_info = self._rooms.peek(room)
         return None if room_info is None else room_info.kind
 
     def on_head_advanced(self, room: str, epoch: str, head: int) -> None:
-        """The log has come to `head`."""
+        """Events up to `head` were committed."""
         room_info = self._rooms.peek(room)
         if room_info is None:
             return
@@ -257,7 +254,7 @@ class Authorizer:
             room_info.head = head
 
     def on_member_changed(self, room: str, member: v1.Member) -> None:
-        """Somebody came, left, or got another role: a `member` event was committed."""
+        """A `member` event was committed: a user joined, left, or got another role."""
         role = NON_MEMBER if member.left else member.role
         self._refusals.pop((room, member.user))
         for lookup in self._lookups.get(room, ()):
@@ -266,7 +263,7 @@ class Authorizer:
         if roles is None:
             self._put_role(room, member.user, role)
             return
-        self._roles.pop((room, member.user))  # what was known before must not come to light again
+        self._roles.pop((room, member.user))  # an older value must not be found later
         before = len(roles)
         if role == NON_MEMBER:
             roles.pop(member.user, None)
@@ -298,7 +295,7 @@ class Authorizer:
                 lookup.is_stale = True
 
     def _convert_to_large_room(self, room: str, roles: dict[str, int]) -> None:
-        """There are too many members to go on knowing them all."""
+        """The room outgrew the small-room cache: cache one entry for each role instead."""
         room_info = self._rooms.peek(room)
         if room_info is not None:
             room_info.is_large = True
@@ -308,7 +305,7 @@ class Authorizer:
 
 
 def require_read(access: RoomAccess) -> RoomAccess:
-    """The access of who may read; NOT_FOUND for others."""
+    """The access, if it permits reading; else NOT_FOUND."""
     room_info, role = access
     if role == NON_MEMBER and room_info.kind != v1.OPEN:
         raise room_not_found(room_info.room)
@@ -316,7 +313,7 @@ def require_read(access: RoomAccess) -> RoomAccess:
 
 
 def require_write(access: RoomAccess) -> RoomAccess:
-    """The access of who may write; PERMISSION_DENIED for others."""
+    """The access, if it permits writing; else PERMISSION_DENIED."""
     room_info, role = access
     if role == v1.READER:
         raise permission_denied(
@@ -326,7 +323,7 @@ def require_write(access: RoomAccess) -> RoomAccess:
 
 
 def room_not_found(room: str) -> ApiError:
-    """The same words for a room that is not there and for one that the caller may not know of."""
+    """The error for a room that does not exist and for one that the caller may not know of: the same words."""
     return not_found(
         f"there is no room {room} that you may enter; make it with rooms.create, or ask somebody inside to bring you in"
     )

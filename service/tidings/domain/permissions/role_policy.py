@@ -1,12 +1,12 @@
-"""Who may bring in, change and remove whom: pure decisions, and all of them.
+"""Which role may add, change and remove which members: pure decisions, and all of them.
 
-    who asks     may bring in or change            may remove
-    OWNER        everybody, to every role          everybody
+    caller       may add or change                 may remove
+    OWNER        everyone, to every role           everyone
     MODERATOR    MEMBER and READER, to those two   MEMBER and READER
     others       themselves: join an OPEN room     themselves: leave
 
-Beyond the table: nobody raises their own role. A DIRECT room keeps its two people. A READER of an OPEN room was made
-one by somebody, and cannot become a stranger who may write by leaving.
+Beyond the table: no user raises their own role. A DIRECT room keeps its two members. A READER of an OPEN room was given
+that role by others, and cannot become a non-member, who may write, by leaving.
 """
 
 from typing import Final
@@ -15,7 +15,7 @@ from tidings.contract import v1
 from tidings.contract.errors import invalid_argument, permission_denied
 from tidings.domain.permissions.authorizer import NON_MEMBER, RoomAccess
 
-# Less is more: the numbers of the contract go from most to least.
+# The contract numbers the roles from most rights to least.
 ROLES: Final = (v1.OWNER, v1.MODERATOR, v1.MEMBER, v1.READER)
 _MANAGEABLE_ROLES: Final[dict[int, frozenset[int]]] = {
     v1.OWNER: frozenset({NON_MEMBER, *ROLES}),
@@ -24,14 +24,14 @@ _MANAGEABLE_ROLES: Final[dict[int, frozenset[int]]] = {
 
 
 def role_after_join(requested: int, role: int) -> int:
-    """The role that somebody with `role` shall have after a join that asks for `requested`."""
+    """The role of a user with `role` after a join that requests `requested`; INVALID_ARGUMENT for no role."""
     if requested not in (NON_MEMBER, *ROLES):
         raise invalid_argument(f"role is {requested}; use OWNER, MODERATOR, MEMBER or READER")
     return requested or role or v1.MEMBER
 
 
 def check_join(access: RoomAccess, user: str, caller: str, before: int, after: int) -> None:
-    """Whether `caller` may give `user`, who has the role `before`, the role `after`."""
+    """Check that `caller` may change the role of `user` from `before` to `after`; PERMISSION_DENIED."""
     room = access.room_info.room
     if before == after:
         return
@@ -51,7 +51,7 @@ def check_join(access: RoomAccess, user: str, caller: str, before: int, after: i
 
 
 def check_leave(access: RoomAccess, user: str, caller: str, before: int) -> None:
-    """Whether `caller` may take `user`, who has the role `before`, out of the room."""
+    """Check that `caller` may remove `user`, whose role is `before`, from the room; PERMISSION_DENIED."""
     room = access.room_info.room
     _reject_direct(access)
     if user == caller:

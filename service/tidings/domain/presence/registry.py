@@ -1,4 +1,4 @@
-"""The rooms whose passing life somebody watches."""
+"""The presence of all watched rooms: which rooms are loaded, who watches them, and which users they show."""
 
 import asyncio
 import contextlib
@@ -27,9 +27,9 @@ from tidings.hub.scheduling import FlushScheduler
 if TYPE_CHECKING:
     from reactivex.abc import SchedulerBase
 
-IDLE_SECONDS: Final = 60.0  # who reconnects within a minute finds the room loaded
-ROUND_COST_MAX: Final = 128  # readers visited between two looks at the sockets
-SUBSCRIPTION_BYTES: Final = 256  # a reader of a compacted log and its share; measured: 0.2 KiB
+IDLE_SECONDS: Final = 60.0  # a client that reconnects within a minute finds the room loaded
+ROUND_COST_MAX: Final = 128  # subscriptions flushed before the loop may do other work
+SUBSCRIPTION_BYTES: Final = 256  # a subscription of a compacted log and its quota; measured: 0.2 KiB
 
 
 class RoomPresenceRegistry:
@@ -37,9 +37,8 @@ class RoomPresenceRegistry:
 
     It observes commits, and is an `AccessRevocable` of `CommitSubscriber`.
 
-    What a room's presence weighs is on the account of one of its readers: of the first, then of another one when
-    that one
-    leaves. Those without readers share an account of their own, and the one left first is closed when it is full.
+    The memory of a room's presence is reserved on the account of one of its watchers: the first, then another one when
+    that one leaves. Rooms without watchers share one account; when it is full, the room left longest ago is closed.
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class RoomPresenceRegistry:
         self._rooms: dict[str, RoomPresence] = {}
         self._unwatched_account = MemoryAccount("", limits.unwatched_presence_bytes_max)
         self._loads: dict[str, asyncio.Future[None]] = {}
-        self._expected_subscribers: Counter[str] = Counter()  # readers that are about to come, by room; never 0
+        self._expected_subscribers: Counter[str] = Counter()  # subscriptions about to open, by room; never 0
         self._rooms_by_user: dict[str, set[RoomPresence]] = {}
         self._idle_rooms = ExpiryQueue(IDLE_SECONDS, self._close, clock=clock.monotonic, schedule_later=schedule_later)
         self._typing_tracker = TypingTracker(
@@ -76,11 +75,11 @@ class RoomPresenceRegistry:
         )
         tracker.on_state_changed.append(self._on_state_changed)
 
-    # readers
+    # subscriptions
 
     @contextlib.contextmanager
     def expect_subscriber(self, room: str) -> Iterator[None]:
-        """A reader is about to come: within, the room that `ensure_loaded` loads is not closed again."""
+        """Within this context the room that `ensure_loaded` loads is not closed, so that `subscribe` may follow."""
         self._expected_subscribers[room] += 1
         self._idle_rooms.cancel(room)
         try:
@@ -93,20 +92,20 @@ class RoomPresenceRegistry:
                 self._evict_unwatched()
 
     async def ensure_loaded(self, room: str) -> None:
-        """Have the room followed, so that `subscribe` may be called; both within `expect_subscriber`."""
+        """Load the presence of the room, so that `subscribe` may be called; both within `expect_subscriber`."""
         load = self._loads.get(room)
         if load is None and room not in self._rooms:
             load = self._load(room)
         if load is not None:
-            # One reader that gives up must not take the others' answer with it.
+            # Cancelling one caller must not cancel the load for others.
             await asyncio.shield(load)
 
     def subscribe(
         self, room: str, sink: Sink[Any], *, owner: str, after: v1.Cursor, account: MemoryAccount
     ) -> Subscription:
-        """A reader of the room's life, which `ensure_loaded` had followed, for a user who may read there.
+        """Subscribe to the presence of a loaded room, for a user who may read there.
 
-        RESOURCE_EXHAUSTED when the account has no room for it.
+        RESOURCE_EXHAUSTED when the account has no memory left for it.
         """
         room_presence = self._rooms[room]
         is_charged = room_presence.account is self._unwatched_account
@@ -120,24 +119,24 @@ class RoomPresenceRegistry:
         return ReleasingSubscription(subscription, lambda: self._on_subscription_closed(room_presence, account))
 
     def update_cost(self, room: str) -> int:
-        """How much an update of the room's life weighs: one, and one more for each so many readers."""
+        """The cost of an update in the room: one, and one more for each `update_cost_readers` subscriptions."""
         room_presence = self._rooms.get(room)
         readers = 0 if room_presence is None else room_presence.compacted_log.subscription_count
         return 1 + readers // self._limits.update_cost_readers
 
     def receipt_update_cost(self, room: str) -> int:
-        """The same for a member's positions, which no reader is told where members are only counted."""
+        """The same for positions, which are not published where members are only counted."""
         room_presence = self._rooms.get(room)
         return 1 if room_presence is None or room_presence.is_counting else self.update_cost(room)
 
     def status_update_cost(self, user: str) -> int:
-        """The same for what a user says of themselves."""
+        """The same for a user's status, over all rooms that show the user."""
         readers = sum(
             room_presence.compacted_log.subscription_count for room_presence in self._rooms_by_user.get(user, ())
         )
         return 1 + readers // self._limits.update_cost_readers
 
-    # what it hears
+    # events
 
     def set_typing(self, room: str, user: str, *, stopped: bool) -> None:
         """Publish that a user of this node types in a room, or stopped; RESOURCE_EXHAUSTED in one room too many."""
@@ -159,13 +158,13 @@ class RoomPresenceRegistry:
             self._typing_tracker.start(room, user)
 
     def on_positions_changed(self, room: str, user: str, delivered: int, read: int) -> None:
-        """Somebody's positions moved."""
+        """The positions of a member moved."""
         room_presence = self._rooms.get(room)
         if room_presence is not None:
             room_presence.on_positions_changed(user, delivered, read)
 
     def on_member_changed(self, room: str, change: MemberChange, /) -> None:
-        """Somebody came, left, got another role, or consented to being seen."""
+        """A member joined, left, got another role, or changed consent."""
         member = change.member
         if member.left or member.role == v1.READER:
             self._typing_tracker.stop(room, member.user)
@@ -200,7 +199,7 @@ class RoomPresenceRegistry:
         return set() if room_presence is None else room_presence.compacted_log.owners()
 
     def revoke(self, room: str, user: str, error: ApiError, /) -> None:
-        """This user may no longer read this room."""
+        """End the subscriptions of a user who may no longer read the room."""
         room_presence = self._rooms.get(room)
         if room_presence is not None:
             room_presence.compacted_log.end_subscriptions(user, error)
@@ -214,10 +213,10 @@ class RoomPresenceRegistry:
         if room_presence is not None:
             room_presence.on_typing_changed(users)
 
-    # room presences come and go
+    # loading and closing rooms
 
     def _on_subscription_closed(self, room_presence: RoomPresence, account: MemoryAccount) -> None:
-        """A reader is gone."""
+        """A subscription was closed."""
         account.release(SUBSCRIPTION_BYTES)
         subscriptions = room_presence.subscriptions_by_account
         subscriptions[account] -= 1
@@ -229,7 +228,7 @@ class RoomPresenceRegistry:
             self._evict_unwatched()
 
     def _evict_unwatched(self) -> None:
-        """Those that are too many, the one left first before the others."""
+        """Close rooms without watchers beyond their memory limit, the one left longest ago first."""
         while (
             self._unwatched_account.reserved_bytes > self._unwatched_account.bytes_max
             and (room := self._idle_rooms.next_key()) is not None
@@ -250,7 +249,7 @@ class RoomPresenceRegistry:
             else:
                 self._close(room)
                 load.set_exception(error)
-                load.exception()  # whoever waited has it; if nobody did, it is no news
+                load.exception()  # mark it as retrieved: callers have it, if there are any
 
         self._background.start(room_presence.load(), on_loaded)
         return load
@@ -277,7 +276,7 @@ class RoomPresenceRegistry:
         return room_presence
 
     def _start_idle_timer(self, room: str) -> None:
-        """Close the room after `IDLE_SECONDS`, if it has no reader and none is about to come."""
+        """Close the room after `IDLE_SECONDS` if it has no subscription and none is about to open."""
         room_presence = self._rooms.get(room)
         if room_presence and not (
             room_presence.compacted_log.subscription_count or room in self._expected_subscribers or room in self._loads

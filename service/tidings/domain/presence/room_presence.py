@@ -1,15 +1,15 @@
-"""What passes by in one room: who is there, who types, how far everybody has read.
+"""Presence, typing and read positions of one room.
 
-The presence of a room is followed while somebody watches it, and a little longer. It is loaded once, then kept up to
-date by what
-it hears: people come and go, their states change, positions move. What it hears while it loads is put aside and applied
-afterwards; each of these says what is and not what to add, so that hearing it twice does no harm.
+The presence of a room is loaded when it is watched, and kept for a while afterwards. It is loaded once and then
+updated: members join and leave, their states change, positions move. Updates received while it loads are deferred and
+applied afterwards. Each update is a state and not a difference, so applying one twice is harmless.
 
-Where presence is for those who share a room (`presence_visible_to`, ADR 33), a member who has not consented to being
-seen there is on the compacted log as OFFLINE and never seen, without positions, and does not count as online.
+Where presence is limited to users who share a room (`presence_visible_to`, ADR 33), a member who has not consented to
+being seen in the room is in the compacted log as OFFLINE and never seen, without positions, and does not count as
+online.
 
-Above `presence_room_members_max` members it counts: two numbers, looked at every `presence_count_seconds`. A room that
-grows beyond it while it is watched counts from then on.
+Above `presence_room_members_max` members only two numbers are published, sampled every `presence_count_seconds`. A room
+that grows beyond the limit while it is watched switches to counts and stays there.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from reactivex.abc import DisposableBase, SchedulerBase
 
 MEMBERS_PAGE_SIZE: Final = 1_000
-# The presence of a room, and each member with a state and positions on the compacted log; measured: 3.0 and 0.7 KiB, a
-# text of 256 bytes added. Where members are counted, a name.
+# The presence of a room, and each member with a state and positions in the compacted log; measured: 3.0 and 0.7 KiB
+# with a status text of 256 bytes. Where members are counted, a name.
 ROOM_PRESENCE_BYTES: Final = 3_584
 MEMBER_BYTES: Final = 1_024
 COUNTED_MEMBER_BYTES: Final = 128
@@ -38,9 +38,9 @@ TYPING_KEY: Final = "typing"
 
 
 class RoomPresence:
-    """The people in one room.
+    """The members of one room.
 
-    `track` and `untrack` say whose states it wants to hear of: of those who are seen; `account` holds its weight.
+    `track(user)` and `untrack(user)` subscribe to the states of the visible members. Memory is reserved on `account`.
     """
 
     def __init__(
@@ -71,18 +71,17 @@ class RoomPresence:
         self._untrack = untrack
         self._is_limited = limits.presence_visible_to != EVERYONE
         self._members: set[str] = set()
-        # Members who are not seen, since they have not consented.
+        # Members who are hidden, since they have not consented.
         self._without_consent: set[str] = set()
-        # How far the members have come; never back, in whatever order it is heard.
+        # Delivered and read positions of members; never move back, in whatever order updates arrive.
         self._positions: dict[str, tuple[int, int]] = {}
-        # Who left while somebody watched: they stay on the compacted log as OFFLINE, for readers who did not hear it
-        # yet.
+        # Members who left while the room was watched: they stay in the compacted log as OFFLINE for slow readers.
         self._recently_left: dict[str, None] = {}
-        # What was heard while loading; None once that is done.
+        # Updates received while loading; None when loading is done.
         self._deferred: list[Callable[[], None]] | None = []
         self._count_subscription: DisposableBase | None = None
 
-    # its life
+    # loading and closing
 
     async def load(self) -> None:
         """Read who the members are, their positions and their states."""
@@ -147,12 +146,12 @@ class RoomPresence:
         for member in members:
             if member.user not in self._without_consent:
                 self._track(member.user)
-            # What is known now is newer than what was read.
+            # A cached state is newer than the one that was read.
             self._put_user(member.user, self._visible_state(member.user) or states[member.user])
             self._put_receipt(member.user, member.delivered, member.read)
 
     def close(self) -> None:
-        """Nobody watches any more."""
+        """Stop following the members, and release the memory."""
         if self._count_subscription is None:
             for user in self._members:
                 self._untrack(user)
@@ -161,10 +160,10 @@ class RoomPresence:
         self.account.release(self.reserved_bytes)
         self.reserved_bytes = 0
 
-    # what it weighs
+    # memory
 
     def charge_to(self, account: MemoryAccount) -> None:
-        """From now on its weight is on this account, whether there is room or not."""
+        """Move its reservation to this account, even beyond the account's limit."""
         self.account.transfer(self.reserved_bytes, account)
         self.account = account
 
@@ -174,34 +173,34 @@ class RoomPresence:
         self.account.reserve_unchecked(reserved_bytes - self.reserved_bytes)
         self.reserved_bytes = reserved_bytes
 
-    # what it hears
+    # events
 
     @property
     def is_counting(self) -> bool:
-        """Whether it tells two numbers instead of people."""
+        """Whether it publishes two numbers instead of members."""
         return self._count_subscription is not None
 
     def on_state_changed(self, user: str) -> None:
-        """What others see of a member changed."""
+        """The visible state of a member changed."""
         state = self._tracker.cached_state(user)
         if state is not None and self._is_listed(user):
             self._put_user(user, state)
 
     def on_typing_changed(self, users: Sequence[str]) -> None:
-        """Who types now."""
+        """These users type now."""
         if users or TYPING_KEY in self.compacted_log:
             body = v1.Typing(room=self.room, users=users).SerializeToString()
             self.compacted_log.put(TYPING_KEY, encode_field(v1.PresenceItem.TYPING_FIELD_NUMBER, body))
 
     def on_positions_changed(self, user: str, delivered: int, read: int) -> None:
-        """A member's positions moved."""
+        """The positions of a member moved."""
         if self._deferred is not None:
             self._deferred.append(lambda: self.on_positions_changed(user, delivered, read))
         elif self._is_listed(user):
             self._put_receipt(user, delivered, read)
 
     def on_member_changed(self, change: MemberChange) -> None:
-        """Somebody came or left, or is seen or not seen from now on."""
+        """A member joined, left, or changed consent."""
         user, left = change.member.user, change.member.left
         if self._deferred is not None:
             self._deferred.append(lambda: self.on_member_changed(change))
@@ -214,7 +213,7 @@ class RoomPresence:
         elif not left and self._is_limited and change.consented is (user in self._without_consent):
             self._on_consent_changed(user, is_hidden=not change.consented)
 
-    # what follows from it
+    # changes
 
     def _is_listed(self, user: str) -> bool:
         return self._count_subscription is None and user in self._members
@@ -242,11 +241,11 @@ class RoomPresence:
             self._background.start(self._tracker.states([user]), self._add_states)
 
     def _visible_state(self, user: str) -> bytes | None:
-        """What is seen of a member, if that is known without asking the store."""
+        """The visible state of a member if it is cached, else None."""
         return offline_state(user, 0) if user in self._without_consent else self._tracker.cached_state(user)
 
     def _on_consent_changed(self, user: str, *, is_hidden: bool) -> None:
-        """A member is seen or not seen from now on."""
+        """A member is visible or hidden from now on."""
         if is_hidden:
             self._without_consent.add(user)
         else:
@@ -257,7 +256,7 @@ class RoomPresence:
             self._put_visible_receipt(user)
 
     def _add_states(self, states: dict[str, bytes] | Exception) -> None:
-        # If the store could not say when somebody was last seen, the next change will come all the same.
+        # On an error the members stay without a state until their next change.
         if isinstance(states, dict):
             for user, state in states.items():
                 if self._is_listed(user):
@@ -279,14 +278,14 @@ class RoomPresence:
             self.compacted_log.remove(f"user {evicted}")
 
     def _switch_to_counts(self) -> None:
-        """Two numbers instead of people, from now on."""
+        """Publish two numbers instead of members, from now on."""
         for user in (*self._members, *self._recently_left):
             self._untrack(user)
             self.compacted_log.remove(f"user {user}")
             self.compacted_log.remove(f"receipt {user}")
         self._recently_left.clear()
         self._positions.clear()
-        # Imported here, since no start shall wait 30 ms for what few services need: they have no room of this size.
+        # Imported here: it takes 30 ms at the start, and few services have a room of this size.
         from reactivex import interval
         from reactivex import operators as ops
 
@@ -297,7 +296,7 @@ class RoomPresence:
     def _current_counts(self) -> tuple[int, int]:
         return len((self._tracker.visible_states.keys() & self._members) - self._without_consent), len(self._members)
 
-    # what is put on the compacted log
+    # entries of the compacted log
 
     def _put_counts(self, counts: tuple[int, int]) -> None:
         online, members = counts

@@ -1,4 +1,4 @@
-"""Who is there: set it, say that one types, watch people or a room."""
+"""Setting a status, typing, and watching the presence of users or of a room."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
@@ -12,7 +12,6 @@ from tidings.domain.common.background import BackgroundTasks
 from tidings.domain.common.hub_errors import ErrorTranslatingSink
 from tidings.domain.common.items import encode_cursor
 from tidings.domain.common.lru_cache import LruCache
-from tidings.domain.common.validation import Validator
 from tidings.domain.limits.quotas import UserQuota
 from tidings.domain.limits.rate_limiter import RateLimiter
 from tidings.domain.permissions.authorizer import Authorizer
@@ -20,16 +19,17 @@ from tidings.domain.presence.presence_items import live_marker
 from tidings.domain.presence.registry import RoomPresenceRegistry
 from tidings.domain.presence.tracker import ChosenStatus, PresenceTracker, offline_state
 from tidings.domain.presence.visibility import HIDDEN_PREFIX, UsersWatch, Visibility
+from tidings.domain.validation.validator import Validator
 from tidings.hub import KeyChangeHub, KeySubscription, Sink, Subscription
 
-# What a user's own devices see is another key than what others see. No user's name has a space in it.
+# What a user's own devices see has its own key. No user name contains a space.
 _OWN_PREFIX: Final = "own "
 
 SETTABLE_STATUSES: Final = frozenset({v1.ONLINE, v1.AWAY, v1.BUSY, v1.INVISIBLE})
 
 
-# A watch of people, and one name in it (in the interest, in what is to be sent, on the key-change hub); measured: 1.0
-# and 0.2 KiB.
+# A watch of users, and one name in it (in its keys, its pending keys, and the key-change hub); measured: 1.0 and
+# 0.2 KiB.
 WATCH_BYTES: Final = 1_280
 NAME_BYTES: Final = 256
 
@@ -37,10 +37,9 @@ NAME_BYTES: Final = 256
 class PresenceService:
     """The service `Presence`.
 
-    Anybody who is signed in may watch anybody, or only those who share a room (`Visibility`); and who wants not to be
-    seen is INVISIBLE. People are watched through a
-    key-change hub, each reader with an interest of its own; a room through its room presence, where all see the
-    same, oneself included.
+    A user may watch every user, or only those who share a room (`Visibility`); a user who does not want to be seen sets
+    INVISIBLE. Named users are watched through a key-change hub, each subscription with its own keys; a room through its
+    room presence, which is the same for all its watchers and includes themselves.
     """
 
     def __init__(
@@ -85,7 +84,7 @@ class PresenceService:
         self._call_limiter.acquire(context.limit_key)
         if request.status not in SETTABLE_STATUSES:
             raise invalid_argument(
-                "status must be ONLINE, AWAY, BUSY or INVISIBLE; who has no connection is OFFLINE without saying so"
+                "status must be ONLINE, AWAY, BUSY or INVISIBLE; OFFLINE follows from having no connection"
             )
         text = self._validator.status_text(request.text)
         self._update_limiter.acquire(context.user, self._room_presences.status_update_cost(context.user))
@@ -111,17 +110,17 @@ class PresenceService:
         return await self._watch_users(request, context, sink)
 
     async def watch_room(self, room: str, context: CallContext, sink: Sink[Any], after: v1.Cursor) -> Subscription:
-        """What passes by in a room."""
+        """Watch the presence, typing and positions of a room."""
         room = self._validator.room(room)
         await self._authorizer.authorize_read(room, context.user)
         with self._visibility.check(room, context.user) as check, self._room_presences.expect_subscriber(room):
             await check.load()
             loaded = False
-            while True:  # twice at most
+            while True:  # at most twice
                 if check.can_see and not loaded:
                     await self._room_presences.ensure_loaded(room)
                     loaded = True
-                # The right may have been lost meanwhile.
+                # Access may have been lost meanwhile.
                 await self._authorizer.authorize_read(room, context.user)
                 if not check.can_see:
                     return self._visibility.subscribe_empty(room, sink, owner=context.user, account=context.memory)
@@ -165,7 +164,7 @@ class PresenceService:
             return acquire(lambda: subscription(users, request.after.seq if request.HasField("after") else None))
 
         def open_watch(watch: UsersWatch, keys: Sequence[str]) -> Subscription:
-            # Who is seen may have changed since the cursor: everything is sent.
+            # Visibility may have changed since the cursor, so every state is sent.
             watch.subscription = subscription(keys, None)
             return watch
 
@@ -180,7 +179,7 @@ class PresenceService:
             self._key_changes.release(evicted)
 
     def _fetch(self, keys: Sequence[str], on_fetched: Callable[[Sequence[bytes] | Exception], None]) -> None:
-        """The states as they are now, from memory where it knows them."""
+        """The current states, from the cache where possible."""
         cached = [self._cached_state(key) for key in keys]
         states = [state for state in cached if state is not None]
         if len(states) == len(keys):

@@ -1,12 +1,12 @@
-"""Who is there: the truth behind presence, per user and not per device.
+"""The presence state of each user, over all devices.
 
-    connected   at least one connection lives
-    in grace    the last one died less than `grace_seconds` ago; still shown as online
+    connected   at least one connection is open
+    in grace    the last connection was lost less than `grace_seconds` ago; still shown as online
     shown       online for others: connected or in grace, and not INVISIBLE
 
-Others see everybody who is not shown as OFFLINE, and nothing that an invisible user does may make an item come to them:
-`on_state_changed` hears only of what others see, `on_own_state_changed` of what the user's own devices see. When a
-user was last seen is when the last connection died, or when the user became invisible.
+Others see every user who is not shown as OFFLINE, and no action of an invisible user may cause an item for others:
+`on_state_changed` is called for changes that others see, `on_own_state_changed` for those that the user's own devices
+see. A user was last seen when the last connection ended, or when the user became invisible.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ from tidings.hub.ports import ScheduleLater
 
 
 class ChosenStatus(NamedTuple):
-    """What a user set: a `v1.Status` and a text."""
+    """The status that a user chose: a `v1.Status` and a text."""
 
     status: int
     text: str
@@ -32,7 +32,7 @@ DEFAULT_STATUS = ChosenStatus(v1.ONLINE, "")
 
 
 class PresenceTracker:
-    """Connections in, states out."""
+    """Turns the connections and chosen statuses of users into presence states."""
 
     def __init__(
         self,
@@ -46,23 +46,23 @@ class PresenceTracker:
         self._store = store
         self._background = background
         self._clock = clock
-        # Everybody connected or in grace → when the last connection died, 0 while one lives.
+        # User connected or in grace → when the last connection ended (Unix ms), 0 while one is open.
         self._online: dict[str, int] = {}
         self._grace_timers = ExpiryQueue(
             limits.grace_seconds, self._on_grace_expired, clock=clock.monotonic, schedule_later=schedule_later
         )
-        # What they chose, where it is not ONLINE; kept for a while for those who are not here.
+        # Chosen statuses other than ONLINE; those of offline users are cached.
         self._statuses: dict[str, ChosenStatus] = {}
         self._offline_statuses: LruCache[str, ChosenStatus] = LruCache(limits.cached_offline_users_max)
-        # When those who are not shown were last seen, as far as it happened lately.
+        # When users who are not shown were last seen (Unix ms), if recently.
         self._last_seen_ms: LruCache[str, int] = LruCache(limits.cached_offline_users_max)
-        # What others get for everybody who is shown: the bytes of a UserPresence.
+        # What others see of each user who is shown: the bytes of a UserPresence.
         self.visible_states: dict[str, bytes] = {}
         self.on_state_changed: list[Callable[[str], None]] = []
         self.on_own_state_changed: list[Callable[[str], None]] = []
 
     def on_user_online(self, user: str) -> None:
-        """The user's first connection lives."""
+        """The user's first connection opened."""
         self._grace_timers.cancel(user)
         self._online[user] = 0
         chosen = self._offline_statuses.pop(user)
@@ -71,12 +71,12 @@ class PresenceTracker:
         self._recompute(user)
 
     def on_user_offline(self, user: str) -> None:
-        """The user's last connection died."""
+        """The user's last connection ended."""
         self._online[user] = self._clock.now_ms()
         self._grace_timers.start(user)
 
     def set_status(self, user: str, chosen: ChosenStatus) -> None:
-        """The user sets a status, for all devices and until it is changed."""
+        """Set the status of a user, for all devices and until it is changed."""
         if user not in self._online:
             self._offline_statuses.put(user, chosen)
             return
@@ -89,7 +89,7 @@ class PresenceTracker:
         self._recompute(user)
 
     def own_state(self, user: str) -> bytes | None:
-        """What the user's own devices see, or None for OFFLINE."""
+        """The bytes of the UserPresence that the user's own devices see; None for OFFLINE."""
         if user not in self._online:
             return None
         chosen = self._statuses.get(user, DEFAULT_STATUS)
@@ -102,11 +102,11 @@ class PresenceTracker:
         return {user: self.state_of(user, seen.get(user, 0)) for user in users}
 
     def state_of(self, user: str, seen_ms: int) -> bytes:
-        """What others see of a user; `seen_ms` is what the store knows, in case nothing newer is known here."""
+        """What others see of a user; `seen_ms` is the stored time of last seen, used if none is cached."""
         return self.visible_states.get(user) or offline_state(user, self._last_seen_ms.peek(user) or seen_ms)
 
     def cached_state(self, user: str) -> bytes | None:
-        """What others see of a user, if that is known without asking the store."""
+        """What others see of a user if it is cached, else None."""
         state = self.visible_states.get(user)
         if state is None:
             seen_ms = self._last_seen_ms.peek(user)
@@ -114,7 +114,7 @@ class PresenceTracker:
         return state
 
     def close(self) -> None:
-        """The service ends, and with it all connections: remember when everybody shown was last seen."""
+        """The service stops: store when each shown user was last seen."""
         now_ms = self._clock.now_ms()
         for user in self.visible_states:
             self._store_last_seen(user, self._online[user] or now_ms)
@@ -127,7 +127,7 @@ class PresenceTracker:
         self._recompute(user, left_ms)
 
     def _recompute(self, user: str, seen_ms: int = 0) -> None:
-        """Work out what is seen of the user now, and tell whom it concerns."""
+        """Compute the user's visible state, and call the callbacks if it changed."""
         before = self.visible_states.pop(user, None)
         chosen = self._statuses.get(user, DEFAULT_STATUS)
         if user in self._online and chosen.status != v1.INVISIBLE:
@@ -144,11 +144,11 @@ class PresenceTracker:
                 callback(user)
 
     def _store_last_seen(self, user: str, seen_ms: int) -> None:
-        self._background.spawn(self._store.set_last_seen(user, seen_ms), "remembering when a user was last seen")
+        self._background.spawn(self._store.set_last_seen(user, seen_ms), "storing when a user was last seen")
 
 
 def offline_state(user: str, seen_ms: int) -> bytes:
-    """The bytes of a UserPresence of somebody who is not there."""
+    """The bytes of the UserPresence of an offline user."""
     return v1.UserPresence(user=user, status=v1.OFFLINE, last_seen_ms=seen_ms).SerializeToString()
 
 

@@ -1,14 +1,13 @@
-"""Who may see whose presence, where that is limited to those who share a room (`presence_visible_to`, ADR 33).
+"""Which users see the presence of which, where it is limited to users who share a room (`presence_visible_to`, ADR 33).
 
-Two users share a room when both are members of it and have consented to being seen there. Any user can make a room with
-any other, or bring them into one; who was brought in consents by an act of their own (`ports.store.RoomLog.append`).
+Two users share a room when both are members of it and have consented to being seen there. Any user can create a room
+with any other, or add them to one; an added user consents by an action of their own (`ports.store.RoomLog.append`).
 
-    people by name   who is not seen is sent as OFFLINE, never seen, as a user that there is not; the watch has no
-                     interest in that user, so that nothing the user does sends anything. When somebody comes into a
-                     room or leaves one, it is found out again who sees that user, and whom that user sees.
-    a room           who has not consented, or only reads an OPEN room, reads an empty compacted log. Once that
-    changes, the
-                     reader is asked to open again. The others do not see who has not (`Gathering`).
+    named users   a hidden user is sent as OFFLINE and never seen, like a user that does not exist. The watch has no key
+                  for that user, so nothing the user does sends an item. When a user joins or leaves a room, the
+                  visibility of that user, and what that user sees, is checked again.
+    a room        a watcher who has not consented, or only reads an OPEN room, gets an empty compacted log. When that
+                  changes, the watcher is asked to open the watch again. `RoomPresence` hides members without consent.
 """
 
 import contextlib
@@ -23,20 +22,21 @@ from tidings.contract.memory_account import MemoryAccount
 from tidings.domain.common.background import BackgroundTasks
 from tidings.domain.limits.quotas import ReleasingSubscription
 from tidings.domain.limits.read_limiter import UserReadLimiter
-from tidings.domain.ports.store import MemberChange, MemberRecord, Store
+from tidings.domain.permissions.visibility_check import VisibilityCheck
+from tidings.domain.ports.store import MemberChange, Store
 from tidings.domain.presence.presence_items import PresenceLog, new_presence_log
 from tidings.hub import KeySubscription, Sink, Subscription
 from tidings.hub.ports import Schedule
 from tidings.hub.scheduling import FlushScheduler
 
-# The key under which a watch holds a user who is not seen; no user's name has a space in it.
+# The prefix of the key of a hidden user in a watch; no user name contains a space.
 HIDDEN_PREFIX: Final = "hidden "
 SUBSCRIPTION_BYTES: Final = 512
 ROUND_COST_MAX: Final = 128
 
 
 class UsersWatch:
-    """A watch of named users: the `Subscription` of its transport. `subscription` is there once `begin` was called."""
+    """A watch of named users: the `Subscription` of its transport. `subscription` is None during the first check."""
 
     __slots__ = ("_on_closed", "changed_names", "names", "subscription", "user")
 
@@ -44,7 +44,7 @@ class UsersWatch:
         self.user = user
         self.names = frozenset(names)
         self.subscription: KeySubscription[bytes, Any] | None = None
-        # Whose rooms changed while it was found out who is seen.
+        # Names whose rooms changed during the first check.
         self.changed_names: set[str] = set()
         self._on_closed = on_closed
 
@@ -54,13 +54,13 @@ class UsersWatch:
             self.subscription.wake()
 
     def close(self) -> None:
-        """The reader is gone."""
+        """Close the watch."""
         self._on_closed(self)
         if self.subscription is not None:
             self.subscription.close()
 
     def update_visible(self, checked: Iterable[str], visible: Collection[str]) -> None:
-        """Of the names asked about, these are seen now and the others not."""
+        """Of the checked names, those in `visible` are visible now and the others hidden."""
         subscription = self.subscription
         if subscription is None:
             return
@@ -69,37 +69,6 @@ class UsersWatch:
             if before in subscription.keys:
                 subscription.discard([before])
                 subscription.add([after])
-
-
-class VisibilityCheck:
-    """Whether a user sees the people in a room: stays true while it is held (`Visibility.looking`)."""
-
-    __slots__ = ("_has_changed", "_is_limited", "_room", "_store", "can_see", "user")
-
-    def __init__(self, room: str, user: str, store: Store, *, is_limited: bool) -> None:
-        self.user = user
-        self.can_see = not is_limited
-        self._room = room
-        self._store = store
-        self._is_limited = is_limited
-        self._has_changed = False
-
-    async def load(self) -> None:
-        """Find out; before that nobody is seen."""
-        if self._is_limited:
-            membership = await self._store.membership(self._room, self.user)
-            # What was heard meanwhile is no older.
-            if not self._has_changed:
-                self.can_see = membership.consented
-
-    def on_consent_changed(self, consented: bool) -> None:
-        """The user consented, or does no longer."""
-        self._has_changed = True
-        self.can_see = consented
-
-    def can_see_member(self, record: MemberRecord) -> bool:
-        """Whether the user sees this member of the room."""
-        return record.user == self.user or (self.can_see and (record.consented or not self._is_limited))
 
 
 class Visibility:
@@ -114,7 +83,7 @@ class Visibility:
         background: BackgroundTasks,
         schedule: Schedule,
     ) -> None:
-        """`is_limited`: to those who share a room; else everybody sees everybody."""
+        """`is_limited`: to users who share a room; else every user sees every user."""
         self.is_limited = is_limited
         self._store = store
         self._read_limiter = read_limiter
@@ -127,10 +96,10 @@ class Visibility:
         self._checks: dict[tuple[str, str], list[VisibilityCheck]] = {}  # under way, by room and user
         self._watches_by_watcher: dict[str, set[UsersWatch]] = {}
         self._watches_by_name: dict[str, set[UsersWatch]] = {}
-        self._pending: dict[UsersWatch, set[str]] = {}  # who is to be found out about again
+        self._pending: dict[UsersWatch, set[str]] = {}  # names to check again
         self._is_rechecking = False
 
-    # people by name
+    # named users
 
     async def watch(
         self,
@@ -138,8 +107,7 @@ class Visibility:
         names: Sequence[str],
         open_subscription: Callable[[UsersWatch, Sequence[str]], Subscription],
     ) -> Subscription:
-        """The source that `open_subscription(watch, keys)` makes around a watch of these users, of whom the caller
-        sees some."""
+        """The subscription that `open_subscription(watch, keys)` makes, with keys of hidden users where needed."""
         user = context.user
         watch = UsersWatch(user, names, self._on_closed)
         self._watches_by_watcher.setdefault(user, set()).add(watch)
@@ -167,22 +135,22 @@ class Visibility:
         if watch.subscription is None:
             watch.changed_names.update(names)
             return
-        # One look at a time, however many members come and go.
+        # One check at a time, however many members change.
         self._pending.setdefault(watch, set()).update(names)
         if not self._is_rechecking:
             self._is_rechecking = True
-            self._background.spawn(self._recheck_pending(), "finding out who sees whom")
+            self._background.spawn(self._recheck_pending(), "checking the visibility of users")
 
     async def _recheck_pending(self) -> None:
         try:
             while self._pending:
                 watch = next(iter(self._pending))
-                # Taken out first: what changes during the look is looked at once more.
+                # Removed first: a change during the check is checked again.
                 names = sorted(self._pending.pop(watch) - {watch.user})
                 try:
                     visible: Collection[str] = await self._store.users_sharing_room(watch.user, names)
                 except ApiError:
-                    visible = ()  # rather too little than too much
+                    visible = ()  # on an error, hide
                 watch.update_visible(names, visible)
         finally:
             self._is_rechecking = False
@@ -191,7 +159,7 @@ class Visibility:
 
     @contextlib.contextmanager
     def check(self, room: str, user: str) -> Iterator[VisibilityCheck]:
-        """Whether a user who may read in a room sees who is there, as long as one is within."""
+        """A check whether a user sees the members of a room, kept up to date within the context."""
         check = VisibilityCheck(room, user, self._store, is_limited=self.is_limited)
         checks = self._checks.setdefault((room, user), [])
         checks.append(check)
@@ -203,7 +171,7 @@ class Visibility:
                 del self._checks[room, user]
 
     def subscribe_empty(self, room: str, sink: Sink[Any], *, owner: str, account: MemoryAccount) -> Subscription:
-        """A reader of a room who sees none of its members: the live mark alone, until that changes."""
+        """Subscribe a user who sees no member of the room: to the live mark only, until that changes."""
         account.reserve(SUBSCRIPTION_BYTES)
         compacted_log = self._empty_logs.get(room)
         if compacted_log is None:
@@ -216,10 +184,10 @@ class Visibility:
         subscription = compacted_log.subscribe(sink, owner=owner, after=0, epoch="")
         return ReleasingSubscription(subscription, lambda: account.release(SUBSCRIPTION_BYTES))
 
-    # what it follows
+    # events
 
     def on_member_changed(self, room: str, change: MemberChange, /) -> None:
-        """A member came, left, got another role, or consented."""
+        """A member joined, left, got another role, or consented."""
         if not self.is_limited:
             return
         user = change.member.user

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from tidings.contract import v1
 from tidings.contract.context import CallContext
 from tidings.contract.errors import permission_denied
-from tidings.domain.common.validation import SEQ_MAX, Validator
 from tidings.domain.limits.rate_limiter import RateLimiter
 from tidings.domain.permissions.authorizer import NON_MEMBER, Authorizer
 from tidings.domain.ports.commit_feed import CommitFeed, PositionsChanged
 from tidings.domain.ports.store import Store
+from tidings.domain.validation.validator import SEQ_MAX, Validator
 
 
 class ReceiptsService:

@@ -3,9 +3,8 @@
 import secrets
 from hashlib import sha256
 
-DIRECT_PREFIX = "direct:"
-GROUP_PREFIX = "group:"
-RESERVED_PREFIXES = (DIRECT_PREFIX, GROUP_PREFIX)
+from tidings.domain.validation.names import DIRECT_PREFIX, GROUP_PREFIX
+
 _HASH_CHARS = 40  # 160 bits: two pairs with one name will not be found
 
 

@@ -2,22 +2,24 @@
 
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from tidings.contract import v1
 from tidings.contract.context import CallContext
 from tidings.contract.errors import ApiError, conflict, invalid_argument, permission_denied
-from tidings.domain.common.validation import Validator
 from tidings.domain.limits.rate_limiter import RateLimiter, WriteLimiter
 from tidings.domain.limits.read_limiter import UserReadLimiter
 from tidings.domain.permissions import role_policy
 from tidings.domain.permissions.authorizer import NON_MEMBER, Authorizer, RoomAccess, room_not_found
+from tidings.domain.permissions.visibility_check import VisibilityCheck
 from tidings.domain.ports.commit_feed import CommitFeed, RoomCreated, RoomHidden
 from tidings.domain.ports.store import PAGE_BYTES_MAX, Clock, MemberDecision, RolesChangedError, RoomListEntry, Store
-from tidings.domain.presence.visibility import Visibility
 from tidings.domain.rooms.room_list import RoomListRegistry
-from tidings.domain.rooms.room_names import GROUP_PREFIX, direct_room_name, group_room_name, new_room_name
+from tidings.domain.rooms.room_names import direct_room_name, group_room_name, new_room_name
 from tidings.domain.rooms.to_proto import to_member_state, to_room, to_room_reply, to_room_state
+from tidings.domain.validation.names import GROUP_PREFIX
+from tidings.domain.validation.validator import Validator
 from tidings.hub import Sink, Subscription
 
 MEMBER_DECISIONS_MAX = 5  # a change is decided so often at most, when roles change at the same moment each time
@@ -47,8 +49,9 @@ class RoomsService:
         update_limiter: RateLimiter,
         call_limiter: RateLimiter,
         clock: Clock,
-        visibility: Visibility,
+        check_visibility: Callable[[str, str], AbstractContextManager[VisibilityCheck]],
     ) -> None:
+        """`check_visibility(room, user)` is a context within which the check stays up to date."""
         self._store = store
         self._feed = feed
         self._authorizer = authorizer
@@ -60,7 +63,7 @@ class RoomsService:
         self._update_limiter = update_limiter
         self._call_limiter = call_limiter
         self._clock = clock
-        self._visibility = visibility
+        self._check_visibility = check_visibility
 
     async def create(self, request: v1.CreateRequest, context: CallContext) -> v1.RoomReply:
         """Make a room; for the same two people a DIRECT room is made once, whoever asks."""
@@ -141,7 +144,7 @@ class RoomsService:
         records = await self._read_limiter.wait(
             context, lambda: self._store.members(room, after=request.after, limit=limit + 1)
         )
-        with self._visibility.check(room, context.user) as check:
+        with self._check_visibility(room, context.user) as check:
             await check.load()
             # The right may have been lost in the line.
             await self._authorizer.authorize_read(room, context.user)

@@ -11,18 +11,23 @@ from typing import Final
 
 from tidings.contract.errors import ApiError, invalid_argument
 from tidings.contract.user_ids import ESCAPE_CHAR
-from tidings.domain.common.characters import (
+from tidings.domain.limits.limits import DomainLimits
+from tidings.domain.validation.characters import (
     COMBINING_MARKS_MAX,
     OVERRIDE,
     balance_directions,
     find_excess_marks,
     is_blank,
 )
-from tidings.domain.common.confusables import case_folded
-from tidings.domain.common.emoji import canonical_emoji, find_invisible, strip_variation_selectors
-from tidings.domain.common.names import ASCII_NAME, check_name, is_escaped_user_name, user_name_from_subject
-from tidings.domain.limits.limits import DomainLimits
-from tidings.domain.rooms.room_names import RESERVED_PREFIXES
+from tidings.domain.validation.confusables import case_folded
+from tidings.domain.validation.emoji import canonical_emoji, find_invisible, strip_variation_selectors
+from tidings.domain.validation.names import (
+    ASCII_NAME,
+    RESERVED_PREFIXES,
+    check_name,
+    is_escaped_user_name,
+    user_name_from_subject,
+)
 
 _CONTROL_EXCEPT_TAB_AND_LF = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")

@@ -5,7 +5,7 @@ import pytest
 from domain.harness import DomainHarness, raises_error
 from tidings.contract import v1
 from tidings.contract.errors import Code
-from tidings.domain.common.confusables import find_confusable
+from tidings.domain.validation.confusables import find_confusable
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from tidings.domain.common.characters import BLANK
+from tidings.domain.validation.characters import BLANK
 
 VARIATION_SELECTOR_16: Final = "\ufe0f"
 _VARIATION_SELECTORS: Final = re.compile(f"[\ufe0e{VARIATION_SELECTOR_16}]")

@@ -14,8 +14,13 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from tidings.contract.user_ids import ESCAPE_CHAR, collapse_escapes, escape_all, user_to_subject
-from tidings.domain.common.characters import IGNORABLE
-from tidings.domain.common.confusables import find_confusable
+from tidings.domain.validation.characters import IGNORABLE
+from tidings.domain.validation.confusables import find_confusable
+
+# Prefixes of rooms that the service names (`rooms.room_names`).
+DIRECT_PREFIX: Final = "direct:"
+GROUP_PREFIX: Final = "group:"
+RESERVED_PREFIXES: Final = (DIRECT_PREFIX, GROUP_PREFIX)
 
 # A name in ASCII, which most are, is decided by one look.
 ASCII_NAME: Final = re.compile(r"[A-Za-z0-9._\-@:]+")

@@ -11,8 +11,8 @@ from domain.harness import DomainHarness, raises_error
 from tidings.contract import v1
 from tidings.contract.errors import ApiError, Code
 from tidings.contract.user_ids import user_to_subject
-from tidings.domain.common.validation import Validator
 from tidings.domain.limits.limits import DomainLimits
+from tidings.domain.validation.validator import Validator
 from tidings.stores.memory.store import MemoryStore
 
 RULES = Validator(DomainLimits())

@@ -6,9 +6,9 @@ import pytest
 
 from domain.harness import raises_error
 from tidings.contract.errors import Code
-from tidings.domain.common.emoji import equivalent_forms
-from tidings.domain.common.validation import Validator
 from tidings.domain.limits.limits import DomainLimits
+from tidings.domain.validation.emoji import equivalent_forms
+from tidings.domain.validation.validator import Validator
 
 RULES = Validator(DomainLimits())
 

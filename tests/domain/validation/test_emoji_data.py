@@ -2,8 +2,8 @@
 
 import emoji as unicode_emoji
 
-from tidings.domain.common.validation import Validator
 from tidings.domain.limits.limits import DomainLimits
+from tidings.domain.validation.validator import Validator
 
 RULES = Validator(DomainLimits())
 # Every line of Unicode's emoji-test.txt: an emoji and its status.

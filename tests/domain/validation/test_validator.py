@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from domain.harness import raises_error
 from tidings.contract.errors import ApiError, Code
-from tidings.domain.common.characters import balance_directions
-from tidings.domain.common.validation import SEQ_MAX, Validator
 from tidings.domain.limits.limits import DomainLimits
+from tidings.domain.validation.characters import balance_directions
+from tidings.domain.validation.validator import SEQ_MAX, Validator
 
 RULES = Validator(DomainLimits())
 INVALID = Code.INVALID_ARGUMENT

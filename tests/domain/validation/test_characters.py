@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from domain.harness import raises_error
 from tidings.contract.errors import ApiError, Code
-from tidings.domain.common import characters, validation
-from tidings.domain.common.characters import COMBINING_MARKS_MAX, find_excess_marks, limit_marks
-from tidings.domain.common.validation import Validator
 from tidings.domain.limits.limits import DomainLimits
+from tidings.domain.validation import characters, validator
+from tidings.domain.validation.characters import COMBINING_MARKS_MAX, find_excess_marks, limit_marks
+from tidings.domain.validation.validator import Validator
 from tidings.stores import tokenizer
 
 RULES = Validator(DomainLimits())
@@ -46,7 +46,7 @@ def test_composing_makes_no_character_more_than_three_times_as_short() -> None:
     for character in ALL:
         parts = unicodedata.normalize("NFD", character)
         if not 0xD800 <= ord(character) < 0xE000 and unicodedata.normalize("NFC", parts) == character:
-            assert len(parts.encode()) <= validation.NFC_SHRINK_FACTOR_MAX * len(character.encode())
+            assert len(parts.encode()) <= validator.NFC_SHRINK_FACTOR_MAX * len(character.encode())
 
 
 @given(mixed_texts)
