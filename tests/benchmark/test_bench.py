@@ -188,7 +188,7 @@ def test_the_readme_says_what_was_measured_last() -> None:
         ("one room, 1,000 readers, bursts of 10", "fanout", ("rsocket-py", "rsocket-js")),
         ("one room, 1,000 readers, one message at a time", "fanout-single", ("rsocket-py", "rsocket-js")),
         ("`session.ping`, 160 in flight", "ping", ("rsocket-py", "rsocket-js")),
-        ("`chat.send` to 5 rooms, on the disk", "send", ()),
+        ("`chat.send` to 5 rooms, on disk", "send", ()),
     ):
         line = line_of(name)
         said = re.search(rf"^\| {re.escape(what)} \| ([\d,]+) \w+ \|(.*?)\|(.*?)\|$", readme, re.MULTILINE)
