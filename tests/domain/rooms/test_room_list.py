@@ -198,7 +198,7 @@ async def test_a_closed_watch_is_released() -> None:
     await bob.mark(read=1)
     await harness.advance_time(MIN_INTERVAL_SECONDS)
     assert reader.items == []
-    assert harness.services.key_change_hubs["rooms"].stats.subscriptions == 0
+    assert harness.services.key_change_hubs["rooms"].subscription_count == 0
 
 
 @pytest.mark.asyncio
