@@ -95,8 +95,8 @@ export class Outbox {
     this.enqueue({...message, ...this.ownership()}).catch(() => undefined);
   }
 
-  private ownership(): {by?: string} {
-    return this.tabs ? {by: this.tabs.tabId} : {};
+  private ownership(): Pick<PendingMessage, "ownerTab"> {
+    return this.tabs ? {ownerTab: this.tabs.tabId} : {};
   }
 
   private track(message: PendingMessage): void {

@@ -168,7 +168,7 @@ before the token runs out, and the new one is handed over on the living connecti
 `client.session.refresh(token)` yourself.
 
 Users have the names that their tokens' `sub` gives them. What no name may have in it is escaped there: the subject
-`auth0|5f7c` is the user `auth0=7c5f7c`. `tidings_client.subject_of(event.actor)` is the subject again.
+`auth0|5f7c` is the user `auth0=7c5f7c`. `tidings_client.user_to_subject(event.actor)` is the subject again.
 
 What else there is to know
 ==========================
@@ -176,8 +176,8 @@ What else there is to know
 A client belongs to one event loop and to its thread; from other threads use `asyncio.run_coroutine_threadsafe`.
 Cancelling a task is safe at any point: a call that is cancelled cancels its request (which may have been carried out
 already), a cancelled `async for` leaves its watch where it was. `client.call("chat.send", request, v1.SendReply)`
-reaches any route of the contract, `client.fire_and_forget(route, request)` does not wait for the answer. With
-`json=True` the payloads are JSON, to be read along on the wire.
+calls any route of the contract; `client.fire_and_forget(route, request)` does not wait for the reply. With `json=True`
+payloads are JSON, which is readable in a packet capture.
 """
 
 from tidings.contract import v1

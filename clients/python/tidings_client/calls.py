@@ -65,12 +65,12 @@ class CallRunner:
     """All calls of one client, at most `calls_max` under way at once; they are sent in the order they were made."""
 
     def __init__(self, reconnector: Reconnector, *, calls_max: int) -> None:
-        self._keeper = reconnector
+        self._reconnector = reconnector
         self._slots = asyncio.Semaphore(calls_max)
 
     async def call(self, route: str, request: Message, reply_type: type[ReplyT], seconds: float | None) -> ReplyT:
         """The reply. Raises Failure; UNAVAILABLE when there was none in time."""
-        codec = self._keeper.settings.codec
+        codec = self._reconnector.settings.codec
         data = codec.encode(with_client_id(request))
         reply_data = await self._call_with_retries(route, data, seconds)
         reply: ReplyT = codec.decode_reply(reply_type, reply_data)
@@ -78,13 +78,13 @@ class CallRunner:
 
     async def _call_with_retries(self, route: str, data: bytes, seconds: float | None) -> bytes:
         last_error_text = ""  # by the service, of the last attempt that it put off
-        backoff = Backoff(self._keeper.settings.backoff)
+        backoff = Backoff(self._reconnector.settings.backoff)
         try:
             async with asyncio.timeout(seconds):
                 while True:
                     async with self._slots:
                         # What it raises is final: there will be no link.
-                        connection = await self._keeper.wait_connected()
+                        connection = await self._reconnector.wait_connected()
                         try:
                             return await connection.request_response(route, data)
                         except ConnectionLostError as lost_error:
@@ -105,6 +105,6 @@ class CallRunner:
             raise unavailable(self._timeout_text(route, seconds, last_error_text)) from None
 
     def _timeout_text(self, route: str, seconds: float | None, last_error_text: str) -> str:
-        last_error = self._keeper.last_error
-        reason = last_error.text if last_error is not None and self._keeper.connection is None else last_error_text
+        last_error = self._reconnector.last_error
+        reason = last_error.text if last_error is not None and self._reconnector.connection is None else last_error_text
         return f"no answer to {route} within {seconds:g} s{'; ' if reason else ''}{reason}"

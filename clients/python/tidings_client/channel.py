@@ -3,19 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tidings.contract import v1
 from tidings.contract.errors import conflict
 from tidings_client.backoff import Backoff
 from tidings_client.calls import with_client_id
 from tidings_client.channel_stream import ChannelStream
+from tidings_client.client_context import ClientContext
 from tidings_client.errors import CALL_RETRY_CODES, ApiError, retry_after_seconds, should_retry, unavailable
-from tidings_client.watch import LogResumePoint, cursor_from
-
-if TYPE_CHECKING:
-    from tidings_client.client import Client
-    from tidings_client.rooms import After
+from tidings_client.resume_point import After, LogResumePoint, cursor_from
 
 COMMANDS_MAX: Final = 256  # commands without an answer; further ones wait their turn
 
@@ -38,10 +35,10 @@ class Channel(AsyncIterator[v1.ChannelItem]):
     Everything a channel does can also be done with calls and watches, each of them at a pace of its own.
     """
 
-    def __init__(self, client: "Client") -> None:
-        self._call_seconds = client.call_seconds
-        self._backoff_policy = client.reconnector.settings.backoff
-        self._stream = ChannelStream(client.reconnector, client.new_window())
+    def __init__(self, context: ClientContext) -> None:
+        self._call_seconds = context.call_seconds
+        self._backoff_policy = context.reconnector.settings.backoff
+        self._stream = ChannelStream(context.reconnector, context.new_window())
         self._slots = asyncio.Semaphore(COMMANDS_MAX)
 
     async def __aenter__(self) -> "Channel":
@@ -59,7 +56,7 @@ class Channel(AsyncIterator[v1.ChannelItem]):
 
     # --- rooms ------------------------------------------------------------------------------------------------------
 
-    async def open(self, room: str, *, after: "After" = None, lag: "v1.Lag.ValueType" = v1.CATCH_UP) -> None:
+    async def open(self, room: str, *, after: After = None, lag: "v1.Lag.ValueType" = v1.CATCH_UP) -> None:
         """Events, presence, typing and receipts of the room come on this channel; `after` as in `Room.watch`.
 
         Raises CONFLICT for a room that is open here already.

@@ -36,7 +36,7 @@ from tidings_client.errors import (
 from tidings_client.flow_window import FlowWindow
 from tidings_client.reconnector import Reconnector
 from tidings_client.resumable_stream import ResumableStream
-from tidings_client.watch import LogResumePoint
+from tidings_client.resume_point import LogResumePoint
 
 ROUTE: Final = "chat.channel"
 # Until an answer gets a credit of its own: a commit takes a few milliseconds, a person waits for 100.

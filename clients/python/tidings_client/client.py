@@ -3,7 +3,7 @@
 import ssl as tls
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from google.protobuf.message import Message
 
@@ -14,18 +14,17 @@ from tidings_client.address import parse_address
 from tidings_client.backoff import BackoffPolicy
 from tidings_client.calls import CALL_SECONDS, CALLS_MAX, CallRunner, with_client_id
 from tidings_client.channel import Channel
+from tidings_client.client_context import DEFAULT_SECONDS, ClientContext
 from tidings_client.credentials import CredentialsProvider, TokenSource
 from tidings_client.errors import ApiError, ConnectionLostError, RequestRejectedError
-from tidings_client.flow_window import FlowWindow
 from tidings_client.presence import Presence
 from tidings_client.reconnector import ClientState, ConnectionSettings, Reconnector
 from tidings_client.rooms import Rooms
 from tidings_client.rx import Rx
+from tidings_client.search import search
 from tidings_client.session import Session
 
 ReplyT = TypeVar("ReplyT", bound=Message)
-
-_DEFAULT_SECONDS: Final = -1.0
 
 
 def connect(
@@ -93,30 +92,29 @@ class Client:
     def __init__(
         self,
         settings: ConnectionSettings,
-        identity: CredentialsProvider,
+        credentials: CredentialsProvider,
         *,
         call_seconds: float | None,
         calls_max: int,
         window_items: int,
         window_bytes: int,
     ) -> None:
-        self.reconnector = Reconnector(settings, identity)
-        self.call_seconds = call_seconds
-        self._call_runner = CallRunner(self.reconnector, calls_max=calls_max)
-        self._window_items = window_items
-        self._window_bytes = window_bytes
-        self.rooms = Rooms(self)
-        self.presence = Presence(self)
-        self.session = Session(self)
-        self.rx = Rx(self)
+        reconnector = Reconnector(settings, credentials)
+        calls = CallRunner(reconnector, calls_max=calls_max)
+        self._reconnector = reconnector
+        self._context = ClientContext(reconnector, calls, call_seconds, window_items, window_bytes)
+        self.rooms = Rooms(self._context)
+        self.presence = Presence(self._context)
+        self.session = Session(self._context)
+        self.rx = Rx(self.rooms, self.presence)
 
     # --- life -------------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> "Client":
         try:
-            await self.reconnector.start()
+            await self._reconnector.start()
         except BaseException:
-            await self.reconnector.close()
+            await self._reconnector.close()
             raise
         return self
 
@@ -127,49 +125,48 @@ class Client:
 
     async def aclose(self) -> None:
         """Leave. Watches end, calls that wait raise UNAVAILABLE. Idempotent."""
-        await self.reconnector.close()
+        await self._reconnector.close()
 
     @property
     def state(self) -> ClientState:
         """What the client is doing: CONNECTING, CONNECTED, RECONNECTING, REFUSED or CLOSED."""
-        return self.reconnector.state
+        return self._reconnector.state
 
     def states(self) -> AsyncIterator[ClientState]:
         """The state now, then every change of it; ends with REFUSED or CLOSED."""
-        return self.reconnector.states()
+        return self._reconnector.states()
 
     @property
     def last_error(self) -> ApiError | None:
         """Why there is no connection now: what became of the last attempt. None while there is one."""
-        return self.reconnector.last_error if self.reconnector.connection is None else None
+        return self._reconnector.last_error if self._reconnector.connection is None else None
 
     @property
     def user(self) -> str:
         """Who the service says I am."""
-        return self.reconnector.session_info.user
+        return self._reconnector.session_info.user
 
     # --- everything -------------------------------------------------------------------------------------------------
 
     async def call(
-        self, route: str, request: Message, reply_type: type[ReplyT], *, seconds: float | None = _DEFAULT_SECONDS
+        self, route: str, request: Message, reply_type: type[ReplyT], *, seconds: float | None = DEFAULT_SECONDS
     ) -> ReplyT:
         """Any call by its route: `await client.call("chat.send", v1.SendRequest(…), v1.SendReply)`.
 
         `seconds` replaces `call_seconds` for this one. A request with an empty `client_id` gets one. Raises Failure.
         """
-        timeout_seconds = self.call_seconds if seconds == _DEFAULT_SECONDS else seconds
-        return await self._call_runner.call(route, request, reply_type, timeout_seconds)
+        return await self._context.call(route, request, reply_type, seconds=seconds)
 
     def fire_and_forget(self, route: str, request: Message) -> bool:
         """Any call without its answer (fire and forget).
 
         False: nothing was sent, because there is no connection now or it does not take any more at the moment.
         """
-        connection = self.reconnector.connection
+        connection = self._reconnector.connection
         if connection is None or connection.is_congested:
             return False
         try:
-            connection.fire_and_forget(route, self.reconnector.settings.codec.encode(with_client_id(request)))
+            connection.fire_and_forget(route, self._reconnector.settings.codec.encode(with_client_id(request)))
         except (ConnectionLostError, RequestRejectedError):
             return False
         return True
@@ -183,15 +180,8 @@ class Client:
         inside longer text. `sender`: only of this user. `page`: `next` of the reply before. `limit`: 1 to 100,
         0 means 20.
         """
-        request = v1.SearchRequest(query=query, room=room, page=page, limit=limit)
-        # `from` is a word of Python and cannot be named in a call.
-        setattr(request, "from", sender)
-        return await self.call("history.search", request, v1.SearchReply)
+        return await search(self._context, query, room=room, sender=sender, page=page, limit=limit)
 
     def channel(self) -> Channel:
         """One stream for everything: commands in, events out; see `Channel`."""
-        return Channel(self)
-
-    def new_window(self) -> FlowWindow:
-        """A fresh window for a watch."""
-        return FlowWindow(self._window_items, self._window_bytes)
+        return Channel(self._context)

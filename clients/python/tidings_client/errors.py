@@ -1,7 +1,8 @@
 """What can go wrong, and what the client does about it by itself.
 
-One exception leaves this package: `ApiError`, with a `Code` of the contract. Inside there is one more,
-`ConnectionLostError`: the connection ended before something was answered. What becomes of each is a table:
+This package raises one exception: `ApiError`, with a `Code` of the contract. Internally there are two more.
+`ConnectionLostError`: the connection ended before the reply. `RequestRejectedError`: the request was not processed.
+This table says how each is handled:
 
 | what happened                                  | call                     | watch                     |
 |------------------------------------------------|--------------------------|---------------------------|

@@ -2,27 +2,25 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from tidings.contract import v1
+from tidings_client.client_context import ClientContext
 from tidings_client.errors import ApiError, Code
-from tidings_client.watch import SnapshotResumePoint, Watch
+from tidings_client.resume_point import SnapshotResumePoint
+from tidings_client.watch import Watch
 from tidings_client.watch_stream import WatchStream
-
-if TYPE_CHECKING:
-    from tidings_client.client import Client
 
 
 class Presence:
     """`client.presence`. Being online needs no call: a connected client is online."""
 
-    def __init__(self, client: "Client") -> None:
-        self._client = client
+    def __init__(self, context: ClientContext) -> None:
+        self._context = context
 
     async def set(self, status: "v1.Status.ValueType", text: str = "") -> None:
         """My status on all my devices until I change it: ONLINE, AWAY, BUSY or INVISIBLE; up to 256 bytes of text."""
         request = v1.SetPresenceRequest(status=status, text=text)
-        await self._client.call("presence.set", request, v1.SetPresenceReply)
+        await self._context.call("presence.set", request, v1.SetPresenceReply)
 
     def watch(
         self, users: Iterable[str] = (), *, room: str = "", after: v1.Cursor | None = None
@@ -40,11 +38,11 @@ class Presence:
             after, lambda position: v1.PresenceWatchRequest(users=names, room=room, after=position)
         )
         stream = WatchStream(
-            self._client.reconnector,
+            self._context.reconnector,
             "presence.watch",
             resume_point,
             v1.PresenceItem,
-            self._client.new_window(),
+            self._context.new_window(),
             is_endless=True,
         )
         return Watch(stream, lambda item: item, asyncio.get_running_loop())

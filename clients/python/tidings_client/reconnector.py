@@ -13,8 +13,6 @@ and this one also says when the token runs out.
 
 import asyncio
 import contextlib
-import errno
-import os
 import ssl as tls
 from collections import deque
 from collections.abc import AsyncIterator
@@ -22,14 +20,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Protocol
 
-import picows
-
 from tidings.contract import v1
 from tidings.contract.codecs import PROTOBUF, Codec
-from tidings.protocols.rsocket import ErrorCode, Setup, metadata
+from tidings.protocols.rsocket import Setup, metadata
 from tidings_client.address import Address
 from tidings_client.backoff import Backoff, BackoffPolicy
 from tidings_client.connection import ClientConnection, open_connection
+from tidings_client.connection_errors import connection_hints, describe_error
 from tidings_client.credentials import CredentialsProvider
 from tidings_client.errors import (
     CALL_RETRY_CODES,
@@ -38,11 +35,9 @@ from tidings_client.errors import (
     ConnectionLostError,
     RequestRejectedError,
     client_closed,
-    parse_error_text,
     permanent_failure,
     should_retry,
 )
-from tidings_client.transports import HTTP_SERVER_TEXT
 
 # A fresh token that is refused may have been made a moment too early; three in a row are wrong.
 REJECTED_TOKENS_MAX: Final = 3
@@ -244,7 +239,7 @@ class Reconnector:
         if failure is not None:
             self._shut_down(ClientState.REFUSED, failure)
             return
-        reason = describe_error(error, self.settings)
+        reason = describe_error(error, connect_seconds=self.settings.connect_seconds, ssl=self.settings.ssl)
         if self.state is ClientState.CONNECTING:
             reason = "; ".join([reason.rstrip("."), *connection_hints(error, self.settings.address)])
         self.last_error = ApiError(Code.UNAVAILABLE, f"cannot reach {self.settings.address.url}: {reason}")
@@ -309,63 +304,3 @@ class Reconnector:
                 attempts.reset()
                 has_failed = False
                 expires_at_ms = codec.decode_reply(v1.RefreshReply, answer).expires_at_ms
-
-
-def describe_error(error: Exception, settings: ConnectionSettings) -> str:
-    """Why an attempt failed, in half a sentence that says what to look at."""
-    match error:
-        case TimeoutError():
-            return f"no answer within {settings.connect_seconds:g} s"
-        case OSError() if f"[Errno {errno.ECONNREFUSED}]" in str(error):
-            # Of each address, where a name has several.
-            return "connection refused; is the service running? (tidings serve)"
-        case tls.SSLError():
-            return f"TLS failed: {error.reason or error}{missing_certificates_hint(settings)}"
-        case picows.WSInvalidStatusError():
-            status = error.response.status.value if error.response else "an error"
-            return f"the server answered HTTP {status}; is the path right? (/rsocket)"
-        case picows.WSError():
-            return f"no WebSocket there: {error}"
-        case OSError():
-            return error.strerror or str(error) or type(error).__name__
-        case ApiError():
-            return error.text
-        case ConnectionLostError() | RequestRejectedError():
-            return str(error)
-        case _:
-            return f"{type(error).__name__}: {error}"
-
-
-def missing_certificates_hint(settings: ConnectionSettings) -> str:
-    """What to add where the file of trusted certificates is not there: OpenSSL says nothing of it. Or empty."""
-    file = os.environ.get("SSL_CERT_FILE", "")
-    if settings.ssl is not None or not file or os.path.isfile(file):
-        return ""
-    return f"; SSL_CERT_FILE names {file}, and there is no such file"
-
-
-def connection_hints(error: Exception, address: Address) -> list[str]:
-    """What to try after a first attempt that failed so: the other port, or the scheme with TLS or without."""
-    if isinstance(error, ConnectionLostError) and error.text == HTTP_SERVER_TEXT:
-        return [address.port_hint()]
-    found = [address.port_hint()] if isinstance(error, ConnectionResetError) and address.is_websocket else []
-    return [*found, address.tls_hint()] if is_probably_wrong_scheme(error, address.is_secure) else found
-
-
-def is_probably_wrong_scheme(error: Exception, secure: bool) -> bool:
-    """Whether a first attempt failed as it does where one side speaks TLS and the other does not.
-
-    To whom TLS is spoken without having it waits for more, or answers something that is no TLS; to whom something else
-    is spoken hangs up.
-    """
-    match error:
-        case tls.SSLError():
-            return secure and "CERTIFICATE" not in (error.reason or "")
-        case TimeoutError():
-            return secure
-        case ConnectionResetError():
-            return True
-        case ConnectionLostError():
-            return not secure and parse_error_text(error.text) is None and error.code == ErrorCode.CONNECTION_ERROR
-        case _:
-            return False

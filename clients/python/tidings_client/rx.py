@@ -10,18 +10,17 @@ service. What would be raised from `async for` goes to `on_error`; closing the c
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import reactivex
 from reactivex import abc
 from reactivex.disposable import Disposable
 
 from tidings.contract import v1
-from tidings_client.rooms import After
+from tidings_client.presence import Presence
+from tidings_client.resume_point import After
+from tidings_client.rooms import Rooms
 from tidings_client.watch import Watch
-
-if TYPE_CHECKING:
-    from tidings_client.client import Client
 
 T = TypeVar("T")
 
@@ -29,27 +28,28 @@ T = TypeVar("T")
 class Rx:
     """`client.rx`. Subscribe on the client's event loop."""
 
-    def __init__(self, client: "Client") -> None:
-        self._client = client
+    def __init__(self, rooms: Rooms, presence: Presence) -> None:
+        self._rooms = rooms
+        self._presence = presence
 
     def watch(
         self, room: str, *, after: After = None, lag: "v1.Lag.ValueType" = v1.CATCH_UP
     ) -> reactivex.Observable[v1.Event]:
         """A room's events; see `Room.watch`."""
-        return observable(lambda: self._client.rooms[room].watch(after=after, lag=lag))
+        return observable(lambda: self._rooms[room].watch(after=after, lag=lag))
 
     def read(self, room: str, *, after: After = 0, to: int | None = None) -> reactivex.Observable[v1.Event]:
         """A range of a room's log, then completion; see `Room.read`."""
-        return observable(lambda: self._client.rooms[room].read(after=after, to=to))
+        return observable(lambda: self._rooms[room].read(after=after, to=to))
 
     def presence(self, users: Iterable[str] = (), *, room: str = "") -> reactivex.Observable[v1.PresenceItem]:
         """Who is there; see `Presence.watch`."""
         names = list(users)
-        return observable(lambda: self._client.presence.watch(names, room=room))
+        return observable(lambda: self._presence.watch(names, room=room))
 
     def rooms(self) -> reactivex.Observable[v1.RoomsItem]:
         """My rooms; see `Rooms.watch`."""
-        return observable(self._client.rooms.watch)
+        return observable(self._rooms.watch)
 
 
 def observable(start_watch: Callable[[], Watch[T]]) -> reactivex.Observable[T]:

@@ -5,14 +5,11 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from google.protobuf.message import Message
-
 from tidings.contract import v1
 from tidings_client.errors import ApiError
 from tidings_client.watch_stream import WatchStream
 
 OutputT = TypeVar("OutputT")
-RequestT = TypeVar("RequestT", bound=Message)
 
 
 class Watch(AsyncIterator[OutputT], Generic[OutputT]):
@@ -98,56 +95,3 @@ class Watch(AsyncIterator[OutputT], Generic[OutputT]):
         # `async for … break` leaves nothing but this. The collector may run anywhere, the feed only on its loop.
         if self._stream.is_started and not self._stream.is_closed and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stream.close)
-
-
-class LogResumePoint(Generic[RequestT]):
-    """A room's log. Each event has a number and comes once: what is not beyond the position was here before."""
-
-    def __init__(self, after: v1.Cursor | None, make_request: Callable[[v1.Cursor | None], RequestT]) -> None:
-        self.position = after
-        self._make_request = make_request
-
-    def next_request(self) -> RequestT:
-        return self._make_request(self.position)
-
-    def on_stream_opened(self) -> None:
-        """The position says it all."""
-
-    def accept(self, item: v1.WatchItem) -> bool:
-        position, cursor = self.position, item.cursor
-        seq = item.event.seq if item.HasField("event") else cursor.seq
-        if position is not None and (not position.epoch or position.epoch == cursor.epoch):
-            if item.HasField("event") and seq <= position.seq:
-                return False
-            seq = max(seq, position.seq)
-        self.position = v1.Cursor(epoch=cursor.epoch, seq=seq)
-        return True
-
-
-class SnapshotResumePoint:
-    """Latest values: presence, the list of rooms. A repeated value does no harm, so all are new.
-
-    A cursor counts only once the snapshot is complete: whatever breaks off before is asked for as a whole again.
-    """
-
-    def __init__(self, after: v1.Cursor | None, make_request: Callable[[v1.Cursor | None], Message]) -> None:
-        self.position = after
-        self._make_request = make_request
-        self._is_complete = False
-
-    def next_request(self) -> Message:
-        return self._make_request(self.position)
-
-    def on_stream_opened(self) -> None:
-        self._is_complete = False
-
-    def accept(self, item: v1.PresenceItem | v1.RoomsItem) -> bool:
-        self._is_complete = self._is_complete or item.HasField("live")
-        if self._is_complete and item.HasField("cursor"):
-            self.position = item.cursor
-        return True
-
-
-def cursor_from(after: v1.Cursor | int | None) -> v1.Cursor | None:
-    """A cursor from what callers write: a number is a seq, whatever the epoch."""
-    return v1.Cursor(seq=after) if isinstance(after, int) else after

@@ -7,29 +7,11 @@ the one to keep for another day.
 A feed is a handful of callbacks; `resumed.py` says when it opens its stream, and opens it again.
 """
 
-from typing import Protocol, TypeVar
-
-from google.protobuf.message import Message
-
 from tidings_client.errors import ApiError, Code, ConnectionLostError, RequestRejectedError
 from tidings_client.flow_window import FlowWindow
 from tidings_client.reconnector import Reconnector
 from tidings_client.resumable_stream import ItemT, ResumableStream
-
-NewItemT = TypeVar("NewItemT", bound=Message, contravariant=True)
-
-
-class ResumePoint(Protocol[NewItemT]):
-    """Where the next stream goes on, and what of it is new."""
-
-    def next_request(self) -> Message:
-        """The request that goes on behind everything accepted so far."""
-
-    def on_stream_opened(self) -> None:
-        """A new stream begins."""
-
-    def accept(self, item: NewItemT, /) -> bool:
-        """Take note of an item; False: it was here before."""
+from tidings_client.resume_point import ResumePoint
 
 
 class WatchStream(ResumableStream[ItemT]):

@@ -172,11 +172,13 @@ async def test_a_frame_larger_than_any_request_ends_the_connection(url: str) -> 
     assert "589837" in frames[-1].text
 
 
-async def test_who_is_refused_is_not_served_whatever_comes_behind_setup(guarded: RunningService, url: str) -> None:
+async def test_who_is_refused_is_not_served_whatever_comes_behind_setup(
+    production_service: RunningService, url: str
+) -> None:
     scheme = url.partition(":")[0]
-    guarded_url = {"tcp": guarded.tcp_url, "ws": guarded.ws_url}[scheme]
+    guarded_url = {"tcp": production_service.tcp_url, "ws": production_service.ws_url}[scheme]
     async with (
-        raw_frames.open_connection(guarded.tcp_url) as owner,
+        raw_frames.open_connection(production_service.tcp_url) as owner,
         raw_frames.open_connection(guarded_url) as connection,
     ):
         await owner.send(setup(token=token("owner")["token"]), create(1, scheme))
