@@ -64,7 +64,7 @@ async def test_the_connection_that_brings_too_much_for_its_users_account_ends_an
     assert not other.protocol.connection.engine.closing
     for each in peers[2:]:
         each.protocol.resume_writing()
-        assert b"of 700000 bytes (user_bytes_max); take what was sent" in connection_error(each)
+        assert b"of 700000 bytes for ada (user_bytes_max); read what was sent" in connection_error(each)
     for each in peers:
         each.abort()
     await run_loop(5)
