@@ -179,17 +179,11 @@ def _accept_request(
         return conn.ignore_frame()
     lease = conn.granted_lease
     if lease is not None and not lease.acquire(conn.now):
-        return _reject(
-            conn, interaction, stream_id, ErrorCode.REJECTED, "there is no lease for this request; wait for LEASE"
-        )
+        text = "there is no lease for this request; wait for LEASE"
+        return _reject(conn, interaction, stream_id, ErrorCode.REJECTED, text)
     if len(conn.streams) + len(conn.partial_payloads) >= conn.streams_max:
-        return _reject(
-            conn,
-            interaction,
-            stream_id,
-            ErrorCode.REJECTED,
-            f"{conn.streams_max} streams are open (streams_max); try again later",
-        )
+        text = f"{conn.streams_max} streams are open (streams_max); try again later"
+        return _reject(conn, interaction, stream_id, ErrorCode.REJECTED, text)
     if not credit and interaction >= _REQUEST_STREAM:
         return _reject(conn, interaction, stream_id, ErrorCode.INVALID, "initial request n must be above 0")
     if flags & FOLLOWS:
