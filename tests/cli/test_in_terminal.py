@@ -88,4 +88,4 @@ async def test_an_import_shows_how_far_it_is_and_reports_above_the_bar(
 
 async def test_settings_are_shown_with_their_reason_below_them(run: CommandRunner) -> None:
     shown = STYLE.sub("", await run_in_terminal(run, "config", "--dev"))
-    assert "hub.stall_seconds = 600.0 seconds  (default)\n    A reader that took nothing for ten minutes" in shown
+    assert "hub.stall_seconds = 600.0 seconds  (default)\n    A reader that takes nothing for ten minutes" in shown

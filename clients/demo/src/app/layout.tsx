@@ -1,6 +1,6 @@
 /** The chat: room list | conversation | side panel on a wide screen, one of them at a time on a narrow one. */
 import "./layout.css";
-import {useEffect} from "preact/hooks";
+import {useLayoutEffect} from "preact/hooks";
 import {IconButton} from "../components/button.tsx";
 import {currentRoute} from "../navigation/route.ts";
 import {Inspector} from "../inspector/inspector.tsx";
@@ -15,7 +15,8 @@ import {Welcome} from "./welcome.tsx";
 
 export function Layout() {
   const route = currentRoute.value;
-  useEffect(() => {
+  // With the first render, not after the first paint: a shortcut that follows at once must not be lost.
+  useLayoutEffect(() => {
     document.addEventListener("keydown", onKey);
     return () => document.removeEventListener("keydown", onKey);
   }, []);
