@@ -77,8 +77,10 @@ async def test_tab_moves_from_the_composer_to_one_message_and_then_to_its_contro
 
     await keyboard.press("Shift+Tab")
     await expect(ada.message("two")).to_be_focused()
+    reaction = ada.message("two").get_by_role("button", name="👍, 1 reaction: bob")
+    await expect(reaction).to_have_attribute("tabindex", "0")  # rendered after the message has the focus
     await keyboard.press("Tab")
-    await expect(ada.message("two").get_by_role("button", name="👍, 1 reaction: bob")).to_be_focused()
+    await expect(reaction).to_be_focused()
     await keyboard.press("Shift+Tab")
     await keyboard.press("Shift+Tab")
     await expect(ada.page.locator("[role=log]:focus, [role=log] :focus")).to_have_count(0)
